@@ -1,0 +1,74 @@
+"""Where batches run: in this process, in a pool of processes, or on a cluster."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+BatchFunction = Callable[[list[Item]], list[Result]]
+
+
+class Engine(Protocol):
+    """Maps a batch function over items. The result never depends on the engine, nor on the batch size."""
+
+    def map_batches(
+        self, function: Callable[[list[Item]], list[Result]], items: Sequence[Item], *, batch_size: int
+    ) -> Iterator[list[Result]]:
+        """Yield `function(batch)` for consecutive batches, in the order of `items`.
+
+        `function` must be picklable (a module-level function or a `functools.partial` of one).
+        """
+
+
+def available_cores() -> int:
+    """Cores this process may use, which on a shared machine can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """Yield consecutive slices of `items` with at most `size` elements."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+class LocalEngine:
+    """Runs batches over a pool of processes on this machine, or in this process when there is little to do."""
+
+    def __init__(self, workers: int | None = None, smallest_pool: int = 3) -> None:
+        """`workers`: processes, all available cores by default; fewer than `smallest_pool` batches run in this process."""
+        self.workers = workers or available_cores()
+        self.smallest_pool = smallest_pool
+
+    def map_batches(
+        self, function: Callable[[list[Item]], list[Result]], items: Sequence[Item], *, batch_size: int
+    ) -> Iterator[list[Result]]:
+        batches = batched(items, batch_size)
+        if self.workers == 1 or len(items) <= batch_size * (self.smallest_pool - 1):
+            yield from map(function, batches)
+            return
+        yield from self._map_in_pool(function, batches)
+
+    def _map_in_pool(
+        self, function: Callable[[list[Item]], list[Result]], batches: Iterator[list[Item]]
+    ) -> Iterator[list[Result]]:
+        # A forked child would inherit the locks of Dagster's and gRPC's threads.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_use_one_thread) as pool:
+            pending = [pool.submit(function, batch) for batch in islice(batches, self.workers * 2)]
+            while pending:
+                result = pending.pop(0).result()
+                pending.extend(pool.submit(function, batch) for batch in islice(batches, 1))
+                yield result
+
+
+def _use_one_thread() -> None:
+    # The pool already fills the cores; nested threads would only compete.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    import cv2
+
+    cv2.setNumThreads(1)

@@ -1,0 +1,245 @@
+"""The manifests: the Parquet table that each asset returns, one row per item, small values only.
+
+Each schema below is the contract between the stage that writes it and those that read it. `conform` is applied before a
+manifest leaves a stage, so that equal content is equal to the byte.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+TEXT, COUNT, REAL, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+TEXTS = pa.list_(pa.string())
+VECTOR = pa.list_(pa.float32())
+BOX = [("x0", COUNT), ("y0", COUNT), ("x1", COUNT), ("y1", COUNT)]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The columns of one asset's table, and those that name a row uniquely and order the table."""
+
+    name: str
+    schema: pa.Schema
+    key: tuple[str, ...]
+
+
+def _manifest(name: str, key: tuple[str, ...], columns: list[tuple[str, pa.DataType]]) -> Manifest:
+    return Manifest(name, pa.schema(columns), key)
+
+
+SETTINGS = _manifest("settings", ("stage",), [("stage", TEXT), ("settings", TEXT), ("fingerprint", TEXT)])
+
+# A row is a listing, in the order of the workbook. `extra` is a JSON object of every other column as text.
+CATALOGUE = _manifest(
+    "catalogue",
+    ("listing",),
+    [
+        ("listing", COUNT),
+        ("sheet", TEXT),
+        ("sheet_row", COUNT),
+        ("product_base_id", TEXT),
+        ("url_cell", TEXT),
+        ("urls", TEXTS),
+        ("title", TEXT),
+        ("usable", FLAG),
+        ("reason", TEXT),
+        ("extra", TEXT),
+    ],
+)
+
+# A row is one picture of a listing; `position` counts the pictures of a listing from 0. Listings without a URL have no row.
+RAW_IMAGES = _manifest(
+    "raw_images",
+    ("listing", "position"),
+    [
+        ("listing", COUNT),
+        ("position", COUNT),
+        ("url", TEXT),
+        ("image_sha256", TEXT),
+        ("format", TEXT),
+        ("width", COUNT),
+        ("height", COUNT),
+        ("bytes", COUNT),
+        ("status", TEXT),
+        ("error_kind", TEXT),
+        ("error", TEXT),
+        ("http_status", COUNT),
+    ],
+)
+
+ENGLISH_PROMPTS = _manifest(
+    "english_prompts", ("word",), [("word", TEXT), ("english", TEXT), ("synonyms", TEXTS), ("translator", TEXT)]
+)
+
+# A row is a region of a distinct image; boxes are half-open pixels of the picture after EXIF rotation.
+CROPS = _manifest(
+    "crops",
+    ("image_sha256", "rank"),
+    [
+        ("image_sha256", TEXT),
+        ("rank", COUNT),
+        ("crop_sha256", TEXT),
+        *BOX,
+        ("image_width", COUNT),
+        ("image_height", COUNT),
+        ("word", TEXT),
+        ("label", TEXT),
+        ("score", REAL),
+        ("detector", TEXT),
+        ("is_main", FLAG),
+        ("is_whole_image", FLAG),
+    ],
+)
+
+# A row is a distinct crop. `status` is kept, duplicate or rejected; a duplicate names its keeper, a kept crop is its own.
+CLEAN_IMAGES = _manifest(
+    "clean_images",
+    ("crop_sha256",),
+    [
+        ("crop_sha256", TEXT),
+        ("image_sha256", TEXT),
+        *BOX,
+        ("is_main", FLAG),
+        ("status", TEXT),
+        ("reason_kind", TEXT),
+        ("reason", TEXT),
+        ("keeper", TEXT),
+        ("distance", REAL),
+        ("sharpness", REAL),
+        ("brightness", REAL),
+        ("contrast", REAL),
+        ("detail", REAL),
+        ("phash", TEXT),
+        ("dhash", TEXT),
+    ],
+)
+
+# A row is a kept crop; `features` is the blob of its keypoints and descriptors, the box is the product's within the crop.
+LOCAL_FEATURES = _manifest(
+    "local_features",
+    ("crop_sha256",),
+    [("crop_sha256", TEXT), *BOX, ("keypoints", COUNT), ("features", TEXT), ("colour", VECTOR)],
+)
+
+EMBEDDINGS = _manifest("embeddings", ("crop_sha256",), [("crop_sha256", TEXT), ("vector", VECTOR)])
+
+SEMANTIC_DUPLICATES = _manifest(
+    "semantic_duplicates", ("crop_sha256",), [("crop_sha256", TEXT), ("keeper", TEXT), ("similarity", REAL)]
+)
+
+# A row is a pair of keepers, crop_a < crop_b, with the evidence; `weight` is what the grouping uses, 0 when refused.
+MATCHES = _manifest(
+    "matches",
+    ("crop_a", "crop_b"),
+    [
+        ("crop_a", TEXT),
+        ("crop_b", TEXT),
+        ("cosine", REAL),
+        ("inliers", COUNT),
+        ("print_weight", REAL),
+        ("text_similarity", REAL),
+        ("lines_agreeing", COUNT),
+        ("lines_conflicting", COUNT),
+        ("colour_similarity", REAL),
+        ("title_similarity", REAL),
+        ("number_conflict", TEXT),
+        ("probability", REAL),
+        ("weight", REAL),
+    ],
+)
+
+# A row is one statement of a person. Pictures are named by product_base_id and, where known, the image's sha256.
+CORRECTIONS = _manifest(
+    "corrections",
+    ("number",),
+    [
+        ("number", COUNT),
+        ("kind", TEXT),
+        ("id_a", TEXT),
+        ("image_a", TEXT),
+        ("id_b", TEXT),
+        ("image_b", TEXT),
+        ("cluster_id", COUNT),
+        ("name", TEXT),
+        ("author", TEXT),
+        ("time", TEXT),
+    ],
+)
+
+# A row is a listing. cluster_id is -1 for no_match and null for rejected, download_failed and invalid_row.
+CLUSTERS = _manifest(
+    "clusters",
+    ("listing",),
+    [
+        ("listing", COUNT),
+        ("cluster_id", COUNT),
+        ("cluster_size", COUNT),
+        ("status", TEXT),
+        ("reason", TEXT),
+        ("confidence", REAL),
+        ("is_representative", FLAG),
+        ("crop_sha256", TEXT),
+        ("keeper", TEXT),
+    ],
+)
+
+# A row is a file that was written for the user.
+WRITTEN_FILES = _manifest("written_files", ("path",), [("path", TEXT), ("sha256", TEXT), ("rows", COUNT)])
+
+LISTING_STATUSES = ("clustered", "no_match", "rejected", "download_failed", "invalid_row")
+
+
+def conform(frame: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
+    """Return `frame` with exactly the manifest's columns and types, ordered by its key.
+
+    Missing values are None or NaN on the way in and pandas' nullable types on the way out.
+    Raises ValueError when a column is missing, unknown or of another type, or when the key is not unique.
+    """
+    expected, given = set(manifest.schema.names), set(frame.columns)
+    if expected != given:
+        raise ValueError(
+            f"{manifest.name}: missing columns {sorted(expected - given)}, unknown columns {sorted(given - expected)}"
+        )
+    ordered = frame.sort_values(list(manifest.key), kind="stable", ignore_index=True)
+    repeated = ordered.duplicated(list(manifest.key))
+    if repeated.any():
+        raise ValueError(f"{manifest.name}: {manifest.key} is not unique, e.g. {ordered[repeated].iloc[0].to_dict()}")
+    return to_frame(to_table(ordered, manifest))
+
+
+def empty(manifest: Manifest) -> pd.DataFrame:
+    """Return the manifest without rows."""
+    return to_frame(manifest.schema.empty_table())
+
+
+def to_table(frame: pd.DataFrame, manifest: Manifest) -> pa.Table:
+    """Return the frame as an Arrow table of the manifest's schema; raises ValueError for values that do not fit."""
+    try:
+        return pa.Table.from_pandas(frame, schema=manifest.schema, preserve_index=False).replace_schema_metadata()
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ValueError(f"{manifest.name}: {error}") from error
+
+
+_PANDAS_TYPES = {TEXT: pd.StringDtype("python"), COUNT: pd.Int64Dtype(), FLAG: pd.BooleanDtype()}
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as a frame with nullable text, integers and booleans; lists become arrays."""
+    frame: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS_TYPES.get)
+    return frame
+
+
+def write_parquet(table: pa.Table) -> bytes:
+    """Return the Parquet bytes of a table; equal tables give equal bytes."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def content_version(frame: pd.DataFrame, manifest: Manifest) -> str:
+    """Return the sha256 of a conformed manifest: its data version."""
+    return hashlib.sha256(write_parquet(to_table(frame, manifest))).hexdigest()

@@ -1,0 +1,34 @@
+"""What every stage's settings share: strictness and the fingerprint."""
+
+import hashlib
+import json
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+NOT_IN_FINGERPRINT: JsonDict = {"fingerprint": False}
+
+
+def performance_field(default: Any, description: str, **constraints: Any) -> Any:
+    """A knob that changes how fast or how gently a stage works, never what it returns; it is part of no fingerprint."""
+    return Field(default, description=description, json_schema_extra=NOT_IN_FINGERPRINT, **constraints)
+
+
+class StageSettings(BaseModel):
+    """The knobs of one stage. Unknown names and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    # Raised by whoever changes the stage's logic, so that results of the old logic are not taken for the new one's.
+    logic_version: ClassVar[str] = "1"
+
+    def fingerprint(self, *parts: str) -> str:
+        """Return the sha256 of the logic version, of every knob that can change the output, and of `parts`."""
+        hidden = {
+            name
+            for name, field in type(self).model_fields.items()
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("fingerprint") is False
+        }
+        content = [type(self).__name__, self.logic_version, self.model_dump(mode="json", exclude=hidden), *parts]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

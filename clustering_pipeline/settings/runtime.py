@@ -1,0 +1,20 @@
+"""Knobs that say where and how fast, never what: part of no fingerprint."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class StorageSettings(BaseModel):
+    """Where pictures, manifests and cached results are kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    root: str | None = Field(None, description="Folder or fsspec URL; `storage` below the Dagster home when unset.")
+
+
+class ComputeSettings(BaseModel):
+    """What the stages run on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: str = Field("local", description="local: processes on this machine.")
+    workers: int | None = Field(None, ge=1, description="Processes; all available cores when unset.")

@@ -1,0 +1,70 @@
+"""A folder on any fsspec file system, where a file is either whole or absent."""
+
+import errno
+import uuid
+from pathlib import PurePosixPath
+
+import fsspec
+
+from clustering_pipeline.errors import StageError
+
+
+class FileTree:
+    """Reads and writes whole files under one root; a write lands under a temporary name and is renamed."""
+
+    def __init__(self, root: str) -> None:
+        """`root`: a folder or an fsspec URL such as `s3://bucket/prefix`."""
+        self.root = str(root).rstrip("/")
+        self.filesystem, self._base = fsspec.core.url_to_fs(self.root)
+
+    def location(self, path: str) -> str:
+        """Return the file system's own name of `path`; raises ValueError when it would leave the root."""
+        relative = PurePosixPath(path)
+        if relative.is_absolute() or ".." in relative.parts:
+            raise ValueError(f"{path!r} leaves the storage folder")
+        return f"{self._base}/{relative}"
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is at `path`."""
+        return bool(self.filesystem.exists(self.location(path)))
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes at `path`; raises FileNotFoundError."""
+        with self.filesystem.open(self.location(path), "rb") as file:
+            return bytes(file.read())
+
+    def write(self, path: str, content: bytes) -> None:
+        """Put `content` at `path`, replacing what was there at once; raises StageError when the disk is full."""
+        target = self.location(path)
+        parent, name = target.rsplit("/", 1)
+        temporary = f"{parent}/.{name}.{uuid.uuid4().hex}.partial"
+        try:
+            self.filesystem.makedirs(parent, exist_ok=True)
+            with self.filesystem.open(temporary, "wb") as file:
+                file.write(content)
+            self.filesystem.mv(temporary, target)
+        except OSError as error:
+            self._remove_quietly(temporary)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StageError(
+                    f"No space is left for {self.root} while writing {path}. What was done is kept: free some space, or set "
+                    "storage.root to a larger disk, and run again."
+                ) from error
+            raise
+
+    def list(self, folder: str, suffix: str = "") -> list[str]:
+        """Return the sorted names of the finished files directly in `folder` that end with `suffix`."""
+        location = self.location(folder)
+        if not self.filesystem.exists(location):
+            return []
+        names = (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self.filesystem.ls(location, detail=False))
+        return sorted(name for name in names if name.endswith(suffix) and not name.startswith("."))
+
+    def remove(self, path: str) -> None:
+        """Remove the file at `path`; a missing one is fine."""
+        if self.exists(path):
+            self.filesystem.rm(self.location(path))
+
+    def _remove_quietly(self, location: str) -> None:
+        if self.filesystem.exists(location):
+            self.filesystem.rm(location)
