@@ -1,0 +1,29 @@
+"""Decoding, cutting, scaling and encoding pictures: upright 8-bit RGB arrays of shape (height, width, 3)."""
+
+from clustering_pipeline.imaging.crops import Box, crop_digest, cut, load_crop, load_image
+from clustering_pipeline.imaging.decoding import Pixels, decode_image
+from clustering_pipeline.imaging.errors import ImageError, ImageErrorKind
+from clustering_pipeline.imaging.headers import ImageFacts, probe
+from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
+from clustering_pipeline.imaging.resizing import fit_within, resize, thumbnail, to_jpeg, to_png
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "Box",
+    "ImageError",
+    "ImageErrorKind",
+    "ImageFacts",
+    "ImageLimits",
+    "Pixels",
+    "crop_digest",
+    "cut",
+    "decode_image",
+    "fit_within",
+    "load_crop",
+    "load_image",
+    "probe",
+    "resize",
+    "thumbnail",
+    "to_jpeg",
+    "to_png",
+]

@@ -1,0 +1,42 @@
+"""Regions of pictures and their identity."""
+
+import hashlib
+
+import numpy as np
+
+from clustering_pipeline.imaging.decoding import Pixels, decode_image
+from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
+from clustering_pipeline.storage import BlobStore
+
+Box = tuple[int, int, int, int]
+
+
+def load_image(blobs: BlobStore, image_sha256: str, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
+    """Return a stored picture as (height, width, 3) uint8 RGB; raises StageError when not held, ImageError when damaged."""
+    return decode_image(blobs.get(image_sha256), limits)
+
+
+def load_crop(blobs: BlobStore, image_sha256: str, box: Box | None, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
+    """Return the region `box` of a stored picture as (height, width, 3) uint8 RGB; the whole picture when `box` is None.
+
+    Raises StageError when the picture is not held, ImageError when it is damaged, ValueError when the box is empty.
+    """
+    pixels = load_image(blobs, image_sha256, limits)
+    return pixels if box is None else cut(pixels, box)
+
+
+def cut(pixels: Pixels, box: Box) -> Pixels:
+    """Return the half-open region x0, y0, x1, y1 (pixels) within the picture; raises ValueError when nothing is left."""
+    x0, y0, x1, y1 = (max(0, int(edge)) for edge in box)
+    region = pixels[y0:y1, x0:x1]
+    if region.size == 0:
+        raise ValueError(f"the box {tuple(box)} is empty in a picture of {pixels.shape[1]} × {pixels.shape[0]} pixels")
+    return region
+
+
+def crop_digest(pixels: Pixels) -> str:
+    """Return the sha256 in hexadecimal of a crop's normalised pixels: its size and its 8-bit RGB values."""
+    height, width = pixels.shape[:2]
+    digest = hashlib.sha256(f"{width}x{height}:".encode())
+    digest.update(np.ascontiguousarray(pixels).data)
+    return digest.hexdigest()

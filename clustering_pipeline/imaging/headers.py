@@ -1,0 +1,125 @@
+"""Opening a picture's header: what format it is, how large, which way up."""
+
+import io
+import struct
+from dataclasses import dataclass
+from functools import cache
+
+from PIL import Image, UnidentifiedImageError
+
+from clustering_pipeline.imaging.errors import ImageError
+from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
+
+# A short list of codecs keeps hostile bytes away from Pillow's rarely used parsers (some of them start programs).
+READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
+ORIENTATION_TAG = 0x0112
+# Every exception that Pillow's parsers were seen to raise on damaged bytes.
+DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, IndexError, KeyError, OverflowError, MemoryError)
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+)
+_FOREIGN_SIGNATURES = (
+    (b"8BPS", "a Photoshop document"),
+    (b"\x00\x00\x01\x00", "a Windows icon"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"%!PS", "PostScript"),
+)
+_OTHER_SIGNATURES = (
+    (b"%PDF", "a PDF document"),
+    (b"PK\x03\x04", "a ZIP archive"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"{", "JSON"),
+    (b"[", "JSON"),
+)
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """A picture's format (Pillow's name, upper case) and its size in pixels after EXIF rotation."""
+
+    format: str
+    width: int
+    height: int
+
+
+def probe(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFacts:
+    """Return the facts of a picture from its header alone.
+
+    Raises ImageError when the bytes are no picture, or one that the limits refuse. The pixels may still be damaged.
+    """
+    image, orientation = open_image(content, limits)
+    width, height = image.size if orientation < 5 else image.size[::-1]
+    return ImageFacts(image.format or "", width, height)
+
+
+def open_image(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Image.Image, int]:
+    """Return Pillow's undecoded image and its EXIF orientation, 1 to 8; raises ImageError."""
+    try:
+        image = Image.open(io.BytesIO(content), formats=_codecs())
+    except UnidentifiedImageError as error:
+        raise _unidentified(content) from error
+    except (Image.DecompressionBombError, *DAMAGE) as error:
+        raise _unreadable(error) from error
+    limits.check(*image.size)
+    return image, _orientation(image)
+
+
+@cache
+def _codecs() -> tuple[str, ...]:
+    # A Pillow built without WebP or AVIF lacks those entries.
+    Image.init()
+    return tuple(name for name in READABLE_FORMATS if name in Image.OPEN)
+
+
+def _unreadable(error: Exception) -> ImageError:
+    if isinstance(error, Image.DecompressionBombError | MemoryError):
+        return ImageError("bomb", "The picture's header asks for far more pixels than are decoded.")
+    return ImageError("truncated", f"The picture's header is damaged: {error}.")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except DAMAGE:
+        # A damaged EXIF block says nothing about the pixels.
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _unidentified(content: bytes) -> ImageError:
+    if not content:
+        return ImageError("not_an_image", "The file is empty.")
+    foreign = _foreign_picture(content)
+    if foreign:
+        return ImageError("unsupported_format", f"The picture is {foreign}; JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read.")
+    known = next((name for signature, name in _SIGNATURES if content.startswith(signature)), None)
+    if known:
+        return ImageError("truncated", f"The file begins like {known} but its header is damaged or cut off.")
+    return ImageError("not_an_image", f"The file is not a picture{_looks_like(content)}.")
+
+
+def _foreign_picture(content: bytes) -> str | None:
+    head = content[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith(b"<svg") or (head.startswith(b"<?xml") and b"<svg" in head):
+        return "SVG"
+    if content[4:8] == b"ftyp" and content[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        return "HEIC"
+    return next((name for signature, name in _FOREIGN_SIGNATURES if content.startswith(signature)), None)
+
+
+def _looks_like(content: bytes) -> str:
+    head = content[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if head.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")) or b"<html" in head:
+        return ": it begins like an HTML page"
+    if head.startswith(b"<"):
+        return ": it begins like XML"
+    found = next((name for signature, name in _OTHER_SIGNATURES if content.startswith(signature)), None)
+    return f": it begins like {found}" if found else ""

@@ -1,0 +1,163 @@
+"""Hostile and unusual pictures through the one decoder."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from clustering_pipeline.imaging import ImageError, ImageLimits, decode_image, probe, thumbnail
+
+
+def encode(image: Image.Image, format: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    """Left half red, right half blue, 64 wide and 32 high."""
+    pixels = np.zeros((32, 64, 3), np.uint8)
+    pixels[:, :32, 0] = 200
+    pixels[:, 32:, 2] = 200
+    return Image.fromarray(pixels)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+def test_readable_formats_keep_size_and_colour(photo, format):
+    content = encode(photo, format)
+    pixels = decode_image(content)
+    assert pixels.shape == (32, 64, 3) and pixels.dtype == np.uint8
+    assert abs(pixels[16, 8].astype(int) - [200, 0, 0]).max() < 12
+    facts = probe(content)
+    assert (facts.format, facts.width, facts.height) == (format, 64, 32)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"])
+def test_every_colour_mode_becomes_rgb(mode):
+    ramp = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (16, 1))
+    image = Image.fromarray(ramp)
+    if mode == "I;16":
+        content = encode(Image.fromarray(ramp.astype(np.uint16) * 257), "PNG")
+    elif mode in ("I", "F"):
+        content = encode(image.convert(mode), "TIFF")
+    else:
+        content = encode((image.convert("RGB") if mode in ("CMYK", "YCbCr") else image).convert(mode), "TIFF")
+    pixels = decode_image(content)
+    assert pixels.shape == (16, 64, 3)
+    assert int(pixels[8, 60, 1]) >= int(pixels[8, 3, 1])
+
+
+def test_sixteen_bits_keep_their_brightness():
+    values = np.full((16, 16), 32896, np.uint16)
+    assert decode_image(encode(Image.fromarray(values), "PNG"))[0, 0].tolist() == [128, 128, 128]
+
+
+def test_transparency_is_laid_over_white():
+    image = Image.new("RGBA", (20, 20), (0, 0, 0, 0))
+    assert decode_image(encode(image, "PNG")).min() == 255
+
+
+def test_palette_transparency_is_laid_over_white():
+    image = Image.new("P", (20, 20), 0)
+    image.putpalette([0, 0, 0] * 256)
+    assert decode_image(encode(image, "PNG", transparency=0)).min() == 255
+
+
+@pytest.mark.parametrize(("orientation", "red_corner"), [(1, "left"), (3, "right"), (6, "top"), (8, "bottom"), (2, "right")])
+def test_exif_orientation_turns_the_picture_upright(photo, orientation, red_corner):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encode(photo, "JPEG", exif=exif, quality=95)
+    pixels = decode_image(content)
+    height, width = pixels.shape[:2]
+    where = {
+        "left": (height // 2, 3),
+        "right": (height // 2, width - 4),
+        "top": (3, width // 2),
+        "bottom": (height - 4, width // 2),
+    }
+    red, _, blue = pixels[where[red_corner]]
+    assert red > 150 and blue < 80
+    facts = probe(content)
+    assert (facts.width, facts.height) == (width, height)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "words"),
+    [
+        (b"", "not_an_image", "empty"),
+        (b"<!DOCTYPE html><html><body>404</body></html>", "not_an_image", "HTML"),
+        (b'{"error": "gone"}', "not_an_image", "JSON"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "unsupported_format", "SVG"),
+        (b"\x00\x00\x00\x18ftypheic" + bytes(64), "unsupported_format", "HEIC"),
+        (b"8BPS" + bytes(60), "unsupported_format", "Photoshop"),
+        (b"\x89PNG\r\n\x1a\n", "truncated", "PNG"),
+        (b"\xff\xd8\xff\xe0", "truncated", "JPEG"),
+        (b"just some words", "not_an_image", "not a picture"),
+    ],
+)
+def test_what_is_no_picture_says_what_it_is(content, kind, words):
+    with pytest.raises(ImageError, match=words) as caught:
+        decode_image(content)
+    assert caught.value.kind == kind
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
+def test_a_cut_file_is_truncated(format):
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8))
+    content = encode(noise, format)
+    with pytest.raises(ImageError) as caught:
+        decode_image(content[: len(content) // 2])
+    assert caught.value.kind == "truncated"
+
+
+def test_limits_are_checked_before_decoding(photo):
+    content = encode(photo, "PNG")
+    with pytest.raises(ImageError) as caught:
+        decode_image(content[:60], ImageLimits(largest_pixels=1000))
+    assert caught.value.kind == "bomb"
+    with pytest.raises(ImageError) as caught:
+        decode_image(content, ImageLimits(smallest_side=33))
+    assert caught.value.kind == "too_small"
+
+
+def test_a_bomb_is_refused_by_default():
+    with pytest.raises(ImageError) as caught:
+        decode_image(encode(Image.new("1", (20_000, 20_000)), "PNG"))
+    assert caught.value.kind == "bomb"
+
+
+@given(
+    st.binary(max_size=400),
+    st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\x00", b"RIFF"]),
+)
+def test_any_bytes_give_a_picture_or_an_image_error(tail, head):
+    try:
+        pixels = decode_image(head + tail)
+    except ImageError as error:
+        assert error.sentence.endswith(".")
+    else:
+        assert pixels.ndim == 3
+
+
+@given(st.data())
+def test_damaged_pictures_give_a_picture_or_an_image_error(data):
+    format = data.draw(st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP"]))
+    content = bytearray(encode(Image.new("RGB", (24, 18), (250, 120, 10)), format))
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        assert decode_image(bytes(content), ImageLimits(largest_pixels=100_000)).ndim == 3
+    except ImageError as error:
+        assert error.kind
+
+
+def test_reduced_decoding_keeps_enough_pixels():
+    content = encode(Image.new("RGB", (1600, 800), (9, 90, 200)), "JPEG")
+    reduced = decode_image(content, at_least=180)
+    assert reduced.shape == (200, 400, 3)
+    assert decode_image(thumbnail(content, 160)).shape == (80, 160, 3)
