@@ -14,7 +14,19 @@ from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 ORIENTATION_TAG = 0x0112
 # Every exception that Pillow's parsers were seen to raise on damaged bytes.
-DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, struct.error, IndexError, KeyError, OverflowError, MemoryError)
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    IndexError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+)
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
