@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from clustering_pipeline.engine import Engine, LocalEngine
+from clustering_pipeline.hardware import Hardware
 from clustering_pipeline.progress import Progress, SilentProgress
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
@@ -21,6 +22,7 @@ class StageContext:
     state: Path
     engine: Engine = field(default_factory=LocalEngine)
     progress: Progress = field(default_factory=SilentProgress)
+    hardware: Hardware = field(default_factory=Hardware)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """Knobs that say where and how fast, never what: part of no fingerprint."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -18,3 +20,10 @@ class ComputeSettings(BaseModel):
 
     engine: str = Field("local", description="local: processes on this machine.")
     workers: int | None = Field(None, ge=1, description="Processes; all available cores when unset.")
+    device: Literal["auto", "cuda", "mps", "cpu"] = Field(
+        "auto", description="Device of neural models; the best one present when auto."
+    )
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
+        "auto", description="Number format of neural models; bf16 or fp16 on CUDA, else fp32, when auto."
+    )
+    models: str | None = Field(None, description="Folder of model files; `models` below the Dagster home when unset.")
