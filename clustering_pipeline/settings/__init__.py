@@ -1,5 +1,6 @@
 """Every knob: one pydantic class per stage; defaults, then the settings file, then the category, then the run."""
 
+from clustering_pipeline.settings.automation import AutomationSettings, CheckSettings, RefreshSettings
 from clustering_pipeline.settings.base import StageSettings
 from clustering_pipeline.settings.catalogue import CatalogueSettings
 from clustering_pipeline.settings.clean_images import CleanImageSettings
@@ -9,6 +10,7 @@ from clustering_pipeline.settings.download import DownloadSettings
 from clustering_pipeline.settings.embeddings import EmbeddingSettings
 from clustering_pipeline.settings.local_features import LocalFeatureSettings
 from clustering_pipeline.settings.matches import MatchSettings
+from clustering_pipeline.settings.pipeline import SETTINGS_FILE, STAGES, PipelineSettings, RunOverrides, SettingsSource
 from clustering_pipeline.settings.prompts import PromptSettings
 from clustering_pipeline.settings.report import ReportSettings
 from clustering_pipeline.settings.runtime import ComputeSettings, StorageSettings
@@ -17,7 +19,11 @@ from clustering_pipeline.settings.semantic_duplicates import SemanticDuplicateSe
 from clustering_pipeline.settings.workbook import WorkbookSettings
 
 __all__ = [
+    "SETTINGS_FILE",
+    "STAGES",
+    "AutomationSettings",
     "CatalogueSettings",
+    "CheckSettings",
     "CleanImageSettings",
     "ClusterSettings",
     "ComputeSettings",
@@ -26,10 +32,14 @@ __all__ = [
     "EmbeddingSettings",
     "LocalFeatureSettings",
     "MatchSettings",
+    "PipelineSettings",
     "PromptSettings",
+    "RefreshSettings",
     "ReportSettings",
+    "RunOverrides",
     "SearchSettings",
     "SemanticDuplicateSettings",
+    "SettingsSource",
     "StageSettings",
     "StorageSettings",
     "WorkbookSettings",

@@ -1,0 +1,223 @@
+"""All settings of one category: defaults, then the settings file, then its section for the category, then the run.
+
+A settings file looks like this; every section is one class of this package:
+
+    clusters:
+      method: graph
+    categories:
+      kem-chong-nang:
+        clusters:
+          method: dbscan
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from clustering_pipeline.errors import InputError
+from clustering_pipeline.settings.automation import AutomationSettings, CheckSettings, RefreshSettings
+from clustering_pipeline.settings.base import StageSettings
+from clustering_pipeline.settings.catalogue import CatalogueSettings
+from clustering_pipeline.settings.clean_images import CleanImageSettings
+from clustering_pipeline.settings.clusters import ClusterSettings
+from clustering_pipeline.settings.crops import CropSettings
+from clustering_pipeline.settings.document import Keys, SettingsLayer, parse_value, read_layer
+from clustering_pipeline.settings.download import DownloadSettings
+from clustering_pipeline.settings.embeddings import EmbeddingSettings
+from clustering_pipeline.settings.local_features import LocalFeatureSettings
+from clustering_pipeline.settings.matches import MatchSettings
+from clustering_pipeline.settings.prompts import PromptSettings
+from clustering_pipeline.settings.report import ReportSettings
+from clustering_pipeline.settings.runtime import ComputeSettings, StorageSettings
+from clustering_pipeline.settings.search import SearchSettings
+from clustering_pipeline.settings.semantic_duplicates import SemanticDuplicateSettings
+from clustering_pipeline.settings.workbook import WorkbookSettings
+
+SETTINGS_FILE = "settings.yaml"
+CATEGORIES = "categories"
+
+
+class PipelineSettings(BaseModel):
+    """Every setting of one category. `storage` and `automation` belong to the whole installation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
+    download: DownloadSettings = Field(default_factory=DownloadSettings)
+    prompts: PromptSettings = Field(default_factory=PromptSettings)
+    crops: CropSettings = Field(default_factory=CropSettings)
+    clean_images: CleanImageSettings = Field(default_factory=CleanImageSettings)
+    local_features: LocalFeatureSettings = Field(default_factory=LocalFeatureSettings)
+    embeddings: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
+    semantic_duplicates: SemanticDuplicateSettings = Field(default_factory=SemanticDuplicateSettings)
+    matches: MatchSettings = Field(default_factory=MatchSettings)
+    clusters: ClusterSettings = Field(default_factory=ClusterSettings)
+    workbook: WorkbookSettings = Field(default_factory=WorkbookSettings)
+    report: ReportSettings = Field(default_factory=ReportSettings)
+    search: SearchSettings = Field(default_factory=SearchSettings)
+    checks: CheckSettings = Field(default_factory=CheckSettings)
+    refresh: RefreshSettings = Field(default_factory=RefreshSettings)
+    compute: ComputeSettings = Field(default_factory=ComputeSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    automation: AutomationSettings = Field(default_factory=AutomationSettings)
+
+    def stage(self, name: str) -> StageSettings:
+        """Return the settings of the stage `name`, one of `STAGES`."""
+        settings: StageSettings = getattr(self, name)
+        return settings
+
+
+STAGES: dict[str, type[StageSettings]] = {
+    name: field.annotation
+    for name, field in PipelineSettings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, StageSettings)
+}
+INSTALLATION_SECTIONS = ("storage", "automation")
+
+
+@dataclass(frozen=True)
+class RunOverrides:
+    """What one run asks for besides the settings file: another file, then single assignments."""
+
+    file: SettingsLayer = field(default_factory=lambda: SettingsLayer("the run"))
+    assignments: SettingsLayer = field(default_factory=lambda: SettingsLayer("--set"))
+
+    @classmethod
+    def read(cls, assignments: Sequence[str] = (), file: Path | None = None) -> "RunOverrides":
+        """Return the overrides of `section.name=value` assignments and of a settings file; raises InputError."""
+        return cls(read_layer(file) if file else SettingsLayer("the run"), _assigned(assignments))
+
+    def __bool__(self) -> bool:
+        return bool(self.file.values or self.assignments.values)
+
+
+@dataclass(frozen=True)
+class SettingsSource:
+    """The settings file of an installation, read anew whenever it is asked, and what one run overrides."""
+
+    path: Path
+    overrides: RunOverrides = field(default_factory=RunOverrides)
+
+    def category(self, slug: str) -> PipelineSettings:
+        """Return the settings of a category; raises InputError naming file and line of what cannot be used."""
+        layers = []
+        for layer in (self._file(), self.overrides.file):
+            layers += [layer.without(CATEGORIES), self._section(layer, slug)]
+        return resolve([*layers, self.overrides.assignments])
+
+    def installation(self) -> PipelineSettings:
+        """Return the settings without any category's section; raises InputError."""
+        files = (self._file(), self.overrides.file)
+        return resolve([*(layer.without(CATEGORIES) for layer in files), self.overrides.assignments])
+
+    def named_categories(self) -> list[str]:
+        """Return the slugs that the file has a section for; raises InputError."""
+        return sorted(self._file().below(CATEGORIES).values)
+
+    def problems(self, known_categories: Iterable[str]) -> list[str]:
+        """Return what is wrong with the file and each of its category sections, one paragraph each; empty when all is well."""
+        try:
+            self.installation()
+            named = self.named_categories()
+        except InputError as error:
+            return [str(error)]
+        known = sorted(known_categories)
+        found = [self._unknown_category(slug, known) for slug in named if slug not in known]
+        for slug in (slug for slug in named if slug in known):
+            try:
+                self.category(slug)
+            except InputError as error:
+                found.append(str(error))
+        return found
+
+    def _file(self) -> SettingsLayer:
+        return read_layer(self.path) if self.path.exists() else SettingsLayer(str(self.path))
+
+    @staticmethod
+    def _section(layer: SettingsLayer, slug: str) -> SettingsLayer:
+        section = layer.below(CATEGORIES).below(slug)
+        for name in INSTALLATION_SECTIONS:
+            if name in section.values:
+                raise InputError(
+                    f"{section.where((name,))}: `{name}` belongs to the whole installation, not to the category {slug}. "
+                    f"Move it out of `{CATEGORIES}`."
+                )
+        return section
+
+    def _unknown_category(self, slug: str, known: list[str]) -> str:
+        place = self._file().where((CATEGORIES, slug))
+        return f"{place}: there is no category `{slug}`.{_nearest(slug, known)} Its section is not used."
+
+
+def resolve(layers: Sequence[SettingsLayer]) -> PipelineSettings:
+    """Return the settings of layers, later ones over earlier ones; raises InputError for every mistake in them at once."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merge(merged, layer.values)
+    try:
+        return PipelineSettings.model_validate(merged)
+    except ValidationError as error:
+        raise InputError(" ".join(_explain(detail, layers) for detail in error.errors())) from error
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        # A section with nothing under it reads as null and says nothing.
+        if value is None and isinstance(merged.get(key, {}), Mapping) and key in PipelineSettings.model_fields:
+            continue
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _explain(detail: ErrorDetails, layers: Sequence[SettingsLayer]) -> str:
+    keys: Keys = tuple(str(key) for key in detail["loc"])
+    layer = next((layer for layer in reversed(layers) if layer.has(keys)), None) or next(
+        (layer for layer in reversed(layers) if layer.has(keys[:2])), layers[-1]
+    )
+    place, name = layer.where(keys), ".".join(keys)
+    if detail["type"] == "extra_forbidden":
+        return f"{place}: there is no setting `{name}`.{_nearest_setting(keys)}"
+    reason = detail["msg"].removeprefix("Value error, ")
+    return f"{place}: `{name}` cannot be {detail['input']!r}: {reason}."
+
+
+def _nearest_setting(keys: Keys) -> str:
+    section, name = ".".join(keys[:-1]), keys[-1]
+    model: Any = PipelineSettings
+    for key in keys[:-1]:
+        inner = getattr(model, "model_fields", {}).get(key)
+        model = inner.annotation if inner else None
+    names = list(getattr(model, "model_fields", {}))
+    elsewhere = [f"{part}.{name}" for part, known in STAGES.items() if name in known.model_fields]
+    if elsewhere and not get_close_matches(name, names):
+        return f" Did you mean `{elsewhere[0]}`?"
+    return _nearest(name, names, section)
+
+
+def _nearest(name: str, known: Sequence[str], section: str = "") -> str:
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    prefix = f"{section}." if section else ""
+    if close:
+        return f" Did you mean `{prefix}{close[0]}`?"
+    return f" Known are: {', '.join(known) or 'none yet'}."
+
+
+def _assigned(assignments: Sequence[str]) -> SettingsLayer:
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        keys = tuple(name.strip().split("."))
+        if not equals or len(keys) < 2 or not all(keys):
+            raise InputError(f"--set {assignment!r} is not of the form section.name=value, for example clusters.method=dbscan.")
+        nested: Any = parse_value(text)
+        for key in reversed(keys):
+            nested = {key: nested}
+        values = _merge(values, nested)
+    return SettingsLayer("--set", values)

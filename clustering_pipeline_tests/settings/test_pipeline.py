@@ -1,0 +1,129 @@
+"""The settings of a category: layers, and mistakes reported with file and line."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clustering_pipeline.errors import InputError
+from clustering_pipeline.settings.document import parse_layer, parse_value
+from clustering_pipeline.settings.pipeline import STAGES, PipelineSettings, RunOverrides, SettingsSource, resolve
+
+FILE = """\
+clusters:
+  method: dbscan
+  eps: 0.3
+crops:
+  crop: off
+categories:
+  serum:
+    clusters:
+      eps: 0.4
+  toner:
+    clusters:
+      epss: 0.5
+"""
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> SettingsSource:
+    path = tmp_path / "settings.yaml"
+    path.write_text(FILE)
+    return SettingsSource(path)
+
+
+def test_a_missing_file_gives_the_defaults(tmp_path):
+    assert SettingsSource(tmp_path / "settings.yaml").category("serum") == PipelineSettings()
+
+
+def test_the_category_overrides_the_file_and_the_file_the_defaults(source):
+    assert source.category("serum").clusters.eps == 0.4
+    assert source.category("serum").clusters.method == "dbscan"
+    assert source.category("cleanser").clusters.eps == 0.3
+
+
+def test_off_is_text_and_no_flag(source):
+    assert source.category("serum").crops.crop == "off"
+
+
+def test_the_run_overrides_everything_and_only_that_run(source, tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text("clusters:\n  eps: 0.9\ncategories:\n  serum:\n    clusters:\n      min_samples: 7\n")
+    overrides = RunOverrides.read(["clusters.eps=0.1"], other)
+    settings = SettingsSource(source.path, overrides).category("serum").clusters
+    assert (settings.eps, settings.min_samples, settings.method) == (0.1, 7, "dbscan")
+    assert source.category("serum").clusters.eps == 0.4
+
+
+def test_a_mistake_in_one_category_leaves_the_others_alone(source):
+    with pytest.raises(
+        InputError, match=r"settings\.yaml:12: there is no setting `clusters\.epss`\. Did you mean `clusters\.eps`\?"
+    ):
+        source.category("toner")
+    assert source.category("serum").clusters.eps == 0.4
+
+
+def test_problems_name_unknown_categories_and_the_nearest_known_one(source):
+    problems = source.problems(["toner", "seru"])
+    assert len(problems) == 2
+    assert "settings.yaml:7: there is no category `serum`. Did you mean `seru`?" in problems[0]
+    assert "epss" in problems[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("cluster:\n  eps: 1\n", r"f:1: there is no setting `cluster`\. Did you mean `clusters`\?"),
+        ("clusters:\n  eps: wide\n", r"f:2: `clusters\.eps` cannot be 'wide'"),
+        ("clusters:\n  encoder: clip\n", r"f:2: .*Did you mean `embeddings\.encoder`\?"),
+        ("refresh:\n  cron: every week\n", r"f:2: `refresh\.cron` cannot be 'every week'.*five"),
+        ("refresh:\n  time_zone: Mars/Base\n", r"f:2: .*no time zone"),
+        ("checks:\n  severity:\n    no_match_share: fatal\n", r"f:2: .*'fatal' is no severity"),
+        ("clusters: 5\n", r"f:1: `clusters` cannot be 5"),
+    ],
+)
+def test_a_mistake_names_its_line_and_what_was_meant(text, expected):
+    with pytest.raises(InputError, match=expected):
+        resolve([parse_layer(text, "f")])
+
+
+@pytest.mark.parametrize("text", ["a: [1", "a: 1\na: 2\n", "a: &x 1\nb: *x\n", "- 1\n", "? [1]\n: 2\n", "\x00"])
+def test_what_is_no_settings_file_is_refused(text):
+    with pytest.raises(InputError, match="f"):
+        parse_layer(text, "f")
+
+
+def test_installation_sections_do_not_belong_into_a_category(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("categories:\n  serum:\n    storage:\n      root: /x\n")
+    with pytest.raises(InputError, match=r"settings\.yaml:3: `storage` belongs to the whole installation"):
+        SettingsSource(path).category("serum")
+
+
+@pytest.mark.parametrize("assignment", ["clusters.method", "eps=1", "clusters.=1", "=", ""])
+def test_an_assignment_that_is_none_is_refused(assignment):
+    with pytest.raises(InputError, match=r"section\.name=value"):
+        RunOverrides.read([assignment])
+
+
+def test_a_section_with_nothing_below_it_says_nothing():
+    assert resolve([parse_layer("clusters:\n", "f")]) == PipelineSettings()
+
+
+@given(st.text(max_size=60))
+def test_any_text_is_settings_or_an_input_error(text):
+    try:
+        resolve([parse_layer(text, "f")])
+    except InputError as error:
+        assert str(error).startswith("f")
+
+
+@given(st.text(max_size=30))
+def test_any_value_can_be_assigned(text):
+    parse_value(text)
+
+
+def test_every_stage_has_a_section():
+    assert list(STAGES)[:3] == ["catalogue", "download", "prompts"]
+    assert {"crops", "embeddings", "matches", "clusters", "workbook", "report", "search"} <= set(STAGES)
