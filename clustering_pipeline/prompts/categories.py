@@ -1,0 +1,67 @@
+"""Class words for categories that are common on Vietnamese marketplaces."""
+
+from clustering_pipeline.prompts.words import without_accents
+
+DEFAULT_WORDS = ("hộp", "gói", "chai", "lọ", "tuýp", "túi", "lon")
+
+# The first entry whose phrase occurs in the category's name, as whole words without accents, gives its class words.
+_WORDS_BY_PHRASE: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("xit chong nang", ("chai xịt", "bình xịt", "chai", "hộp")),
+    ("kem chong nang", ("tuýp", "chai", "hộp", "lọ")),
+    ("chong nang", ("tuýp", "chai", "hộp", "lọ")),
+    ("sua rua mat", ("tuýp", "chai", "hộp")),
+    ("rua mat", ("tuýp", "chai", "hộp")),
+    ("tay trang", ("chai", "hũ", "hộp")),
+    ("nuoc hoa hong", ("chai", "hộp")),
+    ("toner", ("chai", "hộp")),
+    ("nuoc hoa", ("chai xịt", "chai thủy tinh", "hộp")),
+    ("serum", ("chai nhỏ giọt", "lọ", "hộp")),
+    ("tinh chat", ("chai nhỏ giọt", "lọ", "hộp")),
+    ("mat na", ("gói", "hộp", "hũ", "tuýp")),
+    ("kem duong", ("hũ", "tuýp", "chai", "hộp")),
+    ("duong the", ("chai", "hũ", "tuýp")),
+    ("kem danh rang", ("tuýp", "hộp")),
+    ("son", ("thỏi", "hộp", "tuýp")),
+    ("phan", ("hộp", "hũ")),
+    ("dau goi", ("chai", "gói", "túi")),
+    ("dau xa", ("chai", "tuýp", "gói")),
+    ("sua tam", ("chai", "túi")),
+    ("nuoc giat", ("chai", "túi", "can")),
+    ("nuoc xa", ("chai", "túi", "can")),
+    ("bot giat", ("túi", "hộp", "gói")),
+    ("nuoc rua", ("chai", "can", "túi")),
+    ("sua bot", ("lon", "hộp", "gói")),
+    ("sua", ("hộp", "chai", "lốc", "gói")),
+    ("nuoc mam", ("chai", "can")),
+    ("nuoc ngot", ("lon", "chai", "lốc")),
+    ("nuoc", ("chai", "lon", "hộp", "bình")),
+    ("bia", ("lon", "chai", "thùng")),
+    ("ruou", ("chai thủy tinh", "hộp")),
+    ("ca phe", ("gói", "hộp", "hũ", "túi")),
+    ("tra", ("hộp", "gói", "túi", "hũ")),
+    ("mi", ("gói", "ly", "thùng")),
+    ("banh", ("hộp", "gói", "túi")),
+    ("keo", ("gói", "túi", "hộp", "hũ")),
+    ("gia vi", ("gói", "chai", "hũ", "lọ")),
+    ("gao", ("bao", "túi")),
+    ("dau an", ("chai", "can")),
+    ("vitamin", ("lọ", "hộp", "vỉ")),
+    ("thuc pham chuc nang", ("lọ", "hộp", "gói")),
+    ("thuoc", ("hộp", "vỉ", "lọ", "tuýp")),
+    ("ta", ("túi", "gói")),
+    ("bim", ("túi", "gói")),
+    ("khan giay", ("gói", "hộp", "cuộn")),
+    ("ao", ("áo", "áo khoác")),
+    ("quan", ("quần",)),
+    ("vay", ("váy",)),
+    ("giay", ("giày", "dép")),
+    ("tui xach", ("túi xách", "ba lô", "ví")),
+    ("dien thoai", ("điện thoại", "hộp")),
+    ("tai nghe", ("tai nghe", "hộp")),
+)
+
+
+def class_words(display_name: str) -> tuple[str, ...]:
+    """Return the class words that fit a category's display name or slug; packaging in general when none is known."""
+    name = f" {without_accents(display_name).replace('-', ' ')} "
+    return next((words for phrase, words in _WORDS_BY_PHRASE if f" {phrase} " in name), DEFAULT_WORDS)
