@@ -1,0 +1,91 @@
+"""Scores of a labelled workbook against gold labels."""
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import openpyxl
+from openpyxl.utils.exceptions import InvalidFileException
+
+from clustering_pipeline.errors import InputError
+from clustering_pipeline.evaluation.scores import score_clusters
+from clustering_pipeline.evaluation.truth import Truth
+
+Row = tuple[object, ...]
+HEADER_ROWS = 20
+# A column of the user's own with our name makes ours carry the prefix; ours is the one that counts.
+CLUSTER_COLUMNS = ("cp_cluster_id", "cluster_id")
+STATUS_COLUMNS = ("cp_status", "status")
+
+
+def evaluate_workbook(workbook: Path | bytes, truth: Truth) -> dict[str, float | int]:
+    """Return the scores of the labelled rows that `truth` knows, and the counts `rows`, `rows_scored`, `groups`, `clusters`.
+
+    Rows are joined on the column that holds most of the truth's keys. `workbook` is a path or the bytes of an .xlsx file.
+    Raises InputError when it cannot be read, has no `cluster_id` column, or shares no row with the truth.
+    """
+    name = str(workbook) if isinstance(workbook, Path) else "the workbook"
+    rows, pairs = 0, list[tuple[str, object]]()
+    for header, body in _labelled_sheets(_read_sheets(workbook, name), name):
+        rows += len(body)
+        pairs += _join(header, body, truth)
+    if not pairs:
+        raise InputError(
+            f"No row of {name} has a {truth.key} that is in the truth file ({len(truth.groups)} labels, e.g. "
+            f"{next(iter(truth.groups))!r}). Check that both are of the same catalogue."
+        )
+    true = [truth.groups[key] for key, _ in pairs]
+    predicted = [label for _, label in pairs]
+    counts = {"rows": rows, "rows_scored": len(pairs), "groups": len(set(true)), "clusters": _count_clusters(predicted)}
+    return {**counts, **score_clusters(true, predicted)}
+
+
+def _read_sheets(workbook: Path | bytes, name: str) -> list[list[Row]]:
+    try:
+        source = io.BytesIO(workbook if isinstance(workbook, bytes) else workbook.read_bytes())
+        book = openpyxl.load_workbook(source, read_only=True, data_only=True)
+        return [list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, InvalidFileException) as error:
+        raise InputError(
+            f"{name} cannot be read as an .xlsx workbook ({error}). Give the workbook that a run wrote."
+        ) from error
+
+
+def _labelled_sheets(sheets: Sequence[list[Row]], name: str) -> list[tuple[Row, list[Row]]]:
+    found = [parts for parts in map(_split_at_header, sheets) if parts]
+    if not found:
+        raise InputError(
+            f"{name} has no column `cluster_id` in the first {HEADER_ROWS} rows of any sheet. Give a labelled workbook."
+        )
+    # A summary sheet has cluster ids too, but only the sheets of listings say how each listing fared.
+    of_listings = [parts for parts in found if set(STATUS_COLUMNS) & set(parts[0])]
+    return of_listings or found
+
+
+def _split_at_header(rows: list[Row]) -> tuple[Row, list[Row]] | None:
+    for index, row in enumerate(rows[:HEADER_ROWS]):
+        header = tuple(str(cell).strip() if cell is not None else "" for cell in row)
+        if set(CLUSTER_COLUMNS) & set(header):
+            return header, rows[index + 1 :]
+    return None
+
+
+def _join(header: Row, body: list[Row], truth: Truth) -> Iterator[tuple[str, object]]:
+    cluster = next(header.index(column) for column in CLUSTER_COLUMNS if column in header)
+    key_column = _best_column(header, body, truth)
+    for row in body:
+        key = truth.key_of(row[key_column]) if key_column < len(row) else None
+        if key is not None:
+            yield key, row[cluster] if cluster < len(row) else None
+
+
+def _best_column(header: Row, body: list[Row], truth: Truth) -> int:
+    def known_cells(column: int) -> int:
+        return sum(truth.key_of(row[column]) is not None for row in body if column < len(row) and row[column] is not None)
+
+    return max(range(len(header)), key=known_cells)
+
+
+def _count_clusters(labels: Sequence[object]) -> int:
+    return len({str(label) for label in labels if label is not None and str(label) not in ("", "-1")})

@@ -1,0 +1,185 @@
+"""The append-only table of corrections: same, different, name, and the withdrawal of an earlier one."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+
+from clustering_pipeline.errors import InputError, StageError
+from clustering_pipeline.manifests import CORRECTIONS, conform
+from clustering_pipeline.review.files import read_statements, write_statements
+
+SAME, DIFFERENT, NAME, WITHDRAW = "same", "different", "name", "withdraw"
+COLUMNS = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name", "category", "author", "time", "withdrawn")
+_TABLE = """
+CREATE TABLE IF NOT EXISTS corrections (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id_a TEXT, image_a TEXT, id_b TEXT, image_b TEXT,
+    cluster_id INTEGER, name TEXT, category TEXT, author TEXT NOT NULL, time TEXT NOT NULL, withdrawn INTEGER);
+CREATE TRIGGER IF NOT EXISTS corrections_stay BEFORE UPDATE ON corrections
+    BEGIN SELECT RAISE(ABORT, 'corrections are only ever added'); END;
+CREATE TRIGGER IF NOT EXISTS corrections_last BEFORE DELETE ON corrections
+    BEGIN SELECT RAISE(ABORT, 'corrections are only ever added'); END;
+"""
+
+
+@dataclass(frozen=True)
+class ListingReference:
+    """A listing by its `product_base_id` and, where the id has several pictures, the sha256 of one of them."""
+
+    product_base_id: str
+    image_sha256: str | None = None
+
+
+class CorrectionStore:
+    """Corrections of every category in one SQLite file. Rows are only added; a mistake is withdrawn by another row.
+
+    A connection lives as long as one call, so that threads and processes may share the store.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        """`path`: the file, created when missing, or `sqlite:///` and the file."""
+        self.path = Path(str(path).removeprefix("sqlite:///"))
+
+    def same(self, a: str | ListingReference, b: str | ListingReference, *, author: str, category: str | None = None) -> int:
+        """Record that two listings show one product and return the number of the statement."""
+        return self._record_pair(SAME, a, b, author, category)
+
+    def different(
+        self, a: str | ListingReference, b: str | ListingReference, *, author: str, category: str | None = None
+    ) -> int:
+        """Record that two listings show two products and return the number of the statement."""
+        return self._record_pair(DIFFERENT, a, b, author, category)
+
+    def name(self, cluster_id: int, name: str, *, author: str, category: str | None = None) -> int:
+        """Record what people call a cluster and return the number of the statement."""
+        return self.add([{"kind": NAME, "cluster_id": cluster_id, "name": name, "category": category, "author": author}])[0]
+
+    def undo(self, number: int, *, author: str) -> int:
+        """Withdraw statement `number` and return the number of the withdrawal; raises InputError when it is not in force."""
+        if number not in set(self.read()["number"]):
+            raise InputError(
+                f"There is no correction {number} in force, so it cannot be undone. See the history for its numbers."
+            )
+        return self.add([{"kind": WITHDRAW, "withdrawn": number, "author": author}])[0]
+
+    def add(self, statements: Iterable[Mapping[str, object]]) -> list[int]:
+        """Record statements (mappings from column to value; `time` is now when absent) all or none; returns their numbers.
+
+        Raises InputError for a statement that says nothing: no author, no id, one listing with itself, an empty name.
+        """
+        rows = [_checked(statement, position) for position, statement in enumerate(statements, 1)]
+        marks = ", ".join("?" * len(COLUMNS))
+        insert = f"INSERT INTO corrections ({', '.join(COLUMNS)}) VALUES ({marks})"
+        with self._transaction() as connection:
+            return [int(connection.execute(insert, row).lastrowid or 0) for row in rows]
+
+    def read(self, category: str | None = None) -> pd.DataFrame:
+        """Return the CORRECTIONS manifest of the statements in force, with `category` only those that concern it.
+
+        A statement without a category concerns every category that has its listings.
+        """
+        history = self.history()
+        withdrawn = set(history["withdrawn"].dropna().astype(int))
+        in_force = history[(history["kind"] != WITHDRAW) & ~history["number"].isin(withdrawn)]
+        if category is not None:
+            in_force = in_force[in_force["category"].isna() | (in_force["category"] == category)]
+        return conform(in_force[CORRECTIONS.schema.names], CORRECTIONS)
+
+    def history(self, limit: int | None = None) -> pd.DataFrame:
+        """Return every row ever added, the newest last, at most the `limit` newest ones; columns `number` and `COLUMNS`."""
+        query = f"SELECT number, {', '.join(COLUMNS)} FROM corrections ORDER BY number DESC LIMIT ?"
+        with self._transaction() as connection:
+            rows = connection.execute(query, (-1 if limit is None else limit,)).fetchall()
+        history = pd.DataFrame(rows[::-1], columns=["number", *COLUMNS], dtype=object)
+        return history.where(history.notna(), None)
+
+    def import_file(self, path: Path, *, author: str = "import") -> int:
+        """Add the statements of an .xlsx, .csv or .json file and return how many were new.
+
+        A statement that is already in force word for word is not added again. `author` signs those that name none.
+        """
+        known = set(self.read()[list(_IDENTITY)].itertuples(index=False, name=None))
+        known = {_identity(dict(zip(_IDENTITY, row, strict=True))) for row in known}
+        fresh: dict[tuple[str, ...], Mapping[str, object]] = {}
+        for statement in read_statements(Path(path), author):
+            if (identity := _identity(statement)) not in known:
+                fresh[identity] = statement
+        self.add(fresh.values())
+        return len(fresh)
+
+    def export_file(self, path: Path) -> int:
+        """Write the statements in force as .xlsx, .csv or .json and return how many there are."""
+        in_force = self.read()
+        return write_statements(Path(path), self.history().set_index("number").loc[list(in_force["number"])])
+
+    def _record_pair(
+        self, kind: str, a: str | ListingReference, b: str | ListingReference, author: str, category: str | None
+    ) -> int:
+        first, second = (
+            reference if isinstance(reference, ListingReference) else ListingReference(reference) for reference in (a, b)
+        )
+        pair = {
+            "id_a": first.product_base_id,
+            "image_a": first.image_sha256,
+            "id_b": second.product_base_id,
+            "image_b": second.image_sha256,
+        }
+        return self.add([{"kind": kind, **pair, "author": author, "category": category}])[0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=30)) as connection:
+                connection.executescript(_TABLE)
+                with connection:
+                    yield connection
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise StageError(
+                f"The corrections in {self.path} cannot be used ({error}). Check that the file is a database of ours and that "
+                "its folder can be written; nothing was changed."
+            ) from error
+
+
+# What makes two statements one and the same, whoever made them and when.
+_IDENTITY = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name")
+
+
+def _identity(statement: Mapping[str, object]) -> tuple[str, ...]:
+    values = [statement.get(column) for column in _IDENTITY]
+    return tuple("" if value is None or value is pd.NA else str(value) for value in values)
+
+
+def _checked(statement: Mapping[str, object], position: int) -> tuple[object, ...]:
+    unknown = set(statement) - set(COLUMNS)
+    problem = f"has the unknown columns {sorted(unknown)}" if unknown else _problem(statement)
+    if problem:
+        raise InputError(
+            f"Correction {position} {problem}. A correction is same or different with two listings (id_a, id_b and, if an id "
+            "has several pictures, image_a, image_b), or name with a cluster_id and a name; nothing was recorded."
+        )
+    time = statement.get("time") or datetime.now(UTC).isoformat(timespec="seconds")
+    return tuple(time if column == "time" else statement.get(column) or None for column in COLUMNS)
+
+
+def _problem(statement: Mapping[str, object]) -> str | None:
+    kind = statement.get("kind")
+    if kind not in (SAME, DIFFERENT, NAME, WITHDRAW):
+        return f"is of the kind {kind!r}"
+    if not statement.get("author"):
+        return "has no author"
+    if kind == NAME:
+        named = statement.get("name") and isinstance(statement.get("cluster_id"), int) and int(str(statement["cluster_id"])) > 0
+        return None if named else "has no name or no positive cluster_id"
+    return _pair_problem(statement) if kind in (SAME, DIFFERENT) else None
+
+
+def _pair_problem(statement: Mapping[str, object]) -> str | None:
+    sides: Sequence[tuple[object, object]] = [(statement.get(f"id_{side}"), statement.get(f"image_{side}")) for side in "ab"]
+    if not all(identifier for identifier, _ in sides):
+        return "lacks one of its two listings"
+    return "compares a listing with itself" if sides[0] == sides[1] else None
