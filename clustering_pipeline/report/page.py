@@ -1,0 +1,106 @@
+"""The category report: one HTML page that needs nothing beside it."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from clustering_pipeline.report.doubt import Cluster, Link, review_order
+from clustering_pipeline.report.funnel import funnel, picture_counts, size_histogram, status_counts
+from clustering_pipeline.report.tables import CategoryTables, Listing, read_listings
+from clustering_pipeline.report.texts import Texts
+from clustering_pipeline.report.thumbnails import Thumbnails
+from clustering_pipeline.settings import ReportSettings
+from clustering_pipeline.stage import StageContext
+
+Facts = Mapping[str, Mapping[str, int | float | str]]
+
+
+def write_report(tables: CategoryTables, facts: Facts, settings: ReportSettings, context: StageContext) -> bytes:
+    """Return the report of one category as UTF-8 HTML: self-contained, without any request to elsewhere.
+
+    `facts`: per step the figures of its last run; "settings" and "versions" are shown in sections of their own.
+    """
+    environment = _environment()
+    thumbnails = Thumbnails(context.blobs, settings.thumbnail_pixels, int(settings.picture_megabytes * 1e6))
+    script = _source(environment, "report.js")
+    page = environment.get_template("report.html").render(
+        tables=tables,
+        texts=Texts(settings.language),
+        settings=settings,
+        thumbnails=thumbnails,
+        link_words=_link_words,
+        certainty=certainty,
+        style=Markup(_source(environment, "base.css") + _source(environment, "report.css")),
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **_content(tables, facts),
+    )
+    return page.encode()
+
+
+def certainty(cluster: Cluster) -> str:
+    """Return the word for a cluster's doubt: sure, look (worth a look) or doubtful."""
+    return "sure" if cluster.doubt < 0.15 else "look" if cluster.doubt < 0.4 else "doubtful"
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("clustering_pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _content(tables: CategoryTables, facts: Facts) -> dict[str, Any]:
+    listings = read_listings(tables)
+    clusters = review_order(tables)
+    several = [cluster for cluster in clusters if cluster.size > 1]
+    return {
+        "listings": listings,
+        "clusters": clusters,
+        "several": several,
+        "counts": status_counts(listings),
+        "steps": funnel(listings),
+        "picture_counts": picture_counts(tables),
+        "sizes": size_histogram([cluster.size for cluster in clusters]),
+        "by_status": _by_status(listings),
+        "facts": {name: values for name, values in facts.items() if name not in ("settings", "versions") and values},
+        "settings_in_force": facts.get("settings", {}),
+        "versions": facts.get("versions", {}),
+    }
+
+
+def _by_status(listings: Sequence[Listing]) -> dict[str, list[Listing]]:
+    groups: dict[str, list[Listing]] = {"no_match": [], "rejected": [], "download_failed": [], "invalid_row": []}
+    for listing in listings:
+        groups.setdefault(listing.status, []).append(listing)
+    return groups
+
+
+def _link_words(link: Link, texts: Texts) -> list[tuple[str, bool]]:
+    """Return the evidence of a link in words, each with whether it speaks against the match."""
+    words = []
+    if link.inliers is not None:
+        words.append((f"{link.inliers} {texts['evidence_points']}", False))
+    if link.text_similarity is not None:
+        words.append((f"{texts['evidence_text']} {texts.share(link.text_similarity)}", False))
+    if link.lines_agreeing:
+        words.append((f"{link.lines_agreeing} {texts['evidence_agreeing']}", False))
+    if link.lines_conflicting:
+        words.append((f"{link.lines_conflicting} {texts['evidence_conflicting']}", True))
+    if link.colour_similarity is not None:
+        words.append((f"{texts['evidence_colour']} {texts.share(link.colour_similarity)}", False))
+    if link.number_conflict:
+        words.append((f"{texts['evidence_numbers']}: {link.number_conflict}", True))
+    return words

@@ -1,0 +1,96 @@
+"""The manifests of one category, as the pages that people look at need them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+Box = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class CategoryTables:
+    """Everything that is known of a category after a run; each frame follows the manifest of its name."""
+
+    category: str
+    display_name: str
+    catalogue: pd.DataFrame
+    raw_images: pd.DataFrame
+    crops: pd.DataFrame
+    clean_images: pd.DataFrame
+    semantic_duplicates: pd.DataFrame
+    matches: pd.DataFrame
+    clusters: pd.DataFrame
+    local_features: pd.DataFrame | None = None
+    embeddings: pd.DataFrame | None = None
+    corrections: pd.DataFrame | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One row of the catalogue with what became of it; the box is its crop's, in pixels of the whole picture."""
+
+    listing: int
+    sheet_row: int
+    product_base_id: str
+    title: str
+    url: str
+    status: str
+    reason: str
+    cluster_id: int | None
+    cluster_size: int
+    confidence: float | None
+    is_representative: bool
+    image_sha256: str | None
+    box: Box | None
+    keeper: str | None
+
+    @property
+    def link(self) -> str | None:
+        """The listing's URL when a browser may safely follow it."""
+        return self.url if self.url.startswith(("https://", "http://")) else None
+
+
+def read_listings(tables: CategoryTables) -> list[Listing]:
+    """Return every listing of the category in the order of the workbook."""
+    rows = tables.catalogue[["listing", "sheet_row", "product_base_id", "title", "url_cell"]]
+    rows = rows.merge(tables.clusters, on="listing", how="left").merge(_first_pictures(tables), on="listing", how="left")
+    rows = rows.merge(_crop_places(tables), on="crop_sha256", how="left", suffixes=("", "_of_crop"))
+    return [_listing(row) for row in _records(rows)]
+
+
+def _first_pictures(tables: CategoryTables) -> pd.DataFrame:
+    held = tables.raw_images[tables.raw_images["image_sha256"].notna()]
+    return held.sort_values(["listing", "position"]).drop_duplicates("listing")[["listing", "url", "image_sha256"]]
+
+
+def _crop_places(tables: CategoryTables) -> pd.DataFrame:
+    places = tables.crops[["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1"]]
+    return places[places["crop_sha256"].notna()].drop_duplicates("crop_sha256")
+
+
+def _records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    columns = [str(name) for name in frame.columns]
+    for values in frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None):
+        yield dict(zip(columns, values, strict=True))
+
+
+def _listing(row: dict[str, Any]) -> Listing:
+    in_crop = row["image_sha256_of_crop"] is not None
+    return Listing(
+        listing=int(row["listing"]),
+        sheet_row=int(row["sheet_row"] or 0),
+        product_base_id=row["product_base_id"] or "",
+        title=row["title"] or "",
+        url=row["url"] or row["url_cell"] or "",
+        status=row["status"] or "",
+        reason=row["reason"] or "",
+        cluster_id=None if row["cluster_id"] is None else int(row["cluster_id"]),
+        cluster_size=int(row["cluster_size"] or 0),
+        confidence=None if row["confidence"] is None else float(row["confidence"]),
+        is_representative=bool(row["is_representative"]),
+        image_sha256=row["image_sha256_of_crop"] if in_crop else row["image_sha256"],
+        box=(int(row["x0"]), int(row["y0"]), int(row["x1"]), int(row["y1"])) if in_crop else None,
+        keeper=row["keeper"],
+    )
