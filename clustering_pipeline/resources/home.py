@@ -1,0 +1,65 @@
+"""The Dagster home: where the instance, the settings file, the pictures and the local databases live."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from clustering_pipeline.errors import InputError
+from clustering_pipeline.settings import SETTINGS_FILE
+
+HOME_VARIABLE = "DAGSTER_HOME"
+INSTANCE_FILE = "dagster.yaml"
+CHECKOUT = Path(__file__).resolve().parents[2]
+# A wheel carries the file inside the package; a checkout has it in its own dagster_home.
+TEMPLATES = (CHECKOUT / "dagster_home" / INSTANCE_FILE, Path(__file__).with_name(INSTANCE_FILE))
+
+
+@dataclass(frozen=True)
+class PipelineHome:
+    """The folders below one Dagster home."""
+
+    path: Path
+
+    @classmethod
+    def find(cls) -> "PipelineHome":
+        """Return the home that `DAGSTER_HOME` names, else the checkout's `dagster_home`, always absolute."""
+        named = os.environ.get(HOME_VARIABLE)
+        if named:
+            return cls(Path(named).expanduser().absolute())
+        checkout = (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else Path.cwd()) / "dagster_home"
+        return cls(checkout.absolute())
+
+    @property
+    def settings_file(self) -> Path:
+        """The settings file, which need not exist."""
+        return self.path / SETTINGS_FILE
+
+    @property
+    def state(self) -> Path:
+        """The folder of local databases."""
+        return self.path / "state"
+
+    @property
+    def storage(self) -> Path:
+        """Where `storage.root` is when it is unset."""
+        return self.path / "storage"
+
+    @property
+    def catalogues(self) -> Path:
+        """The folder that is watched for workbooks when `automation.catalogue_folder` is unset."""
+        return self.path / "catalogues"
+
+    def prepare(self) -> "PipelineHome":
+        """Create the folder with its `dagster.yaml` where they are missing and return self; raises InputError."""
+        try:
+            for folder in (self.path, self.state, self.storage):
+                folder.mkdir(parents=True, exist_ok=True)
+            if not (self.path / INSTANCE_FILE).exists():
+                shutil.copyfile(next(path for path in TEMPLATES if path.exists()), self.path / INSTANCE_FILE)
+        except OSError as error:
+            raise InputError(
+                f"The Dagster home {self.path} cannot be used ({error.strerror}). Set {HOME_VARIABLE} to a folder that this "
+                "account may write to."
+            ) from error
+        return self

@@ -1,0 +1,56 @@
+"""The storage of one installation, found anew from the settings file whenever a run asks."""
+
+import logging
+from dataclasses import dataclass, field
+
+from clustering_pipeline.resources.engines import make_engine
+from clustering_pipeline.resources.home import PipelineHome
+from clustering_pipeline.resources.progress import ProgressListener
+from clustering_pipeline.settings import PipelineSettings, RunOverrides, SettingsSource
+from clustering_pipeline.stage import StageContext
+from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree
+
+FOLDERS = ("blobs", "features", "manifests", "sources", "outputs")
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Home, settings and storage, from which a run makes the context of its stages."""
+
+    home: PipelineHome
+    overrides: RunOverrides = field(default_factory=RunOverrides)
+    listener: ProgressListener = field(default_factory=ProgressListener)
+
+    @property
+    def settings(self) -> SettingsSource:
+        """The settings file of the home under the overrides of this run."""
+        return SettingsSource(self.home.settings_file, self.overrides)
+
+    def category_settings(self, category: str) -> PipelineSettings:
+        """Return the settings in force for `category`; raises InputError."""
+        return self.settings.category(category)
+
+    @property
+    def storage_root(self) -> str:
+        """`storage.root`, else the folder below the home; raises InputError when the settings file cannot be used."""
+        return self.settings.installation().storage.root or str(self.home.storage)
+
+    def files(self, folder: str) -> FileTree:
+        """Return the part of the storage that is called `folder`, one of `FOLDERS`."""
+        return FileTree(f"{self.storage_root}/{folder}")
+
+    @property
+    def blobs(self) -> BlobStore:
+        """The pictures, crops and features, by content."""
+        return BlobStore(f"{self.storage_root}/blobs")
+
+    def context(self, category: str, log: logging.Logger) -> StageContext:
+        """Return what the stages of a run of `category` are handed; raises InputError."""
+        root = self.storage_root
+        return StageContext(
+            blobs=BlobStore(f"{root}/blobs"),
+            tables=FeatureTables(f"{root}/features"),
+            state=self.home.state,
+            engine=make_engine(self.category_settings(category).compute),
+            progress=self.listener.of(log),
+        )
