@@ -1,0 +1,34 @@
+"""Model files: what they are called, where they are, how they are loaded safely, and how pixels become their input."""
+
+from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
+from clustering_pipeline.models.checkpoints import load_into, load_state_dict
+from clustering_pipeline.models.downloads import pull_model
+from clustering_pipeline.models.files import file_digest, locate_model, model_digest, weight_files
+from clustering_pipeline.models.inference import BatchRunner, torch_type
+from clustering_pipeline.models.preprocessing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ImagePreprocessing,
+    preprocessing_from_configuration,
+    read_preprocessing,
+)
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "MODEL_CARDS",
+    "BatchRunner",
+    "ImagePreprocessing",
+    "ModelCard",
+    "file_digest",
+    "find_card",
+    "load_into",
+    "load_state_dict",
+    "locate_model",
+    "model_digest",
+    "preprocessing_from_configuration",
+    "pull_model",
+    "read_preprocessing",
+    "torch_type",
+    "weight_files",
+]

@@ -1,0 +1,71 @@
+"""Loads weights without running code that a file brings along."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clustering_pipeline.errors import StageError
+from clustering_pipeline.models.files import weight_files
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def load_state_dict(place: Path) -> "dict[str, torch.Tensor]":
+    """Return the tensors of a safetensors file, or of a pickled checkpoint that holds nothing but tensors.
+
+    `place` is the file, or a folder with exactly one weight file. Training wrappers ("state_dict", "model", "module.") are taken off.
+    Raises StageError when the file is damaged or would run code.
+    """
+    path = _single_file(place)
+    try:
+        state = _read(path)
+    except Exception as error:
+        raise StageError(
+            f"The weights in {path} cannot be loaded: {error}. Only safetensors files, and pickled checkpoints that hold plain tensors, "
+            "are read; convert the file with `safetensors.torch.save_file`, or pull the model again."
+        ) from error
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def load_into(model: "nn.Module", place: Path) -> None:
+    """Load the tensors at `place` into `model`; raises StageError that names the tensors that are missing or do not fit.
+
+    Tensors that the model does not use (a classifier's head) are left out.
+    """
+    state = load_state_dict(place)
+    expected = model.state_dict()
+    missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
+    misshapen = [name for name, value in expected.items() if name in state and state[name].shape != value.shape]
+    if missing or misshapen:
+        raise StageError(
+            f"The weights in {place} are not of this model: {_some(missing)} missing, {_some(misshapen)} of another shape. "
+            "Choose the encoder that the file was trained for."
+        )
+    model.load_state_dict({name: state[name] for name in expected if name in state}, strict=False)
+
+
+def _single_file(place: Path) -> Path:
+    if place.is_file():
+        return place
+    found = list(weight_files(place))
+    if len(found) != 1:
+        raise StageError(f"{place} holds {len(found)} weight files where one is expected. Name the file itself in the setting.")
+    return found[0]
+
+
+def _read(path: Path) -> "dict[str, torch.Tensor]":
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    import torch
+
+    content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    for wrapper in ("state_dict", "model"):
+        content = content.get(wrapper, content)
+    return dict(content)
+
+
+def _some(names: list[str]) -> str:
+    return f"{len(names)} tensors ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else "none"

@@ -1,0 +1,112 @@
+"""Finds a model's files on this machine and tells what they are; never fetches anything."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from clustering_pipeline.errors import StageError
+from clustering_pipeline.hardware import Hardware
+from clustering_pipeline.models.cards import find_card
+
+WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".onnx")
+CONFIGURATION_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json", "labels.json")
+DIGESTS_FILE = ".digests.json"
+READ_BYTES = 1 << 22
+
+
+def locate_model(model: str, hardware: Hardware, setting: str) -> Path:
+    """Return the folder or file that holds `model`: a path, a card's name, or a repository of the hub.
+
+    Looked for as a path, then below the models folder, then in the hub's cache of this machine. `setting` is the name of the
+    setting that chose the model, for the error. Raises StageError when the model is nowhere.
+    """
+    places = list(_places(model, hardware))
+    for place in places:
+        if place.is_file() or (place.is_dir() and any(weight_files(place))):
+            return place
+    looked = ", ".join(str(place) for place in places)
+    card = find_card(model)
+    remedy = f"run `clustering-pipeline models pull {card.name if card else model}`, or "
+    raise StageError(
+        f"The weights of {model!r} ({setting}) were not found; looked at {looked}. On a machine with a network {remedy}set "
+        f"{setting} to a folder that holds them. The pipeline never puts another model in its place."
+    )
+
+
+def weight_files(folder: Path) -> Iterator[Path]:
+    """Yield the weight files directly in `folder`; pickled twins of safetensors files are left out."""
+    found = sorted(path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and not path.name.startswith("."))
+    safe = [path for path in found if path.suffix == ".safetensors"]
+    yield from safe or found
+
+
+def model_digest(place: Path) -> str:
+    """Return one sha256 over the weights and the configuration at `place`, a file or a folder.
+
+    The digest of a large file is remembered beside it, under its size and modification time.
+    """
+    if place.is_file():
+        return _remembered_digest(place)
+    parts = [*weight_files(place), *(place / name for name in CONFIGURATION_FILES if (place / name).is_file())]
+    content = [(path.name, _remembered_digest(path)) for path in parts]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(READ_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _places(model: str, hardware: Hardware) -> Iterator[Path]:
+    yield Path(model).expanduser()
+    card = find_card(model)
+    folder_name = card.folder_name if card else model.replace("/", "--")
+    if hardware.models_folder is not None and "/" not in folder_name and ".." not in folder_name:
+        yield from _file_or_folder(hardware.models_folder / folder_name)
+    cached = _hub_cache(card.source if card else model)
+    if cached is not None:
+        yield cached
+
+
+def _file_or_folder(folder: Path) -> Iterator[Path]:
+    single = list(weight_files(folder)) if folder.is_dir() and not (folder / "config.json").exists() else []
+    yield single[0] if len(single) == 1 else folder
+
+
+def _hub_cache(repository: str) -> Path | None:
+    try:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+    except ImportError:
+        return None
+    try:
+        found = try_to_load_from_cache(repository, "config.json")
+    except HFValidationError:
+        return None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _remembered_digest(path: Path) -> str:
+    remembered = path.parent / DIGESTS_FILE
+    known: dict[str, str] = json.loads(remembered.read_text()) if remembered.is_file() else {}
+    status = path.stat()
+    entry = f"{path.name}:{status.st_size}:{status.st_mtime_ns}"
+    if entry not in known:
+        known[entry] = file_digest(path)
+        _remember(remembered, known)
+    return known[entry]
+
+
+def _remember(remembered: Path, known: dict[str, str]) -> None:
+    try:
+        partial = remembered.with_suffix(".partial")
+        partial.write_text(json.dumps(known))
+        partial.replace(remembered)
+    except PermissionError:
+        # A read-only models folder costs only the time of hashing again.
+        return
