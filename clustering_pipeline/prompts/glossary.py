@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -49,17 +48,9 @@ def _index() -> tuple[dict[str, Entry], dict[str, Entry]]:
     return {normal_form(entry.word): entry for entry in backwards}, {without_accents(entry.word): entry for entry in backwards}
 
 
-class GlossaryTranslator:
-    """Translates by the built-in glossary; a word that it lacks stands for itself."""
-
-    name = "glossary"
-
-    def translate(self, words: Sequence[str], synonyms: int) -> list[Prompt]:
-        """Return one prompt per word, in order, with at most `synonyms` synonyms each."""
-        return [self._translate_word(word, synonyms) for word in words]
-
-    def _translate_word(self, word: str, synonyms: int) -> Prompt:
-        entry = look_up(word)
-        if entry is None:
-            return Prompt(word, normal_form(word), (), "word itself")
-        return Prompt(word, entry.english, entry.synonyms[:synonyms], self.name)
+def from_glossary(word: str, synonyms: int) -> Prompt:
+    """Return the glossary's prompt for a word, with at most `synonyms` synonyms; a word that it lacks stands for itself."""
+    entry = look_up(word)
+    if entry is None:
+        return Prompt(word, normal_form(word), (), "word itself")
+    return Prompt(word, entry.english, entry.synonyms[:synonyms], "glossary")

@@ -8,7 +8,8 @@ import pandas as pd
 from clustering_pipeline.errors import InputError
 from clustering_pipeline.manifests import ENGLISH_PROMPTS, conform
 from clustering_pipeline.prompts.categories import class_words
-from clustering_pipeline.prompts.glossary import GlossaryTranslator, Prompt
+from clustering_pipeline.prompts.glossary import Prompt
+from clustering_pipeline.prompts.translators import translate
 from clustering_pipeline.prompts.words import normal_form
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stage import StageContext, StageResult
@@ -24,11 +25,11 @@ def translate_words(display_name: str, settings: PromptSettings, context: StageC
     """
     words = _distinct(settings.words or class_words(display_name))
     with context.progress.track("Translating class words", len(words), "word") as bar:
-        prompts = GlossaryTranslator().translate(words, settings.synonyms)
+        translation = translate(words, settings, context)
         bar.advance(len(words))
-    counts = Counter(prompt.translator for prompt in prompts)
-    facts = {"words": len(words), **{f"words translated by {name}": count for name, count in sorted(counts.items())}}
-    return StageResult(_manifest(prompts), facts)
+    counts = Counter(prompt.translator for prompt in translation.prompts)
+    by_translator = {f"words translated by {name}": count for name, count in sorted(counts.items())}
+    return StageResult(_manifest(translation.prompts), {"words": len(words), **by_translator, **translation.facts})
 
 
 def read_prompts(english_prompts: pd.DataFrame) -> list[Prompt]:

@@ -9,4 +9,7 @@ class PromptSettings(StageSettings):
     """The class words of a category and who translates them."""
 
     words: tuple[str, ...] = Field((), description="Vietnamese class words; sensible ones for the category when empty.")
+    translator: str = Field(
+        "auto", description="Name of the translator in the registry; auto takes the first that answers, the glossary last."
+    )
     synonyms: int = Field(4, ge=0, le=20, description="Synonyms kept per word.")

@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.errors import InputError, StageError
 from clustering_pipeline.manifests import ENGLISH_PROMPTS, conform
-from clustering_pipeline.prompts import class_words, glossary, look_up, read_prompts, translate_words, without_accents
+from clustering_pipeline.prompts import (
+    TRANSLATORS,
+    class_words,
+    glossary,
+    look_up,
+    read_prompts,
+    translate_words,
+    without_accents,
+)
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stage import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables
@@ -89,3 +97,27 @@ def test_unusable_class_words_are_refused_by_name(context, word):
 @given(st.text(max_size=30))
 def test_folding_is_idempotent(word):
     assert without_accents(without_accents(word)) == without_accents(word)
+
+
+def test_an_unknown_translator_names_the_known_ones(context):
+    with pytest.raises(InputError, match="glossary"):
+        translate_words("Toner", PromptSettings(translator="gemni"), context)
+
+
+def test_auto_hands_over_when_a_translator_fails(context, monkeypatch):
+    class Unreachable:
+        name = "remote"
+
+        def __init__(self, settings):
+            pass
+
+        def translate(self, words, context):
+            raise StageError("The remote translator did not answer.")
+
+    monkeypatch.setitem(TRANSLATORS, "remote", Unreachable)
+    monkeypatch.setattr("clustering_pipeline.prompts.translators.AUTOMATIC_ORDER", ("remote", "glossary"))
+    result = translate_words("Toner", PromptSettings(), context)
+    assert set(result.manifest["translator"]) == {"glossary"}
+    assert "did not answer" in result.facts["remote was not used"]
+    with pytest.raises(StageError):
+        translate_words("Toner", PromptSettings(translator="remote"), context)
