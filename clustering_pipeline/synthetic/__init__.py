@@ -4,6 +4,7 @@ They feed the demo, the vocabulary of the `local` encoder, tests and benchmarks.
 model's output about, a real thing; pictures depend on the seed alone, not on the fonts of the machine.
 """
 
+from clustering_pipeline.synthetic.catalogue import SyntheticCatalogue, SyntheticListing, encode_jpeg, write_catalogue
 from clustering_pipeline.synthetic.marks import Mark, draw_marks, mark_mask, render_mark
 from clustering_pipeline.synthetic.products import Palette, Product, draw_products
 from clustering_pipeline.synthetic.scenes import (
@@ -16,21 +17,28 @@ from clustering_pipeline.synthetic.scenes import (
     photograph,
     studio_picture,
 )
+from clustering_pipeline.synthetic.shop import LoopbackShop, serve_folder
 
 __all__ = [
     "CARELESS",
     "STUDIO",
+    "LoopbackShop",
     "Mark",
     "Palette",
     "Pose",
     "Product",
     "Seller",
+    "SyntheticCatalogue",
+    "SyntheticListing",
     "decorate",
     "draw_marks",
     "draw_products",
     "draw_sellers",
+    "encode_jpeg",
     "mark_mask",
     "photograph",
     "render_mark",
+    "serve_folder",
     "studio_picture",
+    "write_catalogue",
 ]

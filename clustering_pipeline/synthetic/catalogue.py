@@ -1,0 +1,185 @@
+"""A synthetic catalogue on disk: pictures, the workbook that lists them, and the truth."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+import openpyxl
+from numpy.typing import NDArray
+
+from clustering_pipeline.synthetic.products import Product, draw_products
+from clustering_pipeline.synthetic.scenes import Pose, Seller, decorate, draw_sellers, photograph, studio_picture
+
+Origin = Literal["own", "brand", "copy", "near_copy", "dead_link", "web_page", "blurred", "dark"]
+PROBLEMS: tuple[Origin, ...] = ("dead_link", "dead_link", "dead_link", "web_page", "blurred", "dark")
+
+_WEB_PAGE = b"<!doctype html><html><title>Sorry</title><body><h1>This picture has moved</h1></body></html>"
+
+
+@dataclass(frozen=True)
+class SyntheticListing:
+    """One row of a synthetic catalogue. `group` is the product's number, -1 where the picture shows nothing usable."""
+
+    product_base_id: str
+    title: str
+    shop: str
+    file_name: str
+    group: int
+    origin: Origin
+
+
+@dataclass(frozen=True)
+class SyntheticCatalogue:
+    """Where a synthetic catalogue lies: workbook, folder of pictures, and `labels.csv` with columns image and group."""
+
+    workbook: Path
+    images: Path
+    truth: Path
+    listings: tuple[SyntheticListing, ...]
+
+
+def write_catalogue(
+    folder: Path,
+    base_url: str,
+    *,
+    products: int = 40,
+    sellers: int = 12,
+    seed: int = 0,
+    listings_per_product: tuple[int, int] = (3, 8),
+    problems: tuple[Origin, ...] = PROBLEMS,
+    all_decorated: bool = False,
+) -> SyntheticCatalogue:
+    """Draw a catalogue into `folder`.
+
+    Args:
+        folder: receives `catalogue.xlsx`, `labels.csv` and `images/`; created when absent.
+        base_url: where `images/` will be served, without a trailing slash.
+        products: how many product models.
+        sellers: how many shops they are spread over.
+        seed: the same seed gives the same catalogue, to the byte of each picture.
+        listings_per_product: fewest and most shops that list a product.
+        problems: the broken listings at the end of the workbook.
+        all_decorated: every shop has a frame and stickers.
+
+    Returns:
+        The paths, and what each row is.
+    """
+    images = folder / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    shops = draw_sellers(sellers, seed, all_decorated=all_decorated)
+    listings: list[SyntheticListing] = []
+    for product in draw_products(products, seed):
+        listings.extend(_list_product(images, product, shops, seed, listings_per_product))
+    listings = _shuffled(listings, seed)
+    for number, origin in enumerate(problems):
+        listings.append(_add_problem(images, origin, number, draw_products(1, seed + 1)[0]))
+    catalogue = SyntheticCatalogue(folder / "catalogue.xlsx", images, folder / "labels.csv", tuple(listings))
+    _write_workbook(catalogue, base_url)
+    _write_truth(catalogue)
+    return catalogue
+
+
+def _shuffled(listings: list[SyntheticListing], seed: int) -> list[SyntheticListing]:
+    order = np.random.default_rng([seed, 6]).permutation(len(listings))
+    return [listings[index] for index in order]
+
+
+def _list_product(
+    images: Path, product: Product, shops: list[Seller], seed: int, listings_per_product: tuple[int, int]
+) -> list[SyntheticListing]:
+    rng = np.random.default_rng([seed, 5, product.number])
+    fewest, most = listings_per_product
+    chosen = rng.choice(len(shops), min(int(rng.integers(fewest, most + 1)), len(shops)), replace=False)
+    listings: list[SyntheticListing] = []
+    for position, shop in enumerate(shops[index] for index in chosen):
+        origin = _choose_origin(rng, position)
+        name = f"p{product.number:05d}-{position:02d}.jpg"
+        if origin in ("copy", "near_copy"):
+            content = (images / listings[int(rng.integers(position))].file_name).read_bytes()
+            content = content if origin == "copy" else _encoded_again(content, rng)
+        else:
+            content = encode_jpeg(_picture(product, shop, origin, rng), int(rng.integers(60, 93)))
+        (images / name).write_bytes(content)
+        identifier = f"{27_000_000_000 + product.number * 1000 + position}"
+        listings.append(SyntheticListing(identifier, _shop_title(product, rng), shop.name, name, product.number, origin))
+    return listings
+
+
+def _choose_origin(rng: np.random.Generator, position: int) -> Origin:
+    if position == 0:
+        return "brand"
+    drawn = rng.choice(4, p=[0.6, 0.2, 0.08, 0.12])
+    origins: tuple[Origin, ...] = ("own", "brand", "copy", "near_copy")
+    return origins[drawn]
+
+
+def _picture(product: Product, shop: Seller, origin: Origin, rng: np.random.Generator) -> NDArray[np.uint8]:
+    side = int(rng.choice([320, 400, 520, 640]))
+    if origin == "own":
+        return photograph(product, shop, int(rng.integers(2**31)), Pose(float(rng.choice([0.3, 0.6, 0.9])), side))
+    picture = studio_picture(product, side)
+    decorate(picture, shop)
+    return picture
+
+
+def _encoded_again(content: bytes, rng: np.random.Generator) -> bytes:
+    decoded = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR))
+    picture = cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB)
+    scale = rng.uniform(0.5, 1.0)
+    smaller = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return encode_jpeg(np.asarray(smaller, np.uint8), int(rng.integers(45, 85)))
+
+
+def _shop_title(product: Product, rng: np.random.Generator) -> str:
+    before = ("", "[CHÍNH HÃNG] ", "(Mã giảm 10%) ", "HOT - ", "")[rng.integers(5)]
+    after = ("", " chính hãng", " - giao nhanh", " mẫu mới", "")[rng.integers(5)]
+    title = product.title.replace(" ml", "ml").replace(" g", "g") if rng.random() < 0.5 else product.title
+    return before + (title.upper() if rng.random() < 0.1 else title) + after
+
+
+def _add_problem(images: Path, origin: Origin, number: int, product: Product) -> SyntheticListing:
+    name = f"x{number:05d}.jpg"
+    content = _problem_content(origin, product)
+    if content is not None:
+        (images / name).write_bytes(content)
+    return SyntheticListing(f"{99_000_000_000 + number}", product.title, "Chợ Online", name, -1, origin)
+
+
+def _problem_content(origin: Origin, product: Product) -> bytes | None:
+    if origin == "dead_link":
+        return None
+    if origin == "web_page":
+        return _WEB_PAGE
+    picture = photograph(product, None, 7, Pose(0.6))
+    if origin == "blurred":
+        return encode_jpeg(np.asarray(cv2.GaussianBlur(picture, (0, 0), 22), np.uint8), 90)
+    return encode_jpeg((picture * 0.03).astype(np.uint8), 90)
+
+
+def encode_jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
+    """Return an (h, w, 3) uint8 RGB picture as JPEG; the same machine gives the same bytes."""
+    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return encoded.tobytes()
+
+
+def _write_workbook(catalogue: SyntheticCatalogue, base_url: str) -> None:
+    workbook = openpyxl.Workbook()
+    sheet = workbook.worksheets[0]
+    sheet.title = "listings"
+    sheet.append(["product_base_id", "title", "shop", "url_thumbnail"])
+    for listing in catalogue.listings:
+        sheet.append([listing.product_base_id, listing.title, listing.shop, f"{base_url}/{listing.file_name}"])
+    for column, width in zip("ABCD", (16, 60, 20, 48), strict=True):
+        sheet.column_dimensions[column].width = width
+    sheet.freeze_panes = "A2"
+    workbook.save(catalogue.workbook)
+
+
+def _write_truth(catalogue: SyntheticCatalogue) -> None:
+    with catalogue.truth.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "group"])
+        writer.writerows((listing.file_name, listing.group) for listing in catalogue.listings)
