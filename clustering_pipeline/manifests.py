@@ -75,7 +75,8 @@ ENGLISH_PROMPTS = _manifest(
     "english_prompts", ("word",), [("word", TEXT), ("english", TEXT), ("synonyms", TEXTS), ("translator", TEXT)]
 )
 
-# A row is a region of a distinct image; boxes are half-open pixels of the picture after EXIF rotation.
+# A row is a region of a distinct image; boxes are half-open pixels of the picture after EXIF rotation. A picture that could
+# not be decoded has one row without a crop, whose `error` says why.
 CROPS = _manifest(
     "crops",
     ("image_sha256", "rank"),
@@ -92,6 +93,7 @@ CROPS = _manifest(
         ("detector", TEXT),
         ("is_main", FLAG),
         ("is_whole_image", FLAG),
+        ("error", TEXT),
     ],
 )
 

@@ -12,4 +12,14 @@ class CropSettings(StageSettings):
 
     crop: Literal["on", "off"] = Field("on", description="off: the whole picture is the crop.")
     detector: str = Field("contour", description="Name of the detector in the registry.")
+    minimum_score: float | None = Field(
+        None, ge=0, le=1, description="Score below which a box does not count; the detector's own limit when unset."
+    )
+    minimum_area: float = Field(0.01, ge=0, lt=1, description="Smallest box, as a share of the picture's area.")
+    maximum_aspect: float = Field(12.0, ge=1, description="Longest box, as its longer side over its shorter one.")
+    overlap: float = Field(
+        0.7, gt=0, le=1, description="Intersection over union above which the lower of two boxes is the same product."
+    )
+    padding: float = Field(0.02, ge=0, le=1, description="Room added around a box, as a share of its longer side.")
+    maximum_crops: int = Field(4, ge=1, le=64, description="Most crops of one picture.")
     batch_size: int = performance_field(16, "Pictures per batch.", ge=1)

@@ -1,0 +1,18 @@
+"""Where the product is in a picture: detectors, the choice among their boxes, and the crops."""
+
+from clustering_pipeline.detection.detections import Detections
+from clustering_pipeline.detection.detectors import DETECTORS, ContourDetector, Detector, make_detector
+from clustering_pipeline.detection.selection import Selected, intersection_over_union, select
+from clustering_pipeline.detection.stage import detect_crops
+
+__all__ = [
+    "DETECTORS",
+    "ContourDetector",
+    "Detections",
+    "Detector",
+    "Selected",
+    "detect_crops",
+    "intersection_over_union",
+    "make_detector",
+    "select",
+]
