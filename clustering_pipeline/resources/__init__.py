@@ -1,20 +1,5 @@
-"""What a run needs from outside: home, storage, engine, progress, and the manifests between assets."""
+"""What the assets ask Dagster for: the workplace, and the manager of the manifests between them."""
 
-from clustering_pipeline.resources.engines import ENGINES, make_engine
-from clustering_pipeline.resources.home import PipelineHome
-from clustering_pipeline.resources.manifest_io import MANIFEST_METADATA, ManifestIOManager, manifest_path
-from clustering_pipeline.resources.progress import LogProgress, ProgressListener
-from clustering_pipeline.resources.storage import FOLDERS, Workplace
+from clustering_pipeline.resources.manifest_io import MANIFEST_METADATA, ManifestIOManager
 
-__all__ = [
-    "ENGINES",
-    "FOLDERS",
-    "MANIFEST_METADATA",
-    "LogProgress",
-    "ManifestIOManager",
-    "PipelineHome",
-    "ProgressListener",
-    "Workplace",
-    "make_engine",
-    "manifest_path",
-]
+__all__ = ["MANIFEST_METADATA", "ManifestIOManager"]

@@ -2,13 +2,15 @@
 
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from clustering_pipeline.resources.engines import make_engine
-from clustering_pipeline.resources.home import PipelineHome
-from clustering_pipeline.resources.progress import ProgressListener
+from clustering_pipeline.hardware import Hardware
 from clustering_pipeline.settings import PipelineSettings, RunOverrides, SettingsSource
 from clustering_pipeline.stage import StageContext
-from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree
+from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, ManifestStore
+from clustering_pipeline.workplace.engines import make_engine
+from clustering_pipeline.workplace.home import PipelineHome
+from clustering_pipeline.workplace.progress import ProgressListener
 
 FOLDERS = ("blobs", "features", "manifests", "sources", "outputs")
 
@@ -44,13 +46,19 @@ class Workplace:
         """The pictures, crops and features, by content."""
         return BlobStore(f"{self.storage_root}/blobs")
 
+    @property
+    def manifests(self) -> ManifestStore:
+        """The manifests that the assets returned last."""
+        return ManifestStore(self.files("manifests"))
+
     def context(self, category: str, log: logging.Logger) -> StageContext:
         """Return what the stages of a run of `category` are handed; raises InputError."""
-        root = self.storage_root
+        root, compute = self.storage_root, self.category_settings(category).compute
         return StageContext(
             blobs=BlobStore(f"{root}/blobs"),
             tables=FeatureTables(f"{root}/features"),
             state=self.home.state,
-            engine=make_engine(self.category_settings(category).compute),
+            engine=make_engine(compute),
             progress=self.listener.of(log),
+            hardware=Hardware(compute.device, compute.precision, Path(compute.models) if compute.models else self.home.models),
         )

@@ -46,6 +46,11 @@ class PipelineHome:
         return self.path / "storage"
 
     @property
+    def models(self) -> Path:
+        """Where model files are when `compute.models` is unset."""
+        return self.path / "models"
+
+    @property
     def catalogues(self) -> Path:
         """The folder that is watched for workbooks when `automation.catalogue_folder` is unset."""
         return self.path / "catalogues"
