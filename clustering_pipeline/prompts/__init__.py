@@ -3,7 +3,8 @@
 from clustering_pipeline.prompts.categories import class_words
 from clustering_pipeline.prompts.glossary import Entry, Prompt, from_glossary, glossary, look_up
 from clustering_pipeline.prompts.stage import read_prompts, translate_words
-from clustering_pipeline.prompts.translators import AUTOMATIC_ORDER, TRANSLATORS, Translation, Translator
+from clustering_pipeline.prompts.translation import Translation, Translator
+from clustering_pipeline.prompts.translators import AUTOMATIC_ORDER, TRANSLATORS
 from clustering_pipeline.prompts.words import normal_form, without_accents
 
 __all__ = [

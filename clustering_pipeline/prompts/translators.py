@@ -1,30 +1,13 @@
-"""Who turns class words into prompts: the seam behind which the glossary and remote models stand."""
+"""Who turns class words into prompts: the registry, and the hand-over from one translator to the next."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 from clustering_pipeline.errors import InputError, PipelineError
-from clustering_pipeline.prompts.glossary import Prompt, from_glossary
+from clustering_pipeline.prompts.gemini import GeminiTranslator
+from clustering_pipeline.prompts.glossary import from_glossary
+from clustering_pipeline.prompts.translation import Translation, Translator
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stage import StageContext
-
-
-@dataclass(frozen=True)
-class Translation:
-    """One prompt per word, in the words' order, and what the translation cost."""
-
-    prompts: tuple[Prompt, ...]
-    facts: Mapping[str, int | float | str] = field(default_factory=dict)
-
-
-class Translator(Protocol):
-    """Translates class words; its constructor takes the settings and does nothing heavy."""
-
-    name: str
-
-    def translate(self, words: Sequence[str], context: StageContext) -> Translation:
-        """Return one prompt per word, in order; raises PipelineError when it cannot answer."""
 
 
 class GlossaryTranslator:
@@ -40,9 +23,9 @@ class GlossaryTranslator:
         return Translation(tuple(from_glossary(word, self.synonyms) for word in words))
 
 
-TRANSLATORS: dict[str, Callable[[PromptSettings], Translator]] = {"glossary": GlossaryTranslator}
+TRANSLATORS: dict[str, Callable[[PromptSettings], Translator]] = {"gemini": GeminiTranslator, "glossary": GlossaryTranslator}
 # The last one always answers.
-AUTOMATIC_ORDER: tuple[str, ...] = ("glossary",)
+AUTOMATIC_ORDER: tuple[str, ...] = ("gemini", "glossary")
 
 
 def translate(words: Sequence[str], settings: PromptSettings, context: StageContext) -> Translation:
