@@ -1,0 +1,8 @@
+"""Finding the listings that show what a picture shows."""
+
+from clustering_pipeline.search.files import current_version
+from clustering_pipeline.search.lookup import MODES, Hit, Mode, SearchIndex
+from clustering_pipeline.search.query import QuerySettings
+from clustering_pipeline.search.stage import build_index
+
+__all__ = ["MODES", "Hit", "Mode", "QuerySettings", "SearchIndex", "build_index", "current_version"]
