@@ -1,0 +1,158 @@
+"""Which row holds the headers, and which columns the ids, the pictures and the titles."""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clustering_pipeline.catalogue.own import own_columns
+from clustering_pipeline.catalogue.sheets import column_number
+from clustering_pipeline.catalogue.slugs import without_accents
+from clustering_pipeline.errors import InputError
+from clustering_pipeline.settings import CatalogueSettings
+
+SEARCHED_ROWS = 50
+SHOWN_COLUMNS = 40
+
+USUAL_HEADERS: dict[str, list[str]] = tomllib.loads((Path(__file__).parent / "headers.toml").read_text(encoding="utf-8"))
+ID_HEADERS, URL_HEADERS, TITLE_HEADERS = (USUAL_HEADERS[role] for role in ("ids", "pictures", "titles"))
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The header row (from 1; 0 when there is none) and the column numbers, from 1."""
+
+    header_row: int
+    identifier: int
+    url: int
+    title: int | None
+    headers: tuple[str, ...]
+    own: frozenset[int]
+
+    def describe(self) -> str:
+        """Return the choice as a person reads it: "ids from 'sku', pictures from 'image'"."""
+        parts = [f"ids from {self.headers[self.identifier - 1]!r}", f"pictures from {self.headers[self.url - 1]!r}"]
+        if self.title:
+            parts.append(f"titles from {self.headers[self.title - 1]!r}")
+        return ", ".join(parts)
+
+
+def plain_header(header: str) -> str:
+    """Return a header as the lists above write them: "Mã sản phẩm *" becomes "ma_san_pham"."""
+    return re.sub(r"[^a-z0-9]+", "_", without_accents(header)).strip("_")
+
+
+def find_columns(rows: Sequence[Sequence[str]], settings: CatalogueSettings) -> Columns | None:
+    """Return the columns of a sheet from its first rows as text, or None when no row has a header for both ids and pictures."""
+    if settings.header_row is not None:
+        header = _lettered(rows) if settings.header_row == 0 else list(_row(rows, settings.header_row))
+        return _match_header(header, settings.header_row, settings)
+    for number, row in enumerate(rows[:SEARCHED_ROWS], start=1):
+        columns = _match_header(list(row), number, settings)
+        if columns is not None:
+            return columns
+    return None
+
+
+def _row(rows: Sequence[Sequence[str]], number: int) -> Sequence[str]:
+    return rows[number - 1] if number <= len(rows) else ()
+
+
+def _lettered(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [column_letters(number) for number in range(1, max((len(row) for row in rows), default=0) + 1)]
+
+
+def column_letters(number: int) -> str:
+    """Return the letters of a column number, from 1: 27 is "AA"."""
+    letters = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(65 + rest) + letters
+    return letters
+
+
+def _match_header(header: list[str], row: int, settings: CatalogueSettings) -> Columns | None:
+    own = frozenset(own_columns(header))
+    names = ["" if number in own else text for number, text in enumerate(header, start=1)]
+    identifier = _choose(names, settings.id_column, ID_HEADERS, row)
+    url = _choose(names, settings.url_column, URL_HEADERS, row)
+    if identifier is None or url is None or identifier == url:
+        return None
+    title = _choose(names, settings.title_column, TITLE_HEADERS, row)
+    return Columns(row, identifier, url, None if title in (identifier, url) else title, tuple(unique_headers(header)), own)
+
+
+def _choose(names: list[str], wanted: str | None, usual: Sequence[str], row: int) -> int | None:
+    plain = [plain_header(name) for name in names]
+    if wanted is not None:
+        exact = [number for number, name in enumerate(names, start=1) if name.strip() == wanted.strip()]
+        alike = [number for number, name in enumerate(plain, start=1) if name and name == plain_header(wanted)]
+        return next(iter(exact or alike), None) or _by_letter(names, wanted, row)
+    return next((plain.index(name) + 1 for name in usual if name in plain), None)
+
+
+def _by_letter(names: list[str], wanted: str, row: int) -> int | None:
+    if not re.fullmatch(r"[A-Z]{1,3}", wanted):
+        return None
+    number = column_number(wanted)
+    return number if number <= len(names) and (row == 0 or names[number - 1]) else None
+
+
+def unique_headers(header: Sequence[str]) -> list[str]:
+    """Return one distinct name per column: a blank one gets its letters, a repeated one a number."""
+    seen: dict[str, int] = {}
+    names = []
+    for number, text in enumerate(header, start=1):
+        name = text or column_letters(number)
+        seen[name] = seen.get(name, 0) + 1
+        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return names
+
+
+def missing_columns(
+    name: str, sheets: Sequence[tuple[str, Sequence[Sequence[str]]]], settings: CatalogueSettings
+) -> InputError:
+    """Return the error for a workbook without the columns: what each sheet has, and what comes closest."""
+    wanted = {
+        "ids": (settings.id_column or "product_base_id", "id_column", ID_HEADERS),
+        "pictures": (settings.url_column or "url_thumbnail", "url_column", URL_HEADERS),
+    }
+    described = []
+    for sheet, rows in sheets:
+        header = [text for text in _likely_header(rows) if text]
+        closest = [
+            f"closest to {column!r} is {_closest(header, column, usual)!r}" for column, _, usual in wanted.values() if header
+        ]
+        described.append(
+            f"sheet {sheet!r} has {_shown(header)}; {', '.join(closest)}" if header else f"sheet {sheet!r} is empty"
+        )
+    return InputError(
+        f"{name} has no sheet with a column for the ids (such as {wanted['ids'][0]!r}) and one for the picture URLs (such as "
+        f"{wanted['pictures'][0]!r}): {'; '.join(described)}. Rename the columns, or name yours with --set catalogue.id_column=… "
+        "--set catalogue.url_column=…; where there is no header row, add --set catalogue.header_row=0 and give column letters."
+    )
+
+
+def _likely_header(rows: Sequence[Sequence[str]]) -> list[str]:
+    candidates = [list(row) for row in rows[:SEARCHED_ROWS] if any(row)]
+    known = set(ID_HEADERS) | set(URL_HEADERS) | set(TITLE_HEADERS)
+
+    def telling(row: list[str]) -> tuple[int, int]:
+        return sum(plain_header(text) in known for text in row), min(2, sum(map(bool, row)))
+
+    return max(candidates, key=telling, default=[])
+
+
+def _closest(header: list[str], wanted: str, usual: Sequence[str]) -> str:
+    def likeness(text: str) -> float:
+        plain = plain_header(text)
+        return max(difflib.SequenceMatcher(None, plain, name).ratio() for name in (plain_header(wanted), *usual))
+
+    return max(header, key=likeness)
+
+
+def _shown(header: list[str]) -> str:
+    shown = ", ".join(repr(text if len(text) <= 60 else f"{text[:57]}…") for text in header[:SHOWN_COLUMNS])
+    return shown + (f" and {len(header) - SHOWN_COLUMNS} more" if len(header) > SHOWN_COLUMNS else "")

@@ -1,0 +1,102 @@
+"""URL cells as people fill them, turned into addresses that can be fetched."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from yarl import URL
+
+MAX_URL_CHARACTERS = 8192
+# A comma may be part of a URL: it only separates when another address, or white space and a host, follows.
+SEPARATORS = re.compile(r"[\r\n\t]+|[\s,;|]+(?=(?:https?:)?//|data:|file:)|\s*[,;|]\s+(?=[\w-]+(?:\.[\w-]+)+/)", re.IGNORECASE)
+SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(?!\d)")
+HOST_AND_PATH = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}(?::\d{1,5})?[/?#]")
+WINDOWS_PATH = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
+QUOTES = "\"'“”‘’<>()[]{} \u200b\ufeff\u00a0"
+
+
+@dataclass(frozen=True)
+class UrlCell:
+    """The addresses of one cell, and what was wrong with the pieces that are none."""
+
+    urls: tuple[str, ...]
+    problems: tuple[str, ...] = ()
+
+
+def parse_url_cell(text: str) -> UrlCell:
+    """Return the distinct http(s) URLs of a cell in order, normalised.
+
+    Paths are percent-encoded, hosts are in punycode, and a missing scheme is https. A cell may hold several addresses,
+    separated by line breaks, commas, semicolons or bars, or as a JSON list.
+    """
+    urls: list[str] = []
+    problems: list[str] = []
+    for piece in split_cell(text):
+        try:
+            urls.append(normalise_url(piece))
+        except ValueError as error:
+            problems.append(str(error))
+    return UrlCell(tuple(dict.fromkeys(urls)), tuple(problems))
+
+
+def split_cell(text: str) -> list[str]:
+    """Return the addresses in a cell as they are written, without quotes and blanks around them."""
+    listed = _json_list(text.strip())
+    pieces = listed if listed is not None else SEPARATORS.split(text.replace("\\/", "/"))
+    cleaned = (piece.replace("\\/", "/").strip().strip(QUOTES).rstrip(",;|").strip() for piece in pieces)
+    return [piece for piece in cleaned if piece]
+
+
+def _json_list(text: str) -> list[str] | None:
+    if not text.startswith("["):
+        return None
+    try:
+        return list(_strings(json.loads(text)))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for key in ("url", "src", "link") for text in _strings(value.get(key))]
+    if isinstance(value, list):
+        return [text for item in value for text in _strings(item)]
+    return []
+
+
+def normalise_url(text: str) -> str:
+    """Return one address as an absolute, percent-encoded http(s) URL.
+
+    Raises ValueError with a sentence for what is no address of a picture on the web: a path, another scheme, no host.
+    """
+    shown = text if len(text) <= 80 else f"{text[:77]}…"
+    if len(text) > MAX_URL_CHARACTERS:
+        raise ValueError(f"{shown!r} is longer than {MAX_URL_CHARACTERS:,} characters")
+    if WINDOWS_PATH.match(text):
+        raise ValueError(f"{shown!r} is a path on a computer, not a web address; give the folder with --images-from DIR")
+    address = _with_scheme(text, shown)
+    try:
+        url = URL(address)
+        host, normal = url.host, str(url)
+    except (ValueError, UnicodeError) as error:
+        raise ValueError(f"{shown!r} is not a valid web address ({error})") from error
+    if not host:
+        raise ValueError(f"{shown!r} names no host")
+    return normal
+
+
+def _with_scheme(text: str, shown: str) -> str:
+    if text.startswith("//"):
+        return f"https:{text}"
+    scheme = SCHEME.match(text)
+    if scheme is None:
+        if HOST_AND_PATH.match(text):
+            return f"https://{text}"
+        raise ValueError(f"{shown!r} is not a web address; if it names a file, give its folder with --images-from DIR")
+    if scheme[1].lower() not in ("http", "https"):
+        raise ValueError(f"{shown!r} is not an http or https address")
+    rest = text[scheme.end() :].lstrip("/\\")
+    return f"{scheme[1].lower()}://{rest}"
