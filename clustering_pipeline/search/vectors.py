@@ -39,9 +39,6 @@ def build_lists(vectors: Vectors, recall: float, seed: int) -> faiss.IndexIVFSca
         quantizer, dimension, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
     )
     index.cp.seed, index.cp.niter, index.cp.max_points_per_centroid = seed, 10, 64
-    # The index does not own the quantizer that Python made.
-    quantizer.this.disown()
-    index.own_fields = True
     index.train(vectors)
     index.add(vectors)
     index.nprobe = _calibrated_probes(index, vectors, recall, seed)
