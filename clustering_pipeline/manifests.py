@@ -186,6 +186,9 @@ CLUSTERS = _manifest(
         ("is_representative", FLAG),
         ("crop_sha256", TEXT),
         ("keeper", TEXT),
+        ("cluster_name", TEXT),
+        ("margin", REAL),
+        ("weakest_link", REAL),
     ],
 )
 
