@@ -60,11 +60,8 @@ class Cluster:
         return tuple(seen.values())
 
 
-def review_order(tables: CategoryTables, names: Mapping[int, str] | None = None) -> list[Cluster]:
-    """Return the category's clusters, the most doubtful first, then the largest.
-
-    `names`: cluster names to show; the representative's title where there is none.
-    """
+def review_order(tables: CategoryTables) -> list[Cluster]:
+    """Return the category's clusters, the most doubtful first, then the largest."""
     listings = read_listings(tables)
     members = _members(listings)
     cluster_of = {item.keeper: number for number, items in members.items() for item in items if item.keeper}
@@ -124,16 +121,12 @@ def _members(listings: Sequence[Listing]) -> dict[int, list[Listing]]:
 
 
 def _cluster(
-    number: int,
-    listings: Sequence[Listing],
-    weakest: Link | None,
-    neighbours: tuple[tuple[int, Link], ...],
-    names: Mapping[int, str],
+    number: int, listings: Sequence[Listing], weakest: Link | None, neighbours: tuple[tuple[int, Link], ...]
 ) -> Cluster:
     ordered = tuple(sorted(listings, key=lambda item: (not item.is_representative, -(item.confidence or 0), item.listing)))
     return Cluster(
         cluster_id=number,
-        name=names.get(number) or ordered[0].title,
+        name=ordered[0].cluster_name or ordered[0].title,
         listings=ordered,
         doubt=_doubt(ordered, weakest),
         weakest=weakest,

@@ -42,6 +42,7 @@ class Listing:
     cluster_size: int
     confidence: float | None
     is_representative: bool
+    cluster_name: str
     image_sha256: str | None
     box: Box | None
     keeper: str | None
@@ -90,6 +91,7 @@ def _listing(row: dict[str, Any]) -> Listing:
         cluster_size=int(row["cluster_size"] or 0),
         confidence=None if row["confidence"] is None else float(row["confidence"]),
         is_representative=bool(row["is_representative"]),
+        cluster_name=row["cluster_name"] or "",
         image_sha256=row["image_sha256_of_crop"] if in_crop else row["image_sha256"],
         box=(int(row["x0"]), int(row["y0"]), int(row["x1"]), int(row["y1"])) if in_crop else None,
         keeper=row["keeper"],

@@ -37,6 +37,7 @@ LISTINGS: list[tuple[int | None, str, str | None, str]] = [
     (None, "download_failed", "The server answered 404 Not Found.", "Đường dẫn hỏng"),
     (None, "invalid_row", "The row has no URL.", "Không có đường dẫn"),
 ]
+NAMES = {1: "Kem chống nắng A"}
 # Pairs of listings with their probability; the third cluster hangs on a doubtful one.
 LINKS = [(0, 1, 0.99), (1, 2, 0.93), (0, 2, 0.97), (3, 4, 0.9), (5, 6, 0.35), (2, 3, 0.2)]
 
@@ -191,6 +192,7 @@ def _clusters(digests: list[str]) -> pd.DataFrame:
                 "is_representative": grouped and numbers.index(cluster) == number,
                 "crop_sha256": digests[number] if compared else None,
                 "keeper": digests[number] if compared else None,
+                "cluster_name": NAMES.get(cluster),
             }
         )
     return _frame(CLUSTERS, rows)
