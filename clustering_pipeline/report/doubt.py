@@ -67,10 +67,7 @@ def review_order(tables: CategoryTables) -> list[Cluster]:
     cluster_of = {item.keeper: number for number, items in members.items() for item in items if item.keeper}
     links = [link for link in read_links(tables.matches) if link.crop_a in cluster_of and link.crop_b in cluster_of]
     weakest, neighbours = weakest_links(links, cluster_of), neighbouring_clusters(links, cluster_of)
-    clusters = [
-        _cluster(number, items, weakest.get(number), neighbours.get(number, ()), names or {})
-        for number, items in members.items()
-    ]
+    clusters = [_cluster(number, items, weakest.get(number), neighbours.get(number, ())) for number, items in members.items()]
     return sorted(clusters, key=lambda cluster: (-cluster.doubt, -cluster.size, cluster.cluster_id))
 
 
