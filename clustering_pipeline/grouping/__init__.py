@@ -1,0 +1,19 @@
+"""Listings to clusters: the methods, stable numbers, corrections, and how sure each placement is."""
+
+from clustering_pipeline.grouping.map_equation import codelength, communities, flow_graph
+from clustering_pipeline.grouping.methods import GROUPING_METHODS, GroupingMethod
+from clustering_pipeline.grouping.numbering import NumberRegister
+from clustering_pipeline.grouping.problem import Edges, GroupingProblem
+from clustering_pipeline.grouping.stage import group_listings
+
+__all__ = [
+    "GROUPING_METHODS",
+    "Edges",
+    "GroupingMethod",
+    "GroupingProblem",
+    "NumberRegister",
+    "codelength",
+    "communities",
+    "flow_graph",
+    "group_listings",
+]

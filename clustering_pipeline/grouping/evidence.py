@@ -1,0 +1,57 @@
+"""The grouping problem of a category: which kept crops there are, and what is known between them."""
+
+import numpy as np
+import pandas as pd
+
+from clustering_pipeline.grouping.neighbours import nearest_neighbours
+from clustering_pipeline.grouping.problem import Edges, GroupingProblem, make_edges
+from clustering_pipeline.settings import ClusterSettings
+
+# Neighbours per crop that stand as evidence where no match was verified.
+NEIGHBOURS = 10
+
+
+def build_problem(
+    pictures: pd.DataFrame, embeddings: pd.DataFrame, matches: pd.DataFrame, settings: ClusterSettings
+) -> GroupingProblem:
+    """Return the problem of the keepers in `pictures` (columns `listing`, `keeper`), in the order of their sha256."""
+    listings = pictures.groupby("keeper")["listing"].nunique().sort_index()
+    keys = [str(key) for key in listings.index]
+    vectors = _vectors(keys, embeddings)
+    verified = evidence_of(settings) == "matches"
+    edges = _match_edges(keys, matches) if verified else _cosine_edges(vectors, settings.block_rows)
+    return GroupingProblem(keys, listings.to_numpy(np.int64), edges, vectors)
+
+
+def evidence_of(settings: ClusterSettings) -> str:
+    """Return "matches" or "embeddings": what the method of these settings works on."""
+    if settings.evidence != "auto":
+        return settings.evidence
+    return "matches" if settings.method == "graph" else "embeddings"
+
+
+def _vectors(keys: list[str], embeddings: pd.DataFrame) -> np.ndarray:
+    """Return unit-length float32 (n, d); zeros where a crop has no embedding."""
+    width = len(embeddings["vector"].iloc[0]) if len(embeddings) else 1
+    vectors = np.zeros((len(keys), width), np.float32)
+    rows = pd.Index(embeddings["crop_sha256"]).get_indexer(keys)
+    held = np.flatnonzero(rows >= 0)
+    if len(held):
+        vectors[held] = np.stack(embeddings["vector"].iloc[rows[held]].to_numpy())
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.divide(vectors, norms, out=vectors, where=norms > 0)
+
+
+def _match_edges(keys: list[str], matches: pd.DataFrame) -> Edges:
+    index = pd.Index(keys)
+    rows, columns = (index.get_indexer(pd.Index(matches[side])) for side in ("crop_a", "crop_b"))
+    weights = matches["weight"].fillna(0.0).to_numpy(float)
+    probabilities = matches["probability"].fillna(0.0).to_numpy(float)
+    known = (rows >= 0) & (columns >= 0) & (weights > 0)
+    return make_edges(rows[known], columns[known], weights[known], probabilities[known], len(keys))
+
+
+def _cosine_edges(vectors: np.ndarray, block_rows: int) -> Edges:
+    rows, columns, cosines = nearest_neighbours(vectors, NEIGHBOURS, block_rows)
+    alike = np.clip(cosines, 0, 1).astype(float)
+    return make_edges(rows, columns, alike, alike, len(vectors))

@@ -1,0 +1,155 @@
+import pandas as pd
+import pytest
+
+from clustering_pipeline.errors import InputError
+
+
+def two_products(world):
+    """Products a and b of three listings each, and one listing that matches nothing."""
+    for product in "ab":
+        for seller in "123":
+            world.listing(product + seller, product + seller)
+        world.match(f"{product}1", f"{product}2").match(f"{product}2", f"{product}3").match(f"{product}1", f"{product}3")
+    return world.listing("lone", "lone")
+
+
+def test_matched_listings_share_a_cluster_and_others_say_why_not(world, context):
+    two_products(world)
+    world.listing("dead", error="The server answered 404.")
+    world.listing("bad", usable=False, reason="The URL is empty.")
+    world.listing("blurred", "blurred").reject("blurred", "The picture is blurred.")
+    manifest = world.group(context).manifest.set_index("listing")
+    assert manifest["cluster_id"].iloc[:7].tolist() == [1, 1, 1, 2, 2, 2, -1] or manifest["cluster_id"].iloc[0] == 2
+    assert manifest["status"].tolist() == ["clustered"] * 6 + ["no_match", "download_failed", "invalid_row", "rejected"]
+    assert manifest["cluster_id"].iloc[7:].isna().all()
+    assert manifest["reason"].iloc[7:].tolist() == ["The server answered 404.", "The URL is empty.", "The picture is blurred."]
+    assert manifest["cluster_size"].iloc[:7].tolist() == [3] * 6 + [1]
+    assert manifest.groupby("cluster_id")["is_representative"].sum().loc[[1, 2]].tolist() == [1, 1]
+
+
+def test_duplicates_inherit_their_keepers_cluster(world, context):
+    two_products(world).listing("copy", "copy").duplicate("copy", "a1").listing("near", "near").semantic_duplicate(
+        "near", "copy"
+    )
+    world.clean_images["near"]["status"] = "kept"
+    clusters = world.clusters(context)
+    assert clusters["copy"] == clusters["near"] == clusters["a1"]
+    manifest = world.group(context).manifest
+    assert manifest["reason"].iloc[7:].str.startswith("duplicate of a1").all()
+    assert manifest["confidence"].iloc[7] == 1
+
+
+def test_listings_of_one_picture_are_a_cluster_even_without_matches(world, context):
+    world.listing("x", "photo").listing("y", "photo").listing("z", "other")
+    for method in ("graph", "dbscan", "components"):
+        clusters = world.clusters(context, method=method, min_samples=5, eps=0.01, threshold=0.99)
+        assert clusters == {"x": 1, "y": 1, "z": -1}
+
+
+def test_a_listing_without_any_picture_row_failed(world, context):
+    world.listing("x")
+    manifest = world.group(context).manifest
+    assert manifest["status"].tolist() == ["download_failed"]
+    assert manifest["reason"].str.contains("Run again").all()
+
+
+def test_every_listing_has_one_row_whatever_the_methods_do(world, context):
+    two_products(world).listing("several", "lone", "a1", "b1")
+    for method in ("graph", "dbscan", "components"):
+        manifest = world.group(context, method=method).manifest
+        assert manifest["listing"].tolist() == list(range(8))
+
+
+def test_no_match_can_be_a_cluster_of_its_own(world, context):
+    two_products(world)
+    manifest = world.group(context, no_match="singleton").manifest
+    lone = manifest.iloc[6]
+    assert (lone["status"], lone["cluster_size"], lone["cluster_id"]) == ("clustered", 1, 3)
+
+
+def test_the_order_of_the_rows_changes_nothing(world, context, tmp_path):
+    two_products(world).listing("copy", "a1").listing("copy", "b1").listing("copy", "new").match("new", "a1", 0.9)
+
+    def clusters(world, context):
+        manifest = world.group(context).manifest
+        identifiers = {row["listing"]: row["product_base_id"] for row in world.catalogue}
+        return sorted((identifiers[row.listing], row.crop_sha256, row.cluster_id) for row in manifest.itertuples())
+
+    expected = clusters(world, context)
+    for seed in range(5):
+        shuffled = world.shuffled(seed)
+        fresh = type(context)(context.blobs, context.tables, tmp_path / f"state {seed}")
+        assert clusters(shuffled, fresh) == expected
+        assert clusters(shuffled, context) == expected
+
+
+def test_the_grouping_is_computed_once(world, context):
+    two_products(world)
+    assert world.group(context).facts["grouping_from_cache"] == 0
+    second = world.group(context)
+    assert second.facts["grouping_from_cache"] == 1
+    pd.testing.assert_frame_equal(second.manifest, world.group(context).manifest)
+    assert world.group(context, trials=2).facts["grouping_from_cache"] == 0
+
+
+def test_an_empty_category_has_an_empty_result(world, context):
+    assert world.group(context).manifest.empty
+
+
+def test_an_unknown_method_is_refused_with_those_there_are(world, context):
+    with pytest.raises(InputError, match=r"clusters\.method to one of .*graph"):
+        two_products(world).group(context, method="leiden")
+
+
+class TestCorrections:
+    def test_same_joins_what_the_evidence_keeps_apart(self, world, context):
+        clusters = two_products(world).correct("same", "lone", "a1").clusters(context)
+        assert clusters["lone"] == clusters["a3"] != clusters["b1"]
+
+    def test_same_joins_two_whole_clusters(self, world, context):
+        assert len(set(two_products(world).correct("same", "a1", "b2").clusters(context).values()) - {-1}) == 1
+
+    def test_different_parts_what_the_evidence_joins(self, world, context):
+        world.listing("x", "x").listing("y", "y").match("x", "y").correct("different", "x", "y")
+        assert world.clusters(context) == {"x": -1, "y": -1}
+
+    def test_different_cuts_a_cluster_at_its_weakest_links(self, world, context):
+        two_products(world).match("a1", "b1", 5).match("a2", "b2", 5).match("a3", "b3", 2).match("a1", "b2", 5)
+        clusters = world.correct("different", "a3", "b3").clusters(context)
+        assert clusters["a3"] != clusters["b3"]
+
+    def test_different_parts_listings_of_one_photo(self, world, context):
+        world.listing("x", "photo").listing("y", "photo").listing("z", "photo").correct("different", "x", "y")
+        clusters = world.clusters(context)
+        assert clusters["x"] != clusters["y"]
+        assert clusters["z"] in (clusters["x"], clusters["y"])
+
+    def test_a_listing_moved_elsewhere_moves_alone(self, world, context):
+        two_products(world).match("a1", "a2", 6).correct("same", "a1", "b1").correct("different", "a1", "a3")
+        clusters = world.clusters(context)
+        assert clusters["a1"] == clusters["b1"] == clusters["b3"]
+        assert clusters["a2"] == clusters["a3"] != clusters["a1"]
+
+    def test_the_newest_of_two_contradicting_statements_counts(self, world, context):
+        two_products(world).correct("same", "a1", "lone").correct("different", "a1", "lone")
+        assert world.clusters(context)["lone"] == -1
+        assert world.group(context).facts["corrections_contradicted"] == 1
+
+    def test_a_picture_narrows_an_id_down(self, world, context):
+        world.listing("x", "red").listing("x", "blue").listing("y", "y")
+        image = world.raw_images[0]["image_sha256"]
+        manifest = world.correct("same", "x", "y", image_a=image).group(context).manifest
+        assert manifest["cluster_id"].tolist() == [1, -1, 1]
+
+    def test_a_person_can_place_a_rejected_picture(self, world, context):
+        two_products(world).reject("lone", "The picture is blurred.").correct("same", "lone", "a1")
+        manifest = world.group(context).manifest
+        assert manifest["status"].iloc[6] == "clustered"
+        assert manifest["cluster_id"].iloc[6] == manifest["cluster_id"].iloc[0]
+
+    def test_names_follow_the_number_and_unknown_ids_are_counted(self, world, context):
+        two_products(world).correct("name", cluster_id=1, name="Sữa rửa mặt").correct("same", "gone", "a1")
+        result = world.group(context)
+        assert set(result.manifest.loc[result.manifest["cluster_id"] == 1, "cluster_name"]) == {"Sữa rửa mặt"}
+        assert result.manifest.loc[result.manifest["cluster_id"] == 2, "cluster_name"].isna().all()
+        assert result.facts["corrections_unresolved"] == 1
