@@ -1,0 +1,64 @@
+"""The command `clustering-pipeline`."""
+
+import sys
+import traceback
+
+import typer
+
+from clustering_pipeline.cli.corrections import corrections_app
+from clustering_pipeline.cli.demo import demo
+from clustering_pipeline.cli.doctor import doctor
+from clustering_pipeline.cli.evaluate import evaluate
+from clustering_pipeline.cli.run import run
+from clustering_pipeline.cli.sync import status, sync
+from clustering_pipeline.cli.terminal import Terminal
+from clustering_pipeline.cli.ui import ui
+from clustering_pipeline.errors import PipelineError
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="clustering-pipeline",
+    help="Groups the product photos of a marketplace catalogue: every listing gets the number of its product.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for command in (demo, run, ui, sync, status, evaluate, doctor):
+    app.command()(command)
+app.add_typer(corrections_app, name="corrections")
+
+
+def main() -> None:
+    """Run the command line; exits with 0 when the work is done, 2 for wrong input or usage, 3 when a stage failed."""
+    terminal = Terminal()
+    try:
+        app(obj=terminal)
+    except PipelineError as error:
+        _explain(terminal, str(error))
+        sys.exit(error.exit_code)
+    except SystemExit as request:
+        if request.code == INTERRUPTED:
+            terminal.fail("Interrupted. What was done is kept: the same command goes on from there.")
+        raise
+    except Exception as error:  # noqa: BLE001 - the last resort: a person gets a paragraph, a developer the traceback
+        _explain(terminal, _unexpected(error))
+        sys.exit(PipelineError.exit_code)
+    finally:
+        terminal.release_output()
+
+
+def _explain(terminal: Terminal, text: str) -> None:
+    if terminal.debug:
+        traceback.print_exc()
+    terminal.fail(text)
+
+
+def _unexpected(error: Exception) -> str:
+    return (
+        f"Something that was not foreseen went wrong: {type(error).__name__}: {error}. What was done is kept. Run the command "
+        "again with --debug to see where, and report that."
+    )
+
+
+__all__ = ["app", "main"]

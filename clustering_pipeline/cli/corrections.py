@@ -1,0 +1,41 @@
+"""`corrections`: what people said about pairs and clusters, in and out."""
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
+
+corrections_app = typer.Typer(help="Statements of people: same(a, b), different(a, b), name(cluster).", no_args_is_help=True)
+
+
+@corrections_app.command("import")
+def import_corrections(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".xlsx, .csv or .json")],
+    author: Annotated[str | None, typer.Option(help="Who said it; the account's name by default.")] = None,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Add the statements of a file; the next `sync` or `run` honours them."""
+    terminal = terminal_of(context)
+    added = find_workplace().corrections.import_file(file, author=author or getpass.getuser())
+    terminal.details(f"Read {file}", [("statements added", added)])
+    terminal.emit({"file": str(file.absolute()), "added": added})
+
+
+@corrections_app.command("export")
+def export_corrections(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=".xlsx, .csv or .json")],
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write every statement to a file, in the form that `corrections import` reads."""
+    terminal = terminal_of(context)
+    written = find_workplace().corrections.export_file(file)
+    terminal.details(f"Wrote {file}", [("statements", written)])
+    terminal.emit({"file": str(file.absolute()), "written": written})

@@ -1,0 +1,36 @@
+"""The installation that a command works on: home, settings of this run, progress on the terminal."""
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from clustering_pipeline.cli.progress import TerminalProgress
+from clustering_pipeline.cli.terminal import Terminal
+from clustering_pipeline.settings import RunOverrides
+from clustering_pipeline.workplace import PipelineHome, ProgressListener, Workplace
+
+# Asked for by nobody in a terminal; Dagster reads it when its first module is imported.
+os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
+
+
+def find_workplace(overrides: RunOverrides | None = None) -> Workplace:
+    """Return the workplace of `DAGSTER_HOME`, or of the checkout, created and filled when missing; raises InputError."""
+    return Workplace(PipelineHome.find().prepare(), overrides or RunOverrides())
+
+
+@contextmanager
+def working(workplace: Workplace, terminal: Terminal) -> Iterator[Workplace]:
+    """Give the workplace whose stages report to this terminal while the block runs."""
+    with TerminalProgress(terminal.errors) as progress:
+        yield Workplace(workplace.home, workplace.overrides, ProgressListener(progress))
+
+
+def read_overrides(assignments: Sequence[str], file: Path | None, hosts: Sequence[str], category: str) -> RunOverrides:
+    """Return what one run overrides; `hosts` come on top of those that the settings allow already; raises InputError."""
+    overrides = RunOverrides.read(assignments, file)
+    if not hosts:
+        return overrides
+    allowed = Workplace(PipelineHome.find(), overrides).category_settings(category).download.allow_hosts
+    everyone = [*allowed, *(host for host in hosts if host not in allowed)]
+    return RunOverrides.read([*assignments, f"download.allow_hosts={everyone!r}"], file)

@@ -1,0 +1,103 @@
+"""`sync` and `status`: what is stale or missing, and making that good."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from clustering_pipeline.cli.place import find_workplace, working
+from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
+from clustering_pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from clustering_pipeline.automation import CategoryStatus
+
+_COLOURS = {"fresh": "green", "stale": "yellow", "missing": "cyan", "failed": "red"}
+CategoryOption = Annotated[str | None, typer.Option(metavar="NAME", help="One category only; all by default.")]
+
+
+def sync(context: typer.Context, category: CategoryOption = None, json: JsonOption = False, debug: DebugOption = False) -> None:
+    """Look at workbooks, settings and corrections, and materialise what is stale or missing, and only that."""
+    from clustering_pipeline.automation import open_instance, synchronise
+
+    terminal, workplace = terminal_of(context), find_workplace()
+    slugs = _chosen([source.category for source in workplace.sources.all()], category)
+    reports = []
+    with open_instance(workplace.home) as instance, working(workplace, terminal) as reporting:
+        reports = [synchronise(slug, workplace=reporting, instance=instance) for slug in slugs]
+    for report in reports:
+        done = ", ".join(report.materialised) or "nothing: all of it is fresh"
+        terminal.details(f"Category {report.category}", [("materialised", done), ("time", f"{report.seconds:.1f} s")])
+    terminal.emit(
+        {
+            "categories": [
+                {"category": report.category, "materialised": list(report.materialised), "seconds": round(report.seconds, 2)}
+                for report in reports
+            ]
+        }
+    )
+
+
+def status(
+    context: typer.Context, category: CategoryOption = None, json: JsonOption = False, debug: DebugOption = False
+) -> None:
+    """Show for every category which assets are fresh, stale and why, missing or failed."""
+    from clustering_pipeline.automation import category_statuses, open_instance
+
+    terminal, workplace = terminal_of(context), find_workplace()
+    with open_instance(workplace.home) as instance:
+        statuses = category_statuses(workplace, instance)
+    slugs = _chosen([known.category for known in statuses], category)
+    chosen = [known for known in statuses if known.category in slugs]
+    for known in chosen:
+        _show(terminal, known)
+    terminal.emit({"home": str(workplace.home.path), "categories": [_as_json(known) for known in chosen]})
+
+
+def _chosen(known: list[str], category: str | None) -> list[str]:
+    if category is None:
+        if not known:
+            raise InputError(
+                "There is no category yet. Run `clustering-pipeline run CATALOGUE` or `clustering-pipeline demo` first."
+            )
+        return known
+    from clustering_pipeline.catalogue import category_slug
+
+    slug = category_slug(category)
+    if slug not in known:
+        raise InputError(f"There is no category {category!r} here. Known are: {', '.join(known) or 'none yet'}.")
+    return [slug]
+
+
+def _show(terminal: Terminal, status: "CategoryStatus") -> None:
+    title = Text.assemble((f"Category {status.category}", "bold"), (f"  {status.display_name}", "dim"))
+    terminal.output.print(title)
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
+    for column in ("asset", "state", "since", "why"):
+        table.add_column(column)
+    for name, asset in status.assets.items():
+        state = str(asset.status)
+        table.add_row(name, Text(state, style=_COLOURS.get(state, "")), _moment(asset.time), asset.why)
+    terminal.output.print(table)
+    terminal.details(
+        "", [("last run", _moment(status.last_run)), ("overrides in force", ", ".join(status.overrides) or "none")]
+    )
+
+
+def _moment(time: float | None) -> str:
+    return "" if time is None else datetime.fromtimestamp(time).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _as_json(status: "CategoryStatus") -> dict[str, object]:
+    return {
+        "category": status.category,
+        "display_name": status.display_name,
+        "assets": {
+            name: {"status": str(asset.status), "why": asset.why, "time": asset.time, "run_id": asset.run_id}
+            for name, asset in status.assets.items()
+        },
+        "overrides": list(status.overrides),
+        "last_run": status.last_run,
+    }

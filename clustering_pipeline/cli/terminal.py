@@ -1,0 +1,101 @@
+"""What a command says and where: results on standard output, everything else on standard error."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+# Columns of a table that goes to a file or another program, where no window limits it.
+UNLIMITED = 200
+
+Details = Sequence[tuple[str, object]]
+
+
+class Terminal:
+    """Standard output and standard error of one command.
+
+    With `--json` standard output carries one JSON object and nothing else: whatever any library prints there meanwhile goes
+    to standard error.
+    """
+
+    def __init__(self) -> None:
+        self.debug = False
+        self.errors = _console(sys.stderr)
+        self.output = _console(sys.stdout)
+        self._reserved: int | None = None
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the result is asked for as JSON."""
+        return self._reserved is not None
+
+    def reserve_output(self) -> None:
+        """Keep standard output for `emit` alone."""
+        sys.stdout.flush()
+        self._reserved = os.dup(1)
+        os.dup2(2, 1)
+        self.output = self.errors
+
+    def release_output(self) -> None:
+        """Give standard output back."""
+        if self._reserved is not None:
+            sys.stdout.flush()
+            os.dup2(self._reserved, 1)
+            os.close(self._reserved)
+            self._reserved = None
+
+    def emit(self, result: Mapping[str, Any]) -> None:
+        """Write the JSON object of a command that was called with `--json`; nothing otherwise."""
+        if self._reserved is not None:
+            os.write(self._reserved, (json.dumps(result, ensure_ascii=False, indent=2, default=str) + "\n").encode())
+
+    def note(self, text: str) -> None:
+        """Say something about the work under way."""
+        self.errors.print(Text(text), style="dim", soft_wrap=not self.errors.is_terminal)
+
+    def fail(self, text: str) -> None:
+        """Say in one paragraph what went wrong."""
+        paragraph = Text.assemble(("Error: ", "bold red"), text)
+        self.errors.print(paragraph, soft_wrap=not self.errors.is_terminal)
+
+    def details(self, title: str, rows: Details) -> None:
+        """Show names and values under a title; values are never shortened nor broken, so that paths can be copied."""
+        width = max((len(name) for name, _ in rows), default=0)
+        self.output.print(Text(title, style="bold"), soft_wrap=True)
+        for name, value in rows:
+            line = Text.assemble((f"  {name:<{width}}  ", "dim"), value if isinstance(value, Text) else str(value))
+            self.output.print(line, soft_wrap=True)
+
+
+def _console(stream: TextIO) -> Console:
+    return Console(file=stream, highlight=False, width=None if stream.isatty() else UNLIMITED)
+
+
+def terminal_of(context: typer.Context) -> Terminal:
+    """Return the terminal that `main` made for this call, or one for a call without `main`."""
+    terminal: Terminal = context.ensure_object(Terminal)
+    return terminal
+
+
+def _set_debug(context: typer.Context, value: bool) -> bool:
+    terminal_of(context).debug |= value
+    return value
+
+
+def _set_json(context: typer.Context, value: bool) -> bool:
+    if value and not terminal_of(context).is_json:
+        terminal_of(context).reserve_output()
+    return value
+
+
+DebugOption = Annotated[
+    bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error, and Dagster's log.")
+]
+JsonOption = Annotated[
+    bool, typer.Option("--json", callback=_set_json, is_eager=True, help="Print one JSON object on standard output.")
+]
