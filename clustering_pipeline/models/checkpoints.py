@@ -29,10 +29,13 @@ def load_state_dict(place: Path) -> "dict[str, torch.Tensor]":
 
 
 def load_into(model: "nn.Module", place: Path) -> None:
-    """Load the tensors at `place` into `model`; raises StageError that names the tensors that are missing or do not fit.
+    """Put the tensors at `place` into `model`; raises StageError that names the tensors that are missing or do not fit.
 
-    Tensors that the model does not use (a classifier's head) are left out.
+    `model` may be built on the meta device, which saves the time of random numbers nobody needs. Tensors that
+    the model does not use (a classifier's head) are left out.
     """
+    import torch
+
     state = load_state_dict(place)
     expected = model.state_dict()
     missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
@@ -42,7 +45,8 @@ def load_into(model: "nn.Module", place: Path) -> None:
             f"The weights in {place} are not of this model: {_some(missing)} missing, {_some(misshapen)} of another shape. "
             "Choose the encoder that the file was trained for."
         )
-    model.load_state_dict({name: state[name] for name in expected if name in state}, strict=False)
+    batches = {name: torch.zeros((), dtype=torch.long) for name in expected if name.endswith("num_batches_tracked")}
+    model.load_state_dict({**batches, **{name: state[name] for name in expected if name in state}}, assign=True)
 
 
 def _single_file(place: Path) -> Path:

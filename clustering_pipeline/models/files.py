@@ -27,10 +27,11 @@ def locate_model(model: str, hardware: Hardware, setting: str) -> Path:
             return place
     looked = ", ".join(str(place) for place in places)
     card = find_card(model)
-    remedy = f"run `clustering-pipeline models pull {card.name if card else model}`, or "
+    can_pull = card is not None or model.count("/") == 1
+    pull = f"Run `clustering-pipeline models pull {card.name if card else model}` with a network, or set" if can_pull else "Set"
     raise StageError(
-        f"The weights of {model!r} ({setting}) were not found; looked at {looked}. On a machine with a network {remedy}set "
-        f"{setting} to a folder that holds them. The pipeline never puts another model in its place."
+        f"The weights of {model!r} ({setting}) were not found; looked at {looked}. {pull} {setting} to the path that holds them. "
+        "The pipeline never puts another model in its place."
     )
 
 

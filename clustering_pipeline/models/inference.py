@@ -1,7 +1,7 @@
 """Runs a torch model over batches: one shape per batch, half the batch when the device's memory is full."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,13 @@ class BatchRunner:
     Every batch is padded to the same size, so that a row's result does not depend on how many rows happen to be left.
     """
 
-    def __init__(self, forward: Forward, device: str, precision: str, batch_size: int) -> None:
+    def __init__(self, forward: Forward, device: str, batch_size: int) -> None:
         """`forward` maps a (batch, …) tensor on `device` to a (batch, dimension) tensor."""
         self.forward = forward
         self.device = device
-        self.precision = precision
         self.batch_size = batch_size
 
-    def __call__(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def __call__(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Return float32 rows for the rows of `inputs`; raises StageError when a single row does not fit in memory."""
         outputs = []
         start = 0
@@ -41,7 +40,7 @@ class BatchRunner:
             start += len(batch)
         return np.concatenate(outputs) if outputs else np.empty((0, 0), np.float32)
 
-    def _try_batch(self, batch: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    def _try_batch(self, batch: NDArray[Any]) -> NDArray[np.float32] | None:
         """Return the batch's rows, or None when the device is out of memory."""
         import torch
 
@@ -50,13 +49,13 @@ class BatchRunner:
         except torch.OutOfMemoryError:
             return None
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
         import torch
 
-        padded = np.zeros((self.batch_size, *batch.shape[1:]), np.float32)
+        padded = np.zeros((self.batch_size, *batch.shape[1:]), batch.dtype)
         padded[: len(batch)] = batch
         with torch.inference_mode():
-            tensor = torch.from_numpy(padded).to(self.device, torch_type(self.precision), non_blocking=True)
+            tensor = torch.from_numpy(padded).to(self.device, non_blocking=True)
             rows: NDArray[np.float32] = self.forward(tensor)[: len(batch)].float().cpu().numpy()
         return rows
 

@@ -6,6 +6,7 @@ rescale, normalise.
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -45,15 +46,21 @@ class ImagePreprocessing:
         """Return the sha256 of the configuration, for fingerprints."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
-    def __call__(self, pictures: list[Pixels]) -> NDArray[np.float32]:
+    def __call__(self, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
         """Return the model's input, float32 (n, 3, height, width), for RGB pictures of shape (h, w, 3)."""
+        scale, shift = self.normalisation()
+        return self.fit(pictures) * scale[:, None, None] + shift[:, None, None]
+
+    def fit(self, pictures: Sequence[Pixels]) -> Pixels:
+        """Return uint8 (n, 3, height, width): the pictures resized and cropped, not yet normalised."""
         if not pictures:
-            return np.empty((0, 3, *self.input_size), np.float32)
-        # One multiply-add in place of rescale, subtract, divide; equal to 1e-6.
-        scale = (1 / (255 * np.asarray(self.std))).astype(np.float32)
-        shift = (-np.asarray(self.mean) / np.asarray(self.std)).astype(np.float32)
-        pixels = np.stack([self._fit(picture) for picture in pictures]).astype(np.float32)
-        return np.ascontiguousarray((pixels * scale + shift).transpose(0, 3, 1, 2))
+            return np.empty((0, 3, *self.input_size), np.uint8)
+        return np.ascontiguousarray(np.stack([self._fit(picture) for picture in pictures]).transpose(0, 3, 1, 2))
+
+    def normalisation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return scale and shift, float32 (3,) each: input = scale · pixel + shift, equal to rescale, subtract, divide."""
+        mean, std = np.asarray(self.mean), np.asarray(self.std)
+        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
     def _fit(self, picture: Pixels) -> Pixels:
         image = Image.fromarray(picture)

@@ -1,0 +1,90 @@
+"""One vector out of many descriptors: VLAD, reduced by a fixed projection, beside reduced colour."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from io import BytesIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+_DATA = "local_vocabulary.npz"
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What the `local` encoder has learnt.
+
+    Attributes:
+        words: float32 (words, 128) centres of RootSIFT descriptors.
+        mean: float32 (words · 128,) mean VLAD.
+        projection: float32 (dimension, words · 128) principal directions of VLAD, not whitened.
+        colour_projection: float32 (colour dimension, 576) principal directions of the colour histogram.
+    """
+
+    words: Floats
+    mean: Floats
+    projection: Floats
+    colour_projection: Floats
+
+
+@lru_cache(maxsize=1)
+def shipped_vocabulary() -> Vocabulary:
+    """Return the vocabulary that is part of the package."""
+    content = files("clustering_pipeline.embedding").joinpath(_DATA).read_bytes()
+    return read_vocabulary(content)
+
+
+def read_vocabulary(content: bytes) -> Vocabulary:
+    """Return the vocabulary of an .npz file whose matrices are bytes with one scale per row."""
+    with np.load(BytesIO(content), allow_pickle=False) as data:
+        return Vocabulary(
+            words=data["words"].astype(np.float32),
+            mean=data["mean"].astype(np.float32),
+            projection=data["projection"].astype(np.float32) * data["projection_scale"][:, None],
+            colour_projection=data["colour_projection"].astype(np.float32) * data["colour_projection_scale"][:, None],
+        )
+
+
+def write_vocabulary(vocabulary: Vocabulary) -> bytes:
+    """Return the .npz bytes that `read_vocabulary` reads."""
+    projection, projection_scale = _to_bytes(vocabulary.projection)
+    colour_projection, colour_projection_scale = _to_bytes(vocabulary.colour_projection)
+    buffer = BytesIO()
+    np.savez_compressed(
+        buffer,
+        words=vocabulary.words.astype(np.float16),
+        mean=vocabulary.mean.astype(np.float16),
+        projection=projection,
+        projection_scale=projection_scale,
+        colour_projection=colour_projection,
+        colour_projection_scale=colour_projection_scale,
+    )
+    return buffer.getvalue()
+
+
+def vlad(descriptors: Floats, words: Floats) -> Floats:
+    """Return the vector of locally aggregated descriptors (Jégou et al. 2010), intra-normalised: float32 (words · 128,).
+
+    Each descriptor's difference from its nearest word is summed per word; each word's sum is scaled to unit length
+    (Arandjelović and Zisserman 2013), then the whole vector.
+    """
+    residuals = np.zeros_like(words)
+    if len(descriptors):
+        nearest = (descriptors @ words.T - 0.5 * np.square(words).sum(axis=1)).argmax(axis=1)
+        np.add.at(residuals, nearest, descriptors - words[nearest])
+    residuals /= np.maximum(np.linalg.norm(residuals, axis=1, keepdims=True), 1e-12)
+    return unit(residuals.ravel())
+
+
+def unit(vector: Floats) -> Floats:
+    """Return the vector scaled to unit length; zeros stay zeros."""
+    scaled: Floats = (vector / max(float(np.linalg.norm(vector)), 1e-12)).astype(np.float32)
+    return scaled
+
+
+def _to_bytes(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
+    scale = np.maximum(np.abs(matrix).max(axis=1), 1e-12) / 127
+    return np.rint(matrix / scale[:, None]).astype(np.int8), scale.astype(np.float32)
