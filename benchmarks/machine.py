@@ -1,0 +1,55 @@
+"""What a figure was measured on."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+LIBRARIES = (
+    "numpy",
+    "opencv-python-headless",
+    "faiss-cpu",
+    "scikit-learn",
+    "pandas",
+    "pyarrow",
+    "dagster",
+    "rapidocr",
+    "onnxruntime",
+    "torch",
+)
+
+
+def describe_machine() -> dict[str, str]:
+    """Return processor, cores, memory, system, Python, libraries and commit, without names or paths of this machine."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return {
+        "processor": _processor(),
+        "cores": str(cores),
+        "memory": f"{memory:.1f} GiB",
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "libraries": ", ".join(f"{name} {version}" for name in LIBRARIES if (version := _version(name))),
+        "commit": _commit(),
+    }
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if not information.exists():
+        return platform.processor() or "unknown"
+    names = [line.partition(":")[2].strip() for line in information.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else "unknown"
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _commit() -> str:
+    answer = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or "unknown"

@@ -1,0 +1,63 @@
+"""Runs of the real command line on a data set, as a user would run it."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+
+from clustering_pipeline.synthetic import LoopbackShop
+
+
+@dataclass(frozen=True)
+class Command:
+    """A finished command: its exit code, its JSON object and its messages."""
+
+    code: int
+    result: dict[str, Any]
+    messages: str
+
+
+def clustering_pipeline(home: Path, *arguments: str, seconds: float = 3600) -> Command:
+    """Run `clustering-pipeline … --json` on a home and return what it said; raises RuntimeError when it failed."""
+    environment = {**os.environ, "DAGSTER_HOME": str(home)}
+    command = [sys.executable, "-c", "from clustering_pipeline.cli import main; main()", *arguments, "--json"]
+    answer = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=seconds, check=False)
+    if answer.returncode != 0:
+        raise RuntimeError(f"clustering-pipeline {' '.join(arguments)} ended with {answer.returncode}: {answer.stderr[-2000:]}")
+    return Command(answer.returncode, json.loads(answer.stdout), answer.stderr)
+
+
+def served_copy(dataset: Path, shop: LoopbackShop, target: Path) -> Path:
+    """Write the catalogue of a data set with its URLs pointing to `shop`, and return its path."""
+    book = openpyxl.load_workbook(dataset / "catalogue.xlsx")
+    sheet = book.worksheets[0]
+    column = next(cell.column for cell in sheet[1] if cell.value == "url_thumbnail")
+    for row in range(2, sheet.max_row + 1):
+        cell = sheet.cell(row, column)
+        cell.value = f"{shop.url}/{str(cell.value).split('/', 3)[3]}"
+    book.save(target)
+    return target
+
+
+def half_of_truth(truth: Path, target: Path, remainder: int) -> Path:
+    """Write the labels whose group is odd (1) or even (0) in the order of the groups, and return the path."""
+    with truth.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    numbers = {group: number for number, group in enumerate(sorted({row["group"] for row in rows}))}
+    with target.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "group"])
+        writer.writerows((row["image"], row["group"]) for row in rows if numbers[row["group"]] % 2 == remainder)
+    return target
+
+
+def set_options(assignments: Sequence[str]) -> list[str]:
+    """Return `--set` options of assignments."""
+    return [part for assignment in assignments for part in ("--set", assignment)]

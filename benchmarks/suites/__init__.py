@@ -1,0 +1,1 @@
+"""The suites: each module measures one part of the project."""
