@@ -13,6 +13,7 @@ PICTURE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", 
 MAX_PICTURES = 500_000
 MAX_PICTURE_BYTES = 64 * 2**20
 DIGEST_MARK = "#sha256="
+DIGEST_DIGITS = hashlib.sha256().digest_size * 2
 
 
 def store_folder(folder: Path, blobs: BlobStore) -> bytes:
@@ -68,8 +69,23 @@ class PictureListing:
         return self.url(path) if path in self.digests else None
 
 
+def folder_paths(content: bytes) -> list[str] | None:
+    """Return the paths in a folder's listing, sorted; None when the bytes are no such listing."""
+    if not content.startswith(b"{"):
+        return None
+    try:
+        listing = json.loads(content)
+    except ValueError:
+        return None
+    return sorted(listing) if all(is_digest(digest) for digest in listing.values()) else None
+
+
+def is_digest(text: object) -> bool:
+    """Whether a text is a sha256 in hexadecimal."""
+    return isinstance(text, str) and len(text) == DIGEST_DIGITS and set(text) <= set("0123456789abcdef")
+
+
 def stored_picture(url: str) -> str | None:
     """Return the sha256 of the stored bytes that a `file:` address of a catalogue stands for, or None for any other URL."""
     path, mark, digest = url.rpartition(DIGEST_MARK)
-    is_digest = len(digest) == hashlib.sha256().digest_size * 2 and set(digest) <= set("0123456789abcdef")
-    return digest if path.startswith("file:") and mark and is_digest else None
+    return digest if path.startswith("file:") and mark and is_digest(digest) else None

@@ -18,6 +18,13 @@ class SelectedSheet:
     table: SheetTable
     columns: Columns
 
+    def identifier_at(self, row: int) -> str:
+        """Return the id that stands on a row, "" where the cell is empty or covered by a merged one."""
+        cells = self.table.rows[row - 1] if row <= len(self.table.rows) else []
+        column = self.columns.identifier
+        value = cells[column - 1] if column <= len(cells) else ""
+        return cell_text(value, self.table.details.numbers.get((row, column)))
+
 
 def select_sheets(table: Table, name: str, settings: CatalogueSettings) -> list[SelectedSheet]:
     """Return the sheets to read: those named in the settings, else all that have the columns and are not our own.

@@ -8,13 +8,11 @@ from clustering_pipeline.catalogue.listings import ListingReader, mark_duplicate
 from clustering_pipeline.catalogue.pictures import PictureListing
 from clustering_pipeline.catalogue.selection import SelectedSheet, select_sheets
 from clustering_pipeline.catalogue.sources import CATEGORY_COLUMN, CATEGORY_VALUE, PICTURES, CatalogueSource
-from clustering_pipeline.catalogue.tables import Table, read_table
+from clustering_pipeline.catalogue.tables import FOLDER_SHEET, Table, read_table
 from clustering_pipeline.errors import InputError
 from clustering_pipeline.manifests import CATALOGUE, conform
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stage import StageContext, StageResult
-
-FOLDER_SHEET = "pictures"
 
 
 @dataclass(frozen=True)

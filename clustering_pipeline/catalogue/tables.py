@@ -12,6 +12,7 @@ import python_calamine as calamine
 from clustering_pipeline.catalogue.delimited import read_delimited
 from clustering_pipeline.catalogue.open_document import check_used_cells
 from clustering_pipeline.catalogue.packages import WorkbookPackage, damaged, password_protected
+from clustering_pipeline.catalogue.pictures import folder_paths
 from clustering_pipeline.catalogue.sheet_details import SheetDetails, padded_styles, sheet_details
 from clustering_pipeline.catalogue.sheets import worksheets
 from clustering_pipeline.errors import InputError
@@ -20,6 +21,8 @@ from clustering_pipeline.settings import CatalogueSettings
 ZIP_MAGIC = b"PK\x03\x04"
 EMPTY_ZIP_MAGIC = b"PK\x05\x06"
 OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+FOLDER_SHEET = "pictures"
+FOLDER_HEADER = ("product_base_id", "file")
 PARQUET_MAGIC = b"PAR1"
 ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 # What a web page, a PDF or a picture begins with: files that are often saved under a table's name.
@@ -45,7 +48,7 @@ class SheetTable:
 
 @dataclass(frozen=True)
 class Table:
-    """A table file: its kind (`xlsx`, `xls`, `ods`, `xlsb`, `csv`, `parquet`), its sheets, and remarks on how it was read."""
+    """A table file: its kind (`xlsx`, `xls`, `ods`, `xlsb`, `csv`, `parquet`, `folder`), its sheets, and remarks on how it was read."""
 
     kind: str
     sheets: list[SheetTable]
@@ -71,6 +74,9 @@ def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
 
     Raises InputError when it is empty, protected, damaged, of another kind, or over the limits of `settings`.
     """
+    paths = folder_paths(content)
+    if paths is not None:
+        return Table("folder", [SheetTable(FOLDER_SHEET, [list(FOLDER_HEADER), *([path, path] for path in paths)])])
     kind = table_kind(content)
     if kind == "csv":
         _refuse_other_files(content, name)

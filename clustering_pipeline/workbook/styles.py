@@ -1,0 +1,94 @@
+"""The cell formats of our columns, appended to the workbook's own style sheet."""
+
+import re
+
+from clustering_pipeline.workbook.markup import CellStyles
+from clustering_pipeline.workbook.parts import WorkbookParts, insert_before_end
+from clustering_pipeline.workbook.sheet_edit import namespace_prefix
+
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+STYLES_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.styles+xml"
+BARE_STYLES = (
+    f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<styleSheet xmlns="{MAIN}">'
+    '<fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts>'
+    '<fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill></fills>'
+    '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
+    '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
+    '<cellXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/></cellXfs></styleSheet>'
+)
+LINK_FONT = '<font><u/><sz val="11"/><color rgb="FF0563C1"/><name val="Calibri"/><family val="2"/></font>'
+HEADER_FONT = '<font><b/><sz val="11"/><color rgb="FFFFFFFF"/><name val="Calibri"/><family val="2"/></font>'
+HEADER_FILL = '<fill><patternFill patternType="solid"><fgColor rgb="FF1F4E79"/><bgColor indexed="64"/></patternFill></fill>'
+# Built-in number formats (ECMA-376 part 1, 18.8.30).
+GENERAL, WHOLE, TWO_DECIMALS, TEXT = 0, 1, 2, 49
+
+
+def add_styles(parts: WorkbookParts) -> CellStyles:
+    """Append our formats to the style sheet, which is made when there is none, and return their indices.
+
+    A format that an earlier run appended is used again.
+    """
+    sheet = _StyleSheet(parts)
+    link, header = sheet.add("fonts", LINK_FONT), sheet.add("fonts", HEADER_FONT)
+    fill = sheet.add("fills", HEADER_FILL)
+    top = '<alignment vertical="top"/>'
+    styles = CellStyles(
+        whole_number=sheet.add_format(WHOLE),
+        fraction=sheet.add_format(TWO_DECIMALS),
+        text=sheet.add_format(GENERAL),
+        quoted_text=sheet.add_format(TEXT, extra='quotePrefix="1" '),
+        wrapped_text=sheet.add_format(GENERAL, inner='<alignment vertical="top" wrapText="1"/>', extra='applyAlignment="1" '),
+        link=sheet.add_format(WHOLE, font=link, inner=top, extra='applyAlignment="1" '),
+        header=sheet.add_format(GENERAL, font=header, fill=fill),
+    )
+    sheet.save()
+    return styles
+
+
+class _StyleSheet:
+    """The style sheet of a workbook under change."""
+
+    def __init__(self, parts: WorkbookParts) -> None:
+        self._parts = parts
+        links = parts.links(parts.workbook_part)
+        part = next((link.target for link in links if link.kind == "styles" and link.target in parts), None)
+        self._part = part or _add_bare_styles(parts)
+        self._content = parts.read(self._part)
+        self._prefix = namespace_prefix(self._content)
+
+    def save(self) -> None:
+        self._parts.write(self._part, self._content)
+
+    def add_format(self, number_format: int, font: int = 0, fill: int = 0, inner: str = "", extra: str = "") -> int:
+        attributes = f'numFmtId="{number_format}" fontId="{font}" fillId="{fill}" borderId="0" xfId="0" applyNumberFormat="1" '
+        attributes += f'applyFont="1" applyFill="1" {extra}'.rstrip()
+        return self.add("cellXfs", f"<xf {attributes}>{inner}</xf>" if inner else f"<xf {attributes}/>")
+
+    def add(self, collection: str, element: str) -> int:
+        """Return the index of `element` in a collection of the style sheet, appending it when it is not there."""
+        markup = re.sub(r"<(/?)(?=[a-z])", rf"<\1{self._prefix}", element).encode()
+        name = f"{self._prefix}{collection}".encode()
+        found = re.search(rb"<%b\b[^>]*>(.*?)</%b\s*>" % (name, name), self._content, re.DOTALL)
+        existing = _children(found[1], self._prefix) if found else []
+        if markup in existing:
+            return existing.index(markup)
+        self._content = insert_before_end(self._content, markup, collection)
+        self._content = re.sub(rb'(<%b\b[^>]*\bcount=")\d+"' % name, rb'\g<1>%d"' % (len(existing) + 1), self._content, count=1)
+        return len(existing)
+
+
+def _children(content: bytes, prefix: str) -> list[bytes]:
+    """Return the direct children of a style collection, which never contain one of their own kind."""
+    first = re.match(rb"\s*<((?:\w+:)?\w+)", content)
+    if first is None:
+        return []
+    name = first[1]
+    return re.findall(rb"<%b\b(?:[^>]*/>|(?:[^>]*[^/>])?>.*?</%b\s*>)" % (name, name), content, re.DOTALL)
+
+
+def _add_bare_styles(parts: WorkbookParts) -> str:
+    part = parts.free_name("xl/styles{}.xml")
+    parts.write(part, BARE_STYLES.encode())
+    parts.add_link(parts.workbook_part, "styles", part)
+    parts.add_content_type(part, STYLES_TYPE)
+    return part
