@@ -195,6 +195,25 @@ CLUSTERS = _manifest(
 # A row is a file that was written for the user.
 WRITTEN_FILES = _manifest("written_files", ("path",), [("path", TEXT), ("sha256", TEXT), ("rows", COUNT)])
 
+MANIFESTS = {
+    manifest.name: manifest
+    for manifest in (
+        SETTINGS,
+        CATALOGUE,
+        RAW_IMAGES,
+        ENGLISH_PROMPTS,
+        CROPS,
+        CLEAN_IMAGES,
+        LOCAL_FEATURES,
+        EMBEDDINGS,
+        SEMANTIC_DUPLICATES,
+        MATCHES,
+        CORRECTIONS,
+        CLUSTERS,
+        WRITTEN_FILES,
+    )
+}
+
 LISTING_STATUSES = ("clustered", "no_match", "rejected", "download_failed", "invalid_row")
 
 

@@ -1,6 +1,8 @@
 """The manifests that the assets returned last: one Parquet file per asset and category."""
 
 import hashlib
+import json
+from collections.abc import Mapping
 from urllib.parse import quote
 
 import pandas as pd
@@ -10,6 +12,8 @@ import pyarrow.parquet as pq
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.manifests import Manifest, to_frame, to_table, write_parquet
 from clustering_pipeline.storage.files import FileTree
+
+Facts = Mapping[str, int | float | str]
 
 
 class ManifestStore:
@@ -36,6 +40,18 @@ class ManifestStore:
                 f"{category} again."
             ) from error
 
+    def write_facts(self, asset: str, category: str | None, facts: Facts) -> None:
+        """Keep the figures of the run that wrote the manifest."""
+        content = json.dumps(dict(facts), ensure_ascii=False, sort_keys=True).encode()
+        self.files.write(self.path_of(asset, category, ".facts.json"), content)
+
+    def read_facts(self, asset: str, category: str | None) -> Facts:
+        """Return the figures of the run that wrote the manifest; empty when there are none."""
+        try:
+            return dict(json.loads(self.files.read(self.path_of(asset, category, ".facts.json"))))
+        except (FileNotFoundError, ValueError):
+            return {}
+
     def version(self, asset: str, category: str | None) -> str | None:
         """Return the sha256 of a manifest's file, None when there is none."""
         try:
@@ -48,7 +64,7 @@ class ManifestStore:
         return [name.removesuffix(".parquet") for name in self.files.list(asset, ".parquet")]
 
     @staticmethod
-    def path_of(asset: str, category: str | None) -> str:
+    def path_of(asset: str, category: str | None, suffix: str = ".parquet") -> str:
         """Return the path of a manifest; whatever the names are, it stays inside the folder."""
         parts = asset.split("/") if category is None else [*asset.split("/"), category]
-        return "/".join(quote(part, safe="").replace(".", "%2E") for part in parts) + ".parquet"
+        return "/".join(quote(part, safe="").replace(".", "%2E") for part in parts) + suffix

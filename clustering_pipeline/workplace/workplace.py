@@ -4,7 +4,9 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from clustering_pipeline.catalogue import SourceRecords
 from clustering_pipeline.hardware import Hardware
+from clustering_pipeline.review import CorrectionStore
 from clustering_pipeline.settings import PipelineSettings, RunOverrides, SettingsSource
 from clustering_pipeline.stage import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, ManifestStore
@@ -40,6 +42,16 @@ class Workplace:
     def files(self, folder: str) -> FileTree:
         """Return the part of the storage that is called `folder`, one of `FOLDERS`."""
         return FileTree(f"{self.storage_root}/{folder}")
+
+    @property
+    def sources(self) -> SourceRecords:
+        """The record of every category's catalogue."""
+        return SourceRecords(FileTree(self.storage_root), self.blobs)
+
+    @property
+    def corrections(self) -> CorrectionStore:
+        """What people said about the results of all categories."""
+        return CorrectionStore(self.home.state / "corrections.sqlite")
 
     @property
     def blobs(self) -> BlobStore:

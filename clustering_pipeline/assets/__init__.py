@@ -1,0 +1,37 @@
+"""The assets of a category: a module each, which reads manifests, calls a stage and returns a manifest."""
+
+from clustering_pipeline.assets.catalogue import catalogue
+from clustering_pipeline.assets.category_report import category_report
+from clustering_pipeline.assets.clean_images import clean_images
+from clustering_pipeline.assets.clusters import clusters
+from clustering_pipeline.assets.corrections import corrections
+from clustering_pipeline.assets.crops import crops
+from clustering_pipeline.assets.embeddings import embeddings
+from clustering_pipeline.assets.english_prompts import english_prompts
+from clustering_pipeline.assets.labeled_excel import labeled_excel
+from clustering_pipeline.assets.local_features import local_features
+from clustering_pipeline.assets.matches import matches
+from clustering_pipeline.assets.raw_images import raw_images
+from clustering_pipeline.assets.search_index import search_index
+from clustering_pipeline.assets.semantic_duplicates import semantic_duplicates
+from clustering_pipeline.assets.settings import settings_assets
+
+ASSETS = [
+    *settings_assets,
+    catalogue,
+    raw_images,
+    english_prompts,
+    crops,
+    clean_images,
+    local_features,
+    embeddings,
+    semantic_duplicates,
+    matches,
+    corrections,
+    clusters,
+    labeled_excel,
+    category_report,
+    search_index,
+]
+
+__all__ = ["ASSETS"]

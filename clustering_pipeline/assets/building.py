@@ -1,0 +1,163 @@
+"""Makes a Dagster asset of a stage function: inputs, settings, version, metadata and checks in one place."""
+
+import inspect
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from clustering_pipeline.automation.partitions import CATEGORIES
+from clustering_pipeline.automation.staleness import SOURCE_VERSION
+from clustering_pipeline.manifests import Manifest, content_version
+from clustering_pipeline.resources import MANIFEST_METADATA
+from clustering_pipeline.settings import STAGES, StageSettings
+from clustering_pipeline.stage import StageContext, StageResult
+from clustering_pipeline.workplace import Workplace
+
+OWNERS = ["team:catalogue"]
+SAMPLE_ROWS = 8
+LONGEST_CELL = 80
+STAGE_NAMES = {settings: name for name, settings in STAGES.items()}
+
+
+@dataclass(frozen=True)
+class AssetRun:
+    """What an asset may ask for besides manifests: its category, the workplace and the context of its stage."""
+
+    category: str
+    workplace: Workplace
+    stage: StageContext
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A result with what Dagster cannot know of it.
+
+    `source_version`: what the outside was like that it was made from, compared later to see that it changed.
+    `data_version`: the result's version where that is not the hash of its manifest.
+    """
+
+    result: StageResult
+    source_version: str | None = None
+    data_version: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stage_asset(
+    manifest: Manifest,
+    *,
+    group: str,
+    kinds: Iterable[str],
+    pool: str | None = None,
+    key: list[str] | None = None,
+    code_version: str | None = None,
+) -> Callable[[Callable[..., StageResult | Sourced]], dg.AssetsDefinition]:
+    """Return a decorator that makes a partitioned asset of a function of manifests, settings and an `AssetRun`.
+
+    Parameters annotated as frames are upstream assets of the same names; one annotated with a stage's settings class is
+    read from the `settings/<stage>` asset; one annotated `AssetRun` is the run. The docstring is the description.
+    """
+
+    def decorate(compute: Callable[..., StageResult | Sourced]) -> dg.AssetsDefinition:
+        parameters = {name: parameter.annotation for name, parameter in inspect.signature(compute).parameters.items()}
+        frames = [name for name, annotation in parameters.items() if annotation is pd.DataFrame]
+        settings = {name: annotation for name, annotation in parameters.items() if annotation in STAGE_NAMES}
+        inputs = {name: dg.AssetIn(name) for name in frames}
+        inputs |= {name: dg.AssetIn(["settings", STAGE_NAMES[annotation]]) for name, annotation in settings.items()}
+
+        @dg.asset(
+            key=key or [compute.__name__],
+            ins=inputs,
+            partitions_def=CATEGORIES,
+            group_name=group,
+            kinds=set(kinds),
+            owners=OWNERS,
+            pool=pool,
+            description=inspect.getdoc(compute),
+            code_version=code_version or _code_version(settings.values()),
+            metadata={MANIFEST_METADATA: manifest.name, "dagster/column_schema": column_schema(manifest)},
+            io_manager_key="manifests",
+        )
+        def asset(
+            context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace], **upstream: pd.DataFrame
+        ) -> dg.MaterializeResult:
+            run = _asset_run(context, workplace)
+            arguments: dict[str, Any] = {name: upstream[name] for name in frames}
+            arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
+            arguments |= {name: run for name, annotation in parameters.items() if annotation is AssetRun}
+            started = time.monotonic()
+            made = compute(**arguments)
+            outcome = made if isinstance(made, Sourced) else Sourced(made)
+            facts = {**outcome.result.facts, "seconds": round(time.monotonic() - started, 3)}
+            workplace.manifests.write_facts(context.asset_key.to_user_string(), run.category, facts)
+            return _materialise(outcome, facts, manifest)
+
+        return asset
+
+    return decorate
+
+
+def read_settings(frame: pd.DataFrame, settings: type[StageSettings]) -> StageSettings:
+    """Return the settings that a `settings/<stage>` manifest holds."""
+    return settings.model_validate_json(frame["settings"].iloc[0])
+
+
+def column_schema(manifest: Manifest) -> dg.TableSchema:
+    """Return the columns of a manifest as Dagster shows them."""
+    unique = set(manifest.key) if len(manifest.key) == 1 else set()
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                field.name,
+                str(field.type),
+                constraints=dg.TableColumnConstraints(nullable=field.name not in manifest.key, unique=field.name in unique),
+            )
+            for field in manifest.schema
+        ],
+        constraints=dg.TableConstraints([f"unique: {', '.join(manifest.key)}"]),
+    )
+
+
+def _code_version(settings: Iterable[type[StageSettings]]) -> str:
+    return "-".join(known.logic_version for known in settings) or "1"
+
+
+def _asset_run(context: dg.AssetExecutionContext, workplace: Workplace) -> AssetRun:
+    category = context.partition_key
+    return AssetRun(category, workplace, workplace.context(category, context.log))
+
+
+def _materialise(made: Sourced, facts: Mapping[str, int | float | str], manifest: Manifest) -> dg.MaterializeResult:
+    frame = made.result.manifest
+    metadata = {name: _shown(fact) for name, fact in facts.items()}
+    metadata |= {"dagster/row_count": len(frame), "sample": _sample(frame, manifest), **made.metadata}
+    if made.source_version:
+        metadata[SOURCE_VERSION] = made.source_version
+    version = made.data_version or content_version(frame, manifest)
+    return dg.MaterializeResult(value=frame, metadata=metadata, data_version=dg.DataVersion(version))
+
+
+def _shown(fact: float | str) -> Any:
+    if isinstance(fact, str) and fact.lstrip().startswith("|"):
+        return dg.MetadataValue.md(fact)
+    return fact
+
+
+def _sample(frame: pd.DataFrame, manifest: Manifest) -> dg.TableMetadataValue:
+    names = [
+        field.name for field in manifest.schema if not pa.types.is_list(field.type) or pa.types.is_string(field.type.value_type)
+    ]
+    records = [
+        dg.TableRecord({name: _cell(value) for name, value in zip(names, row, strict=True)})
+        for row in frame[names].head(SAMPLE_ROWS).itertuples(index=False)
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in names]))
+
+
+def _cell(value: Any) -> str:
+    text = ", ".join(map(str, value)) if hasattr(value, "__len__") and not isinstance(value, str) else str(value)
+    return "" if value is None or value is pd.NA else text[:LONGEST_CELL]

@@ -1,0 +1,74 @@
+"""The page that people look at after a run."""
+
+import hashlib
+
+import pandas as pd
+
+from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
+from clustering_pipeline.manifests import WRITTEN_FILES, conform
+from clustering_pipeline.report import CategoryTables, write_report
+from clustering_pipeline.settings import STAGES, ReportSettings
+from clustering_pipeline.stage import StageResult
+
+STEPS = (
+    "catalogue",
+    "raw_images",
+    "english_prompts",
+    "crops",
+    "clean_images",
+    "local_features",
+    "embeddings",
+    "semantic_duplicates",
+    "matches",
+    "clusters",
+)
+
+
+@stage_asset(WRITTEN_FILES, group="results", kinds=["html"])
+def category_report(
+    catalogue: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    crops: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    semantic_duplicates: pd.DataFrame,
+    local_features: pd.DataFrame,
+    embeddings: pd.DataFrame,
+    matches: pd.DataFrame,
+    corrections: pd.DataFrame,
+    clusters: pd.DataFrame,
+    settings: ReportSettings,
+    run: AssetRun,
+) -> Sourced:
+    """One self-contained page: what was found, what is doubtful, and what became of every row."""
+    tables = CategoryTables(
+        category=run.category,
+        display_name=run.workplace.sources.load(run.category).display_name,
+        catalogue=catalogue,
+        raw_images=raw_images,
+        crops=crops,
+        clean_images=clean_images,
+        semantic_duplicates=semantic_duplicates,
+        matches=matches,
+        clusters=clusters,
+        local_features=local_features,
+        embeddings=embeddings,
+        corrections=corrections,
+    )
+    page = write_report(tables, _facts(run), settings, run.stage)
+    path = f"{run.category}/report.html"
+    files = run.workplace.files("outputs")
+    files.write(path, page)
+    written = pd.DataFrame({"path": [path], "sha256": [hashlib.sha256(page).hexdigest()], "rows": [len(clusters)]})
+    facts: dict[str, int | float | str] = {"bytes": len(page), "report": files.location(path)}
+    return Sourced(StageResult(conform(written, WRITTEN_FILES), facts))
+
+
+def _facts(run: AssetRun) -> dict[str, dict[str, int | float | str]]:
+    facts = {step: dict(run.workplace.manifests.read_facts(step, run.category)) for step in STEPS}
+    in_force = run.workplace.category_settings(run.category)
+    facts["settings"] = {
+        f"{stage}.{name}": str(value)
+        for stage in STAGES
+        for name, value in in_force.stage(stage).model_dump(mode="json").items()
+    }
+    return facts

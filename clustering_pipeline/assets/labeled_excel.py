@@ -1,0 +1,68 @@
+"""The analyst's workbook with a cluster or a reason beside every listing."""
+
+import hashlib
+from pathlib import Path
+
+import dagster as dg
+import pandas as pd
+
+from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
+from clustering_pipeline.assets.sources import delivery_version
+from clustering_pipeline.catalogue import CatalogueSource
+from clustering_pipeline.manifests import WRITTEN_FILES, conform
+from clustering_pipeline.settings import CatalogueSettings, WorkbookSettings
+from clustering_pipeline.stage import StageResult
+from clustering_pipeline.workbook import DeliveredFile, LabelledWorkbook, default_output, deliver_workbook, label_workbook
+
+
+@stage_asset(WRITTEN_FILES, group="results", kinds=["excel"])
+def labeled_excel(
+    catalogue: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    matches: pd.DataFrame,
+    clusters: pd.DataFrame,
+    catalogue_settings: CatalogueSettings,
+    settings: WorkbookSettings,
+    run: AssetRun,
+) -> Sourced:
+    """The user's own workbook with the cluster, the status and the reason of every listing at its right.
+
+    It is kept in the storage, and delivered to where the category's record says when that names a file.
+    """
+    source = run.workplace.sources.load(run.category)
+    output = Path(source.output) if source.output else None
+    name = (output or default_output(Path(source.path))).name
+    labelled = label_workbook(
+        run.stage.blobs.get(source.sha256),
+        source.name,
+        catalogue=catalogue,
+        raw_images=raw_images,
+        clean_images=clean_images,
+        matches=matches,
+        clusters=clusters,
+        settings=settings,
+        catalogue_settings=catalogue_settings,
+        blobs=run.stage.blobs,
+        output_name=name,
+    )
+    run.workplace.files("outputs").write(f"{run.category}/{name}", labelled.content)
+    delivered = deliver_workbook(labelled.content, output, Path(source.path), run.stage.state) if output else None
+    return _result(run, source, f"{run.category}/{name}", labelled, delivered)
+
+
+def _result(
+    run: AssetRun, source: CatalogueSource, kept: str, labelled: LabelledWorkbook, delivered: DeliveredFile | None
+) -> Sourced:
+    location = run.workplace.files("outputs").location(kept)
+    written = {kept: hashlib.sha256(labelled.content).hexdigest()}
+    facts: dict[str, int | float | str] = {"rows": labelled.rows, "workbook": str(delivered.path if delivered else location)}
+    if delivered is not None:
+        written[str(delivered.path)] = delivered.sha256
+        facts |= {"message": delivered.message} if delivered.message else {}
+    if labelled.losses:
+        facts["not_kept"] = " ".join(labelled.losses)
+    frame = pd.DataFrame({"path": list(written), "sha256": list(written.values()), "rows": labelled.rows})
+    metadata = {"kept_copy": dg.MetadataValue.path(location)}
+    version = delivery_version(source)
+    return Sourced(StageResult(conform(frame, WRITTEN_FILES), facts), version, metadata=metadata)

@@ -1,0 +1,22 @@
+"""The pictures behind the URLs."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from clustering_pipeline.assets.building import AssetRun, stage_asset
+from clustering_pipeline.automation.pools import NETWORK
+from clustering_pipeline.download import fetch_images
+from clustering_pipeline.manifests import RAW_IMAGES
+from clustering_pipeline.settings import DownloadSettings
+from clustering_pipeline.stage import StageResult
+
+
+@stage_asset(RAW_IMAGES, group="pictures", kinds=["python"], pool=NETWORK)
+def raw_images(catalogue: pd.DataFrame, settings: DownloadSettings, run: AssetRun) -> StageResult:
+    """One row per picture of a listing: its bytes' sha256, or why it could not be had.
+
+    Each distinct URL is fetched once; a run that was stopped goes on where it was.
+    """
+    folder = run.workplace.sources.load(run.category).options.get("images_from")
+    return fetch_images(catalogue, settings, run.stage, images_from=Path(folder) if folder else None)

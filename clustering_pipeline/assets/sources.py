@@ -1,0 +1,49 @@
+"""What the sources of a category look like now, to compare with what they looked like when they were materialised."""
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from clustering_pipeline.automation.staleness import SourceVersion
+from clustering_pipeline.catalogue import CatalogueSource
+from clustering_pipeline.manifests import CORRECTIONS, content_version
+from clustering_pipeline.settings import STAGES, StageSettings
+from clustering_pipeline.workplace import Workplace
+
+
+def settings_version(settings: StageSettings) -> SourceVersion:
+    """Return the version of a stage's settings; knobs that only change the speed are in it, but not in the data version."""
+    fingerprint = settings.fingerprint()
+    return SourceVersion(_digest(fingerprint, settings.model_dump_json()), fingerprint)
+
+
+def catalogue_version(source: CatalogueSource) -> str:
+    """Return the version of what the catalogue is read from, wherever its result goes."""
+    read = {name: value for name, value in asdict(source).items() if name != "output"}
+    return _digest(sorted(read.items()))
+
+
+def corrections_version(workplace: Workplace, category: str) -> str:
+    """Return the version of the corrections that may concern a category."""
+    return content_version(workplace.corrections.read(category), CORRECTIONS)
+
+
+def delivery_version(source: CatalogueSource) -> str:
+    """Return the version of a delivery: the bytes that were labelled, where they went, and whether they are still there."""
+    there = source.output is None or Path(source.output).exists()
+    return _digest(catalogue_version(source), source.output, there)
+
+
+def source_versions(workplace: Workplace, category: str) -> dict[str, SourceVersion]:
+    """Return the versions of all sources of `category` by asset name; raises InputError when settings or record are wrong."""
+    settings, source = workplace.category_settings(category), workplace.sources.load(category)
+    versions = {f"settings/{name}": settings_version(settings.stage(name)) for name in STAGES}
+    versions["catalogue"] = SourceVersion(catalogue_version(source))
+    versions["corrections"] = SourceVersion(corrections_version(workplace, category))
+    versions["labeled_excel"] = SourceVersion(delivery_version(source))
+    return versions
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

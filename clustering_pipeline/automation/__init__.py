@@ -1,0 +1,1 @@
+"""What keeps categories up to date: partitions, staleness, synchronisation, jobs, schedules and sensors."""

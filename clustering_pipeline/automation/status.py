@@ -1,0 +1,114 @@
+"""How every asset of every category stands, in words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import dagster as dg
+
+from clustering_pipeline.automation.execution import asset_of_step, words_of
+from clustering_pipeline.automation.instance import PARTITION_TAG, known_categories
+from clustering_pipeline.automation.staleness import AssetState, Materialised, Status, judge, read_materialised
+from clustering_pipeline.automation.synchronise import Pipeline, open_pipeline
+from clustering_pipeline.errors import InputError
+from clustering_pipeline.workplace import Workplace
+
+FAILED_RUNS_LOOKED_AT = 500
+
+
+@dataclass(frozen=True)
+class AssetReport:
+    """How one asset of a category stands; `time` is when it was materialised last, in seconds since 1970."""
+
+    status: Status
+    why: str = ""
+    time: float | None = None
+    run_id: str | None = None
+
+
+@dataclass(frozen=True)
+class CategoryStatus:
+    """How one category stands. `problem` says why it cannot be judged: its settings or its record cannot be used.
+
+    `overrides`: stages whose last run was made with other settings than the file has now.
+    """
+
+    category: str
+    display_name: str
+    assets: Mapping[str, AssetReport]
+    overrides: tuple[str, ...] = ()
+    last_run: float | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """That an asset could not be materialised: why, in which run, and when, in seconds since 1970."""
+
+    why: str
+    run_id: str
+    time: float
+
+
+def category_statuses(
+    workplace: Workplace, instance: dg.DagsterInstance, categories: Sequence[str] | None = None
+) -> list[CategoryStatus]:
+    """Return the status of the categories of the instance, all of them by default, in alphabetical order."""
+    pipeline = open_pipeline(workplace)
+    wanted = known_categories(instance) if categories is None else sorted(categories)
+    held = read_materialised(instance, pipeline.lineage, wanted)
+    failures = _last_failures(instance, set(wanted))
+    names = {source.category: source.display_name for source in workplace.sources.all()}
+    return [
+        _status(pipeline, category, names.get(category, category), held[category], failures.get(category, {}))
+        for category in wanted
+    ]
+
+
+def _status(
+    pipeline: Pipeline,
+    category: str,
+    display_name: str,
+    held: Mapping[str, Materialised],
+    failures: Mapping[str, Failure],
+) -> CategoryStatus:
+    last_run = max([made.time for made in held.values()] + [failure.time for failure in failures.values()], default=None)
+    try:
+        states = judge(pipeline.lineage, held, pipeline.read_sources(category))
+        problem = ""
+    except InputError as error:
+        unknown = AssetState(Status.STALE, "its sources cannot be read")
+        states, problem = dict.fromkeys(pipeline.lineage.order, unknown), str(error)
+    reports = {name: _report(state, held.get(name), failures.get(name)) for name, state in states.items()}
+    overrides = tuple(
+        name.removeprefix("settings/")
+        for name, state in states.items()
+        if name.startswith("settings/") and name in held and state.status is not Status.FRESH and not problem
+    )
+    return CategoryStatus(category, display_name, reports, overrides, last_run, problem)
+
+
+def _report(state: AssetState, made: Materialised | None, failure: Failure | None) -> AssetReport:
+    if failure is not None and (made is None or made.time < failure.time):
+        return AssetReport(Status.FAILED, failure.why, made.time if made else None, failure.run_id)
+    return AssetReport(state.status, state.why, made.time if made else None, made.run_id if made else None)
+
+
+def _last_failures(instance: dg.DagsterInstance, categories: set[str]) -> dict[str, dict[str, Failure]]:
+    """Return by category and asset what failed in the category's latest failed run."""
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+    latest: dict[str, str] = {}
+    for record in instance.get_run_records(failed, limit=FAILED_RUNS_LOOKED_AT):
+        category = record.dagster_run.tags.get(PARTITION_TAG)
+        if category in categories:
+            latest.setdefault(category, record.dagster_run.run_id)
+    return {category: _failures_of(instance, run_id) for category, run_id in latest.items()}
+
+
+def _failures_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, Failure]:
+    events = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
+    failures = {}
+    for event in (record.event_log_entry for record in events):
+        if event.dagster_event is not None and event.dagster_event.step_failure_data.error is not None:
+            asset = asset_of_step(str(event.step_key))
+            failures[asset] = Failure(words_of(event.dagster_event.step_failure_data.error), run_id, event.timestamp)
+    return failures

@@ -1,0 +1,82 @@
+"""Brings a category up to date: whatever is stale or missing, in order, and only that."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+
+from clustering_pipeline.automation.execution import materialise
+from clustering_pipeline.automation.instance import add_category, working_alone
+from clustering_pipeline.automation.staleness import (
+    AssetState,
+    Lineage,
+    SourceVersion,
+    judge,
+    plan,
+    read_materialised,
+)
+from clustering_pipeline.errors import StageError
+from clustering_pipeline.workplace import Workplace
+
+SourceReader = Callable[[str], Mapping[str, SourceVersion]]
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What a synchronisation did: the assets it materialised in order, and the ids of its runs."""
+
+    category: str
+    materialised: tuple[str, ...]
+    runs: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A graph of assets with the means to see whether they are up to date."""
+
+    definitions: dg.Definitions
+    lineage: Lineage
+    read_sources: SourceReader
+
+    def states(self, instance: dg.DagsterInstance, category: str) -> dict[str, AssetState]:
+        """Return the state of every asset of a category as it is now."""
+        held = read_materialised(instance, self.lineage, [category])[category]
+        return judge(self.lineage, held, self.read_sources(category))
+
+
+def bring_up_to_date(pipeline: Pipeline, instance: dg.DagsterInstance, category: str, *, force: bool = False) -> SyncReport:
+    """Materialise what is stale or missing until nothing is, everything when `force`; raises InputError or StageError."""
+    started, materialised, runs = time.monotonic(), list[str](), list[str]()
+    batch = list(pipeline.lineage.order) if force else plan(pipeline.lineage, pipeline.states(instance, category))
+    while batch:
+        if again := sorted(set(batch) & set(materialised)):
+            raise StageError(
+                f"{', '.join(again)} of the category {category} changed again right after being materialised. Something else "
+                "changes the sources meanwhile; run once more when it has ended."
+            )
+        runs.append(materialise(pipeline.definitions, instance, batch, category))
+        materialised += batch
+        batch = plan(pipeline.lineage, pipeline.states(instance, category))
+    return SyncReport(category, tuple(materialised), tuple(runs), time.monotonic() - started)
+
+
+def synchronise(category: str, *, workplace: Workplace, instance: dg.DagsterInstance, force: bool = False) -> SyncReport:
+    """Bring the assets of `category` up to date with its workbook, its settings and its corrections.
+
+    Raises InputError for what the user can put right, StageError when a stage fails or the category is busy.
+    """
+    pipeline = open_pipeline(workplace)
+    add_category(instance, category)
+    with working_alone(workplace.home, instance, category):
+        return bring_up_to_date(pipeline, instance, category, force=force)
+
+
+def open_pipeline(workplace: Workplace) -> Pipeline:
+    """Return the assets of this package, working in `workplace`."""
+    from clustering_pipeline.assets.sources import source_versions
+    from clustering_pipeline.definitions import build_definitions
+
+    definitions = build_definitions(workplace)
+    return Pipeline(definitions, Lineage.of(definitions), lambda category: source_versions(workplace, category))
