@@ -1,7 +1,5 @@
 """The pictures behind the URLs."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, stage_asset
@@ -18,5 +16,4 @@ def raw_images(catalogue: pd.DataFrame, settings: DownloadSettings, run: AssetRu
 
     Each distinct URL is fetched once; a run that was stopped goes on where it was.
     """
-    folder = run.workplace.sources.load(run.category).options.get("images_from")
-    return fetch_images(catalogue, settings, run.stage, images_from=Path(folder) if folder else None)
+    return fetch_images(catalogue, settings, run.stage)

@@ -1,12 +1,14 @@
 """What the sources of a category look like now, to compare with what they looked like when they were materialised."""
 
 import hashlib
+import logging
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from clustering_pipeline.automation.staleness import SourceVersion
 from clustering_pipeline.catalogue import CatalogueSource
+from clustering_pipeline.download import requests_due
 from clustering_pipeline.manifests import CORRECTIONS, content_version
 from clustering_pipeline.settings import STAGES, StageSettings
 from clustering_pipeline.workplace import Workplace
@@ -43,6 +45,32 @@ def source_versions(workplace: Workplace, category: str) -> dict[str, SourceVers
     versions["corrections"] = SourceVersion(corrections_version(workplace, category))
     versions["labeled_excel"] = SourceVersion(delivery_version(source))
     return versions
+
+
+def refresh_record(workplace: Workplace, category: str) -> CatalogueSource:
+    """Return the category's record, made anew when the bytes on disk are no longer those that were recorded."""
+    source = workplace.sources.load(category)
+    if source.is_folder or not workplace.sources.changed_on_disk(source):
+        return source
+    return workplace.sources.record(
+        source.path,
+        source.display_name,
+        output=source.output,
+        sheets=source.sheets,
+        images_from=source.options.get("images_from"),
+        category_column=source.options.get("category_column"),
+        category_value=source.options.get("category_value"),
+    )
+
+
+def due_work(workplace: Workplace, category: str) -> dict[str, str]:
+    """Return what should run although nothing it is made from changed, and why: pictures that are due for another request."""
+    catalogue = workplace.manifests.read("catalogue", category)
+    if catalogue is None:
+        return {}
+    settings = workplace.category_settings(category).download
+    due = requests_due(catalogue, settings, workplace.context(category, logging.getLogger(__name__)))
+    return {"raw_images": f"{due:,} pictures are due for another request"} if due else {}
 
 
 def _digest(*parts: Any) -> str:

@@ -1,1 +1,18 @@
 """What keeps categories up to date: partitions, staleness, synchronisation, jobs, schedules and sensors."""
+
+from clustering_pipeline.automation.instance import add_category, known_categories, open_instance
+from clustering_pipeline.automation.staleness import Status
+from clustering_pipeline.automation.status import AssetReport, CategoryStatus, category_statuses
+from clustering_pipeline.automation.synchronise import SyncReport, synchronise
+
+__all__ = [
+    "AssetReport",
+    "CategoryStatus",
+    "Status",
+    "SyncReport",
+    "add_category",
+    "category_statuses",
+    "known_categories",
+    "open_instance",
+    "synchronise",
+]

@@ -7,7 +7,7 @@ not Dagster's public interface is in `read_materialised`; the tests compare the 
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import dagster as dg
@@ -108,14 +108,20 @@ def read_materialised(
     return found
 
 
-def judge(lineage: Lineage, held: Mapping[str, Materialised], sources: Mapping[str, SourceVersion]) -> dict[str, AssetState]:
-    """Return the state of every asset of one category, given its materialisations and its sources as they are now."""
-    versions = {name: made.version for name, made in held.items()}
-    versions |= {name: source.data_version for name, source in sources.items() if source.data_version is not None}
-    states: dict[str, AssetState] = {}
+def judge(
+    lineage: Lineage,
+    held: Mapping[str, Materialised],
+    sources: Mapping[str, SourceVersion],
+    demanded: Mapping[str, str] | None = None,
+) -> dict[str, AssetState]:
+    """Return the state of every asset of one category, given its materialisations and its sources as they are now.
+
+    `demanded`: assets that should run although nothing changed that they are made from, and why.
+    """
+    judgement = _Judgement(lineage, held, sources, demanded or {})
     for name in lineage.order:
-        states[name] = _judge_one(name, lineage, held, sources, versions, states)
-    return states
+        judgement.states[name] = judgement.of(name)
+    return judgement.states
 
 
 def plan(lineage: Lineage, states: Mapping[str, AssetState]) -> list[str]:
@@ -131,61 +137,51 @@ def plan(lineage: Lineage, states: Mapping[str, AssetState]) -> list[str]:
     return batch
 
 
-def _judge_one(
-    name: str,
-    lineage: Lineage,
-    held: Mapping[str, Materialised],
-    sources: Mapping[str, SourceVersion],
-    versions: Mapping[str, str],
-    states: Mapping[str, AssetState],
-) -> AssetState:
-    made = held.get(name)
-    if made is None:
-        return AssetState(Status.MISSING, "was never materialised", certain=True)
-    source = sources.get(name)
-    if source is not None and _source_changed(made, source):
-        return AssetState(Status.STALE, "its source changed", certain=True)
-    if made.code_version != lineage.code_versions[name]:
-        return AssetState(Status.STALE, f"code version {made.code_version} became {lineage.code_versions[name]}", certain=True)
-    return _judge_inputs(lineage.parents[name], made, versions, sources, states)
+@dataclass(frozen=True)
+class _Judgement:
+    """One pass over the assets of a category, parents first."""
 
+    lineage: Lineage
+    held: Mapping[str, Materialised]
+    sources: Mapping[str, SourceVersion]
+    demanded: Mapping[str, str]
+    states: dict[str, AssetState] = field(default_factory=dict)
 
-def _judge_inputs(
-    parents: tuple[str, ...],
-    made: Materialised,
-    versions: Mapping[str, str],
-    sources: Mapping[str, SourceVersion],
-    states: Mapping[str, AssetState],
-) -> AssetState:
-    if removed := sorted(set(made.inputs) - set(parents)):
-        return AssetState(Status.STALE, f"is no longer made from {_quoted(removed)}", certain=True)
-    changed = [parent for parent in parents if made.inputs.get(parent) != _as_input(versions.get(parent))]
-    if changed:
-        certain = any(_is_decided(parent, sources, states) for parent in changed)
-        return AssetState(Status.STALE, f"{_quoted(changed)} changed", certain=certain)
-    waiting = [
-        parent for parent in parents if states[parent].status is not Status.FRESH and not _brings_known_version(parent, sources)
-    ]
-    if waiting:
-        return AssetState(Status.STALE, f"follows {_quoted(waiting)}")
-    return AssetState(Status.FRESH)
+    def of(self, name: str) -> AssetState:
+        """Return the state of an asset whose parents have theirs."""
+        made, code_version = self.held.get(name), self.lineage.code_versions[name]
+        if made is None:
+            return AssetState(Status.MISSING, "was never materialised", certain=True)
+        if name in self.sources and made.source_version != self.sources[name].version:
+            return AssetState(Status.STALE, "its source changed", certain=True)
+        if made.code_version != code_version:
+            return AssetState(Status.STALE, f"code version {made.code_version} became {code_version}", certain=True)
+        if name in self.demanded:
+            return AssetState(Status.STALE, self.demanded[name], certain=True)
+        return self._of_inputs(made, self.lineage.parents[name])
+
+    def _of_inputs(self, made: Materialised, parents: tuple[str, ...]) -> AssetState:
+        if removed := sorted(set(made.inputs) - set(parents)):
+            return AssetState(Status.STALE, f"is no longer made from {_quoted(removed)}", certain=True)
+        changed = [parent for parent in parents if made.inputs.get(parent) != _as_input(self._version(parent))]
+        if changed:
+            return AssetState(Status.STALE, f"{_quoted(changed)} changed", certain=any(map(self._is_decided, changed)))
+        waiting = [parent for parent in parents if not self._is_decided(parent)]
+        return AssetState(Status.STALE, f"follows {_quoted(waiting)}") if waiting else AssetState(Status.FRESH)
+
+    def _version(self, name: str) -> str | None:
+        foreseen = self.sources[name].data_version if name in self.sources else None
+        return foreseen or (self.held[name].version if name in self.held else None)
+
+    def _is_decided(self, name: str) -> bool:
+        """Whether the version that an asset has, or is going to have, is known."""
+        foreseen = name in self.sources and self.sources[name].data_version is not None
+        return foreseen or self.states[name].status is Status.FRESH
 
 
 def _as_input(version: str | None) -> str | None:
     # Dagster records the hash of the versions of all partitions that went in, which here is always one.
     return None if version is None else hashlib.sha256(version.encode()).hexdigest()
-
-
-def _is_decided(parent: str, sources: Mapping[str, SourceVersion], states: Mapping[str, AssetState]) -> bool:
-    return states[parent].status is Status.FRESH or _brings_known_version(parent, sources)
-
-
-def _brings_known_version(name: str, sources: Mapping[str, SourceVersion]) -> bool:
-    return name in sources and sources[name].data_version is not None
-
-
-def _source_changed(made: Materialised, source: SourceVersion) -> bool:
-    return made.source_version != source.version
 
 
 def _quoted(names: Iterable[str]) -> str:

@@ -40,16 +40,29 @@ class Pipeline:
     lineage: Lineage
     read_sources: SourceReader
 
-    def states(self, instance: dg.DagsterInstance, category: str) -> dict[str, AssetState]:
-        """Return the state of every asset of a category as it is now."""
+    def states(
+        self, instance: dg.DagsterInstance, category: str, demanded: Mapping[str, str] | None = None
+    ) -> dict[str, AssetState]:
+        """Return the state of every asset of a category as it is now; `demanded` should run in any case, with the reason."""
         held = read_materialised(instance, self.lineage, [category])[category]
-        return judge(self.lineage, held, self.read_sources(category))
+        return judge(self.lineage, held, self.read_sources(category), demanded)
 
 
-def bring_up_to_date(pipeline: Pipeline, instance: dg.DagsterInstance, category: str, *, force: bool = False) -> SyncReport:
-    """Materialise what is stale or missing until nothing is, everything when `force`; raises InputError or StageError."""
+def bring_up_to_date(
+    pipeline: Pipeline,
+    instance: dg.DagsterInstance,
+    category: str,
+    *,
+    demanded: Mapping[str, str] | None = None,
+    force: bool = False,
+) -> SyncReport:
+    """Materialise what is stale, missing or demanded until nothing is left, everything when `force`.
+
+    Raises InputError or StageError.
+    """
     started, materialised, runs = time.monotonic(), list[str](), list[str]()
-    batch = list(pipeline.lineage.order) if force else plan(pipeline.lineage, pipeline.states(instance, category))
+    lineage = pipeline.lineage
+    batch = list(lineage.order) if force else plan(lineage, pipeline.states(instance, category, demanded))
     while batch:
         if again := sorted(set(batch) & set(materialised)):
             raise StageError(
@@ -58,19 +71,23 @@ def bring_up_to_date(pipeline: Pipeline, instance: dg.DagsterInstance, category:
             )
         runs.append(materialise(pipeline.definitions, instance, batch, category))
         materialised += batch
-        batch = plan(pipeline.lineage, pipeline.states(instance, category))
+        batch = plan(lineage, pipeline.states(instance, category))
     return SyncReport(category, tuple(materialised), tuple(runs), time.monotonic() - started)
 
 
 def synchronise(category: str, *, workplace: Workplace, instance: dg.DagsterInstance, force: bool = False) -> SyncReport:
     """Bring the assets of `category` up to date with its workbook, its settings and its corrections.
 
+    Pictures that could not be had for a passing reason, or that the refresh policy wants anew, are asked for again.
     Raises InputError for what the user can put right, StageError when a stage fails or the category is busy.
     """
+    from clustering_pipeline.assets.sources import due_work, refresh_record
+
     pipeline = open_pipeline(workplace)
-    add_category(instance, category)
     with working_alone(workplace.home, instance, category):
-        return bring_up_to_date(pipeline, instance, category, force=force)
+        refresh_record(workplace, category)
+        add_category(instance, category)
+        return bring_up_to_date(pipeline, instance, category, demanded=due_work(workplace, category), force=force)
 
 
 def open_pipeline(workplace: Workplace) -> Pipeline:
