@@ -28,6 +28,7 @@ class Terminal:
         self.errors = _console(sys.stderr)
         self.output = _console(sys.stdout)
         self._reserved: int | None = None
+        self._stdout = sys.stdout
 
     @property
     def is_json(self) -> bool:
@@ -38,13 +39,16 @@ class Terminal:
         """Keep standard output for `emit` alone."""
         sys.stdout.flush()
         self._reserved = os.dup(1)
+        # Both ways to standard output: of this interpreter, and of libraries and processes below it.
         os.dup2(2, 1)
+        self._stdout, sys.stdout = sys.stdout, sys.stderr
         self.output = self.errors
 
     def release_output(self) -> None:
         """Give standard output back."""
         if self._reserved is not None:
             sys.stdout.flush()
+            sys.stdout = self._stdout
             os.dup2(self._reserved, 1)
             os.close(self._reserved)
             self._reserved = None
