@@ -1,19 +1,26 @@
 """What people look at after a run: the report page, and the order in which clusters deserve a look."""
 
 from clustering_pipeline.report.doubt import Cluster, Link, neighbouring_clusters, read_links, review_order, weakest_links
-from clustering_pipeline.report.page import certainty, write_report
-from clustering_pipeline.report.tables import CategoryTables, Listing, read_listings
-from clustering_pipeline.report.texts import Texts
+from clustering_pipeline.report.evidence import PairEvidence, pair_evidence
+from clustering_pipeline.report.page import certainty, link_words, write_report
+from clustering_pipeline.report.tables import Box, CategoryTables, Listing, read_listings
+from clustering_pipeline.report.texts import Language, Texts, Words
 from clustering_pipeline.report.thumbnails import thumbnail_jpeg
 
 __all__ = [
+    "Box",
     "CategoryTables",
     "Cluster",
+    "Language",
     "Link",
     "Listing",
+    "PairEvidence",
     "Texts",
+    "Words",
     "certainty",
+    "link_words",
     "neighbouring_clusters",
+    "pair_evidence",
     "read_links",
     "read_listings",
     "review_order",

@@ -32,7 +32,7 @@ def write_report(tables: CategoryTables, facts: Facts, settings: ReportSettings,
         texts=Texts(settings.language),
         settings=settings,
         thumbnails=thumbnails,
-        link_words=_link_words,
+        link_words=link_words,
         certainty=certainty,
         style=Markup(_source(environment, "base.css") + _source(environment, "report.css")),
         script=Markup(script),
@@ -88,7 +88,7 @@ def _by_status(listings: Sequence[Listing]) -> dict[str, list[Listing]]:
     return groups
 
 
-def _link_words(link: Link, texts: Texts) -> list[tuple[str, bool]]:
+def link_words(link: Link, texts: Texts) -> list[tuple[str, bool]]:
     """Return the evidence of a link in words, each with whether it speaks against the match."""
     words = []
     if link.inliers is not None:

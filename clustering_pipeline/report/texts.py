@@ -1,11 +1,13 @@
 """The words of the pages, in English and Vietnamese."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 Language = Literal["en", "vi"]
 
 # Each entry: English, Vietnamese.
-_TEXTS = {
+Words = Mapping[str, tuple[str, str]]
+_WORDS: Words = {
     "report": ("Cluster report", "Báo cáo phân cụm"),
     "listings": ("Listings", "Sản phẩm đăng bán"),
     "clusters": ("Clusters", "Cụm"),
@@ -78,12 +80,14 @@ _TEXTS = {
 class Texts:
     """Looks up words and writes numbers in one language."""
 
-    def __init__(self, language: Language) -> None:
+    def __init__(self, language: Language, more: Words | None = None) -> None:
+        """`more`: words besides those of the report."""
         self.language = language
         self._column = ("en", "vi").index(language)
+        self._words = {**_WORDS, **(more or {})}
 
     def __getitem__(self, key: str) -> str:
-        return _TEXTS[key][self._column]
+        return self._words[key][self._column]
 
     def number(self, value: float) -> str:
         """Return an integer with thousands separated the way the language does."""

@@ -2,7 +2,19 @@
 
 from clustering_pipeline.search.files import current_version
 from clustering_pipeline.search.lookup import MODES, Hit, Mode, SearchIndex
+from clustering_pipeline.search.pictures import PictureSearch, QueryPicture, VerifiedHit
 from clustering_pipeline.search.query import QuerySettings
 from clustering_pipeline.search.stage import build_index
 
-__all__ = ["MODES", "Hit", "Mode", "QuerySettings", "SearchIndex", "build_index", "current_version"]
+__all__ = [
+    "MODES",
+    "Hit",
+    "Mode",
+    "PictureSearch",
+    "QueryPicture",
+    "QuerySettings",
+    "SearchIndex",
+    "VerifiedHit",
+    "build_index",
+    "current_version",
+]

@@ -85,6 +85,15 @@ class SearchIndex:
         found = np.flatnonzero(pc.fill_null(pc.equal(self._listings["product_base_id"], product_base_id), False).to_numpy())
         return [_hit(row, 1.0) for row in self._listings.take(pa.array(found)).to_pylist()]
 
+    def titled(self, words: str, top: int) -> list[Hit]:
+        """Return at most `top` listings whose title has all the words, whatever their case, in the order of the workbook."""
+        wanted = words.casefold().split()
+        titles = self._listings["title"].to_pylist()
+        rows = [place for place, title in enumerate(titles) if title and all(word in title.casefold() for word in wanted)]
+        found = [_hit(row, 1.0) for row in self._listings.take(pa.array(rows, pa.int64())).to_pylist()]
+        once = {hit.listing: hit for hit in found}
+        return [once[number] for number in sorted(once)][:top]
+
     def vector_of(self, crop_sha256: str) -> Vectors | None:
         """Return the vector of an indexed crop, float32 (dimension,); None when it is not in the index."""
         position = pc.index(self._listings["crop_sha256"], crop_sha256).as_py()

@@ -1,0 +1,110 @@
+"""Searching with a picture: find the product, describe it, look it up, verify what was found."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustering_pipeline.detection import Selected, make_detector, select
+from clustering_pipeline.embedding import Encoder, open_encoder
+from clustering_pipeline.errors import InputError, StageError
+from clustering_pipeline.features import LocalFeatures, extract, load_features
+from clustering_pipeline.imaging import Box, Pixels, cut
+from clustering_pipeline.matching import print_weight, verify
+from clustering_pipeline.search.lookup import Hit, Mode, SearchIndex
+from clustering_pipeline.search.vectors import Vectors
+from clustering_pipeline.stage import StageContext
+
+# The grouping drops lighter edges: below it, agreeing print is no sign of the same product.
+VERIFIED_WEIGHT = 0.6
+
+
+@dataclass(frozen=True)
+class QueryPicture:
+    """A picture that is searched with: its regions, which of them is looked for, and what describes it."""
+
+    width: int
+    height: int
+    regions: tuple[Selected, ...]
+    chosen: int
+    vector: Vectors
+    features: LocalFeatures
+
+    @property
+    def label(self) -> str | None:
+        """The class of the chosen region."""
+        return self.regions[self.chosen].label
+
+
+@dataclass(frozen=True)
+class VerifiedHit:
+    """A listing that was found, and how many points of its print match the query's (0 when the print does not agree)."""
+
+    hit: Hit
+    matched_points: int
+    verified: bool
+
+
+class PictureSearch:
+    """Treats a query picture exactly as the catalogue's pictures were treated, and looks it up."""
+
+    def __init__(self, index: SearchIndex, context: StageContext) -> None:
+        """Loads the detector and the encoder of the index; raises StageError when a model cannot be loaded."""
+        self.index = index
+        self._blobs = context.blobs
+        self._settings = index.settings
+        self._detector = make_detector(self._settings.crops)
+        self._encoder: Encoder = open_encoder(self._settings.embeddings)
+        self._detector.load(context)
+        self._encoder.load(context)
+        self._prepare = self._encoder.preparation(context)
+
+    def describe(self, pixels: Pixels, region: int = 0, box: Box | None = None) -> QueryPicture:
+        """Return the regions of a picture, uint8 (height, width, 3) RGB, and the description of one of them.
+
+        `region`: number of the region, the main one by default; `box`: a region drawn by hand instead, in pixels.
+        Raises InputError for a region that does not exist or a box without area.
+        """
+        height, width = pixels.shape[:2]
+        regions = self._regions(pixels)
+        if box is not None:
+            regions = (_drawn(box, width, height, regions[0].label), *regions)
+        if not 0 <= region < len(regions):
+            raise InputError(f"The picture has {len(regions)} regions, counted from 0; there is no region {region}.")
+        crop = cut(pixels, regions[region].box)
+        features, colour = extract(crop, self._settings.local_features)
+        prepared = self._prepare([(features, colour) if self._encoder.reads == "local_features" else crop])
+        vector = np.asarray(self._encoder.encode(prepared)[0], np.float32)
+        return QueryPicture(width, height, regions, region, vector, features)
+
+    def search(self, picture: QueryPicture, top: int = 10, mode: Mode = "exact") -> list[VerifiedHit]:
+        """Return the `top` listings nearest to the picture, each with whether its print agrees as well."""
+        return [self.verify(picture, hit) for hit in self.index.query(picture.vector, top, mode, picture.label)]
+
+    def verify(self, picture: QueryPicture, hit: Hit) -> VerifiedHit:
+        """Return a hit with the evidence of its print."""
+        other = self._features(hit)
+        evidence = None if other is None else verify(picture.features, other, self._settings.matches.verification)
+        if evidence is None or evidence.match is None:
+            return VerifiedHit(hit, 0, False)
+        measures = [np.array([value], np.float64) for value in (evidence.cells, evidence.agreement, evidence.centre_agreement)]
+        return VerifiedHit(hit, len(evidence.match), bool(print_weight(*measures)[0] > VERIFIED_WEIGHT))
+
+    def _features(self, hit: Hit) -> LocalFeatures | None:
+        try:
+            return load_features(self._blobs, hit.features) if hit.features else None
+        except StageError:
+            return None
+
+    def _regions(self, pixels: Pixels) -> tuple[Selected, ...]:
+        height, width = pixels.shape[:2]
+        detections = self._detector.detect([pixels], self._settings.prompts)[0]
+        minimum = self._settings.crops.minimum_score
+        minimum = self._detector.default_score if minimum is None else minimum
+        return tuple(select(detections, width, height, minimum, self._settings.crops))
+
+
+def _drawn(box: Box, width: int, height: int, label: str | None) -> Selected:
+    x0, y0, x1, y1 = max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3])
+    if x1 - x0 < 8 or y1 - y0 < 8:
+        raise InputError(f"The box {box} has no area within the picture of {width} × {height} pixels; draw a larger one.")
+    return Selected((x0, y0, x1, y1), None, label, None, (x0, y0, x1, y1) == (0, 0, width, height))

@@ -1,0 +1,187 @@
+"""The categories as the pages see them: read from the manifests, kept in memory, read anew when a run has changed them."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from clustering_pipeline.errors import PipelineError
+from clustering_pipeline.manifests import (
+    CATALOGUE,
+    CLEAN_IMAGES,
+    CLUSTERS,
+    CORRECTIONS,
+    CROPS,
+    LOCAL_FEATURES,
+    MATCHES,
+    RAW_IMAGES,
+    SEMANTIC_DUPLICATES,
+    Manifest,
+    empty,
+)
+from clustering_pipeline.report import CategoryTables, Cluster, Listing, read_listings, review_order
+from clustering_pipeline.review import CorrectionStore, ReviewProgress
+from clustering_pipeline.search import PictureSearch, SearchIndex, current_version
+from clustering_pipeline.storage import FileTree
+from clustering_pipeline.workplace import Workplace
+
+_READ = (CATALOGUE, RAW_IMAGES, CROPS, CLEAN_IMAGES, SEMANTIC_DUPLICATES, LOCAL_FEATURES, MATCHES, CLUSTERS, CORRECTIONS)
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class UnknownError(PipelineError):
+    """A request names something that does not exist: a category, a cluster, a listing, a query picture."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """One category after its last run."""
+
+    slug: str
+    tables: CategoryTables
+
+    @property
+    def display_name(self) -> str:
+        return self.tables.display_name
+
+    @cached_property
+    def clusters(self) -> list[Cluster]:
+        """Every cluster, the most doubtful first."""
+        return review_order(self.tables)
+
+    @cached_property
+    def by_number(self) -> Mapping[int, Cluster]:
+        return {cluster.cluster_id: cluster for cluster in self.clusters}
+
+    @cached_property
+    def listings(self) -> Mapping[int, Listing]:
+        return {listing.listing: listing for listing in read_listings(self.tables)}
+
+    @cached_property
+    def by_crop(self) -> Mapping[str, Listing]:
+        """One listing per keeper crop: the first one."""
+        found: dict[str, Listing] = {}
+        for listing in self.listings.values():
+            if listing.keeper:
+                found.setdefault(listing.keeper, listing)
+        return found
+
+    @cached_property
+    def crop_sizes(self) -> Mapping[str, tuple[int, int]]:
+        """Width and height of each crop, pixels."""
+        frame = self.tables.crops[self.tables.crops["crop_sha256"].notna()]
+        sizes = zip(frame["x1"] - frame["x0"], frame["y1"] - frame["y0"], strict=True)
+        return {crop: (int(width), int(height)) for crop, (width, height) in zip(frame["crop_sha256"], sizes, strict=True)}
+
+    @cached_property
+    def local_features(self) -> Mapping[str, str]:
+        """The blob of each crop's local features."""
+        frame = self.tables.local_features
+        assert frame is not None
+        return dict(zip(frame["crop_sha256"], frame["features"], strict=True))
+
+    def cluster(self, number: int) -> Cluster:
+        """Return a cluster; raises UnknownError."""
+        if number not in self.by_number:
+            raise UnknownError(f"{self.display_name} has no cluster {number}. It may have changed with the last run.")
+        return self.by_number[number]
+
+    def listing(self, number: int) -> Listing:
+        """Return a listing by its number; raises UnknownError."""
+        if number not in self.listings:
+            raise UnknownError(f"{self.display_name} has no listing {number}.")
+        return self.listings[number]
+
+
+@dataclass
+class _Kept:
+    version: tuple[str | None, ...]
+    looked: float
+    category: Category
+
+
+class Library:
+    """Opens categories and their search indices on first use and replaces them when a run has written new ones."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        self.workplace = workplace
+        self.corrections = CorrectionStore(workplace.home.state / "corrections.sqlite")
+        self.progress = ReviewProgress(workplace.home.state / "review_progress.sqlite")
+        self.blobs = workplace.blobs
+        self._manifests = workplace.manifests
+        self._lock = threading.RLock()
+        self._kept: dict[str, _Kept] = {}
+        self._searches: dict[str, PictureSearch] = {}
+
+    def slugs(self) -> list[str]:
+        """Return the categories that have clusters."""
+        return self._manifests.categories(CLUSTERS.name)
+
+    def category(self, slug: str) -> Category:
+        """Return a category as its last run left it; raises UnknownError."""
+        if slug not in self.slugs():
+            raise UnknownError(f"There is no category {slug[:80]!r} with clusters. Run it first: clustering-pipeline run.")
+        with self._lock:
+            kept = self._kept.get(slug)
+            if kept is None or time.monotonic() - kept.looked > _SECONDS_BETWEEN_LOOKS:
+                kept = self._look(slug, kept)
+                self._kept[slug] = kept
+            return kept.category
+
+    def search(self, slug: str) -> PictureSearch:
+        """Return the search over a category's current index; raises UnknownError, and StageError when there is no index."""
+        self.category(slug)
+        files = self._search_files(slug)
+        with self._lock:
+            search = self._searches.get(slug)
+            if search is None or search.index.version != current_version(files):
+                context = self.workplace.context(slug, logging.getLogger(__name__))
+                search = PictureSearch(SearchIndex.load(files), context)
+                self._searches[slug] = search
+            return search
+
+    def has_search(self, slug: str) -> bool:
+        """Whether a search index has been built for a category."""
+        return current_version(self._search_files(slug)) is not None
+
+    def report(self, slug: str) -> bytes:
+        """Return the report page of a category; raises UnknownError when there is none."""
+        outputs = self.workplace.files("outputs")
+        path = f"{self.category(slug).slug}/report.html"
+        if not outputs.exists(path):
+            raise UnknownError("This category has no report yet. Materialise its category_report.")
+        return outputs.read(path)
+
+    def pending(self, category: Category) -> pd.DataFrame:
+        """Return the corrections that the clusters shown do not honour yet."""
+        stated = self.corrections.read(category.slug)
+        assert category.tables.corrections is not None
+        return stated[~stated["number"].isin(category.tables.corrections["number"])]
+
+    def _search_files(self, slug: str) -> FileTree:
+        return FileTree(f"{self.workplace.storage_root}/outputs/{slug}/search")
+
+    def _look(self, slug: str, kept: _Kept | None) -> _Kept:
+        version = tuple(self._manifests.version(manifest.name, slug) for manifest in (CLUSTERS, CATALOGUE, CORRECTIONS))
+        if kept is not None and kept.version == version:
+            return _Kept(version, time.monotonic(), kept.category)
+        return _Kept(version, time.monotonic(), self._open(slug))
+
+    def _open(self, slug: str) -> Category:
+        frames = {manifest.name: self._read(manifest, slug) for manifest in _READ}
+        tables = CategoryTables(category=slug, display_name=self._display_name(slug), **frames)
+        return Category(slug, tables)
+
+    def _read(self, manifest: Manifest, slug: str) -> pd.DataFrame:
+        frame = self._manifests.read(manifest.name, slug)
+        return empty(manifest) if frame is None else frame
+
+    def _display_name(self, slug: str) -> str:
+        try:
+            return self.workplace.sources.load(slug).display_name
+        except PipelineError:
+            return slug
