@@ -10,7 +10,7 @@ import typer
 
 from clustering_pipeline.cli.place import find_workplace, read_overrides, working
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.errors import StageError
 from clustering_pipeline.workplace import Workplace
 
 
@@ -31,7 +31,10 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """What a run wrote. Paths are absolute; `metrics` is filled by who knows the truth."""
+    """What a run wrote. Paths are absolute; `metrics` is filled by who knows the truth.
+
+    `message` says why the workbook is not where it was asked for, when it is not.
+    """
 
     category: str
     workbook: str
@@ -41,6 +44,7 @@ class RunOutcome:
     clusters: int
     seconds: float
     metrics: dict[str, float | int]
+    message: str = ""
 
 
 def run(
@@ -118,20 +122,21 @@ def _materialise(workplace: Workplace, category: str, force: bool, terminal: Ter
 
 def _outcome(workplace: Workplace, category: str, seconds: float) -> RunOutcome:
     clusters = workplace.manifests.read("clusters", category)
-    written = workplace.manifests.read("labeled_excel", category)
-    report = workplace.manifests.read("category_report", category)
-    if clusters is None or written is None or written.empty:
-        raise InputError(f"The category {category} has no result yet. Run it again with --force.")
+    if clusters is None:
+        raise StageError(f"The category {category} has no clusters although its run succeeded. Run it again with --force.")
+    delivery = workplace.manifests.read_facts("labeled_excel", category)
+    report = workplace.manifests.read_facts("category_report", category).get("report")
     numbers = clusters["cluster_id"].dropna()
     return RunOutcome(
         category=category,
-        workbook=str(written["path"].iloc[0]),
-        report=None if report is None or report.empty else str(report["path"].iloc[0]),
+        workbook=str(delivery["workbook"]),
+        report=None if report is None else str(report),
         rows=len(clusters),
         status_counts={str(status): int(count) for status, count in clusters["status"].value_counts().sort_index().items()},
         clusters=int(numbers[numbers >= 0].nunique()),
         seconds=round(seconds, 2),
         metrics={},
+        message=str(delivery.get("message") or ""),
     )
 
 
@@ -145,4 +150,6 @@ def show_outcome(terminal: Terminal, outcome: RunOutcome) -> None:
         ("clusters", f"{outcome.clusters:,}"),
         ("time", f"{outcome.seconds:.1f} s"),
     ]
+    if outcome.message:
+        rows.insert(1, ("note", outcome.message))
     terminal.details(f"Category {outcome.category}", rows)

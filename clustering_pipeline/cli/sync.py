@@ -100,4 +100,5 @@ def _as_json(status: "CategoryStatus") -> dict[str, object]:
         },
         "overrides": list(status.overrides),
         "last_run": status.last_run,
+        "problem": status.problem,
     }
