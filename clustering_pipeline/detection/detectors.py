@@ -6,6 +6,9 @@ from typing import Protocol
 import numpy as np
 
 from clustering_pipeline.detection.detections import Detections
+from clustering_pipeline.detection.faster_rcnn import FasterRcnnDetector
+from clustering_pipeline.detection.grounded import GroundingDinoDetector, Owlv2Detector
+from clustering_pipeline.detection.yolo_world import YoloWorldDetector
 from clustering_pipeline.errors import InputError
 from clustering_pipeline.features import product_box
 from clustering_pipeline.imaging import Pixels
@@ -84,7 +87,13 @@ class WholeImageDetector:
         return [Detections.none() for _ in images]
 
 
-DETECTORS: dict[str, Callable[[CropSettings], Detector]] = {"contour": ContourDetector}
+DETECTORS: dict[str, Callable[[CropSettings], Detector]] = {
+    "contour": ContourDetector,
+    "yolo-world": YoloWorldDetector,
+    "grounding-dino": GroundingDinoDetector,
+    "owlv2": Owlv2Detector,
+    "faster-rcnn": FasterRcnnDetector,
+}
 
 
 def make_detector(settings: CropSettings) -> Detector:

@@ -12,12 +12,14 @@ from clustering_pipeline.models.preprocessing import (
     preprocessing_from_configuration,
     read_preprocessing,
 )
+from clustering_pipeline.models.text_tower import ClipTextTower
 
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "MODEL_CARDS",
     "BatchRunner",
+    "ClipTextTower",
     "ImagePreprocessing",
     "ModelCard",
     "file_digest",

@@ -12,6 +12,14 @@ class CropSettings(StageSettings):
 
     crop: Literal["on", "off"] = Field("on", description="off: the whole picture is the crop.")
     detector: str = Field("contour", description="Name of the detector in the registry.")
+    model: str | None = Field(
+        None,
+        description="Neural detectors: folder, file, card name or hub repository of the weights; the detector's own when unset.",
+    )
+    text_model: str = Field("clip-vit-b-32", description="yolo-world: the CLIP model whose text tower reads the prompts.")
+    image_size: int | None = Field(
+        None, ge=32, le=4096, description="yolo-world: side of its square input, faster-rcnn: shorter side of its input, in pixels."
+    )
     minimum_score: float | None = Field(
         None, ge=0, le=1, description="Score below which a box does not count; the detector's own limit when unset."
     )

@@ -1,0 +1,83 @@
+"""YOLO-World (Cheng et al. 2024) through ultralytics, which is AGPL-3.0 and therefore optional."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustering_pipeline.detection.detections import Detections
+from clustering_pipeline.detection.neural import NeuralDetector, PromptTexts
+from clustering_pipeline.imaging import Pixels
+from clustering_pipeline.models import ClipTextTower, locate_model, model_digest
+from clustering_pipeline.stage import StageContext
+
+# Read by ultralytics when it is imported: no network, no pip behind the user's back, and checkpoints without code.
+_QUIET_AND_SAFE = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "ULTRALYTICS_SAFE_LOAD": "1", "YOLO_VERBOSE": "false"}
+
+USUAL_SIDE = 640
+
+
+class YoloWorldDetector(NeuralDetector):
+    """Open-vocabulary boxes for the category's English prompts.
+
+    The text features come from the text tower of transformers' CLIP ViT-B/32 and are set on the model; ultralytics' own way installs
+    a package from git and downloads weights.
+    """
+
+    name = "yolo-world"
+    default_model = "yolo-world"
+    # The published low threshold for zero-shot use; the choice of boxes comes after.
+    default_score = 0.05
+
+    def identity(self, context: StageContext) -> str:
+        """Return the digests of the detector's weights and of the text tower's."""
+        return f"{super().identity(context)} {model_digest(self._text_place(context))} {self._side}"
+
+    @property
+    def _side(self) -> int:
+        return self.settings.image_size or USUAL_SIDE
+
+    def open(self, place: Path, device: str, context: StageContext) -> None:
+        """Load the detector and the text tower."""
+        for name, value in _QUIET_AND_SAFE.items():
+            os.environ.setdefault(name, value)
+        from ultralytics import YOLOWorld
+
+        self._model: Any = YOLOWorld(str(place))
+        self._device = device
+        self._tower = ClipTextTower(self._text_place(context), device)
+        self._texts: tuple[str, ...] = ()
+
+    def detect_one(self, pixels: Pixels, texts: PromptTexts) -> Detections:
+        """Return the boxes of one picture."""
+        self._ask_for(texts.texts)
+        (result,) = self._model.predict(
+            np.ascontiguousarray(pixels[:, :, ::-1]),
+            imgsz=self._side,
+            conf=self.minimum_score,
+            iou=self.settings.overlap,
+            agnostic_nms=True,
+            rect=False,
+            device=self._device,
+            verbose=False,
+        )
+        boxes = result.boxes
+        labels = (self._texts[int(number)] for number in boxes.cls.tolist())
+        return texts.detections(boxes.xyxy.cpu().numpy(), boxes.conf.cpu().numpy(), labels)
+
+    def _ask_for(self, texts: tuple[str, ...]) -> None:
+        if texts == self._texts:
+            return
+        import torch
+
+        network = self._model.model
+        network.txt_feats = torch.from_numpy(self._tower.encode(texts))[None].to(self._device)
+        network.model[-1].nc = len(texts)
+        network.names = dict(enumerate(texts))
+        # The predictor holds a fused copy made for the texts before.
+        self._model.predictor = None
+        self._texts = texts
+
+    def _text_place(self, context: StageContext) -> Path:
+        return locate_model(self.settings.text_model, context.hardware, "crops.text_model")
