@@ -17,7 +17,7 @@ from clustering_pipeline.catalogue.sheets import (
 )
 from clustering_pipeline.catalogue.slugs import category_slug, without_accents
 from clustering_pipeline.catalogue.sources import CatalogueSource, SourceRecords, read_source
-from clustering_pipeline.catalogue.stage import ReadWorkbook, read_catalogue, read_workbook
+from clustering_pipeline.catalogue.stage import ReadWorkbook, category_values, read_catalogue, read_workbook
 from clustering_pipeline.catalogue.tables import SheetTable, Table, read_table
 from clustering_pipeline.catalogue.values import EXACT_DIGITS, cell_text
 
@@ -36,6 +36,7 @@ __all__ = [
     "Table",
     "WorkbookPackage",
     "category_slug",
+    "category_values",
     "cell_position",
     "cell_text",
     "column_letters",

@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from clustering_pipeline.catalogue.own import own_columns
@@ -15,6 +16,8 @@ from clustering_pipeline.settings import CatalogueSettings
 
 SEARCHED_ROWS = 50
 SHOWN_COLUMNS = 40
+WEB_ADDRESS = re.compile(r"(?:https?:)?//\S+\.\S+")
+MOST = 0.8
 
 USUAL_HEADERS: dict[str, list[str]] = tomllib.loads((Path(__file__).parent / "headers.toml").read_text(encoding="utf-8"))
 ID_HEADERS, URL_HEADERS, TITLE_HEADERS = (USUAL_HEADERS[role] for role in ("ids", "pictures", "titles"))
@@ -114,25 +117,48 @@ def unique_headers(header: Sequence[str]) -> list[str]:
 def missing_columns(
     name: str, sheets: Sequence[tuple[str, Sequence[Sequence[str]]]], settings: CatalogueSettings
 ) -> InputError:
-    """Return the error for a workbook without the columns: what each sheet has, and what comes closest."""
-    wanted = {
-        "ids": (settings.id_column or "product_base_id", "id_column", ID_HEADERS),
-        "pictures": (settings.url_column or "url_thumbnail", "url_column", URL_HEADERS),
-    }
-    described = []
-    for sheet, rows in sheets:
-        header = [text for text in _likely_header(rows) if text]
-        closest = [
-            f"closest to {column!r} is {_closest(header, column, usual)!r}" for column, _, usual in wanted.values() if header
-        ]
-        described.append(
-            f"sheet {sheet!r} has {_shown(header)}; {', '.join(closest)}" if header else f"sheet {sheet!r} is empty"
-        )
+    """Return the error for a workbook without the columns: what each sheet has, what comes closest, and what to do."""
+    described = [f"sheet {sheet!r} {_lacking(rows, settings)}" for sheet, rows in sheets]
+    letters = next((found for _, rows in sheets if (found := _columns_by_content(rows))), ("…", "…"))
     return InputError(
-        f"{name} has no sheet with a column for the ids (such as {wanted['ids'][0]!r}) and one for the picture URLs (such as "
-        f"{wanted['pictures'][0]!r}): {'; '.join(described)}. Rename the columns, or name yours with --set catalogue.id_column=… "
-        "--set catalogue.url_column=…; where there is no header row, add --set catalogue.header_row=0 and give column letters."
+        f"{name} has no sheet with a column for the ids (such as 'product_base_id') and one for the picture URLs (such as "
+        f"'url_thumbnail'): {'; '.join(described)}. Rename the columns, or name yours with --set catalogue.id_column=… "
+        "--set catalogue.url_column=…; where there is no header row, use --set catalogue.header_row=0 "
+        f"--set catalogue.id_column={letters[0]} --set catalogue.url_column={letters[1]} (column letters)."
     )
+
+
+def _lacking(rows: Sequence[Sequence[str]], settings: CatalogueSettings) -> str:
+    header = [text for text in _likely_header(rows) if text]
+    if not header:
+        return "is empty"
+    roles = (
+        ("product_base_id", settings.id_column, ID_HEADERS),
+        ("url_thumbnail", settings.url_column, URL_HEADERS),
+    )
+    closest = [
+        f"closest to {wanted or usual!r} is {_closest(header, wanted or usual, names)!r}" for usual, wanted, names in roles
+    ]
+    return f"has {_shown(header)}; {', '.join(closest)}"
+
+
+def _columns_by_content(rows: Sequence[Sequence[str]]) -> tuple[str, str] | None:
+    """Return the letters of the column that looks like ids and of the one that holds web addresses, or None."""
+    filled = [row for row in rows if any(row)]
+    columns = list(zip_longest(*filled, fillvalue=""))
+    addresses = [number for number, cells in enumerate(columns, start=1) if _share(cells, WEB_ADDRESS) > MOST]
+    identifiers = [
+        number
+        for number, cells in enumerate(columns, start=1)
+        if len(set(cells)) > MOST * len(cells) and number not in addresses
+    ]
+    if len(filled) < 2 or not addresses or not identifiers:
+        return None
+    return column_letters(identifiers[0]), column_letters(addresses[0])
+
+
+def _share(cells: Sequence[str], pattern: re.Pattern[str]) -> float:
+    return sum(pattern.match(text) is not None for text in cells) / max(1, len(cells))
 
 
 def _likely_header(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -146,9 +172,12 @@ def _likely_header(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _closest(header: list[str], wanted: str, usual: Sequence[str]) -> str:
-    def likeness(text: str) -> float:
+    known = {*ID_HEADERS, *URL_HEADERS, *TITLE_HEADERS} - set(usual)
+
+    def likeness(text: str) -> tuple[bool, float]:
         plain = plain_header(text)
-        return max(difflib.SequenceMatcher(None, plain, name).ratio() for name in (plain_header(wanted), *usual))
+        ratio = max(difflib.SequenceMatcher(None, plain, name).ratio() for name in (plain_header(wanted), *usual))
+        return plain not in known, ratio
 
     return max(header, key=likeness)
 

@@ -3,6 +3,8 @@
 import codecs
 import csv
 import io
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ SAMPLE_BYTES = 1 << 16
 SAMPLE_RECORDS = 200
 MAX_FIELD_CHARACTERS = 2**24
 MAX_STRAY_QUOTES = 100
+NOT_IN_TEXT = re.compile("[\ufffd\x01-\x08\x0b\x0e-\x1f]")
 
 
 def read_delimited(content: bytes, name: str) -> tuple[list[list[str]], tuple[str, ...]]:
@@ -57,7 +60,7 @@ def decode(content: bytes, name: str) -> tuple[str, str]:
 def _decode_all(content: bytes, encoding: str, name: str) -> str:
     # An export that was cut off may end in half a character.
     text = content.decode(encoding, errors="replace")
-    if text.count("\ufffd") > max(1, len(text) // 1000):
+    if len(NOT_IN_TEXT.findall(text)) > max(1, len(text) // 1000):
         raise _not_text(name)
     return text
 
@@ -75,7 +78,8 @@ def _decode_legacy(content: bytes, name: str) -> tuple[str, str]:
     best = from_bytes(content[:SAMPLE_BYTES], cp_isolation=LEGACY_ENCODINGS).best() or from_bytes(content[:SAMPLE_BYTES]).best()
     if best is None:
         raise _not_text(name)
-    return best.encoding, content.decode(best.encoding, errors="replace")
+    # cp1258 writes Vietnamese tones as marks of their own.
+    return best.encoding, unicodedata.normalize("NFC", content.decode(best.encoding, errors="replace"))
 
 
 def _not_text(name: str) -> InputError:

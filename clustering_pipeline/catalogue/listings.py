@@ -33,7 +33,7 @@ class ListingReader:
         self._keep_all = settings.images_per_listing == "all"
         self._pictures = pictures
         self._category = category
-        self._category_column = self._find_category_column() if category else 0
+        self._category_column = find_column(sheet, category[0]) if category else 0
         self._merged = self._merged_cells()
         chosen = {self._columns.identifier, self._columns.url, self._columns.title or 0} | self._columns.own
         self._extra = [(n, name) for n, name in enumerate(self._columns.headers, start=1) if n not in chosen]
@@ -134,16 +134,23 @@ class ListingReader:
             for row in range(first_row, min(last_row, len(self._table.rows)) + 1)
         }
 
-    def _find_category_column(self) -> int:
-        assert self._category is not None
-        wanted = plain_header(self._category[0])
-        for number, name in enumerate(self._columns.headers, start=1):
-            if plain_header(name) == wanted:
-                return number
-        raise InputError(
-            f"Sheet {self._table.name!r} has no column {self._category[0]!r} to split into categories. It has "
-            f"{', '.join(map(repr, self._columns.headers))}: correct --category-column."
-        )
+
+def find_column(sheet: SelectedSheet, header: str) -> int:
+    """Return the number of the column with a header, whatever its accents and case; raises InputError when there is none."""
+    for number, name in enumerate(sheet.columns.headers, start=1):
+        if plain_header(name) == plain_header(header):
+            return number
+    raise InputError(
+        f"Sheet {sheet.table.name!r} has no column {header!r} to split into categories. It has "
+        f"{', '.join(map(repr, sheet.columns.headers))}: correct --category-column."
+    )
+
+
+def column_values(sheet: SelectedSheet, header: str) -> Iterator[str]:
+    """Yield the text of a column's cells below the header."""
+    column = find_column(sheet, header)
+    for row in sheet.table.rows[sheet.columns.header_row :]:
+        yield cell_text(row[column - 1]) if column <= len(row) else ""
 
 
 def mark_duplicates(listings: pd.DataFrame) -> None:

@@ -146,7 +146,8 @@ class _Scanner:
         self.hyperlinks.append((attributes["ref"], identifier))
 
     def _end_cell(self) -> None:
-        if not self._value and not self._formula:
+        # calamine makes room for every typed cell, also where its text is empty.
+        if not self._value and not self._formula and self._kind == "n":
             return
         position = (self._row, self._column)
         if self._column > self.details.last_column:

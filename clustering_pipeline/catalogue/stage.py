@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from clustering_pipeline.catalogue.listings import ListingReader, mark_duplicates
+from clustering_pipeline.catalogue.listings import ListingReader, column_values, mark_duplicates
 from clustering_pipeline.catalogue.pictures import PictureListing
 from clustering_pipeline.catalogue.selection import SelectedSheet, select_sheets
+from clustering_pipeline.catalogue.slugs import category_slug
 from clustering_pipeline.catalogue.sources import CATEGORY_COLUMN, CATEGORY_VALUE, PICTURES, CatalogueSource
 from clustering_pipeline.catalogue.tables import FOLDER_SHEET, Table, read_table
 from clustering_pipeline.errors import InputError
@@ -73,6 +74,24 @@ def read_workbook(
     listings.insert(0, "listing", range(len(listings)))
     mark_duplicates(listings)
     return ReadWorkbook(listings, _facts(table, sheets, listings))
+
+
+def category_values(content: bytes, name: str, column: str, settings: CatalogueSettings) -> list[str]:
+    """Return the distinct values of a column, in order of appearance: the categories that one workbook holds.
+
+    Raises InputError when the column is missing, or when two values would have the same slug or none.
+    """
+    sheets = select_sheets(read_table(content, name, settings), name, settings)
+    values = dict.fromkeys(value for sheet in sheets for value in column_values(sheet, column) if value)
+    slugs: dict[str, str] = {}
+    for value in values:
+        other = slugs.setdefault(category_slug(value), value)
+        if other != value:
+            raise InputError(
+                f"The column {column!r} of {name} holds {other!r} and {value!r}, which are the same category by their key "
+                f"{category_slug(value)!r}. Write them alike."
+            )
+    return list(values)
 
 
 def _chosen(sheets: list[SelectedSheet]) -> str:

@@ -1,6 +1,7 @@
 """Bytes of any supported table format as sheets of cells, whatever the file's name says."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import python_calamine as calamine
 
 from clustering_pipeline.catalogue.delimited import read_delimited
-from clustering_pipeline.catalogue.open_document import check_used_cells
+from clustering_pipeline.catalogue.open_document import CONTENT_PART, check_used_cells
 from clustering_pipeline.catalogue.packages import WorkbookPackage, damaged, password_protected
 from clustering_pipeline.catalogue.pictures import folder_paths
 from clustering_pipeline.catalogue.sheet_details import SheetDetails, padded_styles, sheet_details
@@ -63,10 +64,18 @@ def table_kind(content: bytes) -> str:
         return "xls"
     if not content.startswith((ZIP_MAGIC, EMPTY_ZIP_MAGIC)):
         return "csv"
-    head = content[: 1 << 16]
-    if b"application/vnd.oasis.opendocument" in head:
+    parts = _part_names(content)
+    if CONTENT_PART in parts:
         return "ods"
-    return "xlsb" if b"xl/workbook.bin" in content else "xlsx"
+    return "xlsb" if "xl/workbook.bin" in parts else "xlsx"
+
+
+def _part_names(content: bytes) -> set[str]:
+    try:
+        return set(zipfile.ZipFile(io.BytesIO(content)).namelist())
+    except (zipfile.BadZipFile, ValueError, OSError):
+        # Opening it as a workbook says what is wrong with it.
+        return set()
 
 
 def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
@@ -162,6 +171,11 @@ def _read_calamine(content: bytes, name: str, details: dict[str, SheetDetails]) 
         raise password_protected(name) from error
     except (calamine.CalamineError, OSError) as error:
         raise damaged(name, error) from error
+    except BaseException as error:
+        # A damaged file may make calamine's Rust code panic, which reaches Python outside of Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise damaged(name, ValueError("its structure is broken")) from error
 
 
 def _calamine_sheet(workbook: calamine.CalamineWorkbook, name: str, details: SheetDetails | None) -> SheetTable:

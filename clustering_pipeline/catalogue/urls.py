@@ -13,7 +13,8 @@ SEPARATORS = re.compile(r"[\r\n\t]+|[\s,;|]+(?=(?:https?:)?//|data:|file:)|\s*[,
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(?!\d)")
 HOST_AND_PATH = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}(?::\d{1,5})?[/?#]")
 WINDOWS_PATH = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
-QUOTES = "\"'“”‘’<>()[]{} \u200b\ufeff\u00a0"
+QUOTES = "\"'“”‘’ \u200b\ufeff\u00a0"
+BRACKETS = {"<": ">", "(": ")", "[": "]", "{": "}"}
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,26 @@ def split_cell(text: str) -> list[str]:
     """Return the addresses in a cell as they are written, without quotes and blanks around them."""
     listed = _json_list(text.strip())
     pieces = listed if listed is not None else SEPARATORS.split(text.replace("\\/", "/"))
-    cleaned = (piece.replace("\\/", "/").strip().strip(QUOTES).rstrip(",;|").strip() for piece in pieces)
+    cleaned = (_unwrapped(piece.replace("\\/", "/")) for piece in pieces)
     return [piece for piece in cleaned if piece]
+
+
+def _unwrapped(piece: str) -> str:
+    text = piece.strip().strip(QUOTES).rstrip(",;|").strip().strip(QUOTES)
+    while len(text) > 1 and BRACKETS.get(text[0]) == text[-1]:
+        text = text[1:-1].strip().strip(QUOTES)
+    return text
 
 
 def _json_list(text: str) -> list[str] | None:
     if not text.startswith("["):
         return None
-    try:
-        return list(_strings(json.loads(text)))
-    except (ValueError, RecursionError):
-        return None
+    for candidate in (text, text.replace("'", '"')):
+        try:
+            return _strings(json.loads(candidate))
+        except (ValueError, RecursionError):
+            continue
+    return None
 
 
 def _strings(value: Any) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any
 
 EXACT_DIGITS = 15
 SCIENTIFIC = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+?\d{2,3}$")
-# What calamine leaves of a formula that failed, and what people paste.
-ERROR_VALUES = {"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"}
+# Excel keeps 15 digits of a number that is typed; a 64-bit float has 17 at most.
+FLOAT_DIGITS = 17
 
 
 def cell_text(value: Any, exact: str | None = None) -> str:
@@ -49,14 +49,16 @@ def plain_number(digits: str) -> str:
 
 
 def identifier_doubt(value: Any, text: str) -> str | None:
-    """Return why an identifier may not be the one that was meant, or None.
-
-    Excel keeps 15 digits of a number: the rest of a longer one are zeros, and what they were is lost.
-    """
+    """Return why an identifier may not be the one that was meant, or None."""
     if isinstance(value, str) and SCIENTIFIC.match(text):
         return f"the id {text} was written in scientific notation, so its last digits are lost"
     if isinstance(value, datetime.date):
         return f"the id {text} is a date: Excel turned what was typed into one"
-    if isinstance(value, int | float) and text.isdigit() and len(text) > EXACT_DIGITS and not text[EXACT_DIGITS:].strip("0"):
-        return f"the id {text} is a number of more than {EXACT_DIGITS} digits that Excel rounded, so its last digits are lost"
+    if isinstance(value, int | float) and text.isdigit() and _looks_rounded(text):
+        return f"the id {text} is a number of more than {EXACT_DIGITS} digits that was rounded, so its last digits are lost"
     return None
+
+
+def _looks_rounded(digits: str) -> bool:
+    significant = len(digits.rstrip("0"))
+    return len(digits) > EXACT_DIGITS >= significant or len(digits) > FLOAT_DIGITS >= significant

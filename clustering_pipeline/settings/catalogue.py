@@ -12,7 +12,9 @@ class CatalogueSettings(StageSettings):
 
     sheets: tuple[str, ...] = Field((), description="Sheets to read; all that have the two columns when empty.")
     header_row: int | None = Field(
-        None, ge=0, description="Row of the headers, from 1; 0 when there is none and columns are named by letter; found when unset."
+        None,
+        ge=0,
+        description="Row of the headers, from 1; 0 when there is none and columns are named by letter; found when unset.",
     )
     id_column: str | None = Field(
         None, description="Header (or letter) of the listing ids; recognised by its usual names when unset."

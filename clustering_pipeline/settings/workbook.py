@@ -13,4 +13,6 @@ class WorkbookSettings(StageSettings):
         2000, ge=0, description="Clusters that get a picture on the sheet Clusters, the largest first; 0 for none."
     )
     picture_pixels: int = Field(96, ge=32, le=400, description="Longest side of a picture on the sheet Clusters, in pixels.")
-    links: bool = Field(True, description="Whether cells link from listing to cluster and back, up to Excel's 65,530 links a sheet.")
+    links: bool = Field(
+        True, description="Whether cells link from listing to cluster and back, up to Excel's 65,530 links a sheet."
+    )

@@ -26,11 +26,14 @@ class DeliveredFile:
     message: str | None = None
 
 
-def default_output(source: Path) -> Path:
-    """Return where the labelled workbook goes when nobody says: `<name>.clustered.xlsx` beside the source, .xlsm for macros."""
+def default_output(source: Path, category: str | None = None) -> Path:
+    """Return where the labelled workbook goes when nobody says: `<name>.clustered.xlsx` beside the source, .xlsm for macros.
+
+    `category`: the slug of one category of a workbook that holds several, which then is part of the name.
+    """
     suffix = MACRO_SUFFIX if source.suffix.lower() == MACRO_SUFFIX else ".xlsx"
-    stem = source.name if source.is_dir() else source.stem
-    return source.parent / f"{stem.removesuffix('.clustered')}.clustered{suffix}"
+    stem = (source.name if source.is_dir() else source.stem).removesuffix(".clustered")
+    return source.parent / f"{stem}{'.' + category if category else ''}.clustered{suffix}"
 
 
 def check_output(source: Path, output: Path) -> None:
