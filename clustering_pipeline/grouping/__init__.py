@@ -1,6 +1,6 @@
 """Listings to clusters: the methods, stable numbers, corrections, and how sure each placement is."""
 
-from clustering_pipeline.grouping.map_equation import codelength, communities, flow_graph
+from clustering_pipeline.grouping.map_equation import codelength, communities, walk_on
 from clustering_pipeline.grouping.methods import GROUPING_METHODS, GroupingMethod
 from clustering_pipeline.grouping.numbering import NumberRegister
 from clustering_pipeline.grouping.problem import Edges, GroupingProblem
@@ -14,6 +14,6 @@ __all__ = [
     "NumberRegister",
     "codelength",
     "communities",
-    "flow_graph",
     "group_listings",
+    "walk_on",
 ]
