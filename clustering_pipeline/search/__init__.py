@@ -1,7 +1,7 @@
 """Finding the listings that show what a picture shows."""
 
 from clustering_pipeline.search.files import current_version
-from clustering_pipeline.search.lookup import MODES, Hit, Mode, SearchIndex
+from clustering_pipeline.search.lookup import MODES, Hit, Mode, SearchIndex, checked_mode
 from clustering_pipeline.search.pictures import PictureSearch, QueryPicture, VerifiedHit
 from clustering_pipeline.search.query import QuerySettings
 from clustering_pipeline.search.stage import build_index
@@ -16,5 +16,6 @@ __all__ = [
     "SearchIndex",
     "VerifiedHit",
     "build_index",
+    "checked_mode",
     "current_version",
 ]

@@ -1,7 +1,7 @@
 """The index as a search sees it: the listings nearest to a vector."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -71,8 +71,7 @@ class SearchIndex:
         Raises InputError for a vector of another length, an unknown mode, or `class` without a label.
         """
         unit = self._checked(vector)
-        if mode not in MODES:
-            raise InputError(f"There is no search mode {mode!r}. Take one of {', '.join(MODES)}.")
+        checked_mode(mode)
         if len(self) == 0:
             return []
         if mode == "cluster":
@@ -141,6 +140,13 @@ class SearchIndex:
         kept = np.sort(kept)[:top]
         rows = self._listings.take(pa.array(positions[kept])).to_pylist()
         return [_hit(row, float(score)) for row, score in zip(rows, scores[kept], strict=True)]
+
+
+def checked_mode(mode: str) -> Mode:
+    """Return `mode` when there is such a mode; raises InputError."""
+    if mode not in MODES:
+        raise InputError(f"There is no search mode {mode!r}. Take one of {', '.join(MODES)}.")
+    return cast(Mode, mode)
 
 
 def _hit(row: dict[str, Any], score: float) -> Hit:

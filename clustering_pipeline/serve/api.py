@@ -89,7 +89,9 @@ def _add_corrections(router: APIRouter, library: Library, options: ServeOptions)
         waiting = set(library.pending(library.category(slug))["number"])
         stated = library.corrections.read(slug)
         rows = stated.astype(object).where(stated.notna(), None).to_dict("records")
-        return [CorrectionOut(**_known({str(name): row[name] for name in row}), pending=row["number"] in waiting) for row in rows]
+        return [
+            CorrectionOut(**_known({str(name): row[name] for name in row}), pending=row["number"] in waiting) for row in rows
+        ]
 
     @router.post("/categories/{slug}/corrections", tags=["corrections"], status_code=201)
     def correct(slug: Slug, action: ActionIn) -> Recorded:

@@ -38,10 +38,15 @@ class ServeOptions:
             raise InputError("The token is too short to be a secret. Give at least 16 characters.")
 
     @property
+    def root(self) -> str:
+        """The address of the server, with a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/"
+
+    @property
     def address(self) -> str:
         """The address to open in a browser."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+        return self.root + (f"?token={self.token}" if self.token else "")
 
 
 def is_loopback(host: str) -> bool:

@@ -1,0 +1,86 @@
+"""`search`: the listings that show what a picture shows."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
+from clustering_pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from clustering_pipeline.search import VerifiedHit
+    from clustering_pipeline.workplace import Workplace
+
+
+def search(
+    context: typer.Context,
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="A picture file or a picture URL.")],
+    category: Annotated[str, typer.Option(metavar="NAME", help="The category to search in.")],
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many listings to show.")] = 10,
+    mode: Annotated[
+        str, typer.Option(metavar="MODE", help="exact: all listings; class: the same class; cluster: the nearest cluster.")
+    ] = "exact",
+    region: Annotated[int, typer.Option(min=0, help="Which product of the picture, the main one being 0.")] = 0,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Find the listings that show what a picture shows."""
+    from clustering_pipeline.catalogue import category_slug
+    from clustering_pipeline.imaging import ImageError, decode_image
+    from clustering_pipeline.search import PictureSearch, SearchIndex, checked_mode
+    from clustering_pipeline.storage import FileTree
+
+    terminal, workplace, slug = terminal_of(context), find_workplace(), category_slug(category)
+    asked = checked_mode(mode)
+    try:
+        pixels = decode_image(_read(image, workplace, slug))
+    except ImageError as error:
+        raise InputError(f"{image} cannot be searched with: {error}") from error
+    index = SearchIndex.load(FileTree(f"{workplace.storage_root}/outputs/{slug}/search"))
+    searching = PictureSearch(index, workplace.context(slug, logging.getLogger(__name__)))
+    hits = searching.search(searching.describe(pixels, region), top, asked)
+    _show(terminal, hits)
+    terminal.emit({"image": image, "category": slug, "mode": mode, "hits": [_as_json(hit) for hit in hits]})
+
+
+def _read(image: str, workplace: "Workplace", slug: str) -> bytes:
+    if image.lower().startswith(("http://", "https://")):
+        from clustering_pipeline.download import fetch_one
+
+        return fetch_one(image, workplace.category_settings(slug).download)
+    try:
+        return Path(image).read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"The picture {image} cannot be read ({error.strerror}). Give the path or the URL of a picture."
+        ) from error
+
+
+def _show(terminal: Terminal, hits: "list[VerifiedHit]") -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for column in ("score", "cluster", "verified", "product_base_id", "title"):
+        table.add_column(column, overflow="fold")
+    for found in hits:
+        cluster = "–" if found.hit.cluster_id in (None, -1) else str(found.hit.cluster_id)
+        verified = f"yes, {found.matched_points} points" if found.verified else ""
+        table.add_row(f"{found.hit.score:.3f}", cluster, verified, found.hit.product_base_id, found.hit.title)
+    terminal.output.print(table)
+
+
+def _as_json(found: "VerifiedHit") -> dict[str, object]:
+    hit = found.hit
+    return {
+        "score": hit.score,
+        "verified": found.verified,
+        "matched_points": found.matched_points,
+        "product_base_id": hit.product_base_id,
+        "title": hit.title,
+        "url": hit.url,
+        "cluster_id": hit.cluster_id,
+        "cluster_size": hit.cluster_size,
+        "status": hit.status,
+    }
