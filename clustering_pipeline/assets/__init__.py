@@ -1,4 +1,7 @@
-"""The assets of a category: a module each, which reads manifests, calls a stage and returns a manifest."""
+"""The assets of a category: a module each, which reads manifests, calls a stage and returns a manifest.
+
+A stage is imported by the run that needs it, so that the definitions load fast.
+"""
 
 from clustering_pipeline.assets.catalogue import catalogue
 from clustering_pipeline.assets.category_report import category_report

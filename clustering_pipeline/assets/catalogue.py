@@ -2,7 +2,6 @@
 
 from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
 from clustering_pipeline.assets.sources import catalogue_version
-from clustering_pipeline.catalogue import read_catalogue
 from clustering_pipeline.manifests import CATALOGUE
 from clustering_pipeline.settings import CatalogueSettings
 
@@ -14,6 +13,8 @@ def catalogue(settings: CatalogueSettings, run: AssetRun) -> Sourced:
     Read from the copy that was kept when the catalogue was recorded, by `clustering-pipeline run` or by the sensor on the
     catalogue folder.
     """
+    from clustering_pipeline.catalogue import read_catalogue
+
     source = run.workplace.sources.load(run.category)
     metadata = {"workbook": source.path, "display_name": source.display_name, "workbook_sha256": source.sha256}
     return Sourced(read_catalogue(source, settings, run.stage), catalogue_version(source), metadata=metadata)

@@ -6,7 +6,6 @@ import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
 from clustering_pipeline.manifests import WRITTEN_FILES, conform
-from clustering_pipeline.report import CategoryTables, write_report
 from clustering_pipeline.settings import STAGES, ReportSettings
 from clustering_pipeline.stage import StageResult
 
@@ -40,6 +39,8 @@ def category_report(
     run: AssetRun,
 ) -> Sourced:
     """One self-contained page: what was found, what is doubtful, and what became of every row."""
+    from clustering_pipeline.report import CategoryTables, write_report
+
     tables = CategoryTables(
         category=run.category,
         display_name=run.workplace.sources.load(run.category).display_name,

@@ -3,7 +3,6 @@
 import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, stage_asset
-from clustering_pipeline.deduplication import clean_images as filter_crops
 from clustering_pipeline.manifests import CLEAN_IMAGES
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stage import StageResult
@@ -12,4 +11,6 @@ from clustering_pipeline.stage import StageResult
 @stage_asset(CLEAN_IMAGES, group="pictures", kinds=["opencv"])
 def clean_images(crops: pd.DataFrame, raw_images: pd.DataFrame, settings: CleanImageSettings, run: AssetRun) -> StageResult:
     """Every crop: kept, or too bad to compare, or a duplicate of the keeper that stands for it."""
+    from clustering_pipeline.deduplication import clean_images as filter_crops
+
     return filter_crops(crops, raw_images, settings, run.stage)

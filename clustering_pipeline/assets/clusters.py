@@ -3,7 +3,6 @@
 import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, stage_asset
-from clustering_pipeline.grouping import group_listings
 from clustering_pipeline.manifests import CLUSTERS
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stage import StageResult
@@ -23,6 +22,8 @@ def clusters(
     run: AssetRun,
 ) -> StageResult:
     """The cluster of every listing, its confidence, and the number it keeps from week to week."""
+    from clustering_pipeline.grouping import group_listings
+
     return group_listings(
         catalogue,
         raw_images,

@@ -4,7 +4,6 @@ import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, stage_asset
 from clustering_pipeline.automation.pools import GPU
-from clustering_pipeline.detection import detect_crops
 from clustering_pipeline.manifests import CROPS
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stage import StageResult
@@ -13,4 +12,6 @@ from clustering_pipeline.stage import StageResult
 @stage_asset(CROPS, group="pictures", kinds=["opencv"], pool=GPU)
 def crops(raw_images: pd.DataFrame, english_prompts: pd.DataFrame, settings: CropSettings, run: AssetRun) -> StageResult:
     """The regions of each distinct picture that show the product; the whole picture when nothing was detected."""
+    from clustering_pipeline.detection import detect_crops
+
     return detect_crops(raw_images, english_prompts, settings, run.stage)

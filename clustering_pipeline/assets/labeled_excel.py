@@ -2,17 +2,20 @@
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
 from clustering_pipeline.assets.sources import delivery_version
-from clustering_pipeline.catalogue import CatalogueSource
 from clustering_pipeline.manifests import WRITTEN_FILES, conform
 from clustering_pipeline.settings import CatalogueSettings, WorkbookSettings
 from clustering_pipeline.stage import StageResult
-from clustering_pipeline.workbook import DeliveredFile, LabelledWorkbook, default_output, deliver_workbook, label_workbook
+
+if TYPE_CHECKING:
+    from clustering_pipeline.catalogue import CatalogueSource
+    from clustering_pipeline.workbook import DeliveredFile, LabelledWorkbook
 
 
 @stage_asset(WRITTEN_FILES, group="results", kinds=["excel"])
@@ -30,6 +33,8 @@ def labeled_excel(
 
     It is kept in the storage, and delivered to where the category's record says when that names a file.
     """
+    from clustering_pipeline.workbook import default_output, deliver_workbook, label_workbook
+
     source = run.workplace.sources.load(run.category)
     output = Path(source.output) if source.output else None
     name = (output or default_output(Path(source.path))).name
@@ -52,7 +57,7 @@ def labeled_excel(
 
 
 def _result(
-    run: AssetRun, source: CatalogueSource, kept: str, labelled: LabelledWorkbook, delivered: DeliveredFile | None
+    run: AssetRun, source: "CatalogueSource", kept: str, labelled: "LabelledWorkbook", delivered: "DeliveredFile | None"
 ) -> Sourced:
     location = run.workplace.files("outputs").location(kept)
     written = {kept: hashlib.sha256(labelled.content).hexdigest()}

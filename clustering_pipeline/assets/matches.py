@@ -4,7 +4,6 @@ import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, stage_asset
 from clustering_pipeline.manifests import MATCHES
-from clustering_pipeline.matching import match_crops
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stage import StageResult
 
@@ -22,6 +21,8 @@ def matches(
     run: AssetRun,
 ) -> StageResult:
     """Candidate pairs of crops, verified by local features and by the text on the pack."""
+    from clustering_pipeline.matching import match_crops
+
     return match_crops(
         embeddings, local_features, clean_images, crops, raw_images, catalogue, semantic_duplicates, settings, run.stage
     )

@@ -4,7 +4,6 @@ import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, stage_asset
 from clustering_pipeline.automation.pools import NETWORK
-from clustering_pipeline.download import fetch_images
 from clustering_pipeline.manifests import RAW_IMAGES
 from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stage import StageResult
@@ -16,4 +15,6 @@ def raw_images(catalogue: pd.DataFrame, settings: DownloadSettings, run: AssetRu
 
     Each distinct URL is fetched once; a run that was stopped goes on where it was.
     """
+    from clustering_pipeline.download import fetch_images
+
     return fetch_images(catalogue, settings, run.stage)

@@ -5,7 +5,6 @@ import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
 from clustering_pipeline.manifests import WRITTEN_FILES
-from clustering_pipeline.search import QuerySettings, build_index
 from clustering_pipeline.settings import CropSettings, EmbeddingSettings, LocalFeatureSettings, MatchSettings, SearchSettings
 from clustering_pipeline.storage import FileTree
 
@@ -27,6 +26,8 @@ def search_index(
     run: AssetRun,
 ) -> Sourced:
     """The vectors of the category with their clusters, to find the listings that show what a picture shows."""
+    from clustering_pipeline.search import QuerySettings, build_index
+
     root = f"{run.workplace.storage_root}/outputs/{run.category}/search"
     result = build_index(
         embeddings,

@@ -3,7 +3,6 @@
 import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, stage_asset
-from clustering_pipeline.deduplication import find_semantic_duplicates
 from clustering_pipeline.manifests import SEMANTIC_DUPLICATES
 from clustering_pipeline.settings import EmbeddingSettings, SemanticDuplicateSettings
 from clustering_pipeline.stage import StageResult
@@ -18,4 +17,6 @@ def semantic_duplicates(
     run: AssetRun,
 ) -> StageResult:
     """Near-identical pictures by embedding, each checked against the keeper that stands for it."""
+    from clustering_pipeline.deduplication import find_semantic_duplicates
+
     return find_semantic_duplicates(embeddings, clean_images, encoder.encoder, settings, run.stage)

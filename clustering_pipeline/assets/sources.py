@@ -4,14 +4,15 @@ import hashlib
 import logging
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clustering_pipeline.automation.staleness import SourceVersion
-from clustering_pipeline.catalogue import CatalogueSource
-from clustering_pipeline.download import requests_due
 from clustering_pipeline.manifests import CORRECTIONS, content_version
 from clustering_pipeline.settings import STAGES, StageSettings
 from clustering_pipeline.workplace import Workplace
+
+if TYPE_CHECKING:
+    from clustering_pipeline.catalogue import CatalogueSource
 
 
 def settings_version(settings: StageSettings) -> SourceVersion:
@@ -20,7 +21,7 @@ def settings_version(settings: StageSettings) -> SourceVersion:
     return SourceVersion(_digest(fingerprint, settings.model_dump_json()), fingerprint)
 
 
-def catalogue_version(source: CatalogueSource) -> str:
+def catalogue_version(source: "CatalogueSource") -> str:
     """Return the version of what the catalogue is read from, wherever its result goes."""
     read = {name: value for name, value in asdict(source).items() if name != "output"}
     return _digest(sorted(read.items()))
@@ -31,7 +32,7 @@ def corrections_version(workplace: Workplace, category: str) -> str:
     return content_version(workplace.corrections.read(category), CORRECTIONS)
 
 
-def delivery_version(source: CatalogueSource) -> str:
+def delivery_version(source: "CatalogueSource") -> str:
     """Return the version of a delivery: the bytes that were labelled, where they went, and whether they are still there."""
     there = source.output is None or Path(source.output).exists()
     return _digest(catalogue_version(source), source.output, there)
@@ -47,7 +48,7 @@ def source_versions(workplace: Workplace, category: str) -> dict[str, SourceVers
     return versions
 
 
-def refresh_record(workplace: Workplace, category: str) -> CatalogueSource:
+def refresh_record(workplace: Workplace, category: str) -> "CatalogueSource":
     """Return the category's record, made anew when the bytes on disk are no longer those that were recorded."""
     source = workplace.sources.load(category)
     if source.is_folder or not workplace.sources.changed_on_disk(source):
@@ -65,6 +66,8 @@ def refresh_record(workplace: Workplace, category: str) -> CatalogueSource:
 
 def due_work(workplace: Workplace, category: str) -> dict[str, str]:
     """Return what should run although nothing it is made from changed, and why: pictures that are due for another request."""
+    from clustering_pipeline.download import requests_due
+
     catalogue = workplace.manifests.read("catalogue", category)
     if catalogue is None:
         return {}

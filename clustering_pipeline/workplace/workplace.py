@@ -3,16 +3,19 @@
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clustering_pipeline.catalogue import SourceRecords
 from clustering_pipeline.hardware import Hardware
-from clustering_pipeline.review import CorrectionStore
 from clustering_pipeline.settings import PipelineSettings, RunOverrides, SettingsSource
 from clustering_pipeline.stage import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, ManifestStore
 from clustering_pipeline.workplace.engines import make_engine
 from clustering_pipeline.workplace.home import PipelineHome
 from clustering_pipeline.workplace.progress import ProgressListener
+
+if TYPE_CHECKING:
+    from clustering_pipeline.catalogue import SourceRecords
+    from clustering_pipeline.review import CorrectionStore
 
 FOLDERS = ("blobs", "features", "manifests", "sources", "outputs")
 
@@ -44,13 +47,17 @@ class Workplace:
         return FileTree(f"{self.storage_root}/{folder}")
 
     @property
-    def sources(self) -> SourceRecords:
+    def sources(self) -> "SourceRecords":
         """The record of every category's catalogue."""
+        from clustering_pipeline.catalogue import SourceRecords
+
         return SourceRecords(FileTree(self.storage_root), self.blobs)
 
     @property
-    def corrections(self) -> CorrectionStore:
+    def corrections(self) -> "CorrectionStore":
         """What people said about the results of all categories."""
+        from clustering_pipeline.review import CorrectionStore
+
         return CorrectionStore(self.home.state / "corrections.sqlite")
 
     @property
