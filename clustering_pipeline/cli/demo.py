@@ -61,7 +61,7 @@ def run_demo(place: Path, products: int, seed: int, terminal: Terminal) -> RunOu
         terminal.note(f"Drawing {products} products and their listings below {place} …")
         catalogue = write_catalogue(place / "shop", shop.url, products=products, seed=seed)
         request = RunRequest(catalogue.workbook, CATEGORY, place / "catalogue.clustered.xlsx", hosts=[shop.host])
-        outcome = run_catalogue(request, terminal)
+        outcome = run_catalogue(request, terminal)[0]
     metrics = evaluate_workbook(Path(outcome.workbook), read_truth(catalogue.truth))
     return replace(outcome, metrics=metrics)
 

@@ -26,8 +26,10 @@ def working(workplace: Workplace, terminal: Terminal) -> Iterator[Workplace]:
         yield Workplace(workplace.home, workplace.overrides, ProgressListener(progress))
 
 
-def read_overrides(assignments: Sequence[str], file: Path | None, hosts: Sequence[str], category: str) -> RunOverrides:
-    """Return what one run overrides; `hosts` come on top of those that the settings allow already; raises InputError."""
+def read_overrides(
+    assignments: Sequence[str], file: Path | None, hosts: Sequence[str] = (), category: str = ""
+) -> RunOverrides:
+    """Return what one run overrides; `hosts` come on top of those that `category` allows already; raises InputError."""
     overrides = RunOverrides.read(assignments, file)
     if not hosts:
         return overrides

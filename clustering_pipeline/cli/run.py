@@ -10,7 +10,7 @@ import typer
 
 from clustering_pipeline.cli.place import find_workplace, read_overrides, working
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.errors import InputError, StageError
 from clustering_pipeline.workplace import Workplace
 
 
@@ -26,6 +26,7 @@ class RunRequest:
     hosts: Sequence[str] = ()
     sheets: Sequence[str] = ()
     images_from: Path | None = None
+    category_column: str | None = None
     force: bool = False
 
 
@@ -66,6 +67,9 @@ def run(
     images_from: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Cells may name picture files below this folder.")
     ] = None,
+    category_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column whose values split the workbook into categories.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute everything anew, not only what is not fresh.")] = False,
     json: JsonOption = False,
     debug: DebugOption = False,
@@ -73,44 +77,85 @@ def run(
     """Write CATALOGUE with a cluster_id for every listing; what is fresh from an earlier run is not computed again."""
     terminal = terminal_of(context)
     request = RunRequest(
-        catalogue, category, output, settings, assignments or (), allow_host or (), sheet or (), images_from, force
+        catalogue=catalogue,
+        category=category,
+        output=output,
+        settings=settings,
+        assignments=assignments or (),
+        hosts=allow_host or (),
+        sheets=sheet or (),
+        images_from=images_from,
+        category_column=category_column,
+        force=force,
     )
-    outcome = run_catalogue(request, terminal)
-    show_outcome(terminal, outcome)
-    terminal.emit(asdict(outcome))
+    outcomes = run_catalogue(request, terminal)
+    for outcome in outcomes:
+        show_outcome(terminal, outcome)
+    terminal.emit(asdict(outcomes[0]) if category_column is None else {"categories": [asdict(one) for one in outcomes]})
 
 
-def run_catalogue(request: RunRequest, terminal: Terminal) -> RunOutcome:
-    """Record the catalogue, materialise what is not fresh and return what was written; raises InputError or StageError."""
+def run_catalogue(request: RunRequest, terminal: Terminal) -> list[RunOutcome]:
+    """Record the catalogue, materialise what is not fresh and return what was written, category by category.
+
+    What can be refused is refused before any work is done; raises InputError or StageError.
+    """
+    jobs = [_prepare(request, category) for category in _categories(request)]
+    return [_work(job, request, terminal) for job in jobs]
+
+
+@dataclass(frozen=True)
+class _Category:
+    """A category's display name and, when it is a part of a workbook, the value that its rows have in the split column."""
+
+    name: str
+    value: str | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    category: _Category
+    output: Path
+    workplace: Workplace
+
+
+def _categories(request: RunRequest) -> list[_Category]:
+    from clustering_pipeline.catalogue import category_values, read_source
+
+    if request.category_column is None:
+        return [_Category(request.category or request.catalogue.stem.removesuffix(".clustered"))]
+    if request.category or request.output:
+        raise InputError("--category-column makes several categories, so --category and --output cannot be given with it.")
+    settings = find_workplace(read_overrides(request.assignments, request.settings)).settings.installation().catalogue
+    content = read_source(request.catalogue)
+    values = category_values(content, request.catalogue.name, request.category_column, settings)
+    return [_Category(value, value) for value in values]
+
+
+def _prepare(request: RunRequest, category: _Category) -> _Job:
+    from clustering_pipeline.catalogue import category_slug
     from clustering_pipeline.workbook import check_output, default_output
 
-    started = time.monotonic()
-    output = request.output or default_output(request.catalogue)
+    slug = category_slug(category.name)
+    output = request.output or default_output(request.catalogue, slug if category.value else None)
     check_output(request.catalogue, output)
-    # Dagster takes seconds to import: what can be refused is refused before.
-    category = _category_of(request)
-    overrides = read_overrides(request.assignments, request.settings, request.hosts, category)
-    workplace = find_workplace(overrides)
-    workplace.category_settings(category)
-    source = workplace.sources.record(
+    workplace = find_workplace(read_overrides(request.assignments, request.settings, request.hosts, slug))
+    workplace.category_settings(slug)
+    return _Job(category, output, workplace)
+
+
+def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
+    started = time.monotonic()
+    source = job.workplace.sources.record(
         request.catalogue,
-        request.category or _plain_stem(request.catalogue),
-        output=output,
+        job.category.name,
+        output=job.output,
         sheets=request.sheets,
         images_from=request.images_from,
+        category_column=request.category_column,
+        category_value=job.category.value,
     )
-    _materialise(workplace, source.category, request.force, terminal)
-    return _outcome(workplace, source.category, time.monotonic() - started)
-
-
-def _category_of(request: RunRequest) -> str:
-    from clustering_pipeline.catalogue import category_slug
-
-    return category_slug(request.category or _plain_stem(request.catalogue))
-
-
-def _plain_stem(catalogue: Path) -> str:
-    return catalogue.stem.removesuffix(".clustered")
+    _materialise(job.workplace, source.category, request.force, terminal)
+    return _outcome(job.workplace, source.category, time.monotonic() - started)
 
 
 def _materialise(workplace: Workplace, category: str, force: bool, terminal: Terminal) -> None:
