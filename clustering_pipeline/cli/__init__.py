@@ -9,6 +9,7 @@ from clustering_pipeline.cli.corrections import corrections_app
 from clustering_pipeline.cli.demo import demo
 from clustering_pipeline.cli.doctor import doctor
 from clustering_pipeline.cli.evaluate import evaluate
+from clustering_pipeline.cli.models import models_app
 from clustering_pipeline.cli.run import run
 from clustering_pipeline.cli.sync import status, sync
 from clustering_pipeline.cli.terminal import Terminal
@@ -27,6 +28,7 @@ app = typer.Typer(
 for command in (demo, run, ui, sync, status, evaluate, doctor):
     app.command()(command)
 app.add_typer(corrections_app, name="corrections")
+app.add_typer(models_app, name="models")
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from clustering_pipeline.models.checkpoints import load_into, load_state_dict
 from clustering_pipeline.models.downloads import pull_model
 from clustering_pipeline.models.files import file_digest, locate_model, model_digest, weight_files
 from clustering_pipeline.models.inference import BatchRunner, torch_type
+from clustering_pipeline.models.inventory import Check, HeldModel, check_models, held_models
 from clustering_pipeline.models.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -19,11 +20,15 @@ __all__ = [
     "IMAGENET_STD",
     "MODEL_CARDS",
     "BatchRunner",
+    "Check",
     "ClipTextTower",
+    "HeldModel",
     "ImagePreprocessing",
     "ModelCard",
+    "check_models",
     "file_digest",
     "find_card",
+    "held_models",
     "load_into",
     "load_state_dict",
     "locate_model",

@@ -1,0 +1,74 @@
+"""Which of the known models are on this machine, and whether their files are whole."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clustering_pipeline.errors import StageError
+from clustering_pipeline.hardware import Hardware
+from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard
+from clustering_pipeline.models.files import locate_model, model_digest, weight_files
+
+
+@dataclass(frozen=True)
+class HeldModel:
+    """A known model and where it is; `place` is None when it is not on this machine."""
+
+    card: ModelCard
+    place: Path | None
+
+    @property
+    def megabytes(self) -> int:
+        """Size of the weights on this machine, 0 without any."""
+        files = [] if self.place is None else [self.place] if self.place.is_file() else list(weight_files(self.place))
+        return sum(file.stat().st_size for file in files) // 1_000_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """What checking a held model found: its digest, or the sentence that says what is wrong."""
+
+    held: HeldModel
+    digest: str | None
+    problem: str | None
+
+
+def held_models(hardware: Hardware) -> list[HeldModel]:
+    """Return every known model with its place on this machine."""
+    return [HeldModel(card, _place(card, hardware)) for card in MODEL_CARDS.values()]
+
+
+def check_models(hardware: Hardware) -> Iterator[Check]:
+    """Open every held weight file and hash it; tensors are read as safetensors or with `weights_only`."""
+    for held in held_models(hardware):
+        if held.place is not None:
+            problem = _problem(held.place)
+            yield Check(held, None if problem else model_digest(held.place), problem)
+
+
+def _place(card: ModelCard, hardware: Hardware) -> Path | None:
+    try:
+        return locate_model(card.name, hardware, "model")
+    except StageError:
+        return None
+
+
+def _problem(place: Path) -> str | None:
+    for file in [place] if place.is_file() else weight_files(place):
+        if file.suffix == ".safetensors":
+            problem = _unreadable_safetensors(file)
+            if problem:
+                return f"{file} is damaged ({problem}). Pull the model again."
+        elif file.stat().st_size == 0:
+            return f"{file} is empty. Pull the model again."
+    return None
+
+
+def _unreadable_safetensors(file: Path) -> str | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, framework="numpy") as tensors:
+            return None if list(tensors.keys()) else "no tensors"
+    except (SafetensorError, OSError) as error:
+        return str(error)
