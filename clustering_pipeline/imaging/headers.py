@@ -113,6 +113,8 @@ def _unidentified(content: bytes) -> ImageError:
     if foreign:
         return ImageError("unsupported_format", f"The picture is {foreign}; JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read.")
     known = next((name for signature, name in _SIGNATURES if content.startswith(signature)), None)
+    if content[4:12] in (b"ftypavif", b"ftypavis"):
+        known = "AVIF"
     if known:
         return ImageError("truncated", f"The file begins like {known} but its header is damaged or cut off.")
     return ImageError("not_an_image", f"The file is not a picture{_looks_like(content)}.")
