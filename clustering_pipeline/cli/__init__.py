@@ -10,7 +10,10 @@ from clustering_pipeline.cli.demo import demo
 from clustering_pipeline.cli.doctor import doctor
 from clustering_pipeline.cli.evaluate import evaluate
 from clustering_pipeline.cli.models import models_app
+from clustering_pipeline.cli.models import models_app
 from clustering_pipeline.cli.run import run
+from clustering_pipeline.cli.search import search
+from clustering_pipeline.cli.serve import serve
 from clustering_pipeline.cli.sync import status, sync
 from clustering_pipeline.cli.terminal import Terminal
 from clustering_pipeline.cli.ui import ui
@@ -25,9 +28,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, run, ui, sync, status, evaluate, doctor):
+for command in (demo, run, sync, status, ui, serve, search, evaluate, doctor):
     app.command()(command)
 app.add_typer(corrections_app, name="corrections")
+app.add_typer(models_app, name="models")
 app.add_typer(models_app, name="models")
 
 
