@@ -1,7 +1,7 @@
 """Decoding, cutting, scaling and encoding pictures: upright 8-bit RGB arrays of shape (height, width, 3)."""
 
 from clustering_pipeline.imaging.crops import Box, crop_digest, cut, load_crop, load_image
-from clustering_pipeline.imaging.decoding import Pixels, decode_image
+from clustering_pipeline.imaging.decoding import Pixels, decode_grey, decode_image
 from clustering_pipeline.imaging.errors import ImageError, ImageErrorKind
 from clustering_pipeline.imaging.headers import ImageFacts, probe
 from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
@@ -17,6 +17,7 @@ __all__ = [
     "Pixels",
     "crop_digest",
     "cut",
+    "decode_grey",
     "decode_image",
     "fit_within",
     "load_crop",

@@ -1,5 +1,7 @@
 """From bytes to upright 8-bit RGB pixels: the one decoder for downloads, detection, search and review."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -35,8 +37,22 @@ def decode_image(content: bytes, limits: ImageLimits = DEFAULT_LIMITS, at_least:
     image, orientation = open_image(content, limits)
     if at_least is not None:
         image.draft("RGB", _draft_size(image.size, at_least))
+    return _decode(image, orientation, _to_rgb)
+
+
+def decode_grey(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
+    """Return the picture as (height, width) uint8 grey (ITU-R 601 luma), upright, transparency over white.
+
+    Of a JPEG this is its luma plane as stored, which takes half the time of decoding its colours. Raises ImageError.
+    """
+    image, orientation = open_image(content, limits)
+    image.draft("L", None)
+    return _decode(image, orientation, _to_grey)
+
+
+def _decode(image: Image.Image, orientation: int, convert: Callable[[Image.Image], Image.Image]) -> Pixels:
     try:
-        upright = _to_rgb(image)
+        upright = convert(image)
         if orientation in _TRANSPOSES:
             upright = upright.transpose(_TRANSPOSES[orientation])
         return np.asarray(upright)
@@ -58,6 +74,13 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.has_transparency_data:
         return _over_white(image.convert("RGBA"))
     return image.convert("RGB")
+
+
+def _to_grey(image: Image.Image) -> Image.Image:
+    if image.mode == "L" and "transparency" not in image.info:
+        image.load()
+        return image
+    return _to_rgb(image).convert("L")
 
 
 def _over_white(image: Image.Image) -> Image.Image:

@@ -1,0 +1,107 @@
+"""How usable a picture is, judged on the product and not on the white around it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Grey = NDArray[np.uint8]
+Region = Literal["product", "whole"]
+
+# The size at which pictures are judged: about the size at which they are compared.
+NORMAL_SIDE = 256
+_BACKGROUND_TOLERANCE = 12
+_UNIFORM_BORDER = 0.6
+_SMALLEST_PRODUCT = 0.03
+_CENTRAL_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What is measured on one picture, in grey levels 0 to 255.
+
+    Attributes:
+        sharpness: variance of the Laplacian within the region, the picture's longer side at most 256 pixels.
+        brightness: mean of the region.
+        contrast: 95th less 5th percentile of the region.
+        spread: 99.5th less 0.5th percentile of the whole picture.
+        detail: share of the picture's pixels that are Canny edges.
+    """
+
+    sharpness: float
+    brightness: float
+    contrast: float
+    spread: float
+    detail: float
+
+
+def measure_quality(grey: Grey, region: Region = "product") -> Quality:
+    """Return the quality of a (height, width) uint8 picture within its product or as a whole."""
+    small = _normalised(grey)
+    mask = product_mask(small) if region == "product" else None
+    levels = _histogram(small, mask)
+    return Quality(
+        sharpness=_sharpness(small, mask),
+        brightness=float((levels * np.arange(256)).sum() / levels.sum()),
+        contrast=_percentile(levels, 0.95) - _percentile(levels, 0.05),
+        spread=_spread(_histogram(small, None)),
+        detail=float(cv2.countNonZero(cv2.Canny(small, 60, 150)) / small.size),
+    )
+
+
+def product_mask(small: Grey) -> Grey:
+    """Return 255 where the product is, 0 elsewhere: what differs from a uniform border, else the central region."""
+    border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
+    background = int(np.median(border))
+    near = np.abs(border.astype(np.int16) - background) <= _BACKGROUND_TOLERANCE
+    if near.mean() < _UNIFORM_BORDER:
+        return _central_region(small)
+    difference = cv2.absdiff(small, np.full_like(small, background))
+    mask = cv2.threshold(difference, _BACKGROUND_TOLERANCE, 255, cv2.THRESH_BINARY)[1]
+    if cv2.countNonZero(mask) < _SMALLEST_PRODUCT * mask.size:
+        return _central_region(small)
+    return np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.uint8)
+
+
+def _central_region(small: Grey) -> Grey:
+    height, width = small.shape
+    mask = np.zeros_like(small)
+    margin_y, margin_x = int(height * (1 - _CENTRAL_SHARE) / 2), int(width * (1 - _CENTRAL_SHARE) / 2)
+    mask[margin_y : height - margin_y, margin_x : width - margin_x] = 255
+    return mask
+
+
+def _normalised(grey: Grey) -> Grey:
+    height, width = grey.shape
+    longest = max(height, width)
+    if longest <= NORMAL_SIDE:
+        return grey
+    # Whole-number blocks are averaged much faster than fractions of pixels, so most of the way is gone in one such step.
+    block = longest // NORMAL_SIDE
+    if block > 1 and min(height, width) >= block:
+        rows, columns = height // block, width // block
+        grey = np.asarray(
+            cv2.resize(grey[: rows * block, : columns * block], (columns, rows), interpolation=cv2.INTER_AREA), np.uint8
+        )
+    size = (max(1, round(width * NORMAL_SIDE / longest)), max(1, round(height * NORMAL_SIDE / longest)))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _sharpness(small: Grey, mask: Grey | None) -> float:
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_16S), mask=mask)
+    return float(deviation[0, 0] ** 2)
+
+
+def _histogram(small: Grey, mask: Grey | None) -> NDArray[np.float64]:
+    return cv2.calcHist([small], [0], mask, [256], [0, 256]).ravel().astype(np.float64)
+
+
+def _percentile(levels: NDArray[np.float64], share: float) -> float:
+    cumulated = np.cumsum(levels)
+    return float(np.searchsorted(cumulated, share * cumulated[-1]))
+
+
+def _spread(levels: NDArray[np.float64]) -> float:
+    return _percentile(levels, 0.995) - _percentile(levels, 0.005)
