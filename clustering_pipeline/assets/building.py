@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from clustering_pipeline.automation.partitions import CATEGORIES
 from clustering_pipeline.automation.staleness import SOURCE_VERSION
+from clustering_pipeline.checks import SCHEMA, UNIQUE_KEYS, Check, Evidence
+from clustering_pipeline.errors import StageError
 from clustering_pipeline.manifests import Manifest, content_version
 from clustering_pipeline.resources import MANIFEST_METADATA
 from clustering_pipeline.settings import STAGES, StageSettings
@@ -55,6 +57,7 @@ def stage_asset(
     pool: str | None = None,
     key: list[str] | None = None,
     code_version: str | None = None,
+    checks: Sequence[Check] = (),
 ) -> Callable[[Callable[..., StageResult | Sourced]], dg.AssetsDefinition]:
     """Return a decorator that makes a partitioned asset of a function of manifests, settings and an `AssetRun`.
 
@@ -62,7 +65,10 @@ def stage_asset(
     read from the `settings/<stage>` asset; one annotated `AssetRun` is the run. The docstring is the description.
     """
 
+    all_checks = (SCHEMA, UNIQUE_KEYS, *checks)
+
     def decorate(compute: Callable[..., StageResult | Sourced]) -> dg.AssetsDefinition:
+        asset_key = dg.AssetKey(key or [compute.__name__])
         parameters = {name: parameter.annotation for name, parameter in inspect.signature(compute).parameters.items()}
         frames = [name for name, annotation in parameters.items() if annotation is pd.DataFrame]
         settings = {name: annotation for name, annotation in parameters.items() if annotation in STAGE_NAMES}
@@ -70,7 +76,7 @@ def stage_asset(
         inputs |= {name: dg.AssetIn(["settings", STAGE_NAMES[annotation]]) for name, annotation in settings.items()}
 
         @dg.asset(
-            key=key or [compute.__name__],
+            key=asset_key,
             ins=inputs,
             partitions_def=CATEGORIES,
             group_name=group,
@@ -81,10 +87,11 @@ def stage_asset(
             code_version=code_version or _code_version(settings.values()),
             metadata={MANIFEST_METADATA: manifest.name, "dagster/column_schema": column_schema(manifest)},
             io_manager_key="manifests",
+            check_specs=[check_spec(check, asset_key) for check in all_checks],
         )
         def asset(
             context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace], **upstream: pd.DataFrame
-        ) -> dg.MaterializeResult:
+        ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
             run = _asset_run(context, workplace)
             arguments: dict[str, Any] = {name: upstream[name] for name in frames}
             arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
@@ -92,9 +99,20 @@ def stage_asset(
             started = time.monotonic()
             made = compute(**arguments)
             outcome = made if isinstance(made, Sourced) else Sourced(made)
-            facts = {**outcome.result.facts, "seconds": round(time.monotonic() - started, 3)}
-            workplace.manifests.write_facts(context.asset_key.to_user_string(), run.category, facts)
-            return _materialise(outcome, facts, manifest)
+            facts = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
+            facts["seconds"] = round(time.monotonic() - started, 3)
+            name, manifests = asset_key.to_user_string(), workplace.manifests
+            evidence = Evidence(
+                result=outcome.result.manifest,
+                manifest=manifest,
+                upstream={frame: upstream[frame] for frame in frames},
+                facts=facts,
+                facts_before=manifests.read_facts(name, run.category),
+                settings=workplace.category_settings(run.category),
+            )
+            yield from check_results(all_checks, evidence, asset_key)
+            manifests.write_facts(name, run.category, facts)
+            yield _materialise(outcome, facts, manifest)
 
         return asset
 
@@ -104,6 +122,31 @@ def stage_asset(
 def read_settings(frame: pd.DataFrame, settings: type[StageSettings]) -> StageSettings:
     """Return the settings that a `settings/<stage>` manifest holds."""
     return settings.model_validate_json(frame["settings"].iloc[0])
+
+
+def check_spec(check: Check, asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Return what Dagster is told of a check beforehand."""
+    return dg.AssetCheckSpec(check.name, asset=asset, description=check.description, blocking=check.blocking)
+
+
+def check_results(checks: Iterable[Check], evidence: Evidence, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    """Yield what the checks say; raises StageError after a blocking one failed, so that nothing is written."""
+    for check in checks:
+        outcome = check.evaluate(evidence)
+        severity = dg.AssetCheckSeverity.ERROR if outcome.severity == "error" else dg.AssetCheckSeverity.WARN
+        yield dg.AssetCheckResult(
+            passed=outcome.passed,
+            asset_key=asset,
+            check_name=check.name,
+            severity=severity,
+            description=outcome.sentence,
+            metadata=dict(outcome.figures),
+        )
+        if check.blocking and not outcome.passed:
+            raise StageError(
+                f"`{asset.to_user_string()}` did not pass the check {check.name}: {outcome.sentence} Nothing was written. This is "
+                "a fault of the stage and not of the catalogue: please report it with the workbook's columns."
+            )
 
 
 def column_schema(manifest: Manifest) -> dg.TableSchema:
@@ -139,6 +182,12 @@ def _materialise(made: Sourced, facts: Mapping[str, int | float | str], manifest
         metadata[SOURCE_VERSION] = made.source_version
     version = made.data_version or content_version(frame, manifest)
     return dg.MaterializeResult(value=frame, metadata=metadata, data_version=dg.DataVersion(version))
+
+
+def _plain(fact: Any) -> int | float | str:
+    """Return a fact as Python's own number or text, which is what JSON and Dagster take."""
+    plain: int | float | str = fact.item() if hasattr(fact, "item") else fact
+    return plain
 
 
 def _shown(fact: float | str) -> Any:

@@ -3,12 +3,18 @@
 import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, stage_asset
+from clustering_pipeline.checks import CLUSTER_COUNT_JUMP, EVERY_LISTING, LARGEST_CLUSTER_SHARE, NO_MATCH_SHARE
 from clustering_pipeline.manifests import CLUSTERS
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stage import StageResult
 
 
-@stage_asset(CLUSTERS, group="clusters", kinds=["numpy"])
+@stage_asset(
+    CLUSTERS,
+    group="clusters",
+    kinds=["numpy"],
+    checks=[EVERY_LISTING, NO_MATCH_SHARE, LARGEST_CLUSTER_SHARE, CLUSTER_COUNT_JUMP],
+)
 def clusters(
     catalogue: pd.DataFrame,
     raw_images: pd.DataFrame,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
 from clustering_pipeline.assets.sources import delivery_version
+from clustering_pipeline.checks import EVERY_ROW_WRITTEN
 from clustering_pipeline.manifests import WRITTEN_FILES, conform
 from clustering_pipeline.settings import CatalogueSettings, WorkbookSettings
 from clustering_pipeline.stage import StageResult
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from clustering_pipeline.workbook import DeliveredFile, LabelledWorkbook
 
 
-@stage_asset(WRITTEN_FILES, group="results", kinds=["excel"])
+@stage_asset(WRITTEN_FILES, group="results", kinds=["excel"], checks=[EVERY_ROW_WRITTEN])
 def labeled_excel(
     catalogue: pd.DataFrame,
     raw_images: pd.DataFrame,

@@ -53,7 +53,6 @@ class CheckSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    download_success: float = Field(0.9, ge=0, le=1, description="Least share of pictures that could be fetched.")
     detection_rate: float = Field(0.5, ge=0, le=1, description="Least share of pictures in which a product was found.")
     rejected_share: float = Field(0.2, ge=0, le=1, description="Largest share of crops rejected for their quality.")
     no_match_share: float = Field(0.8, ge=0, le=1, description="Largest share of listings that match nothing.")
