@@ -3,7 +3,7 @@
 Run `python -m clustering_pipeline.embedding.learn_vocabulary`; equal seeds on one machine give an equal file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +18,22 @@ from clustering_pipeline.synthetic import draw_marks, draw_products, draw_seller
 TARGET = Path(__file__).with_name("local_vocabulary.npz")
 
 
-def synthetic_pictures(products: int, photographs: int, marks: int, seed: int) -> list[NDArray[np.uint8]]:
-    """Return `photographs` pictures each of `products` packs, and as many of `marks` marks: uint8 RGB."""
+def synthetic_pictures(products: int, photographs: int, seed: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield `photographs` pictures, each of another seller, of `products` packs and of a fifth as many marks: uint8 RGB.
+
+    Then as many families of packs again, photographed without a seller's frame: one product of each, because near variants
+    teach a projection what they share rather than what tells packs apart.
+    """
     sellers = draw_sellers(photographs, seed)
-    packs = [
-        photograph(product, sellers[number], seed + 1000 * number + position)
-        for position, product in enumerate(draw_products(products, seed))
-        for number in range(photographs)
-    ]
-    logos = [
-        render_mark(mark, seed + 1000 * number + position)
-        for position, mark in enumerate(draw_marks(marks, seed))
-        for number in range(photographs)
-    ]
-    return packs + logos
+    for position, product in enumerate(draw_products(products, seed)):
+        for number in range(photographs):
+            yield photograph(product, sellers[number], seed + 1000 * number + position)
+    for position, mark in enumerate(draw_marks(products // 5, seed)):
+        for number in range(photographs):
+            yield render_mark(mark, seed + 1000 * number + position)
+    for position, product in enumerate(draw_products(12 * products, seed)[::4]):
+        for number in range(2):
+            yield photograph(product, None, seed + 1000 * number + position)
 
 
 def learn_vocabulary(
@@ -58,10 +60,10 @@ def _principal(rows: Floats, dimension: int) -> Floats:
     return principal
 
 
-def main(products: int = 300, photographs: int = 5, marks: int = 60, seed: int = 20240229, target: Path = TARGET) -> None:
+def main(products: int = 300, photographs: int = 5, seed: int = 20240229, target: Path = TARGET) -> None:
     """Draw the pictures, learn, and write the vocabulary."""
-    described = [extract(picture) for picture in synthetic_pictures(products, photographs, marks, seed)]
-    vocabulary = learn_vocabulary(described, words=64, dimension=64, colour_dimension=64, seed=seed)
+    described = [extract(picture) for picture in synthetic_pictures(products, photographs, seed)]
+    vocabulary = learn_vocabulary(described, words=64, dimension=192, colour_dimension=64, seed=seed)
     target.write_bytes(write_vocabulary(vocabulary))
 
 

@@ -1,6 +1,5 @@
 """The embedded encoder: aggregated local features and colour, with nothing to download."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
@@ -8,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.embedding.aggregation import Vocabulary, shipped_vocabulary, unit, vlad, write_vocabulary
+from clustering_pipeline.embedding.aggregation import Vocabulary, shipped_vocabulary, unit, vlad
 from clustering_pipeline.features import LocalFeatures, unit_descriptors
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stage import StageContext
@@ -51,7 +50,7 @@ class LocalEncoder:
         self._colour_share = settings.colour_share
 
     def identity(self, context: StageContext) -> str:
-        return hashlib.sha256(write_vocabulary(self._learnt)).hexdigest()
+        return self._learnt.digest
 
     def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
         return {"dimension": len(self._learnt.projection) + len(self._learnt.colour_projection)}

@@ -9,7 +9,7 @@ from clustering_pipeline.settings.crops import CropSettings
 from clustering_pipeline.settings.download import DownloadSettings
 from clustering_pipeline.settings.embeddings import EmbeddingSettings
 from clustering_pipeline.settings.local_features import LocalFeatureSettings
-from clustering_pipeline.settings.matches import MatchSettings
+from clustering_pipeline.settings.matches import MatchSettings, TextReaderSettings, VerificationSettings
 from clustering_pipeline.settings.pipeline import SETTINGS_FILE, STAGES, PipelineSettings, RunOverrides, SettingsSource
 from clustering_pipeline.settings.prompts import PromptSettings
 from clustering_pipeline.settings.report import ReportSettings
@@ -42,5 +42,7 @@ __all__ = [
     "SettingsSource",
     "StageSettings",
     "StorageSettings",
+    "TextReaderSettings",
+    "VerificationSettings",
     "WorkbookSettings",
 ]

@@ -1,0 +1,78 @@
+"""Keypoints and RootSIFT descriptors of a product."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clustering_pipeline.imaging import Box
+
+# RootSIFT has unit length; its components rarely exceed one half.
+_QUANTISATION = 512.0
+DESCRIPTOR_LENGTH = 128
+
+
+@dataclass(frozen=True)
+class LocalFeatures:
+    """What one product can be recognised by, in the pixels of its normalised frame.
+
+    Attributes:
+        box: the product within the crop: x0, y0, x1, y1, half-open pixels of the crop. The frame shows this box, scaled.
+        width, height: of the frame, pixels.
+        points: float32 (n, 2) x and y of each keypoint.
+        scales: float32 (n,) diameter of the described neighbourhood, pixels.
+        angles: float32 (n,) orientation, radians.
+        descriptors: uint8 (n, 128) RootSIFT times 512.
+        thumbnail: uint8 (h, w, 3) CIE L*a*b* of the whole frame, each channel offset and scaled to a byte as OpenCV does.
+        copies: how often the same print stands side by side in the frame; 1 for a single product.
+    """
+
+    box: Box
+    width: int
+    height: int
+    points: NDArray[np.float32]
+    scales: NDArray[np.float32]
+    angles: NDArray[np.float32]
+    descriptors: NDArray[np.uint8]
+    thumbnail: NDArray[np.uint8]
+    copies: int = 1
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+
+def detect_keypoints(
+    frame: NDArray[np.uint8], limit: int, contrast_threshold: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """Return points, scales, angles and descriptors of at most `limit` keypoints of an RGB frame, strongest first.
+
+    SIFT (Lowe 2004) with the square root of its L1-normalised descriptors (Arandjelović and Zisserman 2012).
+    """
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    found, sift = cv2.SIFT_create(nfeatures=limit, contrastThreshold=contrast_threshold).detectAndCompute(grey, None)
+    if not found:
+        return _nothing()
+    order = sorted(range(len(found)), key=lambda i: (-found[i].response, found[i].pt, found[i].angle))[:limit]
+    points = np.array([found[i].pt for i in order], np.float32)
+    scales = np.array([found[i].size for i in order], np.float32)
+    angles = np.deg2rad(np.array([found[i].angle for i in order], np.float32))
+    return points, scales, angles.astype(np.float32), quantise_root_sift(sift[order])
+
+
+def quantise_root_sift(sift: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return RootSIFT as bytes: the square root of each L1-normalised row, times 512."""
+    root = np.sqrt(sift / np.maximum(sift.sum(axis=1, keepdims=True), 1e-12))
+    return np.clip(np.rint(root * _QUANTISATION), 0, 255).astype(np.uint8)
+
+
+def unit_descriptors(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return quantised descriptors as float32 rows of unit length."""
+    rows = descriptors.astype(np.float32)
+    normalised: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return normalised
+
+
+def _nothing() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    scalar = np.zeros(0, np.float32)
+    return np.zeros((0, 2), np.float32), scalar, scalar, np.zeros((0, DESCRIPTOR_LENGTH), np.uint8)

@@ -1,0 +1,73 @@
+"""The local features of every kept crop."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import pandas as pd
+import pyarrow as pa
+
+from clustering_pipeline.features.extraction import extract
+from clustering_pipeline.features.packing import pack
+from clustering_pipeline.imaging import ImageError, load_crop
+from clustering_pipeline.manifests import LOCAL_FEATURES, conform
+from clustering_pipeline.settings import LocalFeatureSettings
+from clustering_pipeline.stage import StageContext, StageResult
+from clustering_pipeline.storage import BlobStore, compute_missing
+
+CropRow = tuple[str, str, tuple[int, int, int, int]]
+
+_SCHEMA = pa.schema([field for field in LOCAL_FEATURES.schema if field.name != "crop_sha256"])
+
+
+def extract_local_features(clean_images: pd.DataFrame, settings: LocalFeatureSettings, context: StageContext) -> StageResult:
+    """Return LOCAL_FEATURES: a row per kept crop with its product box, its colour and the blob of its keypoints.
+
+    A crop whose picture cannot be read any more is left out; it then matches nothing.
+    """
+    kept = clean_images[clean_images["status"] == "kept"]
+    rows = {row.crop_sha256: _crop_row(row) for row in kept.itertuples()}
+    table = context.tables.table("local_features", settings.fingerprint(), _SCHEMA)
+
+    def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
+        work = partial(_extract_batch, blobs=context.blobs, settings=settings)
+        with context.progress.track("Local features", len(missing), "crop") as bar:
+            for found in context.engine.map_batches(work, [rows[key] for key in missing], batch_size=settings.batch_size):
+                bar.advance(len(found))
+                yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
+
+    frame, cached = compute_missing(table, sorted(rows), compute)
+    described = frame[frame["features"].notna()]
+    manifest = conform(described.rename_axis("crop_sha256").reset_index(), LOCAL_FEATURES)
+    facts = {
+        "crops": len(manifest),
+        "cached": cached,
+        "unreadable": len(frame) - len(described),
+        "keypoints_median": float(manifest["keypoints"].median()) if len(manifest) else 0.0,
+    }
+    return StageResult(manifest, facts)
+
+
+def _crop_row(row: object) -> CropRow:
+    box = tuple(int(getattr(row, edge)) for edge in ("x0", "y0", "x1", "y1"))
+    return str(row.crop_sha256), str(row.image_sha256), box  # type: ignore[attr-defined, return-value]
+
+
+def _extract_batch(batch: list[CropRow], blobs: BlobStore, settings: LocalFeatureSettings) -> list[dict[str, object]]:
+    return [_extract_one(row, blobs, settings) for row in batch]
+
+
+def _extract_one(row: CropRow, blobs: BlobStore, settings: LocalFeatureSettings) -> dict[str, object]:
+    crop_sha256, image_sha256, box = row
+    try:
+        crop = load_crop(blobs, image_sha256, box)
+    except ImageError:
+        return {"key": crop_sha256, **dict.fromkeys(_SCHEMA.names)}
+    features, colour = extract(crop, settings)
+    edges = dict(zip(("x0", "y0", "x1", "y1"), features.box, strict=True))
+    return {
+        "key": crop_sha256,
+        **edges,
+        "keypoints": len(features),
+        "features": blobs.put(pack(features)),
+        "colour": colour,
+    }

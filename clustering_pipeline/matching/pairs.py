@@ -1,0 +1,104 @@
+"""Raw evidence of pairs, computed once per pair of local features and kept."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clustering_pipeline.features import LocalFeatures, load_features, unit_descriptors
+from clustering_pipeline.matching.geometry import Floats
+from clustering_pipeline.matching.verification import PrintEvidence, verify
+from clustering_pipeline.settings import MatchSettings, VerificationSettings
+from clustering_pipeline.stage import StageContext
+from clustering_pipeline.storage import BlobStore, compute_missing
+
+_SCHEMA = pa.schema(
+    [
+        ("inliers", pa.int32()),
+        ("cells", pa.int16()),
+        ("agreement", pa.float32()),
+        ("centre_agreement", pa.float32()),
+        ("colour", pa.float32()),
+        ("overlap_first", pa.float32()),
+        ("overlap_second", pa.float32()),
+        ("matrix", pa.list_(pa.float32())),
+        ("first", pa.list_(pa.uint16())),
+        ("second", pa.list_(pa.uint16())),
+    ]
+)
+# Loaded features take about a third of a megabyte each.
+_HELD_IN_MEMORY = 512
+
+
+def print_evidence(
+    pairs: NDArray[np.int64], features: Sequence[str], settings: MatchSettings, context: StageContext
+) -> tuple[pd.DataFrame, int]:
+    """Return the evidence of each pair of rows, in order, and how many came from the cache.
+
+    `features` are the blobs of each row's local features; a pair's evidence is known by the two and by how it was verified.
+    """
+    keys = [pair_key(features[left], features[right]) for left, right in pairs]
+    blobs = {key: (features[left], features[right]) for key, (left, right) in zip(keys, pairs, strict=True)}
+    table = context.tables.table("pair_evidence", settings.verification.fingerprint(), _SCHEMA)
+
+    def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
+        if not missing:
+            return
+        work = partial(_verify_batch, blobs=context.blobs, settings=settings.verification)
+        with context.progress.track("Matches", len(missing), "pair") as bar:
+            items = [(key, *blobs[key]) for key in missing]
+            for found in context.engine.map_batches(work, items, batch_size=settings.batch_size):
+                bar.advance(len(found))
+                yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
+
+    frame, cached = compute_missing(table, keys, compute)
+    return frame.loc[keys].reset_index(drop=True), cached
+
+
+def pair_key(first: str, second: str) -> str:
+    """Return the key of the evidence between two local-feature blobs, in this order."""
+    return hashlib.sha256(f"{first}:{second}".encode()).hexdigest()[:32]
+
+
+def _verify_batch(
+    batch: list[tuple[str, str, str]], blobs: BlobStore, settings: VerificationSettings
+) -> list[dict[str, object]]:
+    return [_verify_one(key, _loaded(blobs, left), _loaded(blobs, right), settings) for key, left, right in batch]
+
+
+def _verify_one(
+    key: str, first: tuple[LocalFeatures, Floats], second: tuple[LocalFeatures, Floats], settings: VerificationSettings
+) -> dict[str, object]:
+    evidence = verify(first[0], second[0], settings, (first[1], second[1]))
+    return {"key": key, **evidence_row(evidence)}
+
+
+def evidence_row(evidence: PrintEvidence) -> dict[str, object]:
+    """Return the evidence as the values of a cached row."""
+    match = evidence.match
+    return {
+        "inliers": 0 if match is None else len(match),
+        "cells": evidence.cells,
+        "agreement": evidence.agreement,
+        "centre_agreement": evidence.centre_agreement,
+        "colour": evidence.colour,
+        "overlap_first": evidence.overlap_first,
+        "overlap_second": evidence.overlap_second,
+        "matrix": None if evidence.share_matrix is None else evidence.share_matrix.ravel(),
+        "first": None if match is None else match.first.astype(np.uint16),
+        "second": None if match is None else match.second.astype(np.uint16),
+    }
+
+
+def _loaded(blobs: BlobStore, digest: str) -> tuple[LocalFeatures, Floats]:
+    return _load_once(blobs.files.root, digest)
+
+
+@lru_cache(maxsize=_HELD_IN_MEMORY)
+def _load_once(root: str, digest: str) -> tuple[LocalFeatures, Floats]:
+    features = load_features(BlobStore(root), digest)
+    return features, unit_descriptors(features.descriptors)

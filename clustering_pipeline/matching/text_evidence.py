@@ -1,0 +1,89 @@
+"""What text says about pairs: the print on packs, the titles of listings, the quantities in both."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustering_pipeline.matching.products import Products
+from clustering_pipeline.matching.text_agreement import CONFIDENT, align_text, ngram_vectors, pack_text, plain_words
+from clustering_pipeline.matching.text_reader import TextLine
+from clustering_pipeline.wording import Quantity, conflict_between, read_quantities
+
+Pairs = NDArray[np.int64]
+PackLines = Mapping[int, Sequence[TextLine]]
+
+FEWEST_LETTERS = 6
+
+
+@dataclass(frozen=True)
+class TextEvidence:
+    """What m pairs of packs say, one entry each.
+
+    Attributes:
+        present: whether both packs bear six readable letters or more.
+        similarity: cosine of character n-grams; 0 where text is not present.
+        agreeing, conflicting: lines at the same place of the print that say the same, or something else.
+    """
+
+    present: NDArray[np.bool_]
+    similarity: NDArray[np.float64]
+    agreeing: NDArray[np.int64]
+    conflicting: NDArray[np.int64]
+
+
+def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count: int) -> TextEvidence:
+    """Return the text evidence of `pairs` of `count` packs, of which `lines` holds those that were read."""
+    texts = [pack_text(lines.get(row, ())) for row in range(count)]
+    present = (np.array([len(text) for text in texts], np.int64)[pairs] >= FEWEST_LETTERS).all(axis=1)
+    agreeing, conflicting = np.zeros(len(pairs), np.int64), np.zeros(len(pairs), np.int64)
+    matrices = evidence["matrix"].to_numpy()
+    for number in np.flatnonzero(present & evidence["matrix"].notna().to_numpy()):
+        left, right = pairs[number]
+        aligned = align_text(lines[left], lines[right], np.asarray(matrices[number], np.float32).reshape(2, 3))
+        same = {one for one, _ in aligned.agreeing}
+        agreeing[number] = len(same)
+        conflicting[number] = len({one for one, _ in aligned.conflicting} - same)
+    similarity = np.where(present, similarity_of(texts, pairs), 0.0)
+    return TextEvidence(present, similarity, agreeing, conflicting)
+
+
+def compare_titles(products: Products, pairs: Pairs) -> NDArray[np.float64]:
+    """Return the cosine of the n-grams of the titles behind each pair, NaN where either has none."""
+    texts = [" ".join(plain_words(title) for title in titles) for titles in products.titles]
+    known = np.array([bool(text) for text in texts], bool)
+    return np.where(known[pairs].all(axis=1), similarity_of(texts, pairs), np.nan)
+
+
+def number_conflicts(products: Products, pairs: Pairs, lines: PackLines, wanted: NDArray[np.bool_]) -> list[str | None]:
+    """Return for each wanted pair how titles, or else the print on the packs, contradict each other in number."""
+    stated = [_stated(titles) for titles in products.titles]
+    printed = {row: _printed(found) for row, found in lines.items()}
+    nothing: frozenset[Quantity] = frozenset()
+    conflicts: list[str | None] = [None] * len(pairs)
+    for number in np.flatnonzero(wanted):
+        left, right = (int(row) for row in pairs[number])
+        conflict = None
+        if products.titles[left] and products.titles[right]:
+            conflict = conflict_between(stated[left], stated[right])
+        conflicts[number] = conflict or conflict_between(
+            printed.get(left, nothing), printed.get(right, nothing), unsaid_is_single=False
+        )
+    return conflicts
+
+
+def similarity_of(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
+    """Return the n-gram cosine of each pair of texts: float64 (m,)."""
+    vectors = ngram_vectors(texts)
+    product = vectors[pairs[:, 0]].multiply(vectors[pairs[:, 1]]).sum(axis=1)
+    return np.asarray(product, np.float64).ravel()
+
+
+def _stated(titles: Sequence[str]) -> frozenset[Quantity]:
+    return frozenset().union(*(read_quantities(title) for title in titles))
+
+
+def _printed(lines: Sequence[TextLine]) -> frozenset[Quantity]:
+    return frozenset().union(*(read_quantities(line.text) for line in lines if line.confidence >= CONFIDENT))
