@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 
+from clustering_pipeline.grouping.listings import ListingPictures
 from clustering_pipeline.grouping.neighbours import nearest_neighbours
 from clustering_pipeline.grouping.problem import Edges, GroupingProblem, make_edges
+from clustering_pipeline.grouping.variants import keeper_of, link_variants
 from clustering_pipeline.settings import ClusterSettings
 
 # Neighbours per crop that stand as evidence where no match was verified.
@@ -12,15 +14,15 @@ NEIGHBOURS = 10
 
 
 def build_problem(
-    pictures: pd.DataFrame, embeddings: pd.DataFrame, matches: pd.DataFrame, settings: ClusterSettings
+    brought: ListingPictures, embeddings: pd.DataFrame, matches: pd.DataFrame, settings: ClusterSettings
 ) -> GroupingProblem:
-    """Return the problem of the keepers in `pictures` (columns `listing`, `keeper`), in the order of their sha256."""
-    listings = pictures.groupby("keeper")["listing"].nunique().sort_index()
+    """Return the problem of the kept crops that listings bring, a node per crop and variant, in the order of their names."""
+    listings = brought.pictures.groupby("node_key")["listing"].nunique().sort_index()
     keys = [str(key) for key in listings.index]
-    vectors = _vectors(keys, embeddings)
+    vectors = _vectors([keeper_of(key) for key in keys], embeddings)
     verified = evidence_of(settings) == "matches"
-    edges = _match_edges(keys, matches) if verified else _cosine_edges(vectors, settings.block_rows)
-    return GroupingProblem(keys, listings.to_numpy(np.int64), edges, vectors)
+    edges = _match_edges(keys, matches) if verified else _cosine_edges(keys, vectors, settings.block_rows)
+    return GroupingProblem(keys, listings.to_numpy(np.int64), link_variants(edges, keys, brought.quantities), vectors)
 
 
 def evidence_of(settings: ClusterSettings) -> str:
@@ -51,7 +53,9 @@ def _match_edges(keys: list[str], matches: pd.DataFrame) -> Edges:
     return make_edges(rows[known], columns[known], weights[known], probabilities[known], len(keys))
 
 
-def _cosine_edges(vectors: np.ndarray, block_rows: int) -> Edges:
-    rows, columns, cosines = nearest_neighbours(vectors, NEIGHBOURS, block_rows)
+def _cosine_edges(keys: list[str], vectors: np.ndarray, block_rows: int) -> Edges:
+    # Variants of one keeper have one vector; the first stands for all until links are handed over.
+    first = np.flatnonzero([keeper_of(key) == key for key in keys])
+    rows, columns, cosines = nearest_neighbours(vectors[first], NEIGHBOURS, block_rows)
     alike = np.clip(cosines, 0, 1).astype(float)
-    return make_edges(rows, columns, alike, alike, len(vectors))
+    return make_edges(first[rows], first[columns], alike, alike, len(vectors))

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from clustering_pipeline.grouping.variants import Quantities, split_by_title
+from clustering_pipeline.settings import ClusterSettings
+
 NO_PICTURE = "No picture of this listing was fetched. Run again to fetch it."
 NO_CROP = "The picture could not be opened, so no product could be cut out of it."
 
@@ -13,11 +16,13 @@ class ListingPictures:
     """`listings`: one row per listing with `status` and `reason` of those that cannot be grouped, null for the rest.
 
     `pictures`: one row per (listing, position, rank) with a kept crop: `crop_sha256`, its `keeper`, `relation` to it
-    ("", "duplicate" or "semantic duplicate"), `image_sha256` and the listing's `product_base_id`.
+    ("", "duplicate" or "semantic duplicate"), `node_key`, `image_sha256` and the listing's `product_base_id` and `title`.
+    `quantities`: what the titles of each node state.
     """
 
     listings: pd.DataFrame
     pictures: pd.DataFrame
+    quantities: dict[str, Quantities]
 
 
 def listing_pictures(
@@ -26,22 +31,23 @@ def listing_pictures(
     crops: pd.DataFrame,
     clean_images: pd.DataFrame,
     semantic_duplicates: pd.DataFrame,
-    which_crops: str = "main",
+    settings: ClusterSettings,
 ) -> ListingPictures:
-    """Return what each listing brings; `which_crops` is "main" or "all"."""
+    """Return what each listing brings into the grouping."""
     fetched = raw_images[raw_images["image_sha256"].notna()]
-    shown = crops if which_crops == "all" else _main_crops(crops)
+    shown = crops if settings.crops == "all" else _main_crops(crops)
     pictures = fetched[["listing", "position", "image_sha256"]].merge(
         shown[["image_sha256", "rank", "crop_sha256", "error"]], on="image_sha256"
     )
     pictures = pictures.merge(clean_images[["crop_sha256", "status", "reason"]], on="crop_sha256", how="left")
     pictures["reason"] = pictures["reason"].fillna(pictures["error"])
     pictures = pictures.merge(_keepers(clean_images, semantic_duplicates), on="crop_sha256", how="left")
-    pictures = pictures.merge(catalogue[["listing", "product_base_id"]], on="listing")
+    pictures = pictures.merge(catalogue[["listing", "product_base_id", "title"]], on="listing")
     pictures = pictures.sort_values(["listing", "position", "rank"], kind="stable", ignore_index=True)
-    return ListingPictures(
-        _standings(catalogue, raw_images, fetched, pictures), pictures[pictures["keeper"].notna()].reset_index(drop=True)
-    )
+    kept = pictures[pictures["keeper"].notna()].reset_index(drop=True)
+    titles = kept["title"] if settings.same_photo == "split_on_title_conflict" else kept["title"].iloc[:0].reindex(kept.index)
+    kept["node_key"], quantities = split_by_title(kept["keeper"], titles)
+    return ListingPictures(_standings(catalogue, raw_images, fetched, pictures), kept, quantities)
 
 
 def _main_crops(crops: pd.DataFrame) -> pd.DataFrame:

@@ -58,14 +58,14 @@ def communities(
     walk = replace(walk, part=connected_components(walk.links, directed=False)[1].astype(np.int64))
     best = np.full(int(walk.part.max(initial=-1)) + 1, np.inf)
     labels = np.zeros(size, np.int64)
-    nodes: np.ndarray = np.arange(size)
+    nodes = np.flatnonzero(np.ones(size, bool))
     for trial in range(trials):
         searched = restrict(walk, nodes)
         found = _search(searched, mix(keys[nodes], trial))
         lengths = np.full(len(best), np.inf)
-        lengths[: searched.part.max(initial=-1) + 1] = codelength(searched, found)
+        lengths[: int(searched.part.max(initial=-1)) + 1] = codelength(searched, found)
         better, settled = lengths < best - SMALLEST_GAIN, np.abs(lengths - best) <= SMALLEST_GAIN
-        best = np.where(better, lengths, best)
+        best[better] = lengths[better]
         chosen = better[searched.part]
         # Labels of different trials meet only in different parts, which have no label in common.
         labels[nodes[chosen]] = found[chosen] + trial * size

@@ -26,10 +26,10 @@ class Edges:
 
 @dataclass(frozen=True)
 class GroupingProblem:
-    """The nodes are kept crops in the order of their sha256.
+    """The nodes are kept crops in the order of their sha256, a node per variant where titles under one photo contradict.
 
-    `keys`: sha256 of each crop (n). `listings`: listings that each stands for (int64, n). `vectors`: unit-length float32
-    (n, d), zeros where a crop has no embedding.
+    `keys`: sha256 of each crop, with # and a count for further variants (n). `listings`: listings that each stands for
+    (int64, n). `vectors`: unit-length float32 (n, d), zeros where a crop has no embedding.
     """
 
     keys: list[str]

@@ -9,19 +9,19 @@ import pandas as pd
 import pyarrow as pa
 
 from clustering_pipeline.errors import InputError
-from clustering_pipeline.grouping.confidence import measure_confidence
-from clustering_pipeline.grouping.corrections import Link, Statements, impose, resolve_statements
+from clustering_pipeline.grouping.corrections import Statements, impose, resolve_statements
 from clustering_pipeline.grouping.evidence import build_problem
-from clustering_pipeline.grouping.listings import ListingPictures, listing_pictures
+from clustering_pipeline.grouping.listings import listing_pictures
 from clustering_pipeline.grouping.methods import GROUPING_METHODS
 from clustering_pipeline.grouping.numbering import NumberRegister
+from clustering_pipeline.grouping.placement import describe, listing_links, place_listings, settle
 from clustering_pipeline.grouping.problem import NOISE, GroupingProblem
+from clustering_pipeline.grouping.variants import variant_pairs
 from clustering_pipeline.manifests import CLUSTERS, conform
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stage import StageContext, StageResult
 from clustering_pipeline.storage import compute_missing
 
-ALONE = "No other listing was found that shows this product."
 _GROUPING = pa.schema([("labels", pa.list_(pa.int64()))])
 
 
@@ -42,14 +42,13 @@ def group_listings(
 
     Raises InputError for an unknown method and StageError when the register of numbers cannot be used.
     """
-    brought = listing_pictures(catalogue, raw_images, crops, clean_images, semantic_duplicates, settings.crops)
-    problem = build_problem(brought.pictures, embeddings, matches, settings)
+    brought = listing_pictures(catalogue, raw_images, crops, clean_images, semantic_duplicates, settings)
+    problem = build_problem(brought, embeddings, matches, settings)
     node_labels, cached = _cached_labels(problem, settings, context)
-    table = _place_listings(brought, problem, node_labels)
+    table = place_listings(brought, problem, node_labels)
     statements = resolve_statements(corrections, _listings_of(table, raw_images))
-    table["label"] = impose(table["label"].to_numpy(), statements, _links(table, problem))
-    _settle(table, settings)
-    _describe(table, problem)
+    table["label"] = impose(table["label"].to_numpy(), statements, listing_links(table, problem))
+    table = describe(settle(table, settings), problem)
     numbers = _issue_numbers(table, NumberRegister(context.state / "cluster_numbers.sqlite"), category)
     manifest = conform(_manifest(table, numbers, corrections), CLUSTERS)
     return StageResult(manifest, _facts(manifest, problem, statements, cached))
@@ -67,7 +66,7 @@ def _cached_labels(problem: GroupingProblem, settings: ClusterSettings, context:
 
     def compute(keys: list[str]) -> Iterator[pd.DataFrame]:
         for key in keys:
-            labels = GROUPING_METHODS[settings.method](problem, settings) if problem.size else np.empty(0, np.int64)
+            labels = _group(problem, settings) if problem.size else np.empty(0, np.int64)
             yield pd.DataFrame({"key": [key], "labels": [labels]})
 
     table = context.tables.table("clusters", settings.fingerprint(), _GROUPING)
@@ -75,24 +74,11 @@ def _cached_labels(problem: GroupingProblem, settings: ClusterSettings, context:
     return np.asarray(rows["labels"].iloc[0], np.int64), cached
 
 
-def _place_listings(brought: ListingPictures, problem: GroupingProblem, node_labels: np.ndarray) -> pd.DataFrame:
-    """Return a row per listing in an order that does not depend on the workbook's, with its `node`, `label` and crop.
-
-    A listing of several pictures goes where its first picture that is not alone goes.
-    """
-    pictures = brought.pictures.copy()
-    pictures["node"] = pd.Index(problem.keys).get_indexer(pd.Index(pictures["keeper"]))
-    alone = node_labels == NOISE
-    # Listings that share one kept picture belong together even where a method calls the picture noise.
-    own_label = np.where(alone, node_labels.max(initial=0) + 1 + np.arange(problem.size), node_labels)
-    pictures["label"] = own_label[pictures["node"]]
-    pictures["company"] = pictures.groupby("label")["listing"].transform("nunique") > 1
-    chosen = pictures.sort_values("company", ascending=False, kind="stable").drop_duplicates("listing")
-    chosen = chosen[["listing", "node", "label", "crop_sha256", "keeper", "relation", "image_sha256"]]
-    table = brought.listings.merge(chosen, on="listing", how="left")
-    table["label"] = table["label"].fillna(NOISE).astype(np.int64)
-    table["node"] = table["node"].fillna(-1).astype(np.int64)
-    return table.sort_values(["product_base_id", "image_sha256", "listing"], kind="stable", ignore_index=True)
+def _group(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+    labels = GROUPING_METHODS[settings.method](problem, settings)
+    edges = problem.edges
+    links = zip(edges.rows.tolist(), edges.columns.tolist(), edges.weights.tolist(), strict=True)
+    return impose(labels, Statements(different=variant_pairs(problem.keys)), links)
 
 
 def _listings_of(table: pd.DataFrame, raw_images: pd.DataFrame) -> dict[str, list[tuple[int, frozenset[str]]]]:
@@ -103,65 +89,6 @@ def _listings_of(table: pd.DataFrame, raw_images: pd.DataFrame) -> dict[str, lis
         if not pd.isna(identifier):
             found[str(identifier)].append((index, images.get(listing, frozenset())))
     return dict(found)
-
-
-def _links(table: pd.DataFrame, problem: GroupingProblem) -> Iterator[Link]:
-    """Yield the evidence between listings: those of one picture, and the matches between the first listings of two."""
-    placed = table[table["node"] >= 0]
-    first: dict[int, int] = {}
-    for index, node in zip(placed.index.tolist(), placed["node"].tolist(), strict=True):
-        if first.setdefault(node, index) != index:
-            yield first[node], index, np.inf
-    edges = problem.edges
-    for row, column, weight in zip(edges.rows.tolist(), edges.columns.tolist(), edges.weights.tolist(), strict=True):
-        if row in first and column in first:
-            yield first[row], first[column], weight
-
-
-def _settle(table: pd.DataFrame, settings: ClusterSettings) -> None:
-    """Give every listing its final `label`, `status` and `reason`; a cluster of one is none, unless settings make it one."""
-    sizes = table["label"].map(table["label"].value_counts())
-    together = (table["label"] != NOISE) & (sizes > 1)
-    alone = table["status"].isna() & ~together
-    if settings.no_match == "singleton":
-        together |= alone
-    table.loc[~together, "label"] = NOISE
-    table.loc[together, ["status", "reason"]] = ["clustered", None]
-    table.loc[table["status"].isna(), ["status", "reason"]] = ["no_match", ALONE]
-    table.loc[alone & together, "reason"] = ALONE
-    _name_originals(table)
-
-
-def _name_originals(table: pd.DataFrame) -> None:
-    """Say of every duplicate which listing shows the picture that was kept for it."""
-    placed = table[table["node"] >= 0]
-    originals = placed.sort_values("relation", kind="stable").drop_duplicates("node").set_index("node")
-    for index, node in placed["node"].items():
-        original = originals.loc[node]
-        if original["listing"] != table.at[index, "listing"] and original["label"] == table.at[index, "label"] != NOISE:
-            nearly = "a nearly identical picture" if table.at[index, "relation"] else "the same picture"
-            table.at[index, "reason"] = f"duplicate of {original['product_base_id']}: {nearly}"
-
-
-def _describe(table: pd.DataFrame, problem: GroupingProblem) -> None:
-    """Add `confidence`, `margin`, `weakest_link` and `is_representative`."""
-    placed = table[table["node"] >= 0]
-    labels = np.full(problem.size, NOISE, np.int64)
-    labels[placed["node"]] = placed["label"]
-    confidence = measure_confidence(labels, problem.edges)
-    node = table["node"].to_numpy()
-    shared = table.groupby(["node", "label"])["listing"].transform("size").to_numpy() > 1
-    clustered = (table["label"] != NOISE).to_numpy()
-    agreement = np.where(shared, 1.0, confidence.agreement[node] if problem.size else 0.0)
-    margin = confidence.margin[node] if problem.size else np.zeros(len(table))
-    known = clustered & (node >= 0)
-    table["margin"] = np.where(known, margin, np.nan)
-    table["confidence"] = np.where(known, agreement * margin, np.nan)
-    table["weakest_link"] = table["label"].map(confidence.weakest_link).where(clustered)
-    within = confidence.within[node] if problem.size else np.zeros(len(table))
-    best = table.assign(within=np.where(node >= 0, within, -1.0), original=table["relation"] != "")
-    best = best[clustered].sort_values(["within", "original"], ascending=[False, True], kind="stable")
-    table["is_representative"] = table.index.isin(best.drop_duplicates("label").index)
 
 
 def _issue_numbers(table: pd.DataFrame, register: NumberRegister, category: str) -> dict[int, int]:

@@ -101,6 +101,56 @@ def test_an_unknown_method_is_refused_with_those_there_are(world, context):
         two_products(world).group(context, method="leiden")
 
 
+class TestSamePhoto:
+    def test_titles_that_contradict_part_it(self, world, context):
+        for identifier, title in (
+            ("a", "Sữa rửa mặt 50ml"),
+            ("b", "Sữa rửa mặt 50 ml"),
+            ("c", "SRM 100ml"),
+            ("d", "SRM 100 ML"),
+        ):
+            world.listing(identifier, "photo", title=title)
+        assert world.clusters(context) == {"a": 1, "b": 1, "c": 2, "d": 2}
+        assert len(set(world.clusters(context, same_photo="join").values())) == 1
+
+    def test_a_listing_without_numbers_stays_with_the_most(self, world, context):
+        for identifier, title in (("a", "Toner 50ml"), ("b", "Toner 50ml"), ("c", "Toner 100ml"), ("d", None), ("e", "Toner")):
+            world.listing(identifier, "photo", title=title)
+        assert world.clusters(context) == {"a": 1, "b": 1, "c": -1, "d": 1, "e": 1}
+
+    @pytest.mark.parametrize("method", ["graph", "dbscan", "components"])
+    def test_neighbours_go_with_the_variant_that_they_agree_with(self, world, context, method):
+        world.vectors = {"photo": [1, 0], "big": [1, 0.05], "bare": [1, 0.04]}
+        world.listing("a", "photo", title="Toner 50ml").listing("b", "photo", title="Toner 50ml")
+        world.listing("c", "photo", title="Toner 100ml").listing("d", "big", title="Toner 100 ml").listing("e", "bare")
+        world.match("photo", "big").match("photo", "bare")
+        clusters = world.clusters(context, method=method)
+        assert clusters["a"] == clusters["b"] == clusters["e"] != clusters["c"]
+        if method == "graph":
+            assert clusters["c"] == clusters["d"] != -1
+
+
+class TestSeveralPictures:
+    def test_a_listing_whose_first_picture_is_alone_goes_where_its_next_goes(self, world, context):
+        two_products(world).listing("x", "unseen", "a1")
+        clusters = world.clusters(context)
+        assert clusters["x"] == clusters["a1"]
+
+    def test_clusters_are_one_where_listings_agree(self, world, context):
+        two_products(world).listing("x", "front x", "back x").listing("y", "front y", "back y").listing("z", "back z")
+        world.match("front x", "front y").match("back x", "back y").match("back x", "back z").match("back y", "back z")
+        clusters = world.clusters(context)
+        assert clusters["x"] == clusters["y"] == clusters["z"]
+
+    def test_a_banner_in_many_listings_joins_none(self, world, context):
+        two_products(world)
+        for product in "ab":
+            for seller in "45":
+                world.listing(product + seller, product + seller, "banner").match(product + seller, product + "1")
+        clusters = world.clusters(context)
+        assert clusters["a4"] == clusters["a5"] == clusters["a1"] != clusters["b1"] == clusters["b4"] == clusters["b5"]
+
+
 class TestCorrections:
     def test_same_joins_what_the_evidence_keeps_apart(self, world, context):
         clusters = two_products(world).correct("same", "lone", "a1").clusters(context)

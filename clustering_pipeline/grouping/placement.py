@@ -1,0 +1,119 @@
+"""From labels of crops to one place for every listing."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from clustering_pipeline.grouping.confidence import measure_confidence
+from clustering_pipeline.grouping.corrections import Link
+from clustering_pipeline.grouping.listings import ListingPictures
+from clustering_pipeline.grouping.problem import NOISE, GroupingProblem
+from clustering_pipeline.settings import ClusterSettings
+
+ALONE = "No other listing was found that shows this product."
+# Clusters are one when at least this many listings, and this share of each, have a picture in both.
+AGREEING_LISTINGS, AGREEING_SHARE = 2, 0.5
+
+
+def place_listings(brought: ListingPictures, problem: GroupingProblem, node_labels: np.ndarray) -> pd.DataFrame:
+    """Return a row per listing with its `node` (-1 without one), `label` and crop, in an order that no workbook's order changes.
+
+    Clusters on which listings with several pictures agree are joined; then a listing goes where its first picture that is
+    not alone goes.
+    """
+    pictures = brought.pictures.copy()
+    pictures["node"] = pd.Index(problem.keys).get_indexer(pd.Index(pictures["node_key"]))
+    # Listings that share one kept picture belong together even where a method calls the picture noise.
+    own = node_labels.max(initial=0) + 1 + np.arange(problem.size)
+    pictures["label"] = np.where(node_labels == NOISE, own, node_labels)[pictures["node"]]
+    pictures["label"] = _join_agreeing(pictures)
+    pictures["company"] = pictures.groupby("label")["listing"].transform("nunique") > 1
+    chosen = pictures.sort_values("company", ascending=False, kind="stable").drop_duplicates("listing")
+    chosen = chosen[["listing", "node", "label", "crop_sha256", "keeper", "relation", "image_sha256"]]
+    table = brought.listings.merge(chosen, on="listing", how="left")
+    table["label"] = table["label"].fillna(NOISE).astype(np.int64)
+    table["node"] = table["node"].fillna(-1).astype(np.int64)
+    return table.sort_values(["product_base_id", "image_sha256", "listing"], kind="stable", ignore_index=True)
+
+
+def _join_agreeing(pictures: pd.DataFrame) -> pd.Series:
+    held = pictures[["listing", "label"]].drop_duplicates()
+    several = held[held["listing"].duplicated(keep=False)]
+    both = several.merge(several, on="listing").query("label_x < label_y").groupby(["label_x", "label_y"]).size()
+    sizes = held["label"].value_counts()
+    parent: dict[int, int] = {}
+    for first, second, count in both[both >= AGREEING_LISTINGS].reset_index().itertuples(index=False, name=None):
+        if count >= AGREEING_SHARE * max(sizes[first], sizes[second]):
+            low, high = sorted((_root(parent, first), _root(parent, second)))
+            parent[high] = low
+    return pictures["label"].map(lambda label: _root(parent, label)).astype(np.int64)
+
+
+def _root(parent: dict[int, int], label: int) -> int:
+    while (above := parent.get(label, label)) != label:
+        label = above
+    return label
+
+
+def listing_links(table: pd.DataFrame, problem: GroupingProblem) -> Iterator[Link]:
+    """Yield the evidence between rows of `table`: those of one picture, and the matches between the first listings of two."""
+    placed = table[table["node"] >= 0]
+    first: dict[int, int] = {}
+    for index, node in zip(placed.index.tolist(), placed["node"].tolist(), strict=True):
+        if first.setdefault(node, index) != index:
+            yield first[node], index, np.inf
+    edges = problem.edges
+    for row, column, weight in zip(edges.rows.tolist(), edges.columns.tolist(), edges.weights.tolist(), strict=True):
+        if row in first and column in first:
+            yield first[row], first[column], weight
+
+
+def settle(table: pd.DataFrame, settings: ClusterSettings) -> pd.DataFrame:
+    """Return the table with final `label`, `status` and `reason`; a cluster of one is none, unless settings make it one."""
+    table = table.copy()
+    sizes = table["label"].map(table["label"].value_counts())
+    together = (table["label"] != NOISE) & (sizes > 1)
+    alone = table["status"].isna() & ~together
+    if settings.no_match == "singleton":
+        together |= alone
+    table.loc[~together, "label"] = NOISE
+    table.loc[together, ["status", "reason"]] = ["clustered", None]
+    table.loc[table["status"].isna(), ["status", "reason"]] = ["no_match", ALONE]
+    table.loc[alone & together, "reason"] = ALONE
+    return _name_originals(table)
+
+
+def _name_originals(table: pd.DataFrame) -> pd.DataFrame:
+    """Say of every duplicate which listing shows the picture that was kept for it."""
+    clustered = table[(table["node"] >= 0) & (table["label"] != NOISE)]
+    originals = clustered.sort_values("relation", kind="stable").drop_duplicates(["keeper", "label"])
+    pairs = clustered.merge(
+        originals[["keeper", "label", "listing", "product_base_id"]], on=["keeper", "label"], suffixes=("", "_of")
+    )
+    pairs = pairs[pairs["listing"] != pairs["listing_of"]]
+    likeness = np.where(pairs["relation"] == "", "the same picture", "a nearly identical picture")
+    sentences = "duplicate of " + pairs["product_base_id_of"].astype(str) + ": " + likeness
+    reasons = table["listing"].map(dict(zip(pairs["listing"], sentences, strict=True)))
+    return table.assign(reason=reasons.fillna(table["reason"]))
+
+
+def describe(table: pd.DataFrame, problem: GroupingProblem) -> pd.DataFrame:
+    """Return the table with `confidence`, `margin`, `weakest_link` and `is_representative`."""
+    placed = table[table["node"] >= 0]
+    labels = np.full(problem.size, NOISE, np.int64)
+    labels[placed["node"]] = placed["label"]
+    sure = measure_confidence(labels, problem.edges)
+    by_node = pd.DataFrame({"agreement": sure.agreement, "margin": sure.margin, "within": sure.within})
+    own = by_node.reindex(table["node"]).reset_index(drop=True)
+    clustered = table["label"] != NOISE
+    shares_photo = table.groupby(["node", "label"])["listing"].transform("size") > 1
+    agreement = own["agreement"].mask(shares_photo & own["agreement"].notna(), 1.0)
+    best = table.assign(within=own["within"].fillna(-1.0), copied=table["relation"] != "")[clustered]
+    best = best.sort_values(["within", "copied"], ascending=[False, True], kind="stable").drop_duplicates("label")
+    return table.assign(
+        margin=own["margin"].where(clustered),
+        confidence=(agreement * own["margin"]).where(clustered),
+        weakest_link=table["label"].map(sure.weakest_link).where(clustered),
+        is_representative=table.index.isin(best.index),
+    )
