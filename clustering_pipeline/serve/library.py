@@ -30,7 +30,7 @@ from clustering_pipeline.storage import FileTree
 from clustering_pipeline.workplace import Workplace
 
 _READ = (CATALOGUE, RAW_IMAGES, CROPS, CLEAN_IMAGES, SEMANTIC_DUPLICATES, LOCAL_FEATURES, MATCHES, CLUSTERS, CORRECTIONS)
-_SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class UnknownError(PipelineError):
@@ -127,7 +127,7 @@ class Library:
             raise UnknownError(f"There is no category {slug[:80]!r} with clusters. Run it first: clustering-pipeline run.")
         with self._lock:
             kept = self._kept.get(slug)
-            if kept is None or time.monotonic() - kept.looked > _SECONDS_BETWEEN_LOOKS:
+            if kept is None or time.monotonic() - kept.looked > SECONDS_BETWEEN_LOOKS:
                 kept = self._look(slug, kept)
                 self._kept[slug] = kept
             return kept.category

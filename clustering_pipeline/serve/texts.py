@@ -23,6 +23,7 @@ WORDS: Words = {
     "next": ("Next", "Sau"),
     "back": ("All clusters", "Tất cả cụm"),
     "name": ("Name", "Tên"),
+    "rename": ("Rename", "Đổi tên"),
     "save_name": ("Save name", "Lưu tên"),
     "same_question": ("Do these two show the same product?", "Hai ảnh này có cùng một sản phẩm không?"),
     "yes_same": ("Yes, the same", "Có, cùng sản phẩm"),

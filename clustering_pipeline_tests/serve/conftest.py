@@ -1,0 +1,45 @@
+import shutil
+
+import pytest
+from fastapi.testclient import TestClient
+
+from clustering_pipeline.serve import ServeOptions, create_app, library
+from clustering_pipeline.workplace import PipelineHome, Workplace
+from clustering_pipeline_tests.serve import home
+
+ADDRESS = "http://127.0.0.1:8765"
+
+
+@pytest.fixture(scope="session")
+def finished_home(tmp_path_factory):
+    """A finished category; tests that write work on a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    home.make_home(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_app(finished_home):
+    return create_app(Workplace(PipelineHome(finished_home)), ServeOptions(author="lan"))
+
+
+@pytest.fixture
+def reader(shared_app):
+    """A client of a server that the test does not write to."""
+    with TestClient(shared_app, base_url=ADDRESS) as client:
+        yield client
+
+
+@pytest.fixture
+def workplace(finished_home, tmp_path):
+    folder = tmp_path / "home"
+    shutil.copytree(finished_home, folder)
+    return Workplace(PipelineHome(folder))
+
+
+@pytest.fixture
+def client(workplace, monkeypatch):
+    """A client of a server of its own, which looks for new results at every request."""
+    monkeypatch.setattr(library, "SECONDS_BETWEEN_LOOKS", 0.0)
+    with TestClient(create_app(workplace, ServeOptions(author="lan")), base_url=ADDRESS) as client:
+        yield client
