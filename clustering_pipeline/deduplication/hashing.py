@@ -7,6 +7,7 @@ float32 are worked out again exactly.
 """
 
 from functools import lru_cache
+from threading import local
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ _NARROW, _TALL = 128, 1.6
 
 # The eight ways to turn and mirror a picture, as (transpose, flip rows, flip columns) of its DCT; upright comes first.
 ORIENTATIONS = tuple((turn, rows, columns) for turn in (False, True) for rows in (False, True) for columns in (False, True))
+
+
+_scratch = local()
 
 
 def hash_bits(grey: Grey) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -59,8 +63,9 @@ def low_frequencies(square: Grey) -> NDArray[np.float64]:
 
 
 def phash_bits(low: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which of the low frequencies (8, 8) lie above their median."""
-    bits: NDArray[np.bool_] = low > np.median(low)
+    """Return which of the low frequencies (…, 8, 8) lie above their median."""
+    middle = np.sort(low.reshape(*low.shape[:-2], -1), axis=-1)[..., 31:33].mean(axis=-1)
+    bits: NDArray[np.bool_] = low > middle[..., None, None]
     return bits
 
 
@@ -89,15 +94,25 @@ def _by_pillow(picture: Image.Image, width: int, height: int) -> Grey:
 
 
 def _horizontal_pass(grey: Grey) -> Grey:
-    weights = _both_weights(grey.shape[1])
-    sums = grey.astype(np.float32) @ weights.astype(np.float32)
+    weights, single = _both_weights(grey.shape[1])
+    sums = _in_float32(grey) @ single
     sums += np.float32(0.5)
     levels = np.floor(sums)
-    unsure = np.abs(sums - np.rint(sums)) < _UNSURE
-    rows, columns = np.nonzero(unsure)
+    rows, columns = np.nonzero(np.abs(sums - np.rint(sums)) < _UNSURE)
     exact = np.einsum("ij,ij->i", grey[rows].astype(np.float64), weights.T[columns])
     levels[rows, columns] = np.floor(exact + 0.5)
     return np.clip(levels, 0, 255).astype(np.uint8)
+
+
+def _in_float32(grey: Grey) -> NDArray[np.float32]:
+    """Return the picture as float32 in memory that is used again by this thread's next picture."""
+    # Asking the system for megabytes anew takes longer than the product itself.
+    buffer: NDArray[np.float32] | None = getattr(_scratch, "buffer", None)
+    if buffer is None or buffer.size < grey.size:
+        buffer = _scratch.buffer = np.empty(grey.size, np.float32)
+    converted = buffer[: grey.size].reshape(grey.shape)
+    np.copyto(converted, grey)
+    return converted
 
 
 def _vertical_pass(rows: Grey, weights: NDArray[np.float64]) -> Grey:
@@ -105,8 +120,9 @@ def _vertical_pass(rows: Grey, weights: NDArray[np.float64]) -> Grey:
 
 
 @lru_cache(maxsize=256)
-def _both_weights(width: int) -> NDArray[np.float64]:
-    return np.concatenate([_weights(width, PHASH_SIDE), _weights(width, DHASH_WIDTH)], axis=1)
+def _both_weights(width: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    weights = np.concatenate([_weights(width, PHASH_SIDE), _weights(width, DHASH_WIDTH)], axis=1)
+    return weights, weights.astype(np.float32)
 
 
 @lru_cache(maxsize=512)

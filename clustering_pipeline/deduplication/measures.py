@@ -40,7 +40,9 @@ def measure(grey: Grey, region: Region) -> dict[str, Any]:
         **asdict(measure_quality(grey, region)),
         "phash": to_hexadecimal(phash_bits(low)),
         "dhash": to_hexadecimal(strip[:, 1:] > strip[:, :-1]),
-        "turned_phashes": [to_hexadecimal(phash_bits(turned(low, way))) for way in MIRRORS + TURNS],
+        "turned_phashes": [
+            to_hexadecimal(bits) for bits in phash_bits(np.stack([turned(low, way) for way in MIRRORS + TURNS]))
+        ],
         "error": None,
     }
 

@@ -75,13 +75,21 @@ def probe(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFacts:
 def open_image(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Image.Image, int]:
     """Return Pillow's undecoded image and its EXIF orientation, 1 to 8; raises ImageError."""
     try:
-        image = Image.open(io.BytesIO(content), formats=_codecs())
+        image = _open(content)
+        if image.format == "PNG":
+            # Decoding passes over wrong checksums; verifying uses the image up.
+            image.verify()
+            image = _open(content)
     except UnidentifiedImageError as error:
         raise _unidentified(content) from error
     except (Image.DecompressionBombError, *DAMAGE) as error:
         raise _unreadable(error) from error
     limits.check(*image.size)
     return image, _orientation(image)
+
+
+def _open(content: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(content), formats=_codecs())
 
 
 @cache

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clustering_pipeline.imaging import ImageError, ImageLimits, decode_image, probe, thumbnail
+from clustering_pipeline.imaging import ImageError, ImageLimits, decode_grey, decode_image, probe, thumbnail
 
 
 def encode(image: Image.Image, format: str, **options) -> bytes:
@@ -115,8 +115,25 @@ def test_a_cut_file_is_truncated(format):
     assert caught.value.kind == "truncated"
 
 
+def test_a_flipped_byte_in_a_png_is_damage():
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 60, 3), dtype=np.uint8))
+    content = bytearray(encode(noise, "PNG"))
+    content[len(content) // 2] ^= 0xFF
+    with pytest.raises(ImageError) as caught:
+        decode_image(bytes(content))
+    assert caught.value.kind == "truncated"
+
+
+def test_grey_is_the_luma_of_the_picture(photo):
+    png = decode_grey(encode(photo, "PNG"))
+    assert png.shape == (32, 64) and png[0, 0] == round(200 * 0.299)
+    jpeg = decode_grey(encode(photo, "JPEG", quality=95))
+    assert abs(jpeg.astype(int) - png).mean() < 2
+    assert decode_grey(encode(Image.new("RGBA", (20, 20), (0, 0, 0, 0)), "PNG")).min() == 255
+
+
 def test_limits_are_checked_before_decoding(photo):
-    content = encode(photo, "PNG")
+    content = encode(photo, "BMP")
     with pytest.raises(ImageError) as caught:
         decode_image(content[:60], ImageLimits(largest_pixels=1000))
     assert caught.value.kind == "bomb"
