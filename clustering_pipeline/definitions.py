@@ -3,6 +3,9 @@
 import dagster as dg
 
 from clustering_pipeline.assets import ASSETS
+from clustering_pipeline.automation.jobs import CATEGORY_JOB, make_jobs
+from clustering_pipeline.automation.schedules import make_schedules
+from clustering_pipeline.automation.sensors import make_sensors
 from clustering_pipeline.manifests import MANIFESTS
 from clustering_pipeline.resources import ManifestIOManager
 from clustering_pipeline.workplace import PipelineHome, Workplace
@@ -11,8 +14,13 @@ from clustering_pipeline.workplace import PipelineHome, Workplace
 def build_definitions(workplace: Workplace | None = None) -> dg.Definitions:
     """Return the definitions that work in `workplace`, the Dagster home of this process when there is none."""
     place = workplace or Workplace(PipelineHome.find())
+    jobs = make_jobs()
+    category_job = next(job for job in jobs if job.name == CATEGORY_JOB)
     return dg.Definitions(
         assets=ASSETS,
+        jobs=jobs,
+        schedules=make_schedules(place),
+        sensors=make_sensors(place, category_job),
         resources={"workplace": place, "manifests": ManifestIOManager(place, MANIFESTS)},
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 SOURCE_VERSION = "clustering_pipeline/source_version"
 DATA_VERSION_TAG = "dagster/data_version"
@@ -36,9 +37,8 @@ class Lineage:
     code_versions: Mapping[str, str | None]
 
     @classmethod
-    def of(cls, definitions: dg.Definitions) -> "Lineage":
-        """Return the lineage of the partitioned assets of `definitions`."""
-        graph = definitions.resolve_asset_graph()
+    def of(cls, graph: BaseAssetGraph) -> "Lineage":
+        """Return the lineage of the partitioned assets of an asset graph."""
         nodes = [graph.get(key) for key in graph.toposorted_asset_keys if graph.get(key).is_partitioned]
         names = [node.key.to_user_string() for node in nodes]
         parents = {

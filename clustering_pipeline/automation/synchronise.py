@@ -96,4 +96,6 @@ def open_pipeline(workplace: Workplace) -> Pipeline:
     from clustering_pipeline.definitions import build_definitions
 
     definitions = build_definitions(workplace)
-    return Pipeline(definitions, Lineage.of(definitions), lambda category: source_versions(workplace, category))
+    return Pipeline(
+        definitions, Lineage.of(definitions.resolve_asset_graph()), lambda category: source_versions(workplace, category)
+    )

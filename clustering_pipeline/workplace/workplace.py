@@ -12,6 +12,7 @@ from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, Mani
 from clustering_pipeline.workplace.engines import make_engine
 from clustering_pipeline.workplace.home import PipelineHome
 from clustering_pipeline.workplace.progress import ProgressListener
+from clustering_pipeline.workplace.retirement import Retirement
 
 if TYPE_CHECKING:
     from clustering_pipeline.catalogue import SourceRecords
@@ -38,6 +39,11 @@ class Workplace:
         return self.settings.category(category)
 
     @property
+    def catalogue_folder(self) -> str:
+        """The folder or fsspec URL that is watched for workbooks; raises InputError."""
+        return self.settings.installation().automation.catalogue_folder or str(self.home.catalogues)
+
+    @property
     def storage_root(self) -> str:
         """`storage.root`, else the folder below the home; raises InputError when the settings file cannot be used."""
         return self.settings.installation().storage.root or str(self.home.storage)
@@ -52,6 +58,11 @@ class Workplace:
         from clustering_pipeline.catalogue import SourceRecords
 
         return SourceRecords(FileTree(self.storage_root), self.blobs)
+
+    @property
+    def retired(self) -> Retirement:
+        """Which categories are no longer kept up to date."""
+        return Retirement(FileTree(self.storage_root))
 
     @property
     def corrections(self) -> "CorrectionStore":
