@@ -9,9 +9,11 @@ from typing import Any, Protocol, TypeVar
 from yarl import URL
 
 from clustering_pipeline.download.addresses import AddressGuard
+from clustering_pipeline.download.answers import Answer, Content, NotModified, Redirect
+from clustering_pipeline.download.bodies import LargeBodies
 from clustering_pipeline.download.failures import Failure, failure
 from clustering_pipeline.download.schedule import Job, Schedule
-from clustering_pipeline.download.transport import Answer, Content, NotModified, Redirect, Transport
+from clustering_pipeline.download.transport import Transport
 from clustering_pipeline.settings.download import DownloadSettings
 
 Result = TypeVar("Result")
@@ -50,6 +52,7 @@ class Fetcher:
         self._sink = sink
         self._workers = workers
         self._schedule = Schedule(settings)
+        self._large_bodies = LargeBodies()
         self._active = 0
         self.traffic = Traffic()
 
@@ -95,8 +98,9 @@ class Fetcher:
     async def _attempt(self, transport: Transport, job: Job) -> None:
         seconds = min(self._settings.attempt_seconds, (job.deadline or 0.0) - self._loop.time())
         self.traffic.requests += 1
-        answer = await transport.request(job.url, job.validators, seconds)
-        await self._settle(job, answer)
+        async with self._large_bodies.visit() as large:
+            answer = await transport.request(job.url, job.validators, seconds, large)
+            await self._settle(job, answer)
         self._active -= 1
         self._changed.set()
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from clustering_pipeline.download.answers import Validators
 from clustering_pipeline.download.failures import Failure, FailureKind
-from clustering_pipeline.download.transport import Validators
 from clustering_pipeline.engine import batched
 from clustering_pipeline.errors import StageError
 

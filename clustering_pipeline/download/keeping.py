@@ -5,9 +5,9 @@ import json
 import threading
 from collections.abc import Iterable
 
+from clustering_pipeline.download.answers import Validators
 from clustering_pipeline.download.failures import Failure, failure
 from clustering_pipeline.download.journal import Journal, Picture
-from clustering_pipeline.download.transport import Validators
 from clustering_pipeline.imaging import ImageError, ImageFacts, ImageLimits, decode_image, probe
 from clustering_pipeline.settings.download import DownloadSettings
 from clustering_pipeline.storage import BlobStore

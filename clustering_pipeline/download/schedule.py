@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from yarl import URL
 
+from clustering_pipeline.download.answers import Refusal, Validators
 from clustering_pipeline.download.breaker import Breaker
 from clustering_pipeline.download.failures import Failure
-from clustering_pipeline.download.transport import Refusal, Validators
 from clustering_pipeline.settings.download import DownloadSettings
 
 HostKey: TypeAlias = tuple[str, int]

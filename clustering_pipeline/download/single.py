@@ -2,11 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+from clustering_pipeline.download.answers import Content
 from clustering_pipeline.download.failures import Failure, FetchError, failure
 from clustering_pipeline.download.fetcher import Fetcher, run_in_own_loop
 from clustering_pipeline.download.keeping import image_limits, verify
 from clustering_pipeline.download.schedule import Job
-from clustering_pipeline.download.transport import Content
 from clustering_pipeline.download.urls import UrlError, parse_url
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.settings.download import DownloadSettings

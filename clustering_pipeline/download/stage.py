@@ -10,13 +10,13 @@ from typing import Final
 
 import pandas as pd
 
+from clustering_pipeline.download.answers import Content, Validators
 from clustering_pipeline.download.failures import Failure, failure
 from clustering_pipeline.download.fetcher import Fetcher, Traffic, run_in_own_loop
 from clustering_pipeline.download.journal import Journal
 from clustering_pipeline.download.keeping import Keeper
 from clustering_pipeline.download.plan import Outcome, Plan, listed_pictures, make_plan, outcome
 from clustering_pipeline.download.summary import summarise
-from clustering_pipeline.download.transport import Content, Validators
 from clustering_pipeline.engine import available_cores
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.manifests import RAW_IMAGES, conform

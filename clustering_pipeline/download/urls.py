@@ -29,9 +29,7 @@ def parse_url(text: str) -> URL:
     if _UNPRINTABLE.search(stripped):
         raise UrlError("has a space or a control character in it")
     url = _checked(stripped)
-    if not _PLAIN.fullmatch(stripped):
-        return url.with_fragment(None)
-    written = URL(stripped, encoded=True)
+    written = URL(stripped, encoded=True) if _PLAIN.fullmatch(stripped) else url
     return URL.build(
         scheme=url.scheme,
         authority=url.raw_authority,
@@ -62,8 +60,11 @@ def _checked(text: str) -> URL:
 
 def follow(url: URL, location: str) -> URL:
     """Return where a redirect from `url` leads; credentials stay behind. Raises UrlError."""
-    target = parse_url(urljoin(str(url.with_user(None)), location.strip()))
-    return target.with_user(None)
+    try:
+        target = urljoin(str(url.with_user(None)), location.strip())
+    except ValueError as error:
+        raise UrlError("cannot be read as a web address") from error
+    return parse_url(target).with_user(None)
 
 
 def shown(url: URL) -> str:

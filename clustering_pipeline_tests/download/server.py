@@ -111,9 +111,16 @@ def cut(content):
     return answer
 
 
+def chunked(content):
+    """A complete answer in two chunks."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    parts = content[:100], content[100:]
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+
+
 async def silence(request, writer):
     """Never answer."""
-    await asyncio.Event().wait()
+    await asyncio.sleep(3_600)
 
 
 def drip(head, piece, seconds):
@@ -150,7 +157,7 @@ def running(tls=None, **options):
 async def _close(listener):
     listener.close()
     current = asyncio.current_task()
-    tasks = [task for task in asyncio.all_tasks() if task is not current]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    while tasks := [task for task in asyncio.all_tasks() if task is not current]:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
