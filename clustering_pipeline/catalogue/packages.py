@@ -10,7 +10,8 @@ from clustering_pipeline.errors import InputError
 MAX_PARTS = 100_000
 CHUNK_BYTES = 1 << 20
 # The prologue of a part, where a document type declaration would stand. OOXML forbids one and no office program writes it.
-DOCTYPE = re.compile(rb"<!\s*(DOCTYPE|ENTITY)|<\x00!\x00D\x00O\x00C|\x00<\x00!\x00D\x00O\x00C", re.IGNORECASE)
+DOCTYPE = re.compile(rb"<!\s*(DOCTYPE|ENTITY)", re.IGNORECASE)
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
 PROLOGUE_BYTES = 4096
 
 
@@ -58,8 +59,15 @@ class WorkbookPackage:
             raise damaged(self.name, error) from error
 
     def read_xml(self, part: str) -> bytes:
-        """Return the bytes of an XML part; raises InputError when it declares a document type, which could define entities."""
+        """Return the bytes of an XML part, in UTF-8.
+
+        Raises InputError when it is in another encoding, or declares a document type, which could define entities.
+        """
         content = self.read(part)
+        if content.startswith(UTF16_MARKS):
+            raise InputError(
+                f"{self.name} is written in UTF-16, which its readers do not know. Open it in Excel or LibreOffice and save it anew."
+            )
         if DOCTYPE.search(content[:PROLOGUE_BYTES]):
             raise InputError(
                 f"{self.name} declares XML entities in its part {part}, which no office program does and which is refused. "

@@ -30,7 +30,7 @@ def read_catalogue(source: CatalogueSource, settings: CatalogueSettings, context
     Raises InputError when the workbook cannot be read or lacks the columns.
     """
     content = context.blobs.get(source.sha256)
-    with context.progress.track("reading the catalogue", 1, "workbook") as bar:
+    with context.progress.track("Reading the catalogue", 1, "workbook") as bar:
         if source.is_folder:
             read = read_folder(PictureListing(content))
         else:

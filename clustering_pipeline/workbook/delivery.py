@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sqlite3
 import uuid
 from contextlib import closing
@@ -14,6 +15,7 @@ from clustering_pipeline.errors import InputError, StageError
 OUTPUT_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".parquet")
 MACRO_SUFFIX = ".xlsm"
 DELIVERIES = "deliveries.sqlite"
+OWN_OUTPUT = re.compile(r"\.clustered(?:\.(\d+))?$")
 MAX_NAMES = 1000
 
 
@@ -29,11 +31,15 @@ class DeliveredFile:
 def default_output(source: Path, category: str | None = None) -> Path:
     """Return where the labelled workbook goes when nobody says: `<name>.clustered.xlsx` beside the source, .xlsm for macros.
 
-    `category`: the slug of one category of a workbook that holds several, which then is part of the name.
+    `category`: the slug of one category of a workbook that holds several, which then is part of the name. An output of ours
+    that is given as the source gets the next number: `<name>.clustered.2.xlsx`.
     """
     suffix = MACRO_SUFFIX if source.suffix.lower() == MACRO_SUFFIX else ".xlsx"
-    stem = (source.name if source.is_dir() else source.stem).removesuffix(".clustered")
-    return source.parent / f"{stem}{'.' + category if category else ''}.clustered{suffix}"
+    stem = source.name if source.is_dir() else source.stem
+    ours = OWN_OUTPUT.search(stem)
+    number = f".{int(ours[1] or 1) + 1}" if ours else ""
+    stem = stem[: ours.start()] if ours else stem
+    return source.parent / f"{stem}{'.' + category if category else ''}.clustered{number}{suffix}"
 
 
 def check_output(source: Path, output: Path) -> None:

@@ -21,6 +21,7 @@ class CellStyles:
 
     whole_number: int = 0
     fraction: int = 0
+    truth: int = 0
     text: int = 0
     quoted_text: int = 0
     wrapped_text: int = 0
@@ -29,7 +30,9 @@ class CellStyles:
 
     def of(self, value: CellValue) -> int:
         """Return the format that suits a value."""
-        if isinstance(value, bool) or value is None:
+        if isinstance(value, bool):
+            return self.truth
+        if value is None:
             return self.text
         if isinstance(value, int):
             return self.whole_number

@@ -5,8 +5,6 @@ from collections import Counter
 
 import pandas as pd
 
-from clustering_pipeline.catalogue import without_accents
-
 WORD = re.compile(r"[\w%+.,/-]*\w[\w%+]*")
 # Words of a title that more than this share of a cluster's titles have are its name.
 SHARED = 0.5
@@ -26,8 +24,8 @@ def suggest_names(catalogue: pd.DataFrame, clusters: pd.DataFrame) -> dict[int, 
 
 def common_words(titles: list[str]) -> str:
     """Return the words that more than half of the titles have, as they stand in the title that shares most; "" when none are."""
-    spellings = [{without_accents(word): word for word in WORD.findall(title)} for title in titles]
-    counts = Counter(word for words in spellings for word in words)
+    split = [WORD.findall(title) for title in titles]
+    counts = Counter(word for words in split for word in {word.casefold() for word in words})
     shared = {word for word, count in counts.items() if count > SHARED * len(titles)}
-    best = min(spellings, key=lambda words: (-len(shared & set(words)), len(words), list(words)))
-    return " ".join(word for plain, word in best.items() if plain in shared)[:MAX_CHARACTERS].strip()
+    best = min(split, key=lambda words: (-len(shared & {word.casefold() for word in words}), len(words), words))
+    return " ".join(word for word in best if word.casefold() in shared)[:MAX_CHARACTERS].strip()

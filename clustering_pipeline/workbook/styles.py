@@ -2,14 +2,13 @@
 
 import re
 
+from clustering_pipeline.workbook.dialect import DECLARATION, STYLES_TYPE
 from clustering_pipeline.workbook.markup import CellStyles
 from clustering_pipeline.workbook.parts import WorkbookParts, insert_before_end
 from clustering_pipeline.workbook.sheet_edit import namespace_prefix
 
-MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-STYLES_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.styles+xml"
 BARE_STYLES = (
-    f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<styleSheet xmlns="{MAIN}">'
+    DECLARATION + '<styleSheet xmlns="{main}">'
     '<fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts>'
     '<fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill></fills>'
     '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
@@ -31,14 +30,14 @@ def add_styles(parts: WorkbookParts) -> CellStyles:
     sheet = _StyleSheet(parts)
     link, header = sheet.add("fonts", LINK_FONT), sheet.add("fonts", HEADER_FONT)
     fill = sheet.add("fills", HEADER_FILL)
-    top = '<alignment vertical="top"/>'
     styles = CellStyles(
-        whole_number=sheet.add_format(WHOLE),
-        fraction=sheet.add_format(TWO_DECIMALS),
+        whole_number=sheet.add_format(WHOLE, align="center"),
+        fraction=sheet.add_format(TWO_DECIMALS, align="center"),
+        truth=sheet.add_format(GENERAL, align="center"),
         text=sheet.add_format(GENERAL),
         quoted_text=sheet.add_format(TEXT, extra='quotePrefix="1" '),
-        wrapped_text=sheet.add_format(GENERAL, inner='<alignment vertical="top" wrapText="1"/>', extra='applyAlignment="1" '),
-        link=sheet.add_format(WHOLE, font=link, inner=top, extra='applyAlignment="1" '),
+        wrapped_text=sheet.add_format(GENERAL, align="left", wrap='wrapText="1"'),
+        link=sheet.add_format(WHOLE, font=link, align="center"),
         header=sheet.add_format(GENERAL, font=header, fill=fill),
     )
     sheet.save()
@@ -59,10 +58,15 @@ class _StyleSheet:
     def save(self) -> None:
         self._parts.write(self._part, self._content)
 
-    def add_format(self, number_format: int, font: int = 0, fill: int = 0, inner: str = "", extra: str = "") -> int:
-        attributes = f'numFmtId="{number_format}" fontId="{font}" fillId="{fill}" borderId="0" xfId="0" applyNumberFormat="1" '
-        attributes += f'applyFont="1" applyFill="1" {extra}'.rstrip()
-        return self.add("cellXfs", f"<xf {attributes}>{inner}</xf>" if inner else f"<xf {attributes}/>")
+    def add_format(
+        self, number_format: int, *, font: int = 0, fill: int = 0, align: str = "general", wrap: str = "", extra: str = ""
+    ) -> int:
+        """Return the index of a cell format, appending it when it is not there; `align` is horizontal."""
+        # Stating the general format would make LibreOffice show truth values as numbers.
+        applied = 'applyNumberFormat="1" ' if number_format != GENERAL else ""
+        attributes = f'numFmtId="{number_format}" fontId="{font}" fillId="{fill}" borderId="0" xfId="0" {applied}{extra}'
+        alignment = f'<alignment horizontal="{align}" vertical="center" {wrap}'.rstrip() + "/>"
+        return self.add("cellXfs", f'<xf {attributes}applyFont="1" applyFill="1" applyAlignment="1">{alignment}</xf>')
 
     def add(self, collection: str, element: str) -> int:
         """Return the index of `element` in a collection of the style sheet, appending it when it is not there."""
@@ -87,8 +91,8 @@ def _children(content: bytes, prefix: str) -> list[bytes]:
 
 
 def _add_bare_styles(parts: WorkbookParts) -> str:
-    part = parts.free_name("xl/styles{}.xml")
-    parts.write(part, BARE_STYLES.encode())
+    part = "xl/styles.xml" if "xl/styles.xml" not in parts else parts.free_name("xl/styles{}.xml")
+    parts.write(part, BARE_STYLES.format(main=parts.dialect.main).encode())
     parts.add_link(parts.workbook_part, "styles", part)
     parts.add_content_type(part, STYLES_TYPE)
     return part

@@ -166,6 +166,16 @@ def test_entities_are_refused():
         read(with_part(excel(["id", "image"]), "xl/worksheets/sheet1.xml", lambda _: bomb))
 
 
+def test_a_sheet_in_utf16_is_refused_instead_of_read_as_empty():
+    content = with_part(
+        excel(["id", "image"]),
+        "xl/worksheets/sheet1.xml",
+        lambda sheet: sheet.decode().replace("UTF-8", "UTF-16").encode("utf-16"),
+    )
+    with pytest.raises(InputError, match="UTF-16"):
+        read(content)
+
+
 @pytest.mark.parametrize("cell", ['<c r="XFD1048576"><v>1</v></c>', '<c r="XFD1048576" t="inlineStr"><is><t></t></is></c>'])
 def test_a_stray_cell_far_away_allocates_nothing(cell):
     def stray(sheet):

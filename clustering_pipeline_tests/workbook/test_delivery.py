@@ -21,7 +21,8 @@ def source(tmp_path):
         ("a.xlsx", "a.clustered.xlsx"),
         ("a.csv", "a.clustered.xlsx"),
         ("A.XLSM", "A.clustered.xlsm"),
-        ("b.clustered.xlsx", "b.clustered.xlsx"),
+        ("b.clustered.xlsx", "b.clustered.2.xlsx"),
+        ("b.clustered.2.xlsx", "b.clustered.3.xlsx"),
     ],
 )
 def test_the_default_output_is_beside_the_source(name, expected):
