@@ -11,8 +11,10 @@ from clustering_pipeline.stage import StageResult
 
 
 @stage_asset(CROPS, group="pictures", kinds=["opencv"], pool=GPU, checks=[DETECTION_RATE])
-def crops(raw_images: pd.DataFrame, english_prompts: pd.DataFrame, settings: CropSettings, run: AssetRun) -> StageResult:
+def crops(
+    raw_images: pd.DataFrame, english_prompts: pd.DataFrame, catalogue: pd.DataFrame, settings: CropSettings, run: AssetRun
+) -> StageResult:
     """The regions of each distinct picture that show the product; the whole picture when nothing was detected."""
     from clustering_pipeline.detection import detect_crops
 
-    return detect_crops(raw_images, english_prompts, settings, run.stage)
+    return detect_crops(raw_images, english_prompts, settings, run.stage, catalogue)

@@ -7,6 +7,7 @@ import numpy as np
 
 from clustering_pipeline.detection.detections import Detections
 from clustering_pipeline.detection.faster_rcnn import FasterRcnnDetector
+from clustering_pipeline.detection.given import NAME
 from clustering_pipeline.detection.grounded import GroundingDinoDetector, Owlv2Detector
 from clustering_pipeline.detection.yolo_world import YoloWorldDetector
 from clustering_pipeline.errors import InputError
@@ -87,12 +88,22 @@ class WholeImageDetector:
         return [Detections.none() for _ in images]
 
 
+class GivenDetector(WholeImageDetector):
+    """Boxes come from the catalogue's columns (`given_boxes`); a picture that no listing gives a box for is its own crop."""
+
+    name = NAME
+
+    def __init__(self, settings: CropSettings) -> None:
+        self.settings = settings
+
+
 DETECTORS: dict[str, Callable[[CropSettings], Detector]] = {
     "contour": ContourDetector,
     "yolo-world": YoloWorldDetector,
     "grounding-dino": GroundingDinoDetector,
     "owlv2": Owlv2Detector,
     "faster-rcnn": FasterRcnnDetector,
+    "given": GivenDetector,
 }
 
 

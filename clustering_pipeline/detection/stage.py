@@ -1,7 +1,7 @@
 """The crops stage: pictures in, product regions out."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from clustering_pipeline.detection.detections import Detections
-from clustering_pipeline.detection.detectors import Detector, make_detector
+from clustering_pipeline.detection.detectors import Detector, GivenDetector, make_detector
+from clustering_pipeline.detection.given import GivenBoxes, digest_of, given_boxes
 from clustering_pipeline.detection.selection import Selected, select
 from clustering_pipeline.imaging import ImageError, Pixels, crop_digest, cut, load_image
 from clustering_pipeline.manifests import CROPS, conform
@@ -31,6 +32,16 @@ class _Work:
     prompts: tuple[Prompt, ...]
     settings: CropSettings
     blobs: BlobStore
+    given: GivenBoxes
+
+    def find(self, images: Mapping[str, Pixels]) -> dict[str, Detections]:
+        """Return the detections of each picture by its digest; boxes that the catalogue gives come first."""
+        asked = {digest: pixels for digest, pixels in images.items() if digest not in self.given}
+        found = self.detector.detect(list(asked.values()), self.prompts)
+        return {
+            **{digest: self.given[digest] for digest in images if digest in self.given},
+            **dict(zip(asked, found, strict=True)),
+        }
 
     @property
     def minimum_score(self) -> float:
@@ -38,19 +49,27 @@ class _Work:
 
 
 def detect_crops(
-    raw_images: pd.DataFrame, english_prompts: pd.DataFrame, settings: CropSettings, context: StageContext
+    raw_images: pd.DataFrame,
+    english_prompts: pd.DataFrame,
+    settings: CropSettings,
+    context: StageContext,
+    catalogue: pd.DataFrame | None = None,
 ) -> StageResult:
     """Find the product in every distinct picture; manifest CROPS.
 
     A picture has one row per crop, the main one with rank 0; where no box counts, one row for the whole picture. A
     picture that cannot be decoded has one row without a crop whose `error` says why.
+    `catalogue` is needed by the detector `given` alone, whose boxes are columns of it.
     Raises InputError for an unknown detector and StageError when its model cannot be loaded.
     """
     detector = make_detector(settings)
+    given = (
+        given_boxes(raw_images, catalogue, settings) if isinstance(detector, GivenDetector) and catalogue is not None else {}
+    )
     prompts = tuple(read_prompts(english_prompts)) if detector.uses_prompts else ()
-    fingerprint = settings.fingerprint(detector.identity(context), _digest(prompts))
+    fingerprint = settings.fingerprint(detector.identity(context), _digest(prompts), digest_of(given))
     table = context.tables.table("crops", fingerprint, _SCHEMA)
-    work = _Work(detector, prompts, settings, context.blobs)
+    work = _Work(detector, prompts, settings, context.blobs, given)
     usable = raw_images[raw_images["image_sha256"].notna() & raw_images["error_kind"].isna()]
     rows, cached = compute_missing(table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context))
     manifest = _manifest(rows)
@@ -83,7 +102,7 @@ def _batches(missing: list[str], work: _Work, context: StageContext) -> Iterator
 def _crop_batch(digests: list[str], work: _Work) -> list[dict[str, Any]]:
     loaded = {digest: _load(digest, work.blobs) for digest in digests}
     images = {digest: pixels for digest, pixels in loaded.items() if not isinstance(pixels, str)}
-    found = dict(zip(images, work.detector.detect(list(images.values()), work.prompts), strict=True))
+    found = work.find(images)
     return [
         _crops_of(digest, images[digest], found[digest], work)
         if digest in images

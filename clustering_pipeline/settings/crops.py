@@ -18,8 +18,16 @@ class CropSettings(StageSettings):
     )
     text_model: str = Field("clip-vit-b-32", description="yolo-world: the CLIP model whose text tower reads the prompts.")
     image_size: int | None = Field(
-        None, ge=32, le=4096, description="yolo-world: side of its square input, faster-rcnn: shorter side of its input, in pixels."
+        None,
+        ge=32,
+        le=4096,
+        description="yolo-world: side of its square input, faster-rcnn: shorter side of its input, in pixels.",
     )
+    given_columns: tuple[str, str, str, str] = Field(
+        ("x0", "y0", "x1", "y1"),
+        description="given: the catalogue's columns with the left, top, right and bottom of the box, in pixels.",
+    )
+    given_class_column: str | None = Field(None, description="given: the catalogue's column with the class of the box.")
     minimum_score: float | None = Field(
         None, ge=0, le=1, description="Score below which a box does not count; the detector's own limit when unset."
     )
