@@ -21,6 +21,8 @@ def build_definitions(workplace: Workplace | None = None) -> dg.Definitions:
         jobs=jobs,
         schedules=make_schedules(place),
         sensors=make_sensors(place, category_job),
+        # A run is one process: the stages use the cores themselves, and most steps are shorter than the start of a process.
+        executor=dg.in_process_executor,
         resources={"workplace": place, "manifests": ManifestIOManager(place, MANIFESTS)},
     )
 

@@ -9,13 +9,15 @@ from dagster._utils.error import SerializableErrorInfo
 from clustering_pipeline.automation.instance import COMMAND_LINE_TAG
 from clustering_pipeline.errors import InputError, PipelineError, StageError
 
+INTERRUPTED = "DagsterExecutionInterruptedError"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def materialise(definitions: dg.Definitions, instance: dg.DagsterInstance, names: Sequence[str], category: str) -> str:
     """Materialise assets of a category in one run in this process and return its id.
 
-    Raises InputError or StageError with the words of the stage that failed; what did not depend on it is done.
+    Raises InputError or StageError with the words of the stage that failed; what did not depend on it is done. Raises
+    KeyboardInterrupt when the person at the terminal ended it.
     """
     job = definitions.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
@@ -45,6 +47,8 @@ def words_of(error: SerializableErrorInfo) -> str:
 def _failure(result: dg.ExecuteInProcessResult, category: str) -> PipelineError:
     for event in result.all_events:
         if event.is_step_failure and event.step_failure_data.error:
+            if INTERRUPTED in (kind for kind, _ in _causes(event.step_failure_data.error)):
+                raise KeyboardInterrupt
             return _explained(asset_of_step(str(event.step_key)), category, event.step_failure_data.error, result.run_id)
     return StageError(f"The run {result.run_id} of the category {category} ended early. See it in the UI under Runs.")
 

@@ -57,7 +57,7 @@ class World:
 
     def pipeline(self) -> Pipeline:
         definitions = self.definitions()
-        return Pipeline(definitions, Lineage.of(definitions), self.sources)
+        return Pipeline(definitions, Lineage.of(definitions.resolve_asset_graph()), self.sources)
 
 
 @pytest.fixture
@@ -180,7 +180,7 @@ def test_an_input_error_stays_one(world, instance):
         raise InputError("There is no file here.")
 
     definitions = dg.Definitions([picky])
-    pipeline = Pipeline(definitions, Lineage.of(definitions), lambda category: {})
+    pipeline = Pipeline(definitions, Lineage.of(definitions.resolve_asset_graph()), lambda category: {})
     with pytest.raises(InputError, match=r"^There is no file here\.$"):
         bring_up_to_date(pipeline, instance, "serum")
 
@@ -194,7 +194,7 @@ def test_a_source_that_never_rests_ends_with_a_message(world, instance):
 
 def test_what_was_removed_from_the_graph_is_noticed(world, instance):
     sync(world, instance)
-    smaller = Lineage.of(world.definitions())
+    smaller = Lineage.of(world.definitions().resolve_asset_graph())
     parents = {**smaller.parents, "last": ("left",)}
     pipeline = Pipeline(world.definitions(), Lineage(smaller.order, parents, smaller.code_versions), world.sources)
     assert pipeline.states(instance, "serum")["last"].why == "is no longer made from `right`"
