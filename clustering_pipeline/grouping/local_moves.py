@@ -6,7 +6,7 @@ from math import log2
 import numpy as np
 
 from clustering_pipeline.grouping.parallel_moves import SMALLEST_GAIN, can_improve
-from clustering_pipeline.grouping.walk import Walk, module_sums, part_sums
+from clustering_pipeline.grouping.walk import Walk, index_exits, module_sums
 
 
 def _xlogx(value: float) -> float:
@@ -50,7 +50,7 @@ class _Modules:
         exits, flows = module_sums(walk, labels)
         self.exits: list[float] = exits.tolist()
         self.flows: list[float] = flows.tolist()
-        self.part_exits: list[float] = part_sums(walk, labels, exits).tolist()
+        self.part_exits: list[float] = index_exits(walk, labels, exits).tolist()
 
     def place(self, part: int, own: int, toward: dict[int, float], flow: float, exit_weight: float) -> int:
         """Move a node out of module `own` into the one with the least cost and return that; `toward` is its weight to each."""

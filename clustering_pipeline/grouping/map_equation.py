@@ -4,8 +4,9 @@ Rosvall, Axelsson and Bergstrom, "The map equation", Eur. Phys. J. Special Topic
 described with one codebook per module and an index of the modules; the grouping that describes the walk in the fewest bits
 per step is the one whose modules hold the walker longest. Modules need no number given and do not chain over weak links.
 
-Each connected part of the graph has a walker and an index of its own, so that what is grouped in one part can neither depend
-on what else is in the catalogue nor on how large the catalogue grows.
+Each connected part of the graph is described for itself, so that its modules depend neither on what else is in the catalogue
+nor on how large it grows. What leaving a module costs does depend on how many other modules the index names: it names those of
+a catalogue of a fixed size, since a part of few modules would otherwise be cut too readily.
 """
 
 from dataclasses import replace
@@ -16,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from clustering_pipeline.grouping.local_moves import move_nodes
 from clustering_pipeline.grouping.parallel_moves import move_in_parallel
-from clustering_pipeline.grouping.walk import Walk, aggregate, first_seen, module_sums, part_sums, restrict, xlogx
+from clustering_pipeline.grouping.walk import Walk, aggregate, first_seen, index_exits, module_sums, part_sums, restrict, xlogx
 
 # Gains below this many bits are rounding.
 SMALLEST_GAIN = 1e-9
@@ -36,10 +37,12 @@ def codelength(walk: Walk, labels: np.ndarray) -> np.ndarray:
     """Return the map equation's description length of the modules `labels` (int64, n) in bits per step, per part (float64).
 
     L(M) = plogp(sum of q_i) - 2 sum of plogp(q_i) - sum of plogp(p_a) + sum of plogp(q_i + p_i), where p_a is how often the
-    walker visits node a, and p_i how often it visits and q_i how often it leaves module i. A part without links has length 0.
+    walker visits node a, and p_i how often it visits and q_i how often it leaves module i. With an exit weight e `elsewhere`
+    the first term is plogp(e + sum of q_i) - plogp(e): what the part adds to the index of a catalogue. A part without links
+    has length 0.
     """
     exits, flows = module_sums(walk, labels)
-    index = xlogx(part_sums(walk, labels, exits))
+    index = xlogx(index_exits(walk, labels, exits)) - xlogx(np.array(walk.elsewhere))
     modules = part_sums(walk, labels, xlogx(exits + flows) - 2 * xlogx(exits))
     nodes = np.bincount(walk.part, xlogx(walk.node_flow))
     total = np.bincount(walk.part, walk.node_flow)
@@ -47,15 +50,24 @@ def codelength(walk: Walk, labels: np.ndarray) -> np.ndarray:
 
 
 def communities(
-    size: int, rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, keys: np.ndarray, *, trials: int = 5
+    size: int,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    weights: np.ndarray,
+    keys: np.ndarray,
+    *,
+    trials: int = 5,
+    elsewhere: float = 0.0,
 ) -> np.ndarray:
     """Return labels (int64, n, 0 to k - 1 by first member): per connected part the shortest description of `trials` searches.
 
     `rows`, `columns` (int64, m) name each edge once, `weights` (float64, m) are positive. `keys` (uint64, n) are hashes of the
-    nodes' content; they set the order of the search, so that the same nodes and edges give the same modules.
+    nodes' content; they set the order of the search, so that the same nodes and edges give the same modules. `elsewhere` is the
+    exit weight of modules outside each part; at 0 a part's description is that of the published map equation of it alone.
     """
     walk = walk_on(size, rows, columns, weights)
-    walk = replace(walk, part=connected_components(walk.links, directed=False)[1].astype(np.int64))
+    part = connected_components(walk.links, directed=False)[1].astype(np.int64)
+    walk = replace(walk, part=part, elsewhere=elsewhere)
     best = np.full(int(walk.part.max(initial=-1)) + 1, np.inf)
     labels = np.zeros(size, np.int64)
     nodes = np.flatnonzero(np.ones(size, bool))

@@ -22,7 +22,9 @@ def graph(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
     """
     edges = problem.edges.where(problem.edges.weights > settings.smallest_weight)
     weights = np.minimum(edges.weights, settings.largest_weight)
-    return communities(problem.size, edges.rows, edges.columns, weights, problem.hashes, trials=settings.trials)
+    return communities(
+        problem.size, edges.rows, edges.columns, weights, problem.hashes, trials=settings.trials, elsewhere=settings.elsewhere
+    )
 
 
 def components(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:

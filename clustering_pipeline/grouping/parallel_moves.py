@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustering_pipeline.grouping.walk import Walk, at_border, membership, module_sums, part_sums, xlogx
+from clustering_pipeline.grouping.walk import Walk, at_border, index_exits, membership, module_sums, xlogx
 
 # Gains below this much weight times bits are rounding.
 SMALLEST_GAIN = 1e-10
@@ -71,7 +71,7 @@ def _change(walk: Walk, labels: np.ndarray, moves: _Moves) -> np.ndarray:
     exits_there, flows_there = exits[moves.modules], flows[moves.modules]
     more = leaving[moves.rows] - 2 * moves.weights
     joined = _module_cost(exits_there + more, flows_there + flow[moves.rows]) - _module_cost(exits_there, flows_there)
-    total = part_sums(walk, labels, exits)[walk.part[moves.nodes]][moves.rows]
+    total = index_exits(walk, labels, exits)[walk.part[moves.nodes]][moves.rows]
     index = xlogx(total + less[moves.rows] + more) - xlogx(total)
     change: np.ndarray = left[moves.rows] + joined + index
     return change

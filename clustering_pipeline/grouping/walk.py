@@ -9,7 +9,8 @@ from scipy import sparse
 @dataclass(frozen=True)
 class Walk:
     """`links`: symmetric CSR weights (n, n) without diagonal. `node_flow`: each node's weight, twice that of its loop included
-    (float64, n). `part`: which part of the graph each node lies in (int64, n); no link leaves a part.
+    (float64, n). `part`: which part of the graph each node lies in (int64, n); no link leaves a part. `elsewhere`: the exit
+    weight of modules outside, with which those of each part share their index.
 
     Weights are not divided by their sum: the map equation's gains are the same up to that factor, and a sum that depends on
     the whole catalogue would let one part's rounding depend on another.
@@ -18,6 +19,7 @@ class Walk:
     links: sparse.csr_matrix
     node_flow: np.ndarray
     part: np.ndarray
+    elsewhere: float = 0.0
 
     @property
     def size(self) -> int:
@@ -50,6 +52,11 @@ def part_sums(walk: Walk, labels: np.ndarray, by_module: np.ndarray) -> np.ndarr
     return np.bincount(part_of_module, by_module, minlength=int(walk.part.max(initial=-1)) + 1)
 
 
+def index_exits(walk: Walk, labels: np.ndarray, exits: np.ndarray) -> np.ndarray:
+    """Return the exit weight that the index of each part's modules describes (float64), given that of each module."""
+    return part_sums(walk, labels, exits) + walk.elsewhere
+
+
 def at_border(walk: Walk, labels: np.ndarray) -> np.ndarray:
     """Return which nodes (bool, n) have a neighbour in another module."""
     rows = walk.link_rows
@@ -73,7 +80,7 @@ def aggregate(walk: Walk, labels: np.ndarray) -> Walk:
     links.sort_indices()
     part = np.zeros(modules, np.int64)
     part[labels] = walk.part
-    return Walk(links, np.bincount(labels, walk.node_flow, minlength=modules), part)
+    return Walk(links, np.bincount(labels, walk.node_flow, minlength=modules), part, walk.elsewhere)
 
 
 def xlogx(values: np.ndarray) -> np.ndarray:
@@ -86,7 +93,7 @@ def restrict(walk: Walk, nodes: np.ndarray) -> Walk:
     """Return the walk on whole parts of the graph only, those of `nodes` (int64)."""
     if len(nodes) == walk.size:
         return walk
-    return Walk(walk.links[nodes][:, nodes], walk.node_flow[nodes], walk.part[nodes])
+    return Walk(walk.links[nodes][:, nodes], walk.node_flow[nodes], walk.part[nodes], walk.elsewhere)
 
 
 def first_seen(labels: np.ndarray) -> np.ndarray:

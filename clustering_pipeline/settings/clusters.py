@@ -26,6 +26,9 @@ class ClusterSettings(StageSettings):
     crops: Literal["main", "all"] = Field("main", description="Crops of a picture that can join listings.")
     smallest_weight: float = Field(0.6, ge=0, description="graph: matches of this weight or less are left out.")
     largest_weight: float = Field(6.0, gt=0, description="graph: matches count at most this weight.")
+    elsewhere: float = Field(
+        300.0, ge=0, description="graph: weight of links between the products of a catalogue of usual size; more joins more."
+    )
     trials: int = Field(5, ge=1, le=100, description="graph: searches, of which the shortest description is taken.")
     eps: float = Field(0.25, gt=0, le=2, description="dbscan: cosine distance within which two crops are neighbours.")
     min_samples: int = Field(2, ge=1, description="dbscan: listings within eps, itself included, that make a crop a core.")

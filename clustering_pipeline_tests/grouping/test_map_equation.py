@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -6,6 +8,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from clustering_pipeline.grouping import codelength, communities, walk_on
+from clustering_pipeline.grouping.walk import module_sums
 
 
 def published_codelength(size, edges, labels):
@@ -96,6 +99,19 @@ def test_a_ring_of_cliques_falls_into_its_cliques_however_many_there_are():
         edges = cliques(count, 5, 0.5)
         found = communities(count * 5, *as_arrays(edges), np.arange(count * 5, dtype=np.uint64), trials=2)
         assert found.tolist() == np.repeat(np.arange(count), 5).tolist()
+
+
+def test_links_elsewhere_add_what_they_would_add_in_one_graph():
+    """A part beside others: the whole graph's length is the part's own, given the exits of the others, and theirs."""
+    rows, columns, weights = random_graph(2, size=40, products=4)
+    labels = np.random.default_rng(0).integers(0, 4, 40)
+    both = walk_on(80, np.concatenate([rows, rows + 40]), np.concatenate([columns, columns + 40]), np.tile(weights, 2))
+    alone = walk_on(40, rows, columns, weights)
+    exits = module_sums(alone, labels)[0].sum()
+    beside = codelength(replace(alone, elsewhere=exits), labels).item()
+    assert 2 * codelength(both, np.concatenate([labels, labels + 4])).item() == pytest.approx(
+        codelength(alone, labels).item() + beside
+    )
 
 
 def test_nodes_without_edges_are_alone():
