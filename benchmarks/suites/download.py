@@ -1,0 +1,170 @@
+"""Fetching pictures: beside img2dataset and a bare aiohttp loop, after a kill, and at 200,000 listings.
+
+All fetch from the same loopback server in a process of its own. Ours and img2dataset verify and store what they fetch; the bare
+loop throws the bytes away and is the ceiling. Rates are without the start of the interpreter: img2dataset's is the one that it
+reports itself; the seconds of whole commands stand beside them.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.figures import Figure, Options
+from benchmarks.peers import PeerEnvironment
+
+BASE_PICTURES = 100
+OURS = """
+import json, resource, sys, time
+from pathlib import Path
+import pandas as pd
+from clustering_pipeline.download import fetch_images
+from clustering_pipeline.settings import DownloadSettings
+from clustering_pipeline.stage import StageContext
+from clustering_pipeline.storage import BlobStore, FeatureTables
+folder, host, prefix, listings, distinct = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+urls = [[f"http://{host}/{prefix}{number % distinct}.jpg"] for number in range(listings)]
+catalogue = pd.DataFrame({"listing": range(listings), "urls": urls, "usable": True})
+context = StageContext(BlobStore(str(folder / "blobs")), FeatureTables(str(folder / "tables")), folder / "state")
+start = time.perf_counter()
+result = fetch_images(catalogue, DownloadSettings(allow_hosts=(host,)), context)
+seconds = time.perf_counter() - start
+print(json.dumps({
+    "rate": distinct / seconds,
+    "failed": result.facts["failed"],
+    "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+}))
+"""
+BARE = """
+import asyncio, json, sys, time
+import aiohttp
+host, count = sys.argv[1], int(sys.argv[2])
+async def main():
+    numbers = iter(range(count))
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=16)) as session:
+        async def work():
+            for number in numbers:
+                async with session.get(f"http://{host}/{number}.jpg") as response:
+                    await response.read()
+        await asyncio.gather(*(work() for _ in range(16)))
+start = time.perf_counter()
+asyncio.run(main())
+print(json.dumps({"rate": count / (time.perf_counter() - start)}))
+"""
+IMG2DATASET = """
+import glob, json, sys
+from img2dataset import download
+if __name__ == "__main__":
+    host, count, folder = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    with open(f"{folder}.txt", "w") as file:
+        file.writelines(f"http://{host}/{number}.jpg\\n" for number in range(count))
+    download(url_list=f"{folder}.txt", output_folder=folder, processes_count=2, thread_count=32, resize_mode="no",
+             output_format="files", number_sample_per_shard=count // 4, enable_wandb=False)
+    shards = [json.load(open(name)) for name in glob.glob(f"{folder}/*_stats.json")]
+    seconds = max(shard["end_time"] for shard in shards) - min(shard["start_time"] for shard in shards)
+    fetched = sum(shard["successes"] for shard in shards)
+    print(json.dumps({"rate": fetched / seconds, "failed": count - fetched}))
+"""
+
+
+def run(options: Options) -> list[Figure]:
+    """Measure throughput, what a kill costs, and a large catalogue."""
+    return [*_throughput(options), _after_a_kill(options), *_large_catalogue(options)]
+
+
+@contextmanager
+def _server(pictures: int) -> Iterator[str]:
+    command = [sys.executable, "-m", "benchmarks.picture_server", str(pictures)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield f"127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.kill()
+
+
+def _throughput(options: Options) -> list[Figure]:
+    count, rounds = (200, 1) if options.quick else (2_000, 5)
+    peer = PeerEnvironment("img2dataset", ["img2dataset==1.47.0", "setuptools<81"]).create()
+    script = options.scratch / "fetch_with_img2dataset.py"
+    script.write_text(IMG2DATASET)
+    folders = (options.scratch / f"run-{number}" for number in range(10_000))
+    runs: dict[str, list[tuple[float, float]]] = {"ours": [], "img2dataset": [], "bare": []}
+    with _server(BASE_PICTURES) as host:
+        for _ in range(rounds):
+            runs["ours"].append(_timed(lambda: _fetch(next(folders), host, count, count)))
+            runs["img2dataset"].append(_timed(lambda: peer.run(script, host, str(count), str(next(folders)))))
+            runs["bare"].append(_timed(lambda: _python(BARE, host, str(count))))
+    return _throughput_figures(runs, count)
+
+
+def _timed(work: Callable[[], dict]) -> tuple[float, float]:
+    """Return the rate that a run reports and the seconds of its whole command."""
+    started = time.perf_counter()
+    result = work()
+    assert not result.get("failed"), result
+    return result["rate"], time.perf_counter() - started
+
+
+def _throughput_figures(runs: dict[str, list[tuple[float, float]]], count: int) -> list[Figure]:
+    rates = {name: tuple(rate for rate, _ in pairs) for name, pairs in runs.items()}
+    seconds = {name: tuple(whole for _, whole in pairs) for name, pairs in runs.items()}
+    middle = {name: statistics.median(values) for name, values in rates.items()}
+    ratios = tuple(ours / theirs for ours, theirs in zip(rates["ours"], rates["img2dataset"], strict=True))
+    whole = tuple(theirs / ours for ours, theirs in zip(seconds["ours"], seconds["img2dataset"], strict=True))
+    return [
+        Figure(f"{count:,} JPEGs fetched, verified, stored", middle["ours"], "pictures/s", runs=rates["ours"]),
+        Figure("img2dataset, 2 processes × 32 threads", middle["img2dataset"], "pictures/s", runs=rates["img2dataset"]),
+        Figure("bare aiohttp loop, nothing verified or stored", middle["bare"], "pictures/s", runs=rates["bare"]),
+        Figure("rate beside img2dataset's own", statistics.median(ratios), "×", 2.0, runs=ratios),
+        Figure("whole command beside img2dataset's", statistics.median(whole), "×", 2.0, runs=whole),
+    ]
+
+
+def _after_a_kill(options: Options) -> Figure:
+    count = 400 if options.quick else 2_000
+    folder = options.scratch / "killed"
+    with _server(BASE_PICTURES) as host:
+        arguments = [str(folder), host, "", str(count), str(count)]
+        with subprocess.Popen([sys.executable, "-c", OURS, *arguments]) as process:
+            while _asked(host)[0] < count // 2:
+                time.sleep(0.005)
+            process.kill()
+        before = _asked(host)[0]
+        _fetch(folder, host, count, count)
+        extra = _asked(host)[0] - count
+    return Figure(
+        "requests repeated after kill -9", extra, "", 16, "at most", note=f"killed after {before:,} of {count:,} requests"
+    )
+
+
+def _large_catalogue(options: Options) -> list[Figure]:
+    listings, distinct = (8_000, 2_000) if options.quick else (200_000, 50_000)
+    with _server(1) as host:
+        result = _fetch(options.scratch / "large", host, listings, distinct, "small/")
+        asked, different = _asked(host)
+    name = f"{listings:,} listings, {distinct:,} distinct URLs"
+    return [
+        Figure(f"{name}: requests", asked, "", distinct, "at most", note=f"{different:,} different ones"),
+        Figure(f"{name}: peak memory", result["megabytes"], "MB", 600.0, "at most", note=f"{result['rate']:.0f} pictures/s"),
+    ]
+
+
+def _fetch(folder: Path, host: str, listings: int, distinct: int, prefix: str = "") -> dict:
+    return _python(OURS, str(folder), host, prefix, str(listings), str(distinct))
+
+
+def _python(source: str, *arguments: str) -> dict:
+    finished = subprocess.run([sys.executable, "-c", source, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(finished.stdout.splitlines()[-1])
+
+
+def _asked(host: str) -> tuple[int, int]:
+    with urllib.request.urlopen(f"http://{host}/requests") as answer:
+        total, different = json.load(answer)
+    return total, different
