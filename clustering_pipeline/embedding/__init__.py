@@ -1,8 +1,19 @@
 """Encoders: from a crop to a unit-length vector."""
 
 from clustering_pipeline.embedding.aggregation import Vocabulary, shipped_vocabulary
+from clustering_pipeline.embedding.autoencoder import Training, train_autoencoder
 from clustering_pipeline.embedding.encoders import ENCODERS, Encoder, open_encoder
 from clustering_pipeline.embedding.local import LocalEncoder
 from clustering_pipeline.embedding.stage import embed_crops
 
-__all__ = ["ENCODERS", "Encoder", "LocalEncoder", "Vocabulary", "embed_crops", "open_encoder", "shipped_vocabulary"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "LocalEncoder",
+    "Training",
+    "Vocabulary",
+    "embed_crops",
+    "open_encoder",
+    "shipped_vocabulary",
+    "train_autoencoder",
+]

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from clustering_pipeline.embedding.autoencoder import AutoencoderEncoder
 from clustering_pipeline.embedding.convolutional import ResNetIbnEncoder, VggEncoder
 from clustering_pipeline.embedding.local import LocalEncoder
 from clustering_pipeline.embedding.onnx import OnnxEncoder
@@ -50,6 +51,7 @@ ENCODERS: dict[str, Callable[[EmbeddingSettings], Encoder]] = {
     "resnet50": ResNetEncoder,
     "resnet50-ibn": ResNetIbnEncoder,
     "vgg16": VggEncoder,
+    "autoencoder": AutoencoderEncoder,
     "onnx": OnnxEncoder,
 }
 
