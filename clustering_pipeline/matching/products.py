@@ -54,7 +54,7 @@ def collect_products(
     """Return the kept crops that stand for themselves and have a vector and local features; main crops only by default."""
     keepers = _keepers(clean_images, semantic_duplicates)
     kept = clean_images[clean_images["status"] == "kept"].set_index("crop_sha256")
-    standing = kept[[keepers[crop] == crop for crop in kept.index]]
+    standing = kept.loc[np.array([keepers[crop] == crop for crop in kept.index], bool)]
     if main_only:
         standing = standing[standing["is_main"].fillna(False)]
     features = local_features.set_index("crop_sha256")
