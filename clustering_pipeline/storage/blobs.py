@@ -7,7 +7,7 @@ from clustering_pipeline.storage.files import FileTree
 
 
 class BlobStore:
-    """Keeps bytes under their sha256, in folders named after its first two and next two digits."""
+    """Keeps bytes under their sha256, in 256 folders named after its first two digits."""
 
     def __init__(self, root: str) -> None:
         """`root`: a folder or an fsspec URL."""
@@ -38,4 +38,4 @@ class BlobStore:
     @staticmethod
     def path_of(digest: str) -> str:
         """Return the path of `digest` below the store's root."""
-        return f"{digest[:2]}/{digest[2:4]}/{digest}"
+        return f"{digest[:2]}/{digest}"

@@ -39,9 +39,7 @@ class FileTree:
         parent, name = target.rsplit("/", 1)
         temporary = f"{parent}/.{name}.{uuid.uuid4().hex}.partial"
         try:
-            self.filesystem.makedirs(parent, exist_ok=True)
-            with self.filesystem.open(temporary, "wb") as file:
-                file.write(content)
+            self._write_in_folder(parent, temporary, content)
             self.filesystem.mv(temporary, target)
         except OSError as error:
             self._remove_quietly(temporary)
@@ -51,6 +49,14 @@ class FileTree:
                     "storage.root to a larger disk, and run again."
                 ) from error
             raise
+
+    def _write_in_folder(self, folder: str, location: str, content: bytes) -> None:
+        try:
+            self.filesystem.pipe_file(location, content)
+        except FileNotFoundError:
+            # Most writes find their folder there, and asking first would cost as much as the write.
+            self.filesystem.makedirs(folder, exist_ok=True)
+            self.filesystem.pipe_file(location, content)
 
     def list(self, folder: str, suffix: str = "") -> list[str]:
         """Return the sorted names of the finished files directly in `folder` that end with `suffix`."""
