@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def _lettered(rows: Sequence[Sequence[str]]) -> list[str]:
     return [column_letters(number) for number in range(1, max((len(row) for row in rows), default=0) + 1)]
 
 
+@lru_cache(maxsize=20_000)
 def column_letters(number: int) -> str:
     """Return the letters of a column number, from 1: 27 is "AA"."""
     letters = ""

@@ -13,10 +13,10 @@ from xml.parsers import expat
 from clustering_pipeline.catalogue.packages import WorkbookPackage, damaged
 from clustering_pipeline.catalogue.sheets import (
     SheetPart,
-    cell_position,
     local_name,
     parse_xml,
     range_corners,
+    reference_column,
     relationships,
     workbook_part,
 )
@@ -109,8 +109,18 @@ class _Scanner:
             f"{prefix}f": self._end_formula,
             f"{prefix}c": self._end_cell,
         }
-        parser.StartElementHandler = lambda name, attributes: starts[name](attributes) if name in starts else None
-        parser.EndElementHandler = lambda name: ends[name]() if name in ends else None
+
+        def start(name: str, attributes: dict[str, str]) -> None:
+            handler = starts.get(name)
+            if handler:
+                handler(attributes)
+
+        def end(name: str) -> None:
+            handler = ends.get(name)
+            if handler:
+                handler()
+
+        parser.StartElementHandler, parser.EndElementHandler = start, end
         parser.CharacterDataHandler = self._add_text
 
     def _start_row(self, attributes: dict[str, str]) -> None:
@@ -121,7 +131,7 @@ class _Scanner:
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
         reference = attributes.get("r")
-        self._column = cell_position(reference)[1] if reference else self._column + 1
+        self._column = reference_column(reference) if reference else self._column + 1
         self._style = attributes.get("s", "")
         self._kind = attributes.get("t", "n")
         self._formula = self._value = ""

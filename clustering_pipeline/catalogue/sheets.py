@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from clustering_pipeline.catalogue.packages import WorkbookPackage, damaged
 
 CELL_REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})$")
+COLUMN = re.compile(r"[A-Za-z]{1,3}")
 RELATIONSHIPS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
 
@@ -90,11 +91,18 @@ def worksheets(package: WorkbookPackage) -> list[SheetPart]:
 
 @lru_cache(maxsize=20_000)
 def column_number(letters: str) -> int:
-    """Return the number of a column, from 1: "A" is 1, "AA" is 27."""
+    """Return the number of a column, from 1: "A" is 1, "AA" is 27; raises ValueError for what is no column."""
+    if not COLUMN.fullmatch(letters):
+        raise ValueError(f"{letters!r} is no column")
     number = 0
     for letter in letters.upper():
         number = number * 26 + ord(letter) - 64
     return number
+
+
+def reference_column(reference: str) -> int:
+    """Return the column number of a cell reference such as "B7"; raises ValueError."""
+    return column_number(reference.rstrip("0123456789"))
 
 
 def cell_position(reference: str) -> tuple[int, int]:

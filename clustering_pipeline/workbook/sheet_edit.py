@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from clustering_pipeline.catalogue import cell_position, column_letters, range_corners
+from clustering_pipeline.catalogue import column_letters, range_corners, reference_column
 from clustering_pipeline.workbook.markup import attribute
 
 # What may stand between the cells of a sheet and its links, by the order of the standard (ECMA-376 part 1, 18.3.1.99).
@@ -154,7 +154,7 @@ class _Walker:
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
         reference = attributes.get("r")
-        self._column = cell_position(reference)[1] if reference else self._column + 1
+        self._column = reference_column(reference) if reference else self._column + 1
         if self._pending and self._column >= self._first_column:
             self._put_before(self._column, self._starts[-1])
             self._replacement = self._pending.pop(self._column, None)
@@ -280,7 +280,7 @@ def row_styles(content: bytes, row: int) -> dict[int, int]:
             if current > row:
                 raise _RowPassedError
         elif name == cell_name and current == row and "s" in attributes and "r" in attributes:
-            styles[cell_position(attributes["r"])[1]] = int(attributes["s"])
+            styles[reference_column(attributes["r"])] = int(attributes["s"])
 
     parser = expat.ParserCreate()
     parser.StartElementHandler = start
