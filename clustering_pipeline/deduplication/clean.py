@@ -13,7 +13,7 @@ from clustering_pipeline.deduplication.funnel import funnel_facts
 from clustering_pipeline.deduplication.keepers import Merits
 from clustering_pipeline.deduplication.looks import LOOKS, look_batch
 from clustering_pipeline.deduplication.measures import MEASURES, CropKey, measure_batch
-from clustering_pipeline.deduplication.perceptual import Duplicate, Hashes, candidate_sets, find_duplicates
+from clustering_pipeline.deduplication.perceptual import Duplicate, Hashes, candidate_sets, find_duplicates, orientations
 from clustering_pipeline.deduplication.verdicts import judge, overruled
 from clustering_pipeline.manifests import CLEAN_IMAGES, conform
 from clustering_pipeline.settings import CleanImageSettings
@@ -55,10 +55,15 @@ def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:
 
 
 def _measured(distinct: pd.DataFrame, settings: CleanImageSettings, context: StageContext) -> tuple[pd.DataFrame, int]:
-    fingerprint = sha256(f"measures {settings.logic_version} {settings.region}".encode()).hexdigest()
+    fingerprint = _fingerprint("measures", settings.logic_version, settings.region, *MEASURES.names)
     batch = partial(measure_batch, blobs=context.blobs, region=settings.region)
     rows, cached = _per_crop("Judging pictures", batch, distinct, MEASURES, fingerprint, settings, context)
     return pd.concat([distinct, rows.reset_index(drop=True)], axis=1), cached
+
+
+def _fingerprint(*parts: str) -> str:
+    """Return the fingerprint of what is measured, which no limit changes."""
+    return sha256(" ".join(parts).encode()).hexdigest()
 
 
 def _per_crop(
@@ -106,7 +111,7 @@ def _duplicates(
     readable = measured[measured["error"].isna()]
     if readable.empty:
         return []
-    hashes = Hashes.of(readable)
+    hashes = Hashes.of(readable, orientations(settings))
     acceptable = np.array([verdicts[row] is None for row in readable.index])
     sets = [rows for rows in candidate_sets(hashes, settings) if acceptable[rows].any()]
     if not sets:
@@ -122,7 +127,7 @@ def _duplicates(
 
 
 def _looks(crops: pd.DataFrame, settings: CleanImageSettings, context: StageContext) -> pd.DataFrame:
-    fingerprint = sha256(f"looks {settings.logic_version}".encode()).hexdigest()
+    fingerprint = _fingerprint("looks", settings.logic_version, *LOOKS.names)
     batch = partial(look_batch, blobs=context.blobs)
     return _per_crop("Comparing look-alikes", batch, crops, LOOKS, fingerprint, settings, context)[0]
 

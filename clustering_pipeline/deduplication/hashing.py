@@ -6,6 +6,7 @@ which is nearly all the work, in float32 for both hashes at once. The few sums t
 float32 are worked out again exactly.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from threading import local
 
@@ -27,9 +28,20 @@ _UNSURE = 2e-3
 
 # Some versions of Pillow run the vertical pass of tall and of narrow pictures first, so those are left to Pillow.
 _NARROW, _TALL = 128, 1.6
+_BANDS = 2
 
-# The eight ways to turn and mirror a picture, as (transpose, flip rows, flip columns) of its DCT; upright comes first.
-ORIENTATIONS = tuple((turn, rows, columns) for turn in (False, True) for rows in (False, True) for columns in (False, True))
+Orientation = tuple[bool, bool, bool]
+
+# The ways to turn and mirror a picture, each as (transpose, flip rows, flip columns).
+UPRIGHT: Orientation = (False, False, False)
+MIRRORS: tuple[Orientation, ...] = ((False, False, True), (False, True, False))
+TURNS: tuple[Orientation, ...] = (
+    (False, True, True),
+    (True, False, False),
+    (True, False, True),
+    (True, True, False),
+    (True, True, True),
+)
 
 
 _scratch = local()
@@ -69,14 +81,14 @@ def phash_bits(low: NDArray[np.float64]) -> NDArray[np.bool_]:
     return bits
 
 
-def turned(low: NDArray[np.float64], orientation: tuple[bool, bool, bool]) -> NDArray[np.float64]:
-    """Return the low frequencies of the picture turned or mirrored: a mirror changes the sign of the odd ones."""
+def turned(low: NDArray[np.float64], orientation: Orientation) -> NDArray[np.float64]:
+    """Return the low frequencies (…, 8, 8) of the picture turned or mirrored: a mirror changes the sign of the odd ones."""
     transpose, flip_rows, flip_columns = orientation
     signs = np.where(np.arange(_LOW_FREQUENCIES) % 2, -1.0, 1.0)
-    result = low.T if transpose else low
+    result = low.swapaxes(-1, -2) if transpose else low
     if flip_rows:
         result = result * signs[:, None]
-    return result * signs[None, :] if flip_columns else result
+    return result * signs if flip_columns else result
 
 
 def to_hexadecimal(bits: NDArray[np.bool_]) -> str:
@@ -94,14 +106,21 @@ def _by_pillow(picture: Image.Image, width: int, height: int) -> Grey:
 
 
 def _horizontal_pass(grey: Grey) -> Grey:
-    weights, single = _both_weights(grey.shape[1])
-    sums = _in_float32(grey) @ single
+    sums = _in_float32(grey)
+    levels = np.empty((len(grey), PHASH_SIDE + DHASH_WIDTH), np.uint8)
+    for band in _bands(grey.shape[1]):
+        levels[:, band.columns] = _round_exactly(sums[:, band.start : band.stop] @ band.single, grey, band)
+    return levels
+
+
+def _round_exactly(sums: NDArray[np.float32], grey: Grey, band: "_Band") -> NDArray[np.float32]:
+    """Return the sums as whole grey levels, those near a rounding edge worked out again in float64."""
     sums += np.float32(0.5)
     levels = np.floor(sums)
-    rows, columns = np.nonzero(np.abs(sums - np.rint(sums)) < _UNSURE)
-    exact = np.einsum("ij,ij->i", grey[rows].astype(np.float64), weights.T[columns])
+    rows, columns = np.divmod(np.flatnonzero(np.abs(sums - np.rint(sums)) < _UNSURE), sums.shape[1])
+    exact = np.einsum("ij,ij->i", grey[rows, band.start : band.stop].astype(np.float64), band.exact[columns])
     levels[rows, columns] = np.floor(exact + 0.5)
-    return np.clip(levels, 0, 255).astype(np.uint8)
+    return np.clip(levels, 0, 255)
 
 
 def _in_float32(grey: Grey) -> NDArray[np.float32]:
@@ -119,10 +138,30 @@ def _vertical_pass(rows: Grey, weights: NDArray[np.float64]) -> Grey:
     return np.clip(np.floor(weights.T @ rows.astype(np.float64) + 0.5), 0, 255).astype(np.uint8)
 
 
+@dataclass(frozen=True)
+class _Band:
+    """The weights of neighbouring output columns, of the input columns start … stop that they reach."""
+
+    columns: NDArray[np.int64]
+    start: int
+    stop: int
+    single: NDArray[np.float32]
+    exact: NDArray[np.float64]
+
+
 @lru_cache(maxsize=256)
-def _both_weights(width: int) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def _bands(width: int) -> tuple[_Band, ...]:
+    """Return the left and the right half of the columns of both hashes: each reaches only part of the picture."""
     weights = np.concatenate([_weights(width, PHASH_SIDE), _weights(width, DHASH_WIDTH)], axis=1)
-    return weights, weights.astype(np.float32)
+    centres = np.abs(weights).T @ np.arange(width) / np.abs(weights).sum(axis=0)
+    return tuple(_band(weights, columns) for columns in np.array_split(np.argsort(centres, kind="stable"), _BANDS))
+
+
+def _band(weights: NDArray[np.float64], columns: NDArray[np.int64]) -> _Band:
+    reached = np.flatnonzero(weights[:, columns].any(axis=1))
+    start, stop = int(reached[0]), int(reached[-1]) + 1
+    part = weights[start:stop, columns]
+    return _Band(columns, start, stop, part.astype(np.float32), np.ascontiguousarray(part.T))
 
 
 @lru_cache(maxsize=512)

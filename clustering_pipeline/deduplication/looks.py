@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clustering_pipeline.deduplication.hashing import Orientation
 from clustering_pipeline.deduplication.measures import CropKey
 from clustering_pipeline.imaging import Box, ImageError, Pixels, load_crop, resize
 from clustering_pipeline.storage import BlobStore
@@ -77,8 +78,8 @@ def compare(keeper: Thumbnails, others: Thumbnails) -> tuple[NDArray[np.float64]
     return correlation, colour
 
 
-def turn(thumbnails: Thumbnails, way: tuple[bool, bool, bool]) -> Thumbnails:
-    """Return thumbnails (n, 32, 32, 3) transposed and mirrored as `ORIENTATIONS` says."""
+def turn(thumbnails: Thumbnails, way: Orientation) -> Thumbnails:
+    """Return thumbnails (n, 32, 32, 3) transposed and mirrored."""
     transpose, flip_rows, flip_columns = way
     result = thumbnails.swapaxes(1, 2) if transpose else thumbnails
     result = result[:, ::-1] if flip_rows else result

@@ -1,21 +1,16 @@
 """What is measured on every crop: its quality and its hashes, from one decoding of its grey levels."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from clustering_pipeline.deduplication.hashing import Grey, low_frequencies, phash_bits, shrink, to_hexadecimal, turned
+from clustering_pipeline.deduplication.hashing import Grey, low_frequencies, phash_bits, shrink, to_hexadecimal
 from clustering_pipeline.deduplication.quality import Region, measure_quality
 from clustering_pipeline.imaging import Box, ImageError, cut, decode_grey
 from clustering_pipeline.storage import BlobStore
 
 CropKey = tuple[str, str, Box]
-
-# Mirrored left to right and upside down, then the quarter turns; upright is the hash itself.
-MIRRORS = ((False, False, True), (False, True, False))
-TURNS = ((False, True, True), (True, False, False), (True, False, True), (True, True, False), (True, True, True))
 
 MEASURES = pa.schema(
     [
@@ -26,7 +21,7 @@ MEASURES = pa.schema(
         ("detail", pa.float64()),
         ("phash", pa.string()),
         ("dhash", pa.string()),
-        ("turned_phashes", pa.list_(pa.string())),
+        ("frequencies", pa.list_(pa.float32())),
         ("error", pa.string()),
     ]
 )
@@ -37,12 +32,10 @@ def measure(grey: Grey, region: Region) -> dict[str, Any]:
     square, strip = shrink(grey)
     low = low_frequencies(square)
     return {
-        **asdict(measure_quality(grey, region)),
+        **vars(measure_quality(grey, region)),
         "phash": to_hexadecimal(phash_bits(low)),
         "dhash": to_hexadecimal(strip[:, 1:] > strip[:, :-1]),
-        "turned_phashes": [
-            to_hexadecimal(bits) for bits in phash_bits(np.stack([turned(low, way) for way in MIRRORS + TURNS]))
-        ],
+        "frequencies": low.astype(np.float32).ravel(),
         "error": None,
     }
 

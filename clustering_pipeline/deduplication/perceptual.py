@@ -1,6 +1,6 @@
 """Same pictures by perceptual hash: found through an index, checked by their look, each against its keeper."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,30 +9,30 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.deduplication.components import Indices, components
 from clustering_pipeline.deduplication.hamming import Codes, pairs_within, popcount
-from clustering_pipeline.deduplication.hashing import from_hexadecimal
+from clustering_pipeline.deduplication.hashing import MIRRORS, TURNS, UPRIGHT, Orientation, from_hexadecimal, phash_bits, turned
 from clustering_pipeline.deduplication.keepers import Merits, assign
 from clustering_pipeline.deduplication.looks import Thumbnails, compare, to_lab, turn
-from clustering_pipeline.deduplication.measures import MIRRORS, TURNS
 from clustering_pipeline.settings import CleanImageSettings
-
-Way = tuple[bool, bool, bool]
-UPRIGHT: Way = (False, False, False)
 
 
 @dataclass(frozen=True)
 class Hashes:
-    """The hashes of n crops: uint64 (n,) each, the turned ones (n, 7) in the order of MIRRORS + TURNS."""
+    """The hashes of n crops, uint64 (n,): the dHash, and the pHash by orientation."""
 
-    phash: Codes
     dhash: Codes
-    turned: Codes
+    phashes: Mapping[Orientation, Codes]
+
+    @property
+    def phash(self) -> Codes:
+        """The pHash of the crops as they are."""
+        return self.phashes[UPRIGHT]
 
     @staticmethod
-    def of(measures: pd.DataFrame) -> "Hashes":
+    def of(measures: pd.DataFrame, orientations: Sequence[Orientation]) -> "Hashes":
         """Return the hashes of measured crops, which all have them."""
-        turned = [code for codes in measures["turned_phashes"] for code in codes]
-        ways = len(MIRRORS) + len(TURNS)
-        return Hashes(to_codes(measures["phash"]), to_codes(measures["dhash"]), to_codes(turned).reshape(-1, ways))
+        low = np.stack(list(measures["frequencies"])).reshape(-1, 8, 8).astype(np.float64)
+        others = {way: _pack(phash_bits(turned(low, way))) for way in orientations if way != UPRIGHT}
+        return Hashes(to_codes(measures["dhash"]), {UPRIGHT: to_codes(measures["phash"]), **others})
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,11 @@ def to_codes(hashes: Sequence[str] | pd.Series) -> Codes:
     return np.ascontiguousarray(from_hexadecimal(list(hashes))).view(np.uint64).ravel()
 
 
-def ways(settings: CleanImageSettings) -> tuple[Way, ...]:
+def _pack(bits: NDArray[np.bool_]) -> Codes:
+    return np.packbits(bits.reshape(len(bits), 64), axis=1).view(np.uint64).ravel()
+
+
+def orientations(settings: CleanImageSettings) -> tuple[Orientation, ...]:
     """Return the orientations in which a duplicate may lie, upright first."""
     return {"upright": (UPRIGHT,), "mirrored": (UPRIGHT, *MIRRORS), "all": (UPRIGHT, *MIRRORS, *TURNS)}[settings.orientations]
 
@@ -57,7 +61,7 @@ def ways(settings: CleanImageSettings) -> tuple[Way, ...]:
 def candidate_sets(hashes: Hashes, settings: CleanImageSettings) -> list[Indices]:
     """Return the sets of rows that hang together by pHash alone."""
     count = len(hashes.phash)
-    codes = np.concatenate([_phashes(hashes, way) for way in ways(settings)])
+    codes = np.concatenate([hashes.phashes[way] for way in orientations(settings)])
     pairs = pairs_within(codes, settings.phash_radius)
     return components(count, pairs.first % count, pairs.second % count) if len(pairs) else []
 
@@ -85,7 +89,7 @@ class _Check:
 
     def holds(self, keeper: int, others: Indices) -> NDArray[np.bool_]:
         same = np.zeros(len(others), np.bool_)
-        for way in ways(self.settings):
+        for way in orientations(self.settings):
             near = ~same & self._near(keeper, others, way)
             same[near] = self._looks_alike(keeper, others[near], way)
         return same
@@ -93,16 +97,17 @@ class _Check:
     def distance(self, keeper: int, member: int) -> int:
         """Return the smallest pHash distance over the orientations that count."""
         return min(
-            int(popcount(self.hashes.phash[keeper] ^ _phashes(self.hashes, way)[[member]])[0]) for way in ways(self.settings)
+            int(popcount(self.hashes.phash[keeper] ^ self.hashes.phashes[way][[member]])[0])
+            for way in orientations(self.settings)
         )
 
-    def _near(self, keeper: int, others: Indices, way: Way) -> NDArray[np.bool_]:
-        near = popcount(self.hashes.phash[keeper] ^ _phashes(self.hashes, way)[others]) <= self.settings.phash_radius
+    def _near(self, keeper: int, others: Indices, way: Orientation) -> NDArray[np.bool_]:
+        near = popcount(self.hashes.phash[keeper] ^ self.hashes.phashes[way][others]) <= self.settings.phash_radius
         if way == UPRIGHT:
             near &= popcount(self.hashes.dhash[keeper] ^ self.hashes.dhash[others]) <= self.settings.dhash_radius
         return near
 
-    def _looks_alike(self, keeper: int, others: Indices, way: Way) -> NDArray[np.bool_]:
+    def _looks_alike(self, keeper: int, others: Indices, way: Orientation) -> NDArray[np.bool_]:
         if len(others) == 0:
             return np.zeros(0, np.bool_)
         theirs = turn(self.thumbnails[[self.place[int(row)] for row in others]], way)
@@ -110,9 +115,3 @@ class _Check:
         limits = self.settings
         alike: NDArray[np.bool_] = (correlation >= limits.minimum_correlation) & (colour <= limits.maximum_colour_difference)
         return alike
-
-
-def _phashes(hashes: Hashes, way: Way) -> Codes:
-    if way == UPRIGHT:
-        return hashes.phash
-    return hashes.turned[:, (*MIRRORS, *TURNS).index(way)]

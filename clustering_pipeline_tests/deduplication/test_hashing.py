@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clustering_pipeline.deduplication.hashing import (
-    ORIENTATIONS,
+    MIRRORS,
+    TURNS,
+    UPRIGHT,
     from_hexadecimal,
     hash_bits,
     low_frequencies,
@@ -61,7 +63,7 @@ def test_bits_equal_imagehash_for_any_size(height, width, seed):
 def test_a_turned_picture_has_the_turned_frequencies():
     square = shrink(next(pictures(2, 1)))[0]
     low = low_frequencies(square)
-    for transpose, flip_rows, flip_columns in ORIENTATIONS:
+    for transpose, flip_rows, flip_columns in (UPRIGHT, *MIRRORS, *TURNS):
         picture = square.T if transpose else square
         picture = picture[::-1] if flip_rows else picture
         picture = picture[:, ::-1] if flip_columns else picture
