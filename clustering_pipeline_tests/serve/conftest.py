@@ -1,6 +1,9 @@
 import shutil
+import threading
+from contextlib import contextmanager
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from clustering_pipeline.serve import ServeOptions, create_app, library
@@ -43,3 +46,31 @@ def client(workplace, monkeypatch):
     monkeypatch.setattr(library, "SECONDS_BETWEEN_LOOKS", 0.0)
     with TestClient(create_app(workplace, ServeOptions(author="lan")), base_url=ADDRESS) as client:
         yield client
+
+
+@contextmanager
+def listening(app):
+    """Serve an application on a free loopback port and give its address."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+    yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname())
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def shared_address(shared_app):
+    """The address of a real server that the tests do not write to."""
+    with listening(shared_app) as address:
+        yield address
+
+
+@pytest.fixture
+def address(workplace, monkeypatch):
+    """The address of a real server over a home of its own, which looks for new results at every request."""
+    monkeypatch.setattr(library, "SECONDS_BETWEEN_LOOKS", 0.0)
+    with listening(create_app(workplace, ServeOptions(author="lan"))) as address:
+        yield address

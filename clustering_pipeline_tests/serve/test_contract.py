@@ -2,23 +2,39 @@
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 
 from clustering_pipeline_tests.serve import home
 
+CATEGORY = "/api/categories/{slug}"
+OPERATIONS = [
+    ("get", "/api/categories"),
+    ("get", f"{CATEGORY}/clusters"),
+    ("get", f"{CATEGORY}/clusters/{{number}}"),
+    ("get", f"{CATEGORY}/corrections"),
+    ("post", f"{CATEGORY}/corrections"),
+    ("delete", f"{CATEGORY}/corrections/{{number}}"),
+    ("post", f"{CATEGORY}/search"),
+]
 
-@pytest.fixture
-def described(shared_app):
-    return schemathesis.openapi.from_asgi("/api/openapi.json", shared_app)
+
+@pytest.fixture(scope="module")
+def described(shared_address):
+    return schemathesis.openapi.from_url(f"{shared_address}/api/openapi.json")
 
 
-schema = schemathesis.pytest.from_fixture("described")
+def test_every_operation_is_tried(described):
+    assert {(one.ok().method, one.ok().path) for one in described.get_all_operations()} == set(OPERATIONS)
 
 
-@schema.parametrize()
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_as_described(case):
-    if "slug" in case.path_parameters and len(case.path_parameters["slug"]) % 2:
-        case.path_parameters["slug"] = home.SLUG
-    case.headers = {**(case.headers or {}), "host": "127.0.0.1"}
-    case.call_and_validate(base_url="http://127.0.0.1:8765")
+@pytest.mark.parametrize("method, path", OPERATIONS)
+def test_every_answer_is_as_described(described, method, path):
+    @given(case=described[path][method].as_strategy())
+    @settings(max_examples=20, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    def answers(case):
+        if "slug" in case.path_parameters and len(str(case.path_parameters["slug"])) % 2:
+            case.path_parameters["slug"] = home.SLUG
+        # No schema says that a listing differs from itself, or that bytes are a picture.
+        case.call_and_validate(excluded_checks=[schemathesis.checks.positive_data_acceptance])
+
+    answers()

@@ -1,11 +1,9 @@
 import io
 import re
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
 from clustering_pipeline.imaging import to_png
@@ -126,25 +124,12 @@ def test_a_new_index_is_used_without_a_restart(client, workplace):
     assert search(client, home.picture(0, 1)).json()["hits"][0]["cluster_id"] is not None
 
 
-@pytest.fixture
-def address(shared_app):
-    """The address of a real server with the shared application."""
-    server = uvicorn.Server(uvicorn.Config(shared_app, host="127.0.0.1", port=0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.01)
-    yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname())
-    server.should_exit = True
-    thread.join()
-
-
-def test_fifty_searches_at_once_are_all_answered(address):
+def test_fifty_searches_at_once_are_all_answered(shared_address):
     import httpx
 
     def one(number):
         picture = home.picture(number % home.PRODUCTS, number % home.SELLERS)
-        answer = httpx.post(f"{address}{API}", files={"picture": ("q.jpg", picture)}, data={"top": 3}, timeout=120)
+        answer = httpx.post(f"{shared_address}{API}", files={"picture": ("q.jpg", picture)}, data={"top": 3}, timeout=120)
         return answer.status_code, answer.json()["hits"][0]["listing"]
 
     with ThreadPoolExecutor(50) as pool:
