@@ -34,8 +34,9 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over the wire in one run."""
+    """What went over the wire in one run: pictures asked for, requests made for them, bytes of answers."""
 
+    pictures: int = 0
     requests: int = 0
     bytes: int = 0
     hosts_set_aside: int = 0
@@ -60,6 +61,7 @@ class Fetcher:
         """Fetch all jobs; raises what the sink raises."""
         for job in jobs:
             self._schedule.add(job)
+        self.traffic.pictures = self._schedule.unfinished
         self._changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         try:

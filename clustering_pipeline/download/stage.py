@@ -64,9 +64,9 @@ def fetch_images(catalogue: pd.DataFrame, settings: DownloadSettings, context: S
     with Journal(context.state) as journal:
         plan = make_plan(listed["url"], journal, context.blobs, settings)
         traffic = _fetch(plan, journal, settings, context)
-        outcomes = _outcomes(plan, journal, settings)
-    manifest = conform(_rows(listed, plan.keys, outcomes), RAW_IMAGES)
-    return StageResult(manifest, summarise(manifest, plan, traffic, time.monotonic() - started))
+        rows = _rows(listed, plan.keys, _outcomes(plan, journal, settings))
+    manifest = conform(rows, RAW_IMAGES)
+    return StageResult(manifest, summarise(manifest, len(plan.keys), traffic, time.monotonic() - started))
 
 
 def requests_due(catalogue: pd.DataFrame, settings: DownloadSettings, context: StageContext) -> int:
@@ -84,7 +84,8 @@ def _fetch(plan: Plan, journal: Journal, settings: DownloadSettings, context: St
             bar.advance()
         if not plan.jobs:
             return Traffic()
-        return run_in_own_loop(Fetcher(settings, _RecordingSink(keeper, bar), workers).run(plan.jobs))
+        fetcher = Fetcher(settings, _RecordingSink(keeper, bar), workers)
+        return run_in_own_loop(fetcher.run(plan.jobs))
 
 
 @contextmanager
@@ -107,6 +108,8 @@ def _judge_stored(key: str, digest: str, keeper: Keeper, blobs: BlobStore) -> No
 
 def _outcomes(plan: Plan, journal: Journal, settings: DownloadSettings) -> dict[str, Outcome]:
     entries = journal.look_up([*(job.key for job in plan.jobs), *plan.stored])
+    # Large catalogues have many; nothing needs them any more.
+    plan.jobs.clear()
     return plan.known | {key: outcome(entry, settings) for key, entry in entries.items()}
 
 

@@ -5,17 +5,15 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from clustering_pipeline.download.fetcher import Traffic
-from clustering_pipeline.download.plan import Plan
 
 WORST_HOSTS = 10
 Facts = dict[str, int | float | str]
 
 
-def summarise(manifest: pd.DataFrame, plan: Plan, traffic: Traffic, seconds: float) -> Facts:
-    """Return the facts of a run; `manifest`: RAW_IMAGES."""
+def summarise(manifest: pd.DataFrame, distinct: int, traffic: Traffic, seconds: float) -> Facts:
+    """Return the facts of a run; `manifest`: RAW_IMAGES, `distinct`: how many different URLs it has."""
     failed = manifest["image_sha256"].isna()
-    distinct = len(plan.keys)
-    asked = len(plan.jobs)
+    asked = traffic.pictures
     facts: Facts = {
         "pictures": len(manifest),
         "distinct_urls": distinct,
