@@ -118,11 +118,11 @@ def problems_sheet(table: pd.DataFrame, tabs: Tabs) -> AddedSheet:
     )
 
 
-def summary_sheet(labels: pd.DataFrame, tabs: Tabs, sections: Sections) -> AddedSheet:
-    """Return the sheet with the counts of this run and the given sections of names and values."""
+def summary_sheet(tabs: Tabs, sections: Sections) -> AddedSheet:
+    """Return the sheet with the given sections of names and values."""
     rows: list[list[CellValue]] = []
     bold: set[int] = set()
-    for title, values in {"Result": result_counts(labels), **sections}.items():
+    for title, values in sections.items():
         rows += [[], [title]] if rows else [[title]]
         bold.add(len(rows) + 1)
         rows += [[name, value] for name, value in values.items()]
@@ -131,14 +131,17 @@ def summary_sheet(labels: pd.DataFrame, tabs: Tabs, sections: Sections) -> Added
     )
 
 
-def result_counts(labels: pd.DataFrame) -> dict[str, str | int | float]:
-    """Return how many listings there are, of each status, how many clusters, and how large the largest is."""
+def result_counts(labels: pd.DataFrame, matches: pd.DataFrame) -> dict[str, str | int | float]:
+    """Return how many listings there are, of each status, how many clusters and how large, and how many pairs were compared."""
     statuses = labels["status"].value_counts()
-    sizes = labels[labels["status"] == "clustered"].groupby("cluster_id").size()
+    clustered = labels[labels["status"] == "clustered"]
+    sizes = clustered.groupby("cluster_id").size()
     return {
         "listings": len(labels),
         **{status: int(statuses.get(status, 0)) for status in LISTING_STATUSES},
+        "share of listings in a cluster": round(len(clustered) / max(1, len(labels)), 4),
         "clusters": len(sizes),
-        "largest cluster": int(sizes.max()) if len(sizes) else 0,
-        "listings in a cluster, share": round(len(labels[labels["status"] == "clustered"]) / max(1, len(labels)), 4),
+        "listings in the largest cluster": int(sizes.max()) if len(sizes) else 0,
+        "pairs of pictures compared": len(matches),
+        "pairs accepted as the same product": int((matches["weight"] > 0).sum()),
     }

@@ -1,6 +1,8 @@
 """The user's own workbook with our columns at the right, everything else in it untouched."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,10 +17,13 @@ from clustering_pipeline.workbook.contents import (
     clusters_sheet,
     problems_sheet,
     problems_table,
+    result_counts,
     summary_sheet,
 )
 from clustering_pipeline.workbook.conversion import LOSSES
+from clustering_pipeline.workbook.edits import LABELS_MARK, store_labels
 from clustering_pipeline.workbook.excel_output import ExcelOutput
+from clustering_pipeline.workbook.flat_output import to_csv, to_parquet
 from clustering_pipeline.workbook.labels import listing_labels
 from clustering_pipeline.workbook.names import suggest_names
 from clustering_pipeline.workbook.pictures import cluster_pictures
@@ -31,6 +36,22 @@ class LabelledWorkbook:
     content: bytes
     rows: int
     losses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WorkbookNotes:
+    """What may be said in the workbook besides the labels.
+
+    `category`, `category_name`: slug and display name. `summary`: sections of the sheet Summary, a title to names and values.
+    `seen`: the dates at which each cluster number was first issued and last changed. `pack_texts`: crop to the lines of
+    text on its pack, for the names of clusters without titles.
+    """
+
+    category: str = ""
+    category_name: str = ""
+    summary: Sections = field(default_factory=dict)
+    seen: Seen = field(default_factory=dict)
+    pack_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def label_workbook(
@@ -46,33 +67,41 @@ def label_workbook(
     catalogue_settings: CatalogueSettings,
     blobs: BlobStore,
     output_name: str,
-    summary: Sections | None = None,
-    seen: Seen | None = None,
+    notes: WorkbookNotes | None = None,
 ) -> LabelledWorkbook:
     """Return the workbook `content` (named `name`) with a label beside every listing.
 
     The tables are the manifests of one run; `catalogue_settings` those that the catalogue was read with. The suffix of
-    `output_name` decides the format. `summary`: further sections of the sheet Summary, a title to names and values.
-    `seen`: the dates at which each cluster number was first issued and last changed.
-    Raises StageError when the tables do not belong to this workbook.
+    `output_name` decides the format. Raises StageError when the tables do not belong to this workbook.
     """
-    labels = listing_labels(catalogue, clusters, suggest_names(catalogue, clusters))
+    notes = notes or WorkbookNotes()
+    names = suggest_names(catalogue, clusters, notes.pack_texts, notes.category_name)
+    labels = listing_labels(catalogue, clusters, names)
     limits = catalogue_settings.model_copy(update={"sheets": tuple(dict.fromkeys(catalogue["sheet"]))})
     table = read_table(content, name, limits)
     sheets = select_sheets(table, name, limits)
     check_same_rows(sheets, labels)
-    losses = (LOSSES[table.kind],) if table.kind in LOSSES else ()
+    suffix = Path(output_name).suffix.lower()
+    if suffix == ".csv":
+        return LabelledWorkbook(to_csv(sheets, labels), len(labels))
+    if suffix == ".parquet":
+        return LabelledWorkbook(to_parquet(content, table, sheets, labels), len(labels))
     excel = ExcelOutput(content, name, table, sheets, limits.max_uncompressed_megabytes)
+    losses = (LOSSES[table.kind],) if table.kind in LOSSES else ()
     by_cluster = cluster_table(labels)
     rows = {int(number): row for row, number in enumerate(by_cluster["cluster_id"], start=2)}
     excel.add_labels(labels, rows if settings.sheets and settings.links else {})
     if settings.sheets:
         pictures = cluster_pictures(by_cluster, clean_images, blobs, settings)
-        not_kept = {"Not kept": {str(number): loss for number, loss in enumerate(losses, start=1)}} if losses else {}
-        excel.add_sheet(clusters_sheet(by_cluster, excel.tabs, pictures, seen or {}))
+        excel.add_sheet(clusters_sheet(by_cluster, excel.tabs, pictures, notes.seen))
         excel.add_sheet(problems_sheet(problems_table(catalogue, labels, raw_images), excel.tabs))
-        excel.add_sheet(summary_sheet(labels, excel.tabs, {**(summary or {}), **not_kept}))
+        counts = {**result_counts(labels, matches), LABELS_MARK: store_labels(labels, raw_images, notes.category, blobs)}
+        excel.add_sheet(summary_sheet(excel.tabs, {"Result": counts, **notes.summary, **_not_kept(losses)}))
     return LabelledWorkbook(excel.packed(), len(labels), losses)
+
+
+def _not_kept(losses: Sequence[str]) -> Sections:
+    return {"Not kept": {str(number): loss for number, loss in enumerate(losses, start=1)}} if losses else {}
 
 
 def check_same_rows(sheets: list[SelectedSheet], labels: pd.DataFrame) -> None:

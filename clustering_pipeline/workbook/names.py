@@ -1,31 +1,57 @@
 """A name for every cluster that has none from a person."""
 
 import re
+import tomllib
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 
-WORD = re.compile(r"[\w%+.,/-]*\w[\w%+]*")
-# Words of a title that more than this share of a cluster's titles have are its name.
+WORD = re.compile(r"[\w%+.,/&'-]*\w[\w%+]*")
+BRACKETED = re.compile(r"[\[(【{][^\])】}]*[\])】}]")
+# A word is part of the name when more than this share of a cluster's titles, or of its packs, have it.
 SHARED = 0.5
 MAX_CHARACTERS = 80
+SELLING_WORDS: list[str] = tomllib.loads((Path(__file__).parent / "selling_words.toml").read_text(encoding="utf-8"))["phrases"]
+SELLING = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, SELLING_WORDS))})(?!\w)", re.IGNORECASE)
 
 
-def suggest_names(catalogue: pd.DataFrame, clusters: pd.DataFrame) -> dict[int, str]:
-    """Return a name for each cluster number: the words that most of its listings' titles share, in the order of the title
-    that has most of them. A cluster without titles has no name.
+def suggest_names(
+    catalogue: pd.DataFrame,
+    clusters: pd.DataFrame,
+    pack_texts: Mapping[str, Sequence[str]] | None = None,
+    category_name: str = "",
+) -> dict[int, str]:
+    """Return a name for each cluster number: the words that most titles of its listings share.
+
+    Where there are no titles, the words that most packs share; `pack_texts`: crop to the lines read on it. Where there is
+    no text either, the category's name.
     """
-    titled = clusters[clusters["status"] == "clustered"].merge(catalogue[["listing", "title"]], on="listing")
-    titled = titled[titled["title"].notna()]
-    groups = titled.astype({"cluster_id": "int64"}).groupby("cluster_id")["title"].agg(list).to_dict()
-    names = {int(str(number)): common_words(titles) for number, titles in groups.items()}
+    clustered = clusters[clusters["status"] == "clustered"].merge(catalogue[["listing", "title"]], on="listing")
+    texts = pack_texts or {}
+    names = {}
+    for number, group in clustered.groupby("cluster_id", sort=True):
+        titles = [str(title) for title in group["title"].dropna()]
+        packs = [" ".join(texts[crop]) for crop in group["crop_sha256"].dropna() if texts.get(crop)]
+        names[int(str(number))] = common_words(titles) or common_words(packs) or category_name
     return {number: name for number, name in names.items() if name}
 
 
-def common_words(titles: list[str]) -> str:
-    """Return the words that more than half of the titles have, as they stand in the title that shares most; "" when none are."""
-    split = [WORD.findall(title) for title in titles]
+def common_words(titles: Sequence[str]) -> str:
+    """Return the words that more than half of the titles share, as they stand in the plainest of those that share most.
+
+    What sellers say about the offer instead of the product is left out; "" when nothing is shared.
+    """
+    split = [WORD.findall(SELLING.sub(" ", BRACKETED.sub(" ", title))) for title in titles]
     counts = Counter(word for words in split for word in {word.casefold() for word in words})
     shared = {word for word, count in counts.items() if count > SHARED * len(titles)}
-    best = min(split, key=lambda words: (-len(shared & {word.casefold() for word in words}), len(words), words))
-    return " ".join(word for word in best if word.casefold() in shared)[:MAX_CHARACTERS].strip()
+    candidates = [[word for word in words if word.casefold() in shared] for words in split]
+    best = min(candidates, key=_plainness, default=[])
+    return " ".join(best)[:MAX_CHARACTERS].strip()
+
+
+def _plainness(words: list[str]) -> tuple[int, int, int, list[str]]:
+    """Order titles: most different words first, then those that do not shout, then the shortest."""
+    different = len({word.casefold() for word in words})
+    return -different, sum(word.isupper() and len(word) > 3 for word in words), len(words), words
