@@ -14,7 +14,7 @@ Region = Literal["product", "whole"]
 NORMAL_SIDE = 256
 _BACKGROUND_TOLERANCE = 12
 _UNIFORM_BORDER = 0.6
-_SMALLEST_PRODUCT = 0.03
+_SMALLEST_PRODUCT = 0.002
 _CENTRAL_SHARE = 0.6
 _EDGE = 40
 
@@ -26,7 +26,7 @@ class Quality:
     Attributes:
         sharpness: variance of the Laplacian within the region, the picture's longer side at most 256 pixels.
         brightness: mean of the region.
-        contrast: 95th less 5th percentile of the region.
+        contrast: 99th less 1st percentile of the region.
         spread: 99.5th less 0.5th percentile of the whole picture.
         detail: share of the picture's pixels at which the Laplacian exceeds 40: edges and print.
     """
@@ -47,7 +47,7 @@ def measure_quality(grey: Grey, region: Region = "product") -> Quality:
     return Quality(
         sharpness=float(cv2.meanStdDev(laplacian, mask=mask)[1][0, 0] ** 2),
         brightness=float(levels @ np.arange(256) / levels.sum()),
-        contrast=_percentile(levels, 0.95) - _percentile(levels, 0.05),
+        contrast=_percentile(levels, 0.99) - _percentile(levels, 0.01),
         spread=_percentile(all_levels, 0.995) - _percentile(all_levels, 0.005),
         detail=float(np.count_nonzero(np.abs(laplacian) > _EDGE) / small.size),
     )
@@ -64,7 +64,8 @@ def product_mask(small: Grey) -> Grey:
     mask = cv2.threshold(difference, _BACKGROUND_TOLERANCE, 255, cv2.THRESH_BINARY)[1]
     if cv2.countNonZero(mask) < _SMALLEST_PRODUCT * mask.size:
         return _central_region(small)
-    return np.asarray(cv2.dilate(mask, np.ones((3, 3), np.uint8)), np.uint8)
+    # A plain product differs from its background by its outline alone.
+    return np.asarray(cv2.dilate(mask, np.ones((5, 5), np.uint8)), np.uint8)
 
 
 def _central_region(small: Grey) -> Grey:

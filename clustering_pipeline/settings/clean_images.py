@@ -39,7 +39,7 @@ class CleanImageSettings(StageSettings):
         None, ge=0, le=255, description="Mean grey level above which a picture is bright; the preset's when unset."
     )
     minimum_contrast: float | None = Field(
-        None, ge=0, le=255, description="Grey levels between the 5th and the 95th percentile; the preset's when unset."
+        None, ge=0, le=255, description="Grey levels between the 1st and the 99th percentile; the preset's when unset."
     )
     minimum_spread: float | None = Field(
         None, ge=0, le=255, description="Grey levels that nearly all of the whole picture spans; the preset's when unset."
@@ -61,7 +61,7 @@ class CleanImageSettings(StageSettings):
     orientations: Literal["upright", "mirrored", "all"] = Field(
         "upright", description="Which duplicates count: as they are, also mirrored, or also turned by quarter turns."
     )
-    batch_size: int = performance_field(32, "Crops per batch.", ge=1)
+    batch_size: int = performance_field(256, "Crops per batch.", ge=1)
 
     @property
     def region(self) -> Literal["product", "whole"]:

@@ -38,4 +38,4 @@ class CropSettings(StageSettings):
     )
     padding: float = Field(0.02, ge=0, le=1, description="Room added around a box, as a share of its longer side.")
     maximum_crops: int = Field(4, ge=1, le=64, description="Most crops of one picture.")
-    batch_size: int = performance_field(16, "Pictures per batch.", ge=1)
+    batch_size: int = performance_field(32, "Pictures per batch.", ge=1)

@@ -1,0 +1,137 @@
+"""What is rejected, what is a duplicate of what, and which one is kept."""
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from clustering_pipeline.deduplication import clean_images
+from clustering_pipeline.manifests import CROPS, RAW_IMAGES, empty
+from clustering_pipeline.settings import CleanImageSettings
+from clustering_pipeline_tests.deduplication.conftest import on_white, scene
+
+
+def blurred(pixels, sigma):
+    return cv2.GaussianBlur(pixels, (0, 0), sigma)
+
+
+BAD = {
+    "blurred": blurred(scene(1), 14),
+    "dark": (scene(2) * 0.02).astype(np.uint8),
+    "bright": np.random.default_rng(3).choice(np.uint8([255, 253, 232]), (240, 200, 1), p=[0.9, 0.08, 0.02]).repeat(3, axis=2),
+    "nearly_uniform": np.full((120, 120, 3), 200, np.uint8),
+    "too_small": scene(4, 9, 40),
+    "extreme_aspect": scene(5, 12, 400),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_cannot_be_compared_is_rejected_in_words(shelf, kind):
+    shelf.add("bad", BAD[kind])
+    shelf.add("good", scene(9))
+    rows = shelf.rows()
+    assert rows["bad"].status == "rejected"
+    assert rows["bad"].reason_kind in ({kind, "nearly_uniform"} if kind == "dark" else {kind})
+    assert rows["bad"].reason.startswith(rows["bad"].reason_kind.replace("_", " ") + ": ")
+    assert pd.isna(rows["bad"].keeper)
+    assert rows["good"].status == "kept" and rows["good"].keeper == rows["good"].name
+
+
+def test_a_studio_picture_on_white_is_judged_on_its_product(shelf):
+    shelf.add("studio", on_white(scene(1), 900))
+    assert shelf.rows()["studio"].status == "kept"
+    street = shelf.rows(CleanImageSettings(preset="street"))["studio"]
+    assert (street.status, street.reason_kind) == ("rejected", "bright")
+
+
+@pytest.mark.parametrize("side", [40, 120, 600, 2000])
+def test_one_sharpness_limit_fits_all_sizes(shelf, side):
+    pixels = cv2.resize(scene(1, 2400, 2000), (side, side), interpolation=cv2.INTER_AREA)
+    shelf.add("sharp", pixels)
+    shelf.add("soft", blurred(pixels, side / 16))
+    rows = shelf.rows(CleanImageSettings(duplicates=False))
+    assert rows["sharp"].status == "kept"
+    assert rows["soft"].reason_kind == "blurred"
+
+
+def test_a_reject_is_overruled_by_setting_or_by_a_person(shelf):
+    image = shelf.add("bad", BAD["blurred"])
+    assert shelf.rows(CleanImageSettings(keep=(image[:12],)))["bad"].status == "kept"
+    assert shelf.rows(overruled_images=[shelf.digests["bad"]])["bad"].status == "kept"
+    assert shelf.rows(CleanImageSettings(keep=("abc",)))["bad"].status == "rejected"
+
+
+def test_copies_follow_the_most_detailed_and_largest(shelf):
+    original = scene(1, 480, 400)
+    shelf.add("original", original)
+    shelf.add("small", cv2.resize(original, (150, 180), interpolation=cv2.INTER_AREA))
+    shelf.add("brighter", np.clip(original[10:-10, 8:-8].astype(int) + 25, 0, 255).astype(np.uint8))
+    shelf.add("cropped", original[12:-12, 10:-10])
+    shelf.add("other", scene(2, 480, 400))
+    rows = shelf.rows()
+    keeper = shelf.digests["original"]
+    for name in ("small", "brighter", "cropped"):
+        assert (rows[name].status, rows[name].keeper) == ("duplicate", keeper), name
+        assert rows[name].reason.startswith(f"duplicate of {keeper[:12]}")
+        assert rows[name].distance <= CleanImageSettings().phash_radius
+    assert rows["original"].status == rows["other"].status == "kept"
+
+
+def test_colour_variants_of_one_stock_photo_are_two_pictures(shelf):
+    bottle = np.full((240, 200, 3), 255, np.uint8)
+    cv2.rectangle(bottle, (60, 30), (140, 220), (230, 120, 150), -1)
+    cv2.putText(bottle, "GEL", (70, 130), cv2.FONT_HERSHEY_SIMPLEX, 1, (20, 20, 20), 2)
+    navy = bottle.copy()
+    navy[(bottle == (230, 120, 150)).all(axis=2)] = (120, 150, 230)
+    shelf.add("pink", bottle)
+    shelf.add("navy", navy)
+    assert {row.status for row in shelf.rows().values()} == {"kept"}
+
+
+@pytest.mark.parametrize(
+    "turned", [np.fliplr, np.flipud, lambda pixels: np.rot90(pixels, 1), lambda pixels: np.rot90(pixels, 3)]
+)
+def test_mirrored_and_turned_copies_count_by_setting(shelf, turned):
+    shelf.add("upright", scene(1))
+    shelf.add("turned", np.ascontiguousarray(turned(scene(1))))
+    assert {row.status for row in shelf.rows().values()} == {"kept"}
+    statuses = sorted(row.status for row in shelf.rows(CleanImageSettings(orientations="all")).values())
+    assert statuses == ["duplicate", "kept"]
+
+
+def test_a_poor_copy_of_a_good_picture_is_its_duplicate_not_a_reject(shelf):
+    shelf.add("good", scene(1))
+    shelf.add("poor", blurred(scene(1), 2))
+    settings = CleanImageSettings(minimum_sharpness=float(shelf.rows()["poor"].sharpness + 1), phash_radius=16)
+    rows = shelf.rows(settings)
+    assert (rows["poor"].status, rows["poor"].keeper) == ("duplicate", shelf.digests["good"])
+
+
+def test_the_order_of_rows_and_the_batch_do_not_matter(shelf):
+    for seed in range(6):
+        shelf.add(f"a{seed}", scene(seed % 3))
+        shelf.add(f"b{seed}", cv2.resize(scene(seed % 3), (140, 170), interpolation=cv2.INTER_AREA))
+    first = shelf.clean(CleanImageSettings(batch_size=2)).manifest
+    shelf.crops.reverse()
+    pd.testing.assert_frame_equal(first, shelf.clean(CleanImageSettings(batch_size=5)).manifest)
+
+
+def test_limits_are_changed_without_measuring_again(shelf):
+    for seed in range(4):
+        shelf.add(str(seed), scene(seed))
+    shelf.clean()
+    assert shelf.clean(CleanImageSettings(minimum_sharpness=1e6)).facts["crops from the cache"] == 4
+
+
+def test_the_funnel_counts_every_step(shelf):
+    shelf.add("good", scene(1))
+    shelf.add("copy", cv2.resize(scene(1), (150, 180), interpolation=cv2.INTER_AREA))
+    shelf.add("bad", BAD["blurred"])
+    facts = shelf.clean().facts
+    assert (facts["distinct crops"], facts["crops good enough"], facts["crops kept"], facts["duplicates"]) == (3, 2, 1, 1)
+    assert facts["rejected: blurred"] == 1
+
+
+def test_an_empty_category(context):
+    result = clean_images(empty(CROPS), empty(RAW_IMAGES), CleanImageSettings(), context)
+    assert len(result.manifest) == 0 and result.facts["distinct crops"] == 0
