@@ -2,16 +2,19 @@
 
 from clustering_pipeline.workbook.delivery import DeliveredFile, check_output, default_output, deliver_workbook
 from clustering_pipeline.workbook.edits import LabelEdits, read_label_edits
+from clustering_pipeline.workbook.export import ExportedPictures, export_pictures
 from clustering_pipeline.workbook.labelling import LabelledWorkbook, WorkbookNotes, label_workbook
 
 __all__ = [
     "DeliveredFile",
+    "ExportedPictures",
     "LabelEdits",
     "LabelledWorkbook",
     "WorkbookNotes",
     "check_output",
     "default_output",
     "deliver_workbook",
+    "export_pictures",
     "label_workbook",
     "read_label_edits",
 ]
