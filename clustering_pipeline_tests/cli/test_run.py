@@ -1,0 +1,252 @@
+"""`run` from the workbook to the labelled workbook, and everything it refuses before it starts."""
+
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import openpyxl
+import pytest
+
+from clustering_pipeline.synthetic import SyntheticCatalogue, write_catalogue
+from clustering_pipeline_tests.cli.conftest import Answer, Call
+from clustering_pipeline_tests.cli.shops import QUICK, GatedShop, open_shop, start_command
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A catalogue that was run once in a process of its own."""
+
+    home: Path
+    shop: GatedShop
+    catalogue: SyntheticCatalogue
+    answer: Answer
+
+    @property
+    def arguments(self) -> tuple[object, ...]:
+        return ("run", self.catalogue.workbook, "--allow-host", self.shop.host, *QUICK, "--json")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("shop")
+    images = folder / "images"
+    images.mkdir()
+    with open_shop(images) as shop:
+        catalogue = write_catalogue(folder, shop.url, products=3, seed=11, listings_per_product=(3, 4))
+        arguments = ("run", catalogue.workbook, "--allow-host", shop.host, *QUICK, "--json")
+        process = start_command(folder / "home", arguments, folder)
+        output, errors = process.communicate(timeout=280)
+        yield Finished(folder / "home", shop, catalogue, Answer(process.returncode, output, errors))
+
+
+@pytest.fixture
+def at_home(finished: Finished, monkeypatch: pytest.MonkeyPatch, call: Call) -> Call:
+    """Calls commands on the home of the finished run."""
+    monkeypatch.setenv("DAGSTER_HOME", str(finished.home))
+    return call
+
+
+def rows_of(workbook: Path | str) -> list[dict[str, object]]:
+    header, *rows = openpyxl.load_workbook(workbook).worksheets[0].iter_rows(values_only=True)
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def test_run_writes_the_workbook_and_says_where_in_one_json_object(finished: Finished):
+    assert finished.answer.code == 0, finished.answer.errors
+    result = json.loads(finished.answer.output)
+    assert {"workbook", "report", "rows", "status_counts", "clusters", "seconds", "metrics"} <= set(result)
+    assert Path(result["workbook"]) == finished.catalogue.workbook.with_name("catalogue.clustered.xlsx")
+    assert Path(result["report"]).read_text(encoding="utf-8").startswith("<!")
+    assert result["rows"] == sum(result["status_counts"].values()) == len(finished.catalogue.listings)
+
+
+def test_every_row_is_there_in_order_with_a_cluster_or_a_reason(finished: Finished):
+    before, after = rows_of(finished.catalogue.workbook), rows_of(json.loads(finished.answer.output)["workbook"])
+    assert [row["product_base_id"] for row in after] == [row["product_base_id"] for row in before]
+    for row in after:
+        assert row["status"] in ("clustered", "no_match", "rejected", "download_failed", "invalid_row")
+        assert row["cluster_id"] is not None or row["reason"]
+    by_origin = dict(zip((x.origin for x in finished.catalogue.listings), after, strict=True))
+    assert by_origin["dead_link"]["status"] == by_origin["web_page"]["status"] == "download_failed"
+    assert by_origin["blurred"]["status"] == by_origin["dark"]["status"] == "rejected"
+
+
+def test_the_workbook_that_was_given_is_not_touched(finished: Finished):
+    assert list(rows_of(finished.catalogue.workbook)[0]) == ["product_base_id", "title", "shop", "url_thumbnail"]
+
+
+def test_second_run_asks_for_no_picture_that_is_held_and_gives_the_same(finished: Finished, at_home: Call):
+    finished.shop.requests.clear()
+    again = at_home(*finished.arguments)
+    assert again.code == 0, again.errors
+    held = {f"/{path.name}" for path in finished.catalogue.images.iterdir() if path.name.startswith("p")}
+    assert not held & set(finished.shop.requests)
+    first = json.loads(finished.answer.output)
+    assert {**again.json, "seconds": 0} == {**first, "seconds": 0}
+
+
+def test_status_and_sync_after_a_run(finished: Finished, at_home: Call):
+    at_home(*finished.arguments)
+    assets = at_home("status", "--json").json["categories"][0]["assets"]
+    assert assets["labeled_excel"]["status"] == "fresh"
+    assert at_home("status", "--category", "nope").code == 2
+    assert "catalogue" in at_home("status").output
+
+
+def test_a_setting_for_one_run_does_not_stay(finished: Finished, at_home: Call):
+    before = at_home(*finished.arguments).json
+    other = at_home(*finished.arguments, "--set", "clusters.method=dbscan")
+    assert other.code == 0, other.errors
+    after = at_home(*finished.arguments).json
+    assert {**after, "seconds": 0} == {**before, "seconds": 0}
+
+
+def test_category_names_with_slashes_and_accents_keep_their_display_name(finished: Finished, at_home: Call):
+    answer = at_home(*finished.arguments, "--category", "Kem/Chống nắng", "--output", finished.home / "out.xlsx")
+    assert answer.code == 0, answer.errors
+    assert answer.json["category"] == "kem-chong-nang"
+    names = {known["category"]: known["display_name"] for known in at_home("status", "--json").json["categories"]}
+    assert names["kem-chong-nang"] == "Kem/Chống nắng"
+
+
+def test_our_own_output_is_updated_not_labelled_twice(finished: Finished, at_home: Call):
+    own = Path(at_home(*finished.arguments).json["workbook"])
+    answer = at_home("run", own, "--allow-host", finished.shop.host, *QUICK, "--json")
+    assert answer.code == 0, answer.errors
+    again = answer.json["workbook"]
+    assert Path(again) != own
+    assert list(rows_of(again)[0]) == list(rows_of(own)[0])
+    assert openpyxl.load_workbook(again).sheetnames == openpyxl.load_workbook(own).sheetnames
+
+
+def test_a_users_own_status_column_is_left_alone(finished: Finished, at_home: Call, tmp_path: Path):
+    book = openpyxl.load_workbook(finished.catalogue.workbook)
+    sheet = book.worksheets[0]
+    sheet.cell(1, 5).value = "status"
+    for row in range(2, sheet.max_row + 1):
+        sheet.cell(row, 5).value = "mine"
+    book.save(tmp_path / "own-status.xlsx")
+    answer = at_home("run", tmp_path / "own-status.xlsx", "--allow-host", finished.shop.host, *QUICK, "--json")
+    assert answer.code == 0, answer.errors
+    rows = rows_of(answer.json["workbook"])
+    assert {row["status"] for row in rows} == {"mine"}
+    assert {row["cp_status"] for row in rows} >= {"download_failed", "rejected"}
+
+
+def test_loopback_is_refused_unless_allowed_and_the_workbook_is_written_all_the_same(
+    finished: Finished, at_home: Call, tmp_path: Path
+):
+    copy = tmp_path / "refused.xlsx"
+    shutil.copyfile(finished.catalogue.workbook, copy)
+    answer = at_home("run", copy, *QUICK, "--json")
+    assert answer.code == 0, answer.errors
+    assert answer.json["status_counts"] == {"download_failed": len(finished.catalogue.listings)}
+    assert "127.0.0.1" in str(rows_of(answer.json["workbook"])[0]["reason"])
+
+
+def test_a_category_column_splits_the_workbook(finished: Finished, at_home: Call, tmp_path: Path):
+    book = openpyxl.load_workbook(finished.catalogue.workbook)
+    sheet = book.worksheets[0]
+    sheet.cell(1, 5).value = "ngành hàng"
+    for row in range(2, sheet.max_row + 1):
+        sheet.cell(row, 5).value = "Sữa tắm" if row % 2 else "Dầu gội"
+    book.save(tmp_path / "two.xlsx")
+    allowed = ("--allow-host", finished.shop.host)
+    answer = at_home("run", tmp_path / "two.xlsx", *allowed, "--category-column", "ngành hàng", *QUICK, "--json")
+    assert answer.code == 0, answer.errors
+    categories = answer.json["categories"]
+    assert [one["category"] for one in categories] == ["dau-goi", "sua-tam"]
+    assert sum(one["rows"] for one in categories) == len(finished.catalogue.listings)
+    both = at_home("run", tmp_path / "two.xlsx", "--category-column", "ngành hàng", "--category", "x")
+    assert both.code == 2
+
+
+def workbook_with(path: Path, *rows: tuple[object, ...]) -> Path:
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.worksheets[0].append(row)
+    book.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--set", "clusters.metod=graph"), ("clusters.metod", "clusters.method")),
+        (("--set", "clusters.eps=big"), ("clusters.eps", "big")),
+        (("--set", "nonsense"), ("section.name=value",)),
+        (("--settings", "missing.yaml"), ("missing.yaml",)),
+        (("--category", "///"), ("///",)),
+        (("--output", "no/such/folder/out.xlsx"), ("no/such/folder",)),
+        (("--output", "out.docx"), ("out.docx", ".xlsx")),
+        (("--images-from", "no-such-folder"), ("no-such-folder",)),
+        (("--sheet", "no such sheet"), ("no such sheet",)),
+    ],
+)
+def test_wrong_options_are_refused_in_one_paragraph(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, str], words: tuple[str, ...]
+):
+    monkeypatch.chdir(tmp_path)
+    catalogue = workbook_with(tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg"))
+    answer = call("run", catalogue, *options, "--json")
+    assert answer.code == 2
+    assert answer.output == ""
+    assert all(word in answer.error for word in words), answer.error
+    assert not (tmp_path / "a.clustered.xlsx").exists()
+
+
+def test_a_missing_file_is_named(call: Call, tmp_path: Path):
+    answer = call("run", tmp_path / "missing.xlsx")
+    assert answer.code == 2
+    assert "missing.xlsx" in answer.error
+
+
+@pytest.mark.parametrize("content", [b"", b"not a workbook at all", b"PK\x03\x04 half a zip"])
+def test_files_that_are_no_workbook_are_refused(call: Call, tmp_path: Path, content: bytes):
+    (tmp_path / "broken.xlsx").write_bytes(content)
+    answer = call("run", tmp_path / "broken.xlsx", *QUICK)
+    assert answer.code == 2, answer.errors
+    assert "broken.xlsx" in answer.error
+
+
+def test_a_workbook_without_the_columns_says_which_it_has_and_which_is_closest(call: Call, tmp_path: Path):
+    answer = call(
+        "run", workbook_with(tmp_path / "a.xlsx", ("product_base", "link", "price"), (1, "http://x/1.jpg", 2)), *QUICK
+    )
+    assert answer.code == 2, answer.errors
+    assert "price" in answer.error
+    assert "product_base" in answer.error
+
+
+def test_a_workbook_without_rows_is_refused(call: Call, tmp_path: Path):
+    answer = call("run", workbook_with(tmp_path / "a.xlsx"), *QUICK)
+    assert answer.code == 2, answer.errors
+
+
+def test_the_output_may_not_be_the_catalogue(call: Call, tmp_path: Path):
+    catalogue = workbook_with(tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg"))
+    content = catalogue.read_bytes()
+    (tmp_path / "link.xlsx").symlink_to(catalogue)
+    for output in (catalogue, tmp_path / "link.xlsx", tmp_path / "." / "a.xlsx"):
+        assert call("run", catalogue, "--output", output).code == 2
+    assert catalogue.read_bytes() == content
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_found_out_before_the_work(call: Call, tmp_path: Path):
+    catalogue = workbook_with(tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg"))
+    (tmp_path / "closed").mkdir(mode=0o500)
+    answer = call("run", catalogue, "--output", tmp_path / "closed" / "out.xlsx")
+    assert answer.code == 2
+    assert "closed" in answer.error
+
+
+def test_a_home_that_cannot_be_made_is_refused(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    catalogue = workbook_with(tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg"))
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "file" / "home"))
+    answer = call("run", catalogue)
+    assert answer.code == 2
+    assert "DAGSTER_HOME" in answer.error
