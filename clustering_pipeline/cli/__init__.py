@@ -9,12 +9,14 @@ from clustering_pipeline.cli.corrections import corrections_app
 from clustering_pipeline.cli.demo import demo
 from clustering_pipeline.cli.doctor import doctor
 from clustering_pipeline.cli.evaluate import evaluate
+from clustering_pipeline.cli.export import export
 from clustering_pipeline.cli.models import models_app
 from clustering_pipeline.cli.run import run
 from clustering_pipeline.cli.search import search
 from clustering_pipeline.cli.serve import serve
 from clustering_pipeline.cli.sync import status, sync
 from clustering_pipeline.cli.terminal import Terminal
+from clustering_pipeline.cli.train import train_app
 from clustering_pipeline.cli.train import train_app
 from clustering_pipeline.cli.ui import ui
 from clustering_pipeline.errors import PipelineError
@@ -28,12 +30,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, run, sync, status, ui, serve, search, evaluate, doctor):
+for command in (demo, run, sync, status, ui, serve, search, export, evaluate, doctor):
     app.command()(command)
 app.add_typer(corrections_app, name="corrections")
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
+app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
+app.add_typer(train_app, name="train")
 app.add_typer(train_app, name="train")
 
 

@@ -8,6 +8,9 @@ import typer
 
 from clustering_pipeline.cli.place import find_workplace
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
+from clustering_pipeline.workplace import Workplace
+
+_WORKBOOKS = (".xlsx", ".xlsm", ".ods")
 
 corrections_app = typer.Typer(help="Statements of people: same(a, b), different(a, b), name(cluster).", no_args_is_help=True)
 
@@ -15,16 +18,27 @@ corrections_app = typer.Typer(help="Statements of people: same(a, b), different(
 @corrections_app.command("import")
 def import_corrections(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help=".xlsx, .csv or .json")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Statements, or an edited labelled workbook.")],
     author: Annotated[str | None, typer.Option(help="Who said it; the account's name by default.")] = None,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Add the statements of a file; the next `sync` or `run` honours them."""
+    """Add the statements of a file, or what was edited in a labelled workbook; the next `sync` or `run` honours them."""
     terminal = terminal_of(context)
-    added = find_workplace().corrections.import_file(file, author=author or getpass.getuser())
+    added = _add(find_workplace(), file, author or getpass.getuser())
     terminal.details(f"Read {file}", [("statements added", added)])
     terminal.emit({"file": str(file.absolute()), "added": added})
+
+
+def _add(workplace: Workplace, file: Path, author: str) -> int:
+    from clustering_pipeline.workbook import read_label_edits
+
+    if file.suffix.lower() in _WORKBOOKS and file.is_file():
+        edits = read_label_edits(file, workplace.blobs, workplace.settings.installation().catalogue)
+        if edits is not None:
+            statements = [{**row, "category": edits.category, "author": author} for row in edits.statements]
+            return len(workplace.corrections.add(statements))
+    return workplace.corrections.import_file(file, author=author)
 
 
 @corrections_app.command("export")

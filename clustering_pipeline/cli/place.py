@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clustering_pipeline.cli.progress import TerminalProgress
 from clustering_pipeline.cli.terminal import Terminal
+from clustering_pipeline.errors import InputError
 from clustering_pipeline.settings import RunOverrides
 from clustering_pipeline.workplace import PipelineHome, ProgressListener, Workplace
 
@@ -17,6 +18,22 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 def find_workplace(overrides: RunOverrides | None = None) -> Workplace:
     """Return the workplace of `DAGSTER_HOME`, or of the checkout, created and filled when missing; raises InputError."""
     return Workplace(PipelineHome.find().prepare(), overrides or RunOverrides())
+
+
+def choose_category(known: Sequence[str], category: str | None) -> list[str]:
+    """Return the slugs of the categories that are meant: the one that was named, else all; raises InputError when there is none."""
+    if not known:
+        raise InputError(
+            "There is no category yet. Run `clustering-pipeline run CATALOGUE` or `clustering-pipeline demo` first."
+        )
+    if category is None:
+        return list(known)
+    from clustering_pipeline.catalogue import category_slug
+
+    slug = category_slug(category)
+    if slug not in known:
+        raise InputError(f"There is no category {category!r} here. Known are: {', '.join(known)}.")
+    return [slug]
 
 
 @contextmanager

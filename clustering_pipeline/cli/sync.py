@@ -7,9 +7,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from clustering_pipeline.cli.place import find_workplace, working
+from clustering_pipeline.cli.place import choose_category, find_workplace, working
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
-from clustering_pipeline.errors import InputError
 
 if TYPE_CHECKING:
     from clustering_pipeline.automation import CategoryStatus
@@ -23,7 +22,7 @@ def sync(context: typer.Context, category: CategoryOption = None, json: JsonOpti
     from clustering_pipeline.automation import open_instance, synchronise
 
     terminal, workplace = terminal_of(context), find_workplace()
-    slugs = _chosen([source.category for source in workplace.sources.all()], category)
+    slugs = choose_category([source.category for source in workplace.sources.all()], category)
     reports = []
     with open_instance(workplace.home) as instance, working(workplace, terminal) as reporting:
         reports = [synchronise(slug, workplace=reporting, instance=instance) for slug in slugs]
@@ -49,26 +48,11 @@ def status(
     terminal, workplace = terminal_of(context), find_workplace()
     with open_instance(workplace.home) as instance:
         statuses = category_statuses(workplace, instance)
-    slugs = _chosen([known.category for known in statuses], category)
+    slugs = choose_category([known.category for known in statuses], category)
     chosen = [known for known in statuses if known.category in slugs]
     for known in chosen:
         _show(terminal, known)
     terminal.emit({"home": str(workplace.home.path), "categories": [_as_json(known) for known in chosen]})
-
-
-def _chosen(known: list[str], category: str | None) -> list[str]:
-    if category is None:
-        if not known:
-            raise InputError(
-                "There is no category yet. Run `clustering-pipeline run CATALOGUE` or `clustering-pipeline demo` first."
-            )
-        return known
-    from clustering_pipeline.catalogue import category_slug
-
-    slug = category_slug(category)
-    if slug not in known:
-        raise InputError(f"There is no category {category!r} here. Known are: {', '.join(known) or 'none yet'}.")
-    return [slug]
 
 
 def _show(terminal: Terminal, status: "CategoryStatus") -> None:

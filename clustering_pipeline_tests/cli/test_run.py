@@ -146,6 +146,24 @@ def test_loopback_is_refused_unless_allowed_and_the_workbook_is_written_all_the_
     assert "127.0.0.1" in str(rows_of(answer.json["workbook"])[0]["reason"])
 
 
+def test_pictures_are_exported_as_a_folder_per_cluster(finished: Finished, at_home: Call, tmp_path: Path):
+    exported = at_home("export", tmp_path / "pictures", "--category", "catalogue", "--json")
+    assert exported.code == 0, exported.errors
+    assert exported.json["files"] == len(list((tmp_path / "pictures").glob("*/*"))) > 0
+    assert at_home("export", tmp_path / "pictures", "--category", "catalogue").code == 2
+
+
+def test_edits_in_the_labelled_workbook_become_corrections(finished: Finished, at_home: Call, tmp_path: Path):
+    labelled = at_home(*finished.arguments).json["workbook"]
+    book = openpyxl.load_workbook(labelled)
+    sheet = book.worksheets[0]
+    column = [cell.value for cell in sheet[1]].index("cluster_name") + 1
+    row = next(r for r in range(2, sheet.max_row + 1) if sheet.cell(r, column - 1).value not in (None, -1))
+    sheet.cell(row, column).value = "Named by Lan"
+    book.save(tmp_path / "edited.xlsx")
+    assert at_home("corrections", "import", tmp_path / "edited.xlsx", "--author", "Lan", "--json").json["added"] == 1
+
+
 def test_a_category_column_splits_the_workbook(finished: Finished, at_home: Call, tmp_path: Path):
     book = openpyxl.load_workbook(finished.catalogue.workbook)
     sheet = book.worksheets[0]

@@ -1,0 +1,67 @@
+"""`export`: the pictures of a category as folders."""
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+
+from clustering_pipeline.cli.place import choose_category, find_workplace
+from clustering_pipeline.cli.progress import TerminalProgress
+from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
+from clustering_pipeline.errors import InputError
+from clustering_pipeline.workplace import Workplace
+
+_MANIFESTS = ("catalogue", "raw_images", "crops", "clean_images", "clusters")
+
+
+class Grouping(StrEnum):
+    """What gets a folder of its own."""
+
+    PRODUCT = "product"
+    CLUSTER = "cluster"
+
+
+def export(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the folders go; must be new or empty.")],
+    category: Annotated[str | None, typer.Option(metavar="NAME", help="Needed when there are several categories.")] = None,
+    by: Annotated[Grouping, typer.Option(help="A folder per cluster or per product_base_id.")] = Grouping.CLUSTER,
+    crops: Annotated[bool, typer.Option("--crops", help="The product cut out instead of the whole picture.")] = False,
+    kept_only: Annotated[bool, typer.Option("--kept-only", help="Leave out rejected pictures and duplicates.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Hard links where the file system can, instead of copies.")] = False,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write the pictures of a category as one folder per cluster or per product."""
+    from clustering_pipeline.workbook import export_pictures
+
+    terminal, workplace = terminal_of(context), find_workplace()
+    slugs = choose_category([source.category for source in workplace.sources.all()], category)
+    if len(slugs) > 1:
+        raise InputError(f"There are several categories: {', '.join(slugs)}. Choose one with --category.")
+    with TerminalProgress(terminal.errors) as progress:
+        exported = export_pictures(
+            folder,
+            **_tables(workplace, slugs[0]),
+            blobs=workplace.blobs,
+            by=by.value,
+            cut=crops,
+            kept_only=kept_only,
+            link=link,
+            progress=progress,
+        )
+    terminal.details(f"Wrote {folder}", list(asdict(exported).items()))
+    terminal.emit({"folder": str(folder.absolute()), "category": slugs[0], **asdict(exported)})
+
+
+def _tables(workplace: Workplace, category: str) -> dict[str, pd.DataFrame]:
+    tables = {name: workplace.manifests.read(name, category) for name in _MANIFESTS}
+    missing = [name for name, table in tables.items() if table is None]
+    if missing:
+        raise InputError(
+            f"The category {category} has no {missing[0]} yet. Run it once: `clustering-pipeline sync --category {category}`."
+        )
+    return {name: table for name, table in tables.items() if table is not None}
