@@ -1,6 +1,7 @@
 """The rows of one sheet as listings."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -155,15 +156,18 @@ def column_values(sheet: SelectedSheet, header: str) -> Iterator[str]:
 
 def mark_duplicates(listings: pd.DataFrame) -> None:
     """Add to the reason of every row whose id stands on several which others have it."""
-    usable = listings[listings["product_base_id"].notna()]
-    repeated = usable[usable.duplicated("product_base_id", keep=False)]
     several_sheets = listings["sheet"].nunique() > 1
-    for identifier, group in repeated.groupby("product_base_id", sort=False):
-        places = [_place(sheet, row, several_sheets) for sheet, row in zip(group["sheet"], group["sheet_row"], strict=True)]
-        shown = ", ".join(places[:SHOWN_ROWS]) + (f" and {len(places) - SHOWN_ROWS} more" if len(places) > SHOWN_ROWS else "")
-        remark = f"the id {identifier} is on {len(places)} rows ({shown})"
-        listings.loc[group.index, "reason"] = [f"{reason}; {remark}" if reason else remark for reason in group["reason"]]
+    places: dict[str, list[str]] = defaultdict(list)
+    for identifier, sheet, row in zip(listings["product_base_id"], listings["sheet"], listings["sheet_row"], strict=True):
+        if identifier:
+            places[identifier].append(f"{sheet}!{row}" if several_sheets else f"{row}")
+    remarks = {identifier: _repeated(identifier, rows) for identifier, rows in places.items() if len(rows) > 1}
+    listings["reason"] = [
+        "; ".join(filter(None, (reason, remarks.get(identifier)))) or None
+        for identifier, reason in zip(listings["product_base_id"], listings["reason"], strict=True)
+    ]
 
 
-def _place(sheet: str, row: int, several_sheets: bool) -> str:
-    return f"{sheet}!{row}" if several_sheets else f"{row}"
+def _repeated(identifier: str, places: list[str]) -> str:
+    more = f" and {len(places) - SHOWN_ROWS} more" if len(places) > SHOWN_ROWS else ""
+    return f"the id {identifier} is on {len(places)} rows ({', '.join(places[:SHOWN_ROWS])}{more})"

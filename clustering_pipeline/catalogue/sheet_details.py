@@ -5,7 +5,7 @@ sheet's XML adds what matters for identifiers and pictures, and finds the used r
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pyexpat import ExpatError, XMLParserType
 from xml.parsers import expat
@@ -25,6 +25,7 @@ EXACT_DIGITS = 15
 LINK_FORMULA = re.compile(r"""\b(?:HYPERLINK|IMAGE)\s*\(\s*"((?:[^"]|"")+)\"""", re.IGNORECASE)
 ZERO_PADDED = re.compile(r"0{2,}$")
 Position = tuple[int, int]
+Corners = tuple[int, int, int, int]
 
 
 @dataclass
@@ -35,7 +36,7 @@ class SheetDetails:
     links: dict[Position, str] = field(default_factory=dict)
     uncomputed: set[Position] = field(default_factory=set)
     hidden_rows: set[int] = field(default_factory=set)
-    merged: list[tuple[int, int, int, int]] = field(default_factory=list)
+    merged: list[Corners] = field(default_factory=list)
     last_row: int = 0
     last_column: int = 0
 
@@ -60,19 +61,24 @@ def sheet_details(package: WorkbookPackage, sheet: SheetPart, padded: dict[str, 
     scanner = _Scanner(padded)
     try:
         scanner.parse(package.read_xml(sheet.part))
-    except (ExpatError, ValueError) as error:
+    except (ExpatError, ValueError, KeyError) as error:
         raise damaged(package.name, error) from error
     outside = {link.identifier: link.target for link in relationships(package, sheet.part) if link.is_external}
-    for reference, identifier in scanner.hyperlinks:
+    details = scanner.details
+    _check_covered(package.name, [corners for corners, _ in scanner.hyperlinks], details)
+    _check_covered(package.name, details.merged, details)
+    for (first_row, column, last_row, _), identifier in scanner.hyperlinks:
         if identifier in outside:
-            _add_link(scanner.details, reference, outside[identifier])
-    return scanner.details
+            for row in range(first_row, min(last_row, details.last_row) + 1):
+                details.links.setdefault((row, column), outside[identifier])
+    return details
 
 
-def _add_link(details: SheetDetails, reference: str, target: str) -> None:
-    first_row, column, last_row, _ = range_corners(reference)
-    for row in range(first_row, min(last_row, details.last_row) + 1):
-        details.links.setdefault((row, column), target)
+def _check_covered(name: str, ranges: Sequence[Corners], details: SheetDetails) -> None:
+    """Raise InputError when ranges that must not overlap cover more rows than the sheet has cells: a trap for readers."""
+    covered = sum(max(0, min(last, details.last_row) - first + 1) for first, _, last, _ in ranges)
+    if covered > (details.last_row + 1) * (details.last_column + 1):
+        raise damaged(name, ValueError("its merged cells or links overlap"))
 
 
 class _Scanner:
@@ -80,7 +86,7 @@ class _Scanner:
 
     def __init__(self, padded: dict[str, int]) -> None:
         self.details = SheetDetails()
-        self.hyperlinks: list[tuple[str, str]] = []
+        self.hyperlinks: list[tuple[Corners, str]] = []
         self._padded = padded
         self._row = self._column = 0
         self._style = self._kind = self._formula = self._value = ""
@@ -153,7 +159,7 @@ class _Scanner:
 
     def _start_hyperlink(self, attributes: dict[str, str]) -> None:
         identifier = next((value for key, value in attributes.items() if key.endswith(":id")), "")
-        self.hyperlinks.append((attributes["ref"], identifier))
+        self.hyperlinks.append((range_corners(attributes["ref"]), identifier))
 
     def _end_cell(self) -> None:
         # calamine makes room for every typed cell, also where its text is empty.

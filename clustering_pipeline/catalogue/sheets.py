@@ -7,8 +7,10 @@ from functools import lru_cache
 from xml.etree import ElementTree
 
 from clustering_pipeline.catalogue.packages import WorkbookPackage, damaged
+from clustering_pipeline.errors import InputError
 
 CELL_REFERENCE = re.compile(r"\$?([A-Za-z]{1,3})\$?([0-9]{1,7})$")
+BINARY_WORKBOOK = "xl/workbook.bin"
 COLUMN = re.compile(r"[A-Za-z]{1,3}")
 RELATIONSHIPS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
@@ -72,6 +74,8 @@ def workbook_part(package: WorkbookPackage) -> str:
     for link in relationships(package, ""):
         if link.kind == "officeDocument" and link.target.endswith(".xml"):
             return link.target
+    if BINARY_WORKBOOK in package:
+        raise InputError(f"{package.name} is a binary .xlsb workbook. Open it in Excel, save it as .xlsx, and give that file.")
     raise damaged(package.name, ValueError("it is a zip archive without a workbook in it"))
 
 

@@ -49,7 +49,7 @@ class SheetTable:
 
 @dataclass(frozen=True)
 class Table:
-    """A table file: its kind (`xlsx`, `xls`, `ods`, `xlsb`, `csv`, `parquet`, `folder`), its sheets, and remarks on how it was read."""
+    """A table file: its kind (`xlsx`, `xls`, `ods`, `csv`, `parquet`, `folder`), its sheets, and remarks on how it was read."""
 
     kind: str
     sheets: list[SheetTable]
@@ -57,7 +57,7 @@ class Table:
 
 
 def table_kind(content: bytes) -> str:
-    """Return what the bytes are, by their content: `xlsx`, `xlsb`, `ods`, `xls`, `parquet` or `csv`."""
+    """Return what the bytes are, by their content: `xlsx`, `ods`, `xls`, `parquet` or `csv`."""
     if content.startswith(PARQUET_MAGIC):
         return "parquet"
     if content.startswith(OLE_MAGIC):
@@ -65,9 +65,7 @@ def table_kind(content: bytes) -> str:
     if not content.startswith((ZIP_MAGIC, EMPTY_ZIP_MAGIC)):
         return "csv"
     parts = _part_names(content)
-    if CONTENT_PART in parts:
-        return "ods"
-    return "xlsb" if "xl/workbook.bin" in parts else "xlsx"
+    return "ods" if CONTENT_PART in parts else "xlsx"
 
 
 def _part_names(content: bytes) -> set[str]:
@@ -95,7 +93,6 @@ def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
         "parquet": lambda: _read_parquet(content, name, settings),
         "xlsx": lambda: _read_xlsx(content, name, settings),
         "ods": lambda: _read_ods(content, name, settings),
-        "xlsb": lambda: _read_zipped(content, name, settings),
         "xls": lambda: _read_xls(content, name, settings),
     }
     return _within_limits(Table(kind, readers[kind]()), name, settings)
@@ -148,11 +145,6 @@ def _read_ods(content: bytes, name: str, settings: CatalogueSettings) -> list[Sh
     package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
     package.verify()
     check_used_cells(package, lambda sheet, cells: check_cells(name, sheet, cells, settings))
-    return _read_calamine(content, name, {})
-
-
-def _read_zipped(content: bytes, name: str, settings: CatalogueSettings) -> list[SheetTable]:
-    WorkbookPackage(content, name, settings.max_uncompressed_megabytes).verify()
     return _read_calamine(content, name, {})
 
 

@@ -3,17 +3,23 @@
 import json
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from yarl import URL
 
 MAX_URL_CHARACTERS = 8192
-# A comma may be part of a URL: it only separates when another address, or white space and a host, follows.
-SEPARATORS = re.compile(r"[\r\n\t]+|[\s,;|]+(?=(?:https?:)?//|data:|file:)|\s*[,;|]\s+(?=[\w-]+(?:\.[\w-]+)+/)", re.IGNORECASE)
+MAX_CELL_CHARACTERS = 1_000_000
+MAX_WRAPPINGS = 4
+# An address begins where a scheme or "//" follows the start, white space, a separator or a quote.
+ADDRESS = re.compile(r"""(?<![^\s,;|"'])(?:https?:/|//|data:|file:)""", re.IGNORECASE)
+# A comma may be part of an address: it only separates when white space and a host follow.
+HOST_FOLLOWS = re.compile(r"[,;|]\s+(?=[\w-]+(?:\.[\w-]+)+/)")
+LINE_BREAKS = re.compile(r"[\r\n\t]+")
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(?!\d)")
 HOST_AND_PATH = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}(?::\d{1,5})?[/?#]")
 WINDOWS_PATH = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
-QUOTES = "\"'“”‘’ \u200b\ufeff\u00a0"
+AROUND = "\"'“”‘’,;| \u200b\ufeff\u00a0"
 BRACKETS = {"<": ">", "(": ")", "[": "]", "{": "}"}
 
 
@@ -31,6 +37,8 @@ def parse_url_cell(text: str) -> UrlCell:
     Paths are percent-encoded, hosts are in punycode, and a missing scheme is https. A cell may hold several addresses,
     separated by line breaks, commas, semicolons or bars, or as a JSON list.
     """
+    if len(text) > MAX_CELL_CHARACTERS:
+        return UrlCell((), (f"the cell holds {len(text):,} characters, over the limit of {MAX_CELL_CHARACTERS:,}",))
     urls: list[str] = []
     problems: list[str] = []
     for piece in split_cell(text):
@@ -44,16 +52,24 @@ def parse_url_cell(text: str) -> UrlCell:
 def split_cell(text: str) -> list[str]:
     """Return the addresses in a cell as they are written, without quotes and blanks around them."""
     listed = _json_list(text.strip())
-    pieces = listed if listed is not None else SEPARATORS.split(text.replace("\\/", "/"))
+    pieces = listed if listed is not None else _split_text(text.replace("\\/", "/"))
     cleaned = (_unwrapped(piece.replace("\\/", "/")) for piece in pieces)
     return [piece for piece in cleaned if piece]
 
 
+def _split_text(text: str) -> list[str]:
+    starts = [found.start() for found in ADDRESS.finditer(text)]
+    parts = (text[begin:end] for begin, end in pairwise([0, *starts, len(text)]))
+    lines = (line for part in parts for line in LINE_BREAKS.split(part))
+    return [piece for line in lines for piece in HOST_FOLLOWS.split(line)]
+
+
 def _unwrapped(piece: str) -> str:
-    text = piece.strip().strip(QUOTES).rstrip(",;|").strip().strip(QUOTES)
-    while len(text) > 1 and BRACKETS.get(text[0]) == text[-1]:
-        text = text[1:-1].strip().strip(QUOTES)
-    return text
+    text = piece.strip().strip(AROUND)
+    for _ in range(MAX_WRAPPINGS):
+        if len(text) > 1 and BRACKETS.get(text[0]) == text[-1]:
+            text = text[1:-1].strip().strip(AROUND)
+    return "" if text in BRACKETS else text
 
 
 def _json_list(text: str) -> list[str] | None:

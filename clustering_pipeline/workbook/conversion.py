@@ -15,7 +15,6 @@ from clustering_pipeline.workbook.markup import MAX_CELL_CHARACTERS, UNWRITABLE
 MAX_SHEET_NAME = 31
 LOSSES = {
     "xls": "the .xls workbook was converted to .xlsx: values are kept; formulas, formats, pictures, charts and macros are not",
-    "xlsb": "the .xlsb workbook was converted to .xlsx: values are kept; formulas, formats, pictures, charts and macros are not",
     "ods": "the .ods workbook was converted to .xlsx: values are kept; formulas, formats, pictures and charts are not",
 }
 

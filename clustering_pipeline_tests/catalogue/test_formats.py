@@ -232,3 +232,27 @@ def test_any_bytes_are_read_or_refused_in_words(content):
         read(content, "c.csv")
     except InputError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    "trap",
+    [
+        "<mergeCells>{}</mergeCells>".format('<mergeCell ref="A1:A1048576"/>' * 5000),
+        "<hyperlinks>{}</hyperlinks>".format('<hyperlink ref="A1:A1048576" xmlns:r="r" r:id="x"/>' * 5000),
+    ],
+)
+def test_ranges_that_overlap_without_end_are_refused(trap):
+    rows = [["id", "image"], *[[number, f"https://a.vn/{number}.jpg"] for number in range(200)]]
+    content = with_part(
+        excel(*rows), "xl/worksheets/sheet1.xml", lambda sheet: sheet.replace(b"</sheetData>", b"</sheetData>" + trap.encode())
+    )
+    with pytest.raises(InputError, match="overlap"):
+        read(content)
+
+
+def test_a_binary_workbook_names_the_remedy():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("xl/workbook.bin", b"\x00")
+    with pytest.raises(InputError, match=r"save it as \.xlsx"):
+        read(buffer.getvalue(), "c.xlsb")

@@ -1,6 +1,7 @@
 """URL cells as people fill them."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -109,3 +110,10 @@ def test_whatever_a_cell_holds_the_result_is_an_address_or_a_reason(cell):
         address.encode("ascii")
         assert parse_url_cell(address).urls == (address,)
     assert len(set(parsed.urls)) == len(parsed.urls)
+
+
+@pytest.mark.parametrize("piece", [" ", ",", "|", "(", "https://", "a.", "[", "//", ", a."])
+def test_a_cell_made_to_be_slow_is_not(piece):
+    started = time.process_time()
+    parse_url_cell(piece * (900_000 // len(piece)))
+    assert time.process_time() - started < 20

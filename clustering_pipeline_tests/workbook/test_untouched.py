@@ -197,6 +197,7 @@ def test_a_users_sheet_named_clusters_is_left_alone(tmp_path):
         assert [cell.value for cell in workbook["Clusters"][1]] == ["my", "own"]
 
 
+@pytest.mark.filterwarnings("ignore:Workbook contains no default style")
 def test_a_workbook_without_a_style_sheet_gets_one(tmp_path):
     held = parts(workbook_bytes())
     del held["xl/styles.xml"]
