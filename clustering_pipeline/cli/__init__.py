@@ -17,7 +17,6 @@ from clustering_pipeline.cli.serve import serve
 from clustering_pipeline.cli.sync import status, sync
 from clustering_pipeline.cli.terminal import Terminal
 from clustering_pipeline.cli.train import train_app
-from clustering_pipeline.cli.train import train_app
 from clustering_pipeline.cli.ui import ui
 from clustering_pipeline.errors import PipelineError
 
@@ -35,10 +34,7 @@ for command in (demo, run, sync, status, ui, serve, search, export, evaluate, do
 app.add_typer(corrections_app, name="corrections")
 app.add_typer(models_app, name="models")
 app.add_typer(train_app, name="train")
-app.add_typer(train_app, name="train")
 app.add_typer(models_app, name="models")
-app.add_typer(train_app, name="train")
-app.add_typer(train_app, name="train")
 
 
 def main() -> None:
