@@ -31,10 +31,8 @@ app = typer.Typer(
 )
 for command in (demo, run, sync, status, ui, serve, search, export, evaluate, doctor):
     app.command()(command)
-app.add_typer(corrections_app, name="corrections")
-app.add_typer(models_app, name="models")
-app.add_typer(train_app, name="train")
-app.add_typer(models_app, name="models")
+for name, group in (("corrections", corrections_app), ("models", models_app), ("train", train_app)):
+    app.add_typer(group, name=name)
 
 
 def main() -> None:
