@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from clustering_pipeline.grouping.listings import ListingPictures
+from clustering_pipeline.grouping.methods import evidence_of
 from clustering_pipeline.grouping.neighbours import nearest_neighbours
 from clustering_pipeline.grouping.problem import Edges, GroupingProblem, make_edges
 from clustering_pipeline.grouping.variants import keeper_of, link_variants
@@ -23,13 +24,6 @@ def build_problem(
     verified = evidence_of(settings) == "matches"
     edges = _match_edges(keys, matches) if verified else _cosine_edges(keys, vectors, settings.block_rows)
     return GroupingProblem(keys, listings.to_numpy(np.int64), link_variants(edges, keys, brought.quantities), vectors)
-
-
-def evidence_of(settings: ClusterSettings) -> str:
-    """Return "matches" or "embeddings": what the method of these settings works on."""
-    if settings.evidence != "auto":
-        return settings.evidence
-    return "matches" if settings.method == "graph" else "embeddings"
 
 
 def _vectors(keys: list[str], embeddings: pd.DataFrame) -> np.ndarray:

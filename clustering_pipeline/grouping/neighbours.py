@@ -8,29 +8,30 @@ import numpy as np
 UNSURE = 1e-5
 
 
-def neighbour_blocks(vectors: np.ndarray, radius: float, block_rows: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """Yield `start, rows, columns` per block of rows: every ordered pair with cosine distance at most `radius`.
+def near_pairs(vectors: np.ndarray, radius: float, block_rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield `rows` < `columns` (int32) of every pair with cosine distance at most `radius`, a block of columns at a time.
 
-    `vectors` float32 (n, d) of unit length; `rows` and `columns` int64, sorted; a vector is a neighbour of itself. Holds
-    `block_rows` × n distances at a time.
+    `vectors` float32 (n, d) of unit length. Each distance is computed once, as one matrix product per block; all pairs of a
+    column and any earlier row come in one block. Holds `block_rows` × n distances.
     """
     for start in range(0, len(vectors), block_rows):
         block = vectors[start : start + block_rows]
-        similarities = block @ vectors.T
-        rows, columns = np.nonzero(similarities >= 1 - radius - UNSURE)
-        unsure = np.flatnonzero(similarities[rows, columns] < 1 - radius + UNSURE)
+        similarities = block @ vectors[: start + len(block)].T
+        flat = np.flatnonzero(similarities.ravel() >= 1 - radius - UNSURE)
+        columns, rows = np.divmod(flat, similarities.shape[1])
+        earlier = rows < columns + start
+        columns, rows, flat = columns[earlier], rows[earlier], flat[earlier]
+        unsure = np.flatnonzero(similarities.ravel()[flat] < 1 - radius + UNSURE)
         near = np.ones(len(rows), bool)
-        near[unsure] = _exact_distance(block[rows[unsure]], vectors[columns[unsure]]) <= radius
-        yield start, start + rows[near], columns[near]
+        near[unsure] = _exact_distance(block[columns[unsure]], vectors[rows[unsure]]) <= radius
+        yield rows[near].astype(np.int32), (columns[near] + start).astype(np.int32)
 
 
 def pairs_within(vectors: np.ndarray, radius: float, block_rows: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return `rows` < `columns` (int64) of all pairs with cosine distance at most `radius`."""
-    found = [
-        (rows[rows < columns], columns[rows < columns]) for _, rows, columns in neighbour_blocks(vectors, radius, block_rows)
-    ]
+    """Return `rows` < `columns` (int32) of all pairs with cosine distance at most `radius`."""
+    found = list(near_pairs(vectors, radius, block_rows))
     if not found:
-        return np.empty(0, np.int64), np.empty(0, np.int64)
+        return np.empty(0, np.int32), np.empty(0, np.int32)
     return np.concatenate([rows for rows, _ in found]), np.concatenate([columns for _, columns in found])
 
 
@@ -41,7 +42,10 @@ def _exact_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def nearest_neighbours(vectors: np.ndarray, count: int, block_rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return `rows`, `columns` (int64) and `cosines` (float32) of the `count` nearest others of each unit vector (n, d)."""
+    """Return `rows`, `columns` (int64) and `cosines` (float32) of the `count` nearest others of each unit vector (n, d).
+
+    Rows come in order, `count` entries each (fewer when there are not as many others), the columns of a row in ascending order.
+    """
     count = min(count, len(vectors) - 1)
     if count < 1:
         return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32)

@@ -1,14 +1,23 @@
 """The clusters stage: every listing of a category gets exactly one row, with a cluster or the reason why it has none."""
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.grouping.assignment import Members
+from clustering_pipeline.grouping.attachment import attach
+from clustering_pipeline.grouping.automatic import (
+    choices_as_text,
+    choose_parameters,
+    draw_projection,
+    draw_sweep,
+    drawn_choices,
+)
+from clustering_pipeline.grouping.changes import Change
 from clustering_pipeline.grouping.corrections import Statements, impose, resolve_statements
 from clustering_pipeline.grouping.evidence import build_problem
 from clustering_pipeline.grouping.listings import listing_pictures
@@ -22,7 +31,9 @@ from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stage import StageContext, StageResult
 from clustering_pipeline.storage import compute_missing
 
-_GROUPING = pa.schema([("labels", pa.list_(pa.int64()))])
+REGISTER = "cluster_numbers.sqlite"
+Facts = dict[str, int | float | str]
+_GROUPING = pa.schema([("labels", pa.list_(pa.int64())), ("choices", pa.string())])
 
 
 def group_listings(
@@ -40,41 +51,49 @@ def group_listings(
 ) -> StageResult:
     """Return the CLUSTERS manifest, a row per listing of `catalogue`, with stable numbers from the category's register.
 
-    Raises InputError for an unknown method and StageError when the register of numbers cannot be used.
+    Drawings (of chosen parameters, of a sweep, of the projection) are blobs; the facts whose names end with `_svg` hold their
+    sha256. Raises InputError for settings that do not fit together and StageError when the register cannot be used.
     """
     brought = listing_pictures(catalogue, raw_images, crops, clean_images, semantic_duplicates, settings)
     problem = build_problem(brought, embeddings, matches, settings)
-    node_labels, cached = _cached_labels(problem, settings, context)
+    node_labels, choices, cached = _cached_grouping(problem, settings, context)
     table = place_listings(brought, problem, node_labels)
+    register = NumberRegister(context.state / REGISTER)
+    if settings.attach:
+        links = listing_links(table, problem)
+        table["label"] = attach(table["label"].to_numpy(), _members(table), links, register.current(category))
     statements = resolve_statements(corrections, _listings_of(table, raw_images))
     table["label"] = impose(table["label"].to_numpy(), statements, listing_links(table, problem))
     table = describe(settle(table, settings), problem)
-    numbers = _issue_numbers(table, NumberRegister(context.state / "cluster_numbers.sqlite"), category)
+    numbers, changes = _issue_numbers(table, register, category)
     manifest = conform(_manifest(table, numbers, corrections), CLUSTERS)
-    return StageResult(manifest, _facts(manifest, problem, statements, cached))
+    told, drawings = drawn_choices(choices)
+    drawings |= draw_sweep(problem, settings) if settings.sweep else {}
+    drawings |= draw_projection(problem, node_labels, settings) if settings.projection != "none" else {}
+    facts = {**_facts(manifest, problem, settings), **_changed(changes), **_contradictions(statements), **told}
+    return StageResult(manifest, {**facts, **_stored(drawings, context), "grouping_from_cache": cached})
 
 
-def _cached_labels(problem: GroupingProblem, settings: ClusterSettings, context: StageContext) -> tuple[np.ndarray, int]:
-    if settings.method not in GROUPING_METHODS:
-        raise InputError(
-            f"There is no grouping method {settings.method!r}. Set clusters.method to one of {', '.join(sorted(GROUPING_METHODS))}."
-        )
+def _cached_grouping(problem: GroupingProblem, settings: ClusterSettings, context: StageContext) -> tuple[np.ndarray, str, int]:
+    """Return a label per node, the chosen parameters as JSON, and whether both came from the cache (1 or 0)."""
     content = hashlib.sha256("".join(problem.keys).encode())
     edges = problem.edges
-    for array in (problem.listings, edges.rows, edges.columns, edges.weights, problem.vectors):
+    for array in (problem.listings, edges.rows, edges.columns, edges.weights, edges.probabilities, problem.vectors):
         content.update(np.ascontiguousarray(array).tobytes())
 
     def compute(keys: list[str]) -> Iterator[pd.DataFrame]:
         for key in keys:
-            labels = _group(problem, settings) if problem.size else np.empty(0, np.int64)
-            yield pd.DataFrame({"key": [key], "labels": [labels]})
+            chosen, choices = choose_parameters(problem, settings)
+            yield pd.DataFrame({"key": [key], "labels": [_group(problem, chosen)], "choices": [choices_as_text(choices)]})
 
     table = context.tables.table("clusters", settings.fingerprint(), _GROUPING)
     rows, cached = compute_missing(table, [content.hexdigest()], compute)
-    return np.asarray(rows["labels"].iloc[0], np.int64), cached
+    return np.asarray(rows["labels"].iloc[0], np.int64), str(rows["choices"].iloc[0]), cached
 
 
 def _group(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+    if problem.size == 0:
+        return np.empty(0, np.int64)
     labels = GROUPING_METHODS[settings.method](problem, settings)
     edges = problem.edges
     links = zip(edges.rows.tolist(), edges.columns.tolist(), edges.weights.tolist(), strict=True)
@@ -91,17 +110,23 @@ def _listings_of(table: pd.DataFrame, raw_images: pd.DataFrame) -> dict[str, lis
     return dict(found)
 
 
-def _issue_numbers(table: pd.DataFrame, register: NumberRegister, category: str) -> dict[int, int]:
-    """Return the number of each label."""
-    clustered = table[table["label"] != NOISE]
+def _members(table: pd.DataFrame) -> list[Members]:
+    """Return the names of each row: an id whose picture was taken anew, and a picture listed anew, are each known by the other."""
+    rows = zip(table["product_base_id"], table["image_sha256"], strict=True)
+    return [
+        frozenset(f"{kind}:{value}" for kind, value in (("id", identifier), ("image", image)) if not pd.isna(value))
+        for identifier, image in rows
+    ]
+
+
+def _issue_numbers(table: pd.DataFrame, register: NumberRegister, category: str) -> tuple[dict[int, int], list[Change]]:
+    """Return the number of each label and what changed since the last result."""
     members: dict[int, set[str]] = defaultdict(set)
-    for label, identifier, image in zip(
-        clustered["label"], clustered["product_base_id"], clustered["image_sha256"], strict=True
-    ):
-        # An id whose picture was taken anew, and a picture that is listed anew, are each known by what stayed.
-        members[label].update(f"{kind}:{value}" for kind, value in (("id", identifier), ("image", image)) if not pd.isna(value))
-    labels = list(members)
-    return dict(zip(labels, register.number(category, [frozenset(members[label]) for label in labels]), strict=True))
+    for label, names in zip(table["label"], _members(table), strict=True):
+        if label != NOISE:
+            members[label] |= names
+    numbers, changes = register.number(category, [frozenset(names) for names in members.values()])
+    return dict(zip(members, numbers, strict=True)), changes
 
 
 def _manifest(table: pd.DataFrame, numbers: dict[int, int], corrections: pd.DataFrame) -> pd.DataFrame:
@@ -117,19 +142,41 @@ def _manifest(table: pd.DataFrame, numbers: dict[int, int], corrections: pd.Data
     return result
 
 
-def _facts(manifest: pd.DataFrame, problem: GroupingProblem, statements: Statements, cached: int) -> dict[str, int | float]:
-    clustered = manifest[manifest["status"] == "clustered"]
-    sizes = clustered.groupby("cluster_id").size()
-    counts = manifest["status"].value_counts()
+def _facts(manifest: pd.DataFrame, problem: GroupingProblem, settings: ClusterSettings) -> Facts:
+    shown = manifest[manifest["status"] != "no_match"] if settings.no_match == "drop" else manifest
+    sizes = shown[shown["status"] == "clustered"].groupby("cluster_id").size()
+    counts = shown["status"].value_counts()
     return {
-        "listings": len(manifest),
+        "listings": len(shown),
         "clusters": len(sizes),
         **{str(status): int(count) for status, count in counts.items()},
         "largest_cluster": int(sizes.max()) if len(sizes) else 0,
-        "noise_share": round(float(counts.get("no_match", 0) / max(len(manifest), 1)), 4),
+        "noise_share": round(float(counts.get("no_match", 0) / max(len(shown), 1)), 4),
         "crops": problem.size,
         "links": len(problem.edges),
+    }
+
+
+def _changed(changes: list[Change]) -> Facts:
+    counts = Counter(change.kind for change in changes)
+    return {
+        "births": counts["birth"],
+        "retirements": counts["retirement"],
+        "splits": counts["split"],
+        "merges": counts["merge"],
+    }
+
+
+def _contradictions(statements: Statements) -> Facts:
+    told: Facts = {
         "corrections_contradicted": len(statements.contradicted),
         "corrections_unresolved": len(statements.unresolved),
-        "grouping_from_cache": cached,
     }
+    if statements.contradicted:
+        numbers = ", ".join(map(str, sorted(statements.contradicted)))
+        told["corrections_overruled"] = f"Newer statements contradict {numbers}: withdraw those that are wrong."
+    return told
+
+
+def _stored(drawings: Mapping[str, str], context: StageContext) -> Facts:
+    return {f"{name}_svg": context.blobs.put(drawing.encode()) for name, drawing in drawings.items()}
