@@ -1,0 +1,59 @@
+"""The rules of the house that no other tool checks."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "clustering_pipeline"
+# Stages that others may only use through what their package offers.
+ROOMS = (
+    "catalogue", "deduplication", "detection", "download", "embedding", "evaluation", "features", "grouping", "imaging", "matching",
+    "models", "prompts", "report", "review", "search", "serve", "storage", "synthetic", "wording", "workbook",
+)  # fmt: skip
+LARGEST_FILE = 24_000
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_entered_through_its_face_only(room: str):
+    inside = re.compile(rf"^clustering_pipeline\.{room}\.")
+    entered = [
+        f"{path.relative_to(ROOT)} imports {name}"
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] != room
+        for name in imports_of(path)
+        if inside.match(name)
+    ]
+    assert entered == []
+
+
+def test_files_are_small_enough_to_be_read():
+    folders = (PACKAGE, ROOT / "clustering_pipeline_tests", ROOT / "benchmarks")
+    large = [path for folder in folders for path in folder.rglob("*.py") if path.stat().st_size > LARGEST_FILE]
+    assert large == []
+
+
+def test_the_gate_calls_the_very_test_command_of_the_readme():
+    readme, gate = (ROOT / "README.md").read_text(encoding="utf-8"), (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    command = next(
+        line for line in readme.splitlines() if line.startswith("pip install uv && uv run") and line.endswith("pytest")
+    )
+    assert command in gate
+
+
+def test_links_of_the_readme_lead_somewhere():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
