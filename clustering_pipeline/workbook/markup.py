@@ -8,6 +8,8 @@ from clustering_pipeline.catalogue import column_letters
 
 # XML 1.0 has no way to write these; the office programs drop them too.
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
+# Excel reads _x0041_ in a cell as "A": the underscore is coded itself to stay one.
+CODED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 MAX_CELL_CHARACTERS = 32_767
 # A cell whose text starts so would become a formula as soon as a person edits it, were it not marked as quoted text.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -58,7 +60,7 @@ def cell_markup(prefix: str, row: int, column: int, value: CellValue, style: int
 
 def escaped(text: str) -> str:
     """Return text as it may stand in an element: at most the length of a cell, without what XML cannot hold."""
-    return escape(UNWRITABLE.sub("", text)[:MAX_CELL_CHARACTERS])
+    return escape(CODED.sub("_x005F_", UNWRITABLE.sub("", text)[:MAX_CELL_CHARACTERS]))
 
 
 def attribute(text: str) -> str:

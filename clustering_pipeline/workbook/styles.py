@@ -3,7 +3,7 @@
 import re
 
 from clustering_pipeline.workbook.dialect import DECLARATION, STYLES_TYPE
-from clustering_pipeline.workbook.markup import CellStyles
+from clustering_pipeline.workbook.markup import CellStyles, attribute
 from clustering_pipeline.workbook.parts import WorkbookParts, insert_before_end
 from clustering_pipeline.workbook.sheet_edit import namespace_prefix
 
@@ -20,6 +20,9 @@ HEADER_FONT = '<font><b/><sz val="11"/><color rgb="FFFFFFFF"/><name val="Calibri
 HEADER_FILL = '<fill><patternFill patternType="solid"><fgColor rgb="FF1F4E79"/><bgColor indexed="64"/></patternFill></fill>'
 # Built-in number formats (ECMA-376 part 1, 18.8.30).
 GENERAL, WHOLE, TWO_DECIMALS, TEXT = 0, 1, 2, 49
+FIRST_OWN_FORMAT = 164
+# Excel shows truth values in words whatever their format, LibreOffice as the numbers that they are.
+TRUTH = '"TRUE";"TRUE";"FALSE"'
 
 
 def add_styles(parts: WorkbookParts) -> CellStyles:
@@ -33,7 +36,7 @@ def add_styles(parts: WorkbookParts) -> CellStyles:
     styles = CellStyles(
         whole_number=sheet.add_format(WHOLE, align="center"),
         fraction=sheet.add_format(TWO_DECIMALS, align="center"),
-        truth=sheet.add_format(GENERAL, align="center"),
+        truth=sheet.add_format(sheet.add_number_format(TRUTH), align="center"),
         text=sheet.add_format(GENERAL),
         quoted_text=sheet.add_format(TEXT, extra='quotePrefix="1" '),
         wrapped_text=sheet.add_format(GENERAL, align="left", wrap='wrapText="1"'),
@@ -62,11 +65,29 @@ class _StyleSheet:
         self, number_format: int, *, font: int = 0, fill: int = 0, align: str = "general", wrap: str = "", extra: str = ""
     ) -> int:
         """Return the index of a cell format, appending it when it is not there; `align` is horizontal."""
-        # Stating the general format would make LibreOffice show truth values as numbers.
-        applied = 'applyNumberFormat="1" ' if number_format != GENERAL else ""
-        attributes = f'numFmtId="{number_format}" fontId="{font}" fillId="{fill}" borderId="0" xfId="0" {applied}{extra}'
+        attributes = (
+            f'numFmtId="{number_format}" fontId="{font}" fillId="{fill}" borderId="0" xfId="0" applyNumberFormat="1" {extra}'
+        )
         alignment = f'<alignment horizontal="{align}" vertical="center" {wrap}'.rstrip() + "/>"
         return self.add("cellXfs", f'<xf {attributes}applyFont="1" applyFill="1" applyAlignment="1">{alignment}</xf>')
+
+    def add_number_format(self, code: str) -> int:
+        """Return the number of a number format that is not built in, appending it when it is not there."""
+        quoted = attribute(code)
+        formats = re.findall(rb'<(?:\w+:)?numFmt\b[^>]*\bnumFmtId="(\d+)"[^>]*', self._content)
+        known = re.search(
+            rb'<(?:\w+:)?numFmt\b[^>]*\bnumFmtId="(\d+)"[^>]*\bformatCode=%b' % re.escape(quoted.encode()), self._content
+        )
+        if known:
+            return int(known[1])
+        number = max([FIRST_OWN_FORMAT, *(int(held) + 1 for held in formats)])
+        if b"numFmts" not in self._content:
+            root = re.search(rb"<(?:\w+:)?styleSheet\b[^>]*>", self._content)
+            assert root is not None
+            empty = f'<{self._prefix}numFmts count="0"></{self._prefix}numFmts>'.encode()
+            self._content = self._content[: root.end()] + empty + self._content[root.end() :]
+        self.add("numFmts", f'<numFmt numFmtId="{number}" formatCode={quoted}/>')
+        return number
 
     def add(self, collection: str, element: str) -> int:
         """Return the index of `element` in a collection of the style sheet, appending it when it is not there."""
