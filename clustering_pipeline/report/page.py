@@ -10,19 +10,35 @@ from markupsafe import Markup
 
 from clustering_pipeline.report.doubt import Cluster, Link, review_order
 from clustering_pipeline.report.funnel import funnel, picture_counts, size_histogram, status_counts
+from clustering_pipeline.report.history import ResultHistory
+from clustering_pipeline.report.map import draw_map
+from clustering_pipeline.report.pairs import worst_pairs
 from clustering_pipeline.report.tables import CategoryTables, Listing, read_listings
 from clustering_pipeline.report.texts import Texts
 from clustering_pipeline.report.thumbnails import Thumbnails
-from clustering_pipeline.settings import ReportSettings
+from clustering_pipeline.settings import MatchSettings, ReportSettings
 from clustering_pipeline.stage import StageContext
 
 Facts = Mapping[str, Mapping[str, int | float | str]]
 
 
-def write_report(tables: CategoryTables, facts: Facts, settings: ReportSettings, context: StageContext) -> bytes:
+def write_report(
+    tables: CategoryTables,
+    facts: Facts,
+    settings: ReportSettings,
+    context: StageContext,
+    *,
+    matching: MatchSettings | None = None,
+    drawings: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the report of one category as UTF-8 HTML: self-contained, without any request to elsewhere.
 
-    `facts`: per step the figures of its last run; "settings" and "versions" are shown in sections of their own.
+    The result is kept in the state folder, so that the next different one can say what changed.
+
+    Args:
+        facts: per step the figures of its last run; "settings" and "versions" are shown in sections of their own.
+        matching: the settings under which the matches were made, to show what they saw; the defaults when absent.
+        drawings: SVG pictures by title, such as the curves on which parameters were chosen.
     """
     environment = _environment()
     thumbnails = Thumbnails(context.blobs, settings.thumbnail_pixels, int(settings.picture_megabytes * 1e6))
@@ -37,7 +53,8 @@ def write_report(tables: CategoryTables, facts: Facts, settings: ReportSettings,
         style=Markup(_source(environment, "base.css") + _source(environment, "report.css")),
         script=Markup(script),
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        **_content(tables, facts),
+        drawings={title: svg_uri(svg) for title, svg in (drawings or {}).items()},
+        **_content(tables, facts, settings, matching or MatchSettings(), context),
     )
     return page.encode()
 
@@ -62,11 +79,15 @@ def _source(environment: Environment, name: str) -> str:
     return environment.loader.get_source(environment, name)[0]
 
 
-def _content(tables: CategoryTables, facts: Facts) -> dict[str, Any]:
-    listings = read_listings(tables)
-    clusters = review_order(tables)
+def _content(
+    tables: CategoryTables, facts: Facts, settings: ReportSettings, matching: MatchSettings, context: StageContext
+) -> dict[str, Any]:
+    listings, clusters = read_listings(tables), review_order(tables)
     several = [cluster for cluster in clusters if cluster.size > 1]
     return {
+        "pairs": worst_pairs(several[: settings.pairs_drawn], tables, matching, context),
+        "dots": draw_map(tables, listings),
+        "changes": ResultHistory(context.state / "report_history.sqlite").changes(tables.category, listings),
         "listings": listings,
         "clusters": clusters,
         "several": several,
@@ -79,6 +100,11 @@ def _content(tables: CategoryTables, facts: Facts) -> dict[str, Any]:
         "settings_in_force": facts.get("settings", {}),
         "versions": facts.get("versions", {}),
     }
+
+
+def svg_uri(svg: str) -> str:
+    """Return an SVG as a data URI: as an image nothing in it can run."""
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
 
 
 def _by_status(listings: Sequence[Listing]) -> dict[str, list[Listing]]:

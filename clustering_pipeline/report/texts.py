@@ -73,6 +73,21 @@ _WORDS: Words = {
     "no_title": ("without a title", "chưa có tên"),
     "skip": ("Skip to the content", "Tới nội dung"),
     "step": ("Step", "Bước"),
+    "read_on": ("Text read on the pack", "Chữ đọc được trên bao bì"),
+    "colours": ("Colours", "Màu sắc"),
+    "no_text": ("no text read", "không đọc được chữ"),
+    "map": ("Map", "Bản đồ"),
+    "map_lead": (
+        "Each dot is a picture that was compared; near ones look alike. Colour: its cluster; grey: none.",
+        "Mỗi chấm là một ảnh được so sánh; ảnh giống nhau nằm gần nhau. Màu: cụm của nó; xám: không có cụm.",
+    ),
+    "tuning": ("How parameters were chosen", "Tham số được chọn thế nào"),
+    "changes": ("What changed since", "Thay đổi kể từ"),
+    "new_listings": ("new listings", "sản phẩm mới"),
+    "gone_listings": ("gone listings", "sản phẩm đã mất"),
+    "moved_listings": ("listings in another cluster", "sản phẩm đổi cụm"),
+    "new_clusters": ("new clusters", "cụm mới"),
+    "gone_clusters": ("gone clusters", "cụm đã mất"),
     "conflict": ("conflict", "mâu thuẫn"),
 }
 

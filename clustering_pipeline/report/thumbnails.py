@@ -28,27 +28,27 @@ class Thumbnails:
         self._blobs = blobs
         self._longest_side = longest_side
         self._left = budget
-        self._made: dict[tuple[str, Box | None], str | None] = {}
+        self._made: dict[tuple[str, Box | None, int], str | None] = {}
 
     @property
     def spent(self) -> bool:
         """Whether the budget is used up."""
         return self._left <= 0
 
-    def of(self, listing: Listing) -> str | None:
-        """Return the listing's crop; None without a readable picture, or when the budget is spent."""
+    def of(self, listing: Listing, enlarged: int = 1) -> str | None:
+        """Return the listing's crop, `enlarged` times as large; None without a readable picture or when the budget is spent."""
         if listing.image_sha256 is None:
             return None
-        key = (listing.image_sha256, listing.box)
+        key = (listing.image_sha256, listing.box, enlarged)
         if key not in self._made and self.spent:
             return None
         if key not in self._made:
             self._made[key] = self._make(*key)
         return self._made[key]
 
-    def _make(self, image_sha256: str, box: Box | None) -> str | None:
+    def _make(self, image_sha256: str, box: Box | None, enlarged: int) -> str | None:
         try:
-            content = thumbnail_jpeg(self._blobs, image_sha256, box, self._longest_side)
+            content = thumbnail_jpeg(self._blobs, image_sha256, box, self._longest_side * enlarged)
         except (ImageError, PipelineError):
             return None
         self._left -= len(content)

@@ -16,6 +16,7 @@ from clustering_pipeline.stage import StageContext
 
 # The grouping drops lighter edges: below it, agreeing print is no sign of the same product.
 VERIFIED_WEIGHT = 0.6
+COMPARED = 30
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,16 @@ class QueryPicture:
 
 @dataclass(frozen=True)
 class VerifiedHit:
-    """A listing that was found, and how many points of its print match the query's (0 when the print does not agree)."""
+    """A listing that was found, how many points of its print match the query's, and the weight of that evidence."""
 
     hit: Hit
     matched_points: int
-    verified: bool
+    weight: float
+
+    @property
+    def verified(self) -> bool:
+        """Whether the print agrees: the same product."""
+        return self.weight > VERIFIED_WEIGHT
 
 
 class PictureSearch:
@@ -77,17 +83,22 @@ class PictureSearch:
         return QueryPicture(width, height, regions, region, vector, features)
 
     def search(self, picture: QueryPicture, top: int = 10, mode: Mode = "exact") -> list[VerifiedHit]:
-        """Return the `top` listings nearest to the picture, each with whether its print agrees as well."""
-        return [self.verify(picture, hit) for hit in self.index.query(picture.vector, top, mode, picture.label)]
+        """Return `top` listings that show the picture's product: those whose print agrees first, then by cosine.
+
+        The print of at least the 30 nearest is compared, so that a verified one is not missed for a few nearer vectors.
+        """
+        hits = self.index.query(picture.vector, max(top, COMPARED), mode, picture.label)
+        found = [self.verify(picture, hit) for hit in hits]
+        return sorted(found, key=lambda one: (-one.weight if one.verified else 0.0, -one.hit.score, one.hit.listing))[:top]
 
     def verify(self, picture: QueryPicture, hit: Hit) -> VerifiedHit:
         """Return a hit with the evidence of its print."""
         other = self._features(hit)
         evidence = None if other is None else verify(picture.features, other, self._settings.matches.verification)
         if evidence is None or evidence.match is None:
-            return VerifiedHit(hit, 0, False)
+            return VerifiedHit(hit, 0, 0.0)
         measures = [np.array([value], np.float64) for value in (evidence.cells, evidence.agreement, evidence.centre_agreement)]
-        return VerifiedHit(hit, len(evidence.match), bool(print_weight(*measures)[0] > VERIFIED_WEIGHT))
+        return VerifiedHit(hit, len(evidence.match), float(print_weight(*measures)[0]))
 
     def _features(self, hit: Hit) -> LocalFeatures | None:
         try:

@@ -16,5 +16,8 @@ class ReportSettings(StageSettings):
         12, ge=0, le=500, description="Megabytes of pictures in the page; the most doubtful clusters get theirs first."
     )
     pictures_per_cluster: int = Field(12, ge=2, le=200, description="Distinct pictures shown of one cluster.")
+    pairs_drawn: int = Field(
+        100, ge=0, le=5000, description="Clusters whose worst pair is drawn with its evidence, the most doubtful first."
+    )
     clusters_shown: int = Field(2000, ge=1, description="Clusters shown, the most doubtful first.")
     rows_shown: int = Field(500, ge=1, description="Listings shown without a match, rejected, and failed, each.")

@@ -1,0 +1,66 @@
+"""The category as a map: every compared crop a dot, near ones alike, coloured by cluster."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustering_pipeline.report.tables import CategoryTables, Listing
+
+MOST_DOTS = 3000
+# The golden angle spreads the hues of consecutive numbers.
+GOLDEN_ANGLE = 137.508
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A crop on the map: its place from 0 to 100 across and down, and the listing that it shows."""
+
+    x: float
+    y: float
+    listing: Listing
+
+    @property
+    def hue(self) -> int | None:
+        """The colour of its cluster in degrees; None without a cluster."""
+        number = self.listing.cluster_id
+        return None if number is None or number < 0 else round(number * GOLDEN_ANGLE) % 360
+
+
+def draw_map(tables: CategoryTables, listings: list[Listing]) -> list[Dot]:
+    """Return a dot per compared crop, at most 3,000, placed by the two main axes of the cluster centres.
+
+    Axes through the centres, not through the crops, spread the products and keep the photos of one product together.
+    """
+    if tables.embeddings is None or len(tables.embeddings) < 3:
+        return []
+    by_crop = {listing.keeper: listing for listing in reversed(listings) if listing.keeper}
+    rows = [(crop, vector) for crop, vector in _vectors(tables) if crop in by_crop][:MOST_DOTS]
+    if len(rows) < 3:
+        return []
+    shown = [by_crop[crop] for crop, _ in rows]
+    places = _places(np.stack([vector for _, vector in rows]), [listing.cluster_id for listing in shown])
+    return [Dot(float(x), float(y), listing) for (x, y), listing in zip(places, shown, strict=True)]
+
+
+def _vectors(tables: CategoryTables) -> list[tuple[str, NDArray[np.float32]]]:
+    assert tables.embeddings is not None
+    frame = tables.embeddings
+    return [(crop, np.asarray(vector)) for crop, vector in zip(frame["crop_sha256"], frame["vector"], strict=True)]
+
+
+def _places(vectors: NDArray[np.float32], clusters: list[int | None]) -> NDArray[np.float64]:
+    """Return positions from 2 to 98, float64 (count, 2)."""
+    _, groups = np.unique(
+        [-1 - row if number in (None, -1) else number for row, number in enumerate(clusters)], return_inverse=True
+    )
+    sums = np.zeros((groups.max() + 1, vectors.shape[1]))
+    np.add.at(sums, groups, vectors)
+    centres = sums / np.bincount(groups)[:, None]
+    middle = centres.mean(axis=0)
+    axes = np.linalg.svd(centres - middle, full_matrices=False)[2][:2]
+    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
+    placed = (vectors - middle) @ axes.T
+    low, high = placed.min(axis=0), placed.max(axis=0)
+    places: NDArray[np.float64] = (2 + 96 * (placed - low) / np.maximum(high - low, 1e-9)).round(2)
+    return places
