@@ -6,11 +6,12 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from clustering_pipeline.errors import StageError
+from clustering_pipeline.grouping import NumberRegister
 from clustering_pipeline.report.tables import Listing
 
 # Where each listing is: its cluster, -1 without one. A listing is named by its id and how many with that id came before it.
@@ -33,6 +34,9 @@ class Changes:
     moved_listings: int
     new_clusters: tuple[int, ...]
     gone_clusters: tuple[int, ...]
+    # Pairs of cluster numbers: (new, the one that it split off) and (gone, the one that it was merged into).
+    splits: tuple[tuple[int, int], ...] = ()
+    merges: tuple[tuple[int, int], ...] = ()
 
 
 class ResultHistory:
@@ -54,7 +58,17 @@ class ResultHistory:
             if not rows or rows[0][0] != content:
                 self._keep(connection, category, content, text)
             before = next((row for row in rows if row[0] != content), None)
-        return None if before is None else compare(json.loads(before[2]), placement, before[1][:10])
+        if before is None:
+            return None
+        changes = compare(json.loads(before[2]), placement, before[1][:10])
+        return replace(
+            changes, splits=self._events(category, "split", before[1]), merges=self._events(category, "merge", before[1])
+        )
+
+    def _events(self, category: str, kind: str, since: str) -> tuple[tuple[int, int], ...]:
+        events = NumberRegister(self.path.with_name("cluster_numbers.sqlite")).events(category)
+        chosen = events[(events["kind"] == kind) & (events["time"] > since)]
+        return tuple((int(number), int(other)) for number, other in zip(chosen["number"], chosen["other"], strict=True))
 
     def _keep(self, connection: sqlite3.Connection, category: str, content: str, text: str) -> None:
         row = (category, content, datetime.now(UTC).isoformat(timespec="seconds"), text)

@@ -19,6 +19,7 @@ from clustering_pipeline.report.thumbnails import Thumbnails
 from clustering_pipeline.settings import MatchSettings, ReportSettings
 from clustering_pipeline.stage import StageContext
 
+DRAWING = "_svg"
 Facts = Mapping[str, Mapping[str, int | float | str]]
 
 
@@ -29,16 +30,15 @@ def write_report(
     context: StageContext,
     *,
     matching: MatchSettings | None = None,
-    drawings: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return the report of one category as UTF-8 HTML: self-contained, without any request to elsewhere.
 
     The result is kept in the state folder, so that the next different one can say what changed.
 
     Args:
-        facts: per step the figures of its last run; "settings" and "versions" are shown in sections of their own.
+        facts: per step the figures of its last run; "settings" and "versions" are shown in sections of their own, and a
+            figure whose name ends with `_svg` names the blob of a drawing.
         matching: the settings under which the matches were made, to show what they saw; the defaults when absent.
-        drawings: SVG pictures by title, such as the curves on which parameters were chosen.
     """
     environment = _environment()
     thumbnails = Thumbnails(context.blobs, settings.thumbnail_pixels, int(settings.picture_megabytes * 1e6))
@@ -53,7 +53,6 @@ def write_report(
         style=Markup(_source(environment, "base.css") + _source(environment, "report.css")),
         script=Markup(script),
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        drawings={title: svg_uri(svg) for title, svg in (drawings or {}).items()},
         **_content(tables, facts, settings, matching or MatchSettings(), context),
     )
     return page.encode()
@@ -84,9 +83,11 @@ def _content(
 ) -> dict[str, Any]:
     listings, clusters = read_listings(tables), review_order(tables)
     several = [cluster for cluster in clusters if cluster.size > 1]
+    drawings = _drawings(facts, context)
     return {
+        "drawings": drawings,
         "pairs": worst_pairs(several[: settings.pairs_drawn], tables, matching, context),
-        "dots": draw_map(tables, listings),
+        "dots": [] if any("projection" in title for title in drawings) else draw_map(tables, listings),
         "changes": ResultHistory(context.state / "report_history.sqlite").changes(tables.category, listings),
         "listings": listings,
         "clusters": clusters,
@@ -96,15 +97,25 @@ def _content(
         "picture_counts": picture_counts(tables),
         "sizes": size_histogram([cluster.size for cluster in clusters]),
         "by_status": _by_status(listings),
-        "facts": {name: values for name, values in facts.items() if name not in ("settings", "versions") and values},
+        "facts": {name: _figures(values) for name, values in facts.items() if name not in ("settings", "versions") and values},
         "settings_in_force": facts.get("settings", {}),
         "versions": facts.get("versions", {}),
     }
 
 
-def svg_uri(svg: str) -> str:
-    """Return an SVG as a data URI: as an image nothing in it can run."""
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+def _drawings(facts: Facts, context: StageContext) -> dict[str, str]:
+    """Return the drawings that the steps left, as data URIs by title; as an image nothing in an SVG can run."""
+    named = {name: str(value) for values in facts.values() for name, value in values.items() if name.endswith(DRAWING)}
+    held = {name: digest for name, digest in named.items() if context.blobs.has(digest)}
+    return {
+        name.removesuffix(DRAWING).replace("_", " "): "data:image/svg+xml;base64,"
+        + base64.b64encode(context.blobs.get(digest)).decode()
+        for name, digest in held.items()
+    }
+
+
+def _figures(values: Mapping[str, int | float | str]) -> dict[str, int | float | str]:
+    return {name: value for name, value in values.items() if not name.endswith(DRAWING)}
 
 
 def _by_status(listings: Sequence[Listing]) -> dict[str, list[Listing]]:

@@ -87,6 +87,10 @@ _WORDS: Words = {
     "gone_listings": ("gone listings", "sản phẩm đã mất"),
     "moved_listings": ("listings in another cluster", "sản phẩm đổi cụm"),
     "new_clusters": ("new clusters", "cụm mới"),
+    "splits": ("split off", "tách ra"),
+    "merges": ("merged", "gộp lại"),
+    "from_cluster": ("from", "từ"),
+    "into_cluster": ("into", "vào"),
     "gone_clusters": ("gone clusters", "cụm đã mất"),
     "conflict": ("conflict", "mâu thuẫn"),
 }

@@ -1,8 +1,8 @@
 """What people say about a result: corrections kept for ever, what they do to clusters, and which they have looked at."""
 
 from clustering_pipeline.review import actions
-from clustering_pipeline.review.actions import Signature
+from clustering_pipeline.review.actions import Signature, Statement
 from clustering_pipeline.review.progress import ReviewProgress
 from clustering_pipeline.review.store import CorrectionStore, ListingReference
 
-__all__ = ["CorrectionStore", "ListingReference", "ReviewProgress", "Signature", "actions"]
+__all__ = ["CorrectionStore", "ListingReference", "ReviewProgress", "Signature", "Statement", "actions"]

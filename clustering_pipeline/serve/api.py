@@ -7,8 +7,7 @@ from fastapi import APIRouter, File, Form, Path, Query, UploadFile
 from fastapi.encoders import jsonable_encoder
 
 from clustering_pipeline.errors import InputError
-from clustering_pipeline.review import Signature, actions
-from clustering_pipeline.review.actions import Statement
+from clustering_pipeline.review import Signature, Statement, actions
 from clustering_pipeline.search import Mode
 from clustering_pipeline.serve.finding import MOST_HITS, Finder
 from clustering_pipeline.serve.library import Category, Library

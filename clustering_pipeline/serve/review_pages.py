@@ -10,8 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from clustering_pipeline.errors import InputError
 from clustering_pipeline.report import Cluster, Listing
-from clustering_pipeline.review import Signature, actions
-from clustering_pipeline.review.actions import Statement
+from clustering_pipeline.review import Signature, Statement, actions
 from clustering_pipeline.serve.library import Category, Library
 from clustering_pipeline.serve.pairs import pair_of
 from clustering_pipeline.serve.web import Pages
