@@ -65,8 +65,8 @@ def sheet_details(package: WorkbookPackage, sheet: SheetPart, padded: dict[str, 
         raise damaged(package.name, error) from error
     outside = {link.identifier: link.target for link in relationships(package, sheet.part) if link.is_external}
     details = scanner.details
-    _check_covered(package.name, [corners for corners, _ in scanner.hyperlinks], details)
-    _check_covered(package.name, details.merged, details)
+    check_overlap(package.name, [corners for corners, _ in scanner.hyperlinks], details)
+    check_overlap(package.name, details.merged, details)
     for (first_row, column, last_row, _), identifier in scanner.hyperlinks:
         if identifier in outside:
             for row in range(first_row, min(last_row, details.last_row) + 1):
@@ -74,7 +74,7 @@ def sheet_details(package: WorkbookPackage, sheet: SheetPart, padded: dict[str, 
     return details
 
 
-def _check_covered(name: str, ranges: Sequence[Corners], details: SheetDetails) -> None:
+def check_overlap(name: str, ranges: Sequence[Corners], details: SheetDetails) -> None:
     """Raise InputError when ranges that must not overlap cover more rows than the sheet has cells: a trap for readers."""
     covered = sum(max(0, min(last, details.last_row) - first + 1) for first, _, last, _ in ranges)
     if covered > (details.last_row + 1) * (details.last_column + 1):

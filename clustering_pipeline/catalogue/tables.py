@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +12,8 @@ import pyarrow.parquet as pq
 import python_calamine as calamine
 
 from clustering_pipeline.catalogue.delimited import read_delimited
-from clustering_pipeline.catalogue.open_document import CONTENT_PART, check_used_cells
+from clustering_pipeline.catalogue.old_workbook import old_workbook_details
+from clustering_pipeline.catalogue.open_document import CONTENT_PART, document_details
 from clustering_pipeline.catalogue.packages import WorkbookPackage, damaged, password_protected
 from clustering_pipeline.catalogue.pictures import folder_paths
 from clustering_pipeline.catalogue.sheet_details import SheetDetails, padded_styles, sheet_details
@@ -88,7 +90,7 @@ def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     if kind == "csv":
         _refuse_other_files(content, name)
         sheet, remarks = read_delimited(content, name)
-        return _within_limits(Table(kind, [SheetTable(name, sheet)], remarks), name, settings)
+        return _within_limits(Table(kind, [SheetTable(PurePath(name).stem, sheet)], remarks), name, settings)
     readers: dict[str, Callable[[], list[SheetTable]]] = {
         "parquet": lambda: _read_parquet(content, name, settings),
         "xlsx": lambda: _read_xlsx(content, name, settings),
@@ -144,14 +146,14 @@ def check_cells(name: str, sheet: str, cells: int, settings: CatalogueSettings) 
 def _read_ods(content: bytes, name: str, settings: CatalogueSettings) -> list[SheetTable]:
     package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
     package.verify()
-    check_used_cells(package, lambda sheet, cells: check_cells(name, sheet, cells, settings))
-    return _read_calamine(content, name, {})
+    details = document_details(package, lambda sheet, cells: check_cells(name, sheet, cells, settings))
+    return _read_calamine(content, name, details)
 
 
 def _read_xls(content: bytes, name: str, settings: CatalogueSettings) -> list[SheetTable]:
     if ENCRYPTED_STREAM in content:
         raise password_protected(name)
-    return _read_calamine(content, name, {})
+    return _read_calamine(content, name, old_workbook_details(content, name))
 
 
 def _read_calamine(content: bytes, name: str, details: dict[str, SheetDetails]) -> list[SheetTable]:
@@ -173,8 +175,9 @@ def _read_calamine(content: bytes, name: str, details: dict[str, SheetDetails]) 
 def _calamine_sheet(workbook: calamine.CalamineWorkbook, name: str, details: SheetDetails | None) -> SheetTable:
     sheet = workbook.get_sheet_by_name(name)
     indent = [""] * (sheet.start[1] if sheet.start else 0)
-    if details is None:
-        details = SheetDetails(merged=[(a + 1, b + 1, c + 1, d + 1) for (a, b), (c, d) in sheet.merged_cell_ranges or ()])
+    details = details or SheetDetails()
+    if not details.merged:
+        details.merged = [(a + 1, b + 1, c + 1, d + 1) for (a, b), (c, d) in sheet.merged_cell_ranges or ()]
     return SheetTable(name, [indent + row for row in sheet.iter_rows()] if sheet.start else [], details)
 
 
@@ -192,7 +195,7 @@ def _read_parquet(content: bytes, name: str, settings: CatalogueSettings) -> lis
     except (pa.ArrowException, OSError) as error:
         raise damaged(name, error) from error
     columns = [[_parquet_cell(value) for value in column.to_pylist()] for column in table.columns]
-    return [SheetTable(name, [list(table.column_names), *map(list, zip(*columns, strict=True))])]
+    return [SheetTable(PurePath(name).stem, [list(table.column_names), *map(list, zip(*columns, strict=True))])]
 
 
 def _parquet_cell(value: Any) -> Any:

@@ -106,11 +106,14 @@ def test_a_quote_that_never_closes_swallows_no_rows():
 
 @pytest.mark.parametrize("suffix", ["xls", "ods"])
 def test_older_and_open_document_workbooks(suffix):
-    listings = read((DATA / f"catalogue.{suffix}").read_bytes(), f"catalogue.{suffix}").listings
-    assert list(listings["product_base_id"]) == ["00123", "4567", "1234567890123456789"]
+    result = read((DATA / f"catalogue.{suffix}").read_bytes(), f"catalogue.{suffix}")
+    listings = result.listings
+    assert list(listings["product_base_id"]) == ["00123", "4567", "1234567890123456789", "00089", "90", "90"]
+    assert [urls[0][-5:] for urls in listings["urls"]] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]
     assert list(listings["sheet"].unique()) == ["Sản phẩm"]
-    assert list(listings["sheet_row"]) == [4, 5, 6]
+    assert list(listings["sheet_row"]) == [4, 5, 6, 7, 8, 9]
     assert '"Giá": "240000"' in listings["extra"][1]
+    assert result.facts["hidden_rows"] == 1
 
 
 def test_parquet_with_lists_of_pictures_and_large_ids():
@@ -248,6 +251,14 @@ def test_ranges_that_overlap_without_end_are_refused(trap):
     )
     with pytest.raises(InputError, match="overlap"):
         read(content)
+
+
+def test_an_encrypted_open_document_is_named():
+    content = with_part(
+        (DATA / "catalogue.ods").read_bytes(), "META-INF/manifest.xml", lambda part: part + b"<manifest:encryption-data/>"
+    )
+    with pytest.raises(InputError, match="password"):
+        read(content, "c.ods")
 
 
 def test_a_binary_workbook_names_the_remedy():
