@@ -2,10 +2,15 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from itertools import islice
 from typing import Protocol, TypeVar
+
+from clustering_pipeline.errors import StageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -55,17 +60,34 @@ class LocalEngine:
     def _map_in_pool(
         self, function: Callable[[list[Item]], list[Result]], batches: Iterator[list[Item]]
     ) -> Iterator[list[Result]]:
-        # A forked child would inherit the locks of Dagster's and gRPC's threads.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(self.workers, mp_context=context, initializer=_use_one_thread) as pool:
-            pending = [pool.submit(function, batch) for batch in islice(batches, self.workers * 2)]
+        pool = _shared_pool(self.workers)
+        pending = [pool.submit(function, batch) for batch in islice(batches, self.workers * 2)]
+        try:
             while pending:
                 result = pending.pop(0).result()
                 pending.extend(pool.submit(function, batch) for batch in islice(batches, 1))
                 yield result
+        except BrokenProcessPool as error:
+            _shared_pool.cache_clear()
+            raise StageError(
+                "A worker process ended in the middle of its work; most often the machine ran out of memory. What was done is kept: "
+                "set compute.workers to a smaller number and run again."
+            ) from error
+        finally:
+            for future in pending:
+                future.cancel()
 
 
-def _use_one_thread() -> None:
+@cache
+def _shared_pool(workers: int) -> ProcessPoolExecutor:
+    """Return the pool that all stages of this process share: a worker's imports take longer than many a stage."""
+    # A forked child would inherit the locks of Dagster's and gRPC's threads.
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker)
+
+
+def _prepare_worker() -> None:
+    # An interruption is the parent's to handle; it lets the batches under way end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The pool already fills the cores; nested threads would only compete.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"

@@ -1,0 +1,49 @@
+"""Batches over the pool of processes, and a worker that dies."""
+
+import os
+
+import pytest
+
+from clustering_pipeline.engine import LocalEngine
+from clustering_pipeline.errors import StageError
+
+
+def squares(batch):
+    return [number**2 for number in batch]
+
+
+def process_numbers(batch):
+    return [os.getpid() for _ in batch]
+
+
+def die(batch):
+    os._exit(1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_results_come_in_order_whatever_the_pool_and_the_batch(workers, batch_size):
+    batches = LocalEngine(workers).map_batches(squares, range(10), batch_size=batch_size)
+    assert [result for batch in batches for result in batch] == [number**2 for number in range(10)]
+
+
+def test_stages_share_their_worker_processes():
+    first, second = (
+        {pid for batch in LocalEngine(2).map_batches(process_numbers, range(20), batch_size=1) for pid in batch}
+        for _ in range(2)
+    )
+    assert os.getpid() not in first
+    assert len(first | second) <= 2
+
+
+def test_a_dead_worker_is_a_stage_error_and_the_next_stage_goes_on():
+    with pytest.raises(StageError, match=r"compute\.workers"):
+        list(LocalEngine(2).map_batches(die, range(20), batch_size=1))
+    assert len(list(LocalEngine(2).map_batches(squares, range(20), batch_size=1))) == 20
+
+
+def test_an_abandoned_map_leaves_the_pool_usable():
+    iterator = LocalEngine(2).map_batches(squares, range(50), batch_size=1)
+    assert next(iterator) == [0]
+    iterator.close()
+    assert len(list(LocalEngine(2).map_batches(squares, range(20), batch_size=1))) == 20
