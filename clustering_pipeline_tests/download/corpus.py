@@ -56,6 +56,12 @@ def gif_header(width, height):
     return b"GIF89a" + struct.pack("<HH", width, height) + encoded(photo(), "GIF")[10:]
 
 
+def damaged_png():
+    content = bytearray(encoded(photo(), "PNG"))
+    content[len(content) // 2] ^= 0xFF
+    return bytes(content)
+
+
 JPEG = encoded(photo(), "JPEG")
 STATUSES = {
     400: "http_error", 401: "forbidden", 402: "http_error", 403: "forbidden", 404: "not_found", 405: "http_error",
@@ -88,6 +94,7 @@ FILES = {
     "jpeg without its end": (JPEG[:-40], "truncated"),
     "jpeg signature": (b"\xff\xd8\xff\xe0", "truncated"),
     "half a png": (half(encoded(photo(), "PNG")), "truncated"),
+    "damaged png": (damaged_png(), "truncated"),
     "png signature": (b"\x89PNG\r\n\x1a\n", "truncated"),
     "half a webp": (half(encoded(photo(), "WEBP")), "truncated"),
     "half a lossless webp": (half(encoded(photo(), "WEBP", lossless=True)), "truncated"),
