@@ -57,15 +57,16 @@ def stage_asset(
     pool: str | None = None,
     key: list[str] | None = None,
     code_version: str | None = None,
-    checks: Sequence[Check] = (),
+    checks: Sequence[Check] | None = (),
 ) -> Callable[[Callable[..., StageResult | Sourced]], dg.AssetsDefinition]:
     """Return a decorator that makes a partitioned asset of a function of manifests, settings and an `AssetRun`.
 
     Parameters annotated as frames are upstream assets of the same names; one annotated with a stage's settings class is
-    read from the `settings/<stage>` asset; one annotated `AssetRun` is the run. The docstring is the description.
+    read from the `settings/<stage>` asset; one annotated `AssetRun` is the run. The docstring is the description. `checks`
+    come besides those of schema and keys; None is for what needs none of them.
     """
 
-    all_checks = (SCHEMA, UNIQUE_KEYS, *checks)
+    all_checks = () if checks is None else (SCHEMA, UNIQUE_KEYS, *checks)
 
     def decorate(compute: Callable[..., StageResult | Sourced]) -> dg.AssetsDefinition:
         asset_key = dg.AssetKey(key or [compute.__name__])

@@ -16,7 +16,7 @@ from clustering_pipeline.stage import StageResult
 
 if TYPE_CHECKING:
     from clustering_pipeline.catalogue import CatalogueSource
-    from clustering_pipeline.workbook import DeliveredFile, LabelledWorkbook
+    from clustering_pipeline.workbook import DeliveredFile, LabelledWorkbook, WorkbookNotes
 
 
 @stage_asset(WRITTEN_FILES, group="results", kinds=["excel"], checks=[EVERY_ROW_WRITTEN])
@@ -51,10 +51,24 @@ def labeled_excel(
         catalogue_settings=catalogue_settings,
         blobs=run.stage.blobs,
         output_name=name,
+        notes=_notes(run, source),
     )
     run.workplace.files("outputs").write(f"{run.category}/{name}", labelled.content)
     delivered = deliver_workbook(labelled.content, output, Path(source.path), run.stage.state) if output else None
     return _result(run, source, f"{run.category}/{name}", labelled, delivered)
+
+
+def _notes(run: AssetRun, source: "CatalogueSource") -> "WorkbookNotes":
+    from clustering_pipeline.grouping import NumberRegister
+    from clustering_pipeline.workbook import WorkbookNotes, cluster_dates, summary_sections
+
+    events = NumberRegister(run.stage.state / "cluster_numbers.sqlite").events(run.category)
+    return WorkbookNotes(
+        category=run.category,
+        category_name=source.display_name,
+        summary=summary_sections(source.name, source.sha256, run.workplace.category_settings(run.category)),
+        seen=cluster_dates(events),
+    )
 
 
 def _result(

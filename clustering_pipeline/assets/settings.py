@@ -33,7 +33,12 @@ def settings_asset(stage: str, settings_class: type[StageSettings]) -> dg.Assets
         f"{purpose}\n\nDefaults, then `settings.yaml`, then its section for the category, then the run's overrides."
     )
     return stage_asset(
-        SETTINGS, group="settings", kinds=["yaml"], key=["settings", stage], code_version=settings_class.logic_version
+        SETTINGS,
+        group="settings",
+        kinds=["yaml"],
+        key=["settings", stage],
+        code_version=settings_class.logic_version,
+        checks=None,
     )(settings)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from clustering_pipeline.automation.partitions import CATEGORIES
+from clustering_pipeline.automation.sqlite import quick_commits
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.workplace import PipelineHome
 
@@ -28,7 +29,7 @@ def open_instance(home: PipelineHome) -> Iterator[dg.DagsterInstance]:
     home.prepare()
     # Whatever Dagster starts in this process looks for its home here.
     os.environ["DAGSTER_HOME"] = str(home.path)
-    with dg.DagsterInstance.from_config(str(home.path)) as instance:
+    with quick_commits(), dg.DagsterInstance.from_config(str(home.path)) as instance:
         yield instance
 
 

@@ -20,7 +20,10 @@ def make_jobs() -> list[UnresolvedAssetJobDefinition]:
     parts = {
         CATEGORY_JOB: (everything, "Everything of a category, from its workbook to the labelled workbook."),
         "from_crops": (_from("crops"), "From the detection on; pictures are not fetched."),
-        "grouping_only": (_from("clusters") | dg.AssetSelection.assets("corrections"), "Clusters and what is written from them."),
+        "grouping_only": (
+            _from("clusters") | dg.AssetSelection.assets("corrections"),
+            "Clusters and what is written from them.",
+        ),
         "output_only": (
             _from("labeled_excel") | _from("category_report") | _from("search_index"),
             "The labelled workbook, the report and the search index.",
