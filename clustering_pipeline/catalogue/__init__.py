@@ -3,7 +3,7 @@
 from clustering_pipeline.catalogue.columns import column_letters
 from clustering_pipeline.catalogue.own import OWN_COLUMNS, OWN_PREFIX, OWN_SHEETS, is_own_sheet, own_columns
 from clustering_pipeline.catalogue.packages import WorkbookPackage
-from clustering_pipeline.catalogue.pictures import stored_picture
+from clustering_pipeline.catalogue.pictures import DIGEST_MARK, stored_picture
 from clustering_pipeline.catalogue.selection import SelectedSheet, head_rows, select_sheets
 from clustering_pipeline.catalogue.sheets import (
     Relationship,
@@ -23,6 +23,7 @@ from clustering_pipeline.catalogue.tables import SheetTable, Table, read_table
 from clustering_pipeline.catalogue.values import EXACT_DIGITS, cell_text
 
 __all__ = [
+    "DIGEST_MARK",
     "EXACT_DIGITS",
     "OWN_COLUMNS",
     "OWN_PREFIX",

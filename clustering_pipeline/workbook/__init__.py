@@ -3,7 +3,8 @@
 from clustering_pipeline.workbook.delivery import DeliveredFile, check_output, default_output, deliver_workbook
 from clustering_pipeline.workbook.edits import LabelEdits, read_label_edits
 from clustering_pipeline.workbook.export import ExportedPictures, export_pictures
-from clustering_pipeline.workbook.labelling import LabelledWorkbook, WorkbookNotes, label_workbook
+from clustering_pipeline.workbook.labelling import LabelledWorkbook, label_workbook
+from clustering_pipeline.workbook.notes import WorkbookNotes, cluster_dates, summary_sections
 
 __all__ = [
     "DeliveredFile",
@@ -12,9 +13,11 @@ __all__ = [
     "LabelledWorkbook",
     "WorkbookNotes",
     "check_output",
+    "cluster_dates",
     "default_output",
     "deliver_workbook",
     "export_pictures",
     "label_workbook",
     "read_label_edits",
+    "summary_sections",
 ]

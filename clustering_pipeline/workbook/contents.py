@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from clustering_pipeline.catalogue import OWN_SHEETS, column_letters
+from clustering_pipeline.catalogue import DIGEST_MARK, OWN_SHEETS, column_letters, stored_picture
 from clustering_pipeline.manifests import LISTING_STATUSES
 from clustering_pipeline.workbook.added_sheet import AddedSheet, Picture, place
 from clustering_pipeline.workbook.labels import CONFIDENCE_DECIMALS, present
 from clustering_pipeline.workbook.markup import CellValue
+from clustering_pipeline.workbook.notes import Sections, Seen
 from clustering_pipeline.workbook.placement import Placement
 
 CLUSTER_HEADER = (*OWN_SHEETS["Clusters"], "representative", "lowest_confidence", "weakest_link", "first_seen", "last_changed")
@@ -21,9 +22,6 @@ PROBLEM_WIDTHS = (18, 8, 24, 17, 70, 20, 12, 70)
 REASON_COLUMN = PROBLEM_HEADER.index("reason") + 1
 SUMMARY_WIDTHS = (44, 80)
 MAX_OUTER_LINK = 2000
-
-Sections = Mapping[str, Mapping[str, str | int | float]]
-Seen = Mapping[int, tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -94,6 +92,11 @@ def problems_table(catalogue: pd.DataFrame, labels: pd.DataFrame, raw_images: pd
     return table.reindex(columns=pictures.columns).sort_values("listing", kind="stable", ignore_index=True)
 
 
+def shown_url(url: str | None) -> str | None:
+    """Return a picture's address as a person knows it: a stored file by its path alone."""
+    return url.removeprefix("file:").rpartition(DIGEST_MARK)[0] if url and stored_picture(url) else url
+
+
 def problems_sheet(table: pd.DataFrame, tabs: Tabs) -> AddedSheet:
     """Return the sheet with one row per problem, linked to its listing and to the picture's address."""
     rows: list[list[CellValue]] = []
@@ -102,7 +105,7 @@ def problems_sheet(table: pd.DataFrame, tabs: Tabs) -> AddedSheet:
     url_letter = column_letters(len(PROBLEM_HEADER))
     for row, problem in enumerate(_records(table), start=2):
         place_of = [tabs.listings[problem["sheet"]], int(problem["sheet_row"]), problem["product_base_id"], problem["status"]]
-        code, url = problem["http_status"], problem["url"]
+        code, url = problem["http_status"], shown_url(problem["url"])
         rows.append([*place_of, problem["reason"], problem["kind"], None if code is None else int(code), url])
         inner[f"B{row}"] = tabs.listing_place(problem["sheet"], int(problem["sheet_row"]))
         if url and url.startswith(("http://", "https://")) and len(url) <= MAX_OUTER_LINK:

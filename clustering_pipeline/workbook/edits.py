@@ -20,7 +20,7 @@ from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.workbook.labels import present
 
 # The row of the sheet Summary that names the labels.
-LABELS_MARK = "labels"
+LABELS_MARK = "sha256 of these labels"
 NO_MATCH = -1
 COLUMNS = ("category", "product_base_id", "image_sha256", "cluster_id", "cluster_name", "is_representative")
 

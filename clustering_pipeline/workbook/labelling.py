@@ -1,7 +1,7 @@
 """The user's own workbook with our columns at the right, everything else in it untouched."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +11,6 @@ from clustering_pipeline.errors import StageError
 from clustering_pipeline.settings import CatalogueSettings, WorkbookSettings
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.workbook.contents import (
-    Sections,
-    Seen,
     cluster_table,
     clusters_sheet,
     problems_sheet,
@@ -26,6 +24,7 @@ from clustering_pipeline.workbook.excel_output import ExcelOutput
 from clustering_pipeline.workbook.flat_output import to_csv, to_parquet
 from clustering_pipeline.workbook.labels import listing_labels
 from clustering_pipeline.workbook.names import suggest_names
+from clustering_pipeline.workbook.notes import Sections, WorkbookNotes
 from clustering_pipeline.workbook.pictures import cluster_pictures
 
 
@@ -36,22 +35,6 @@ class LabelledWorkbook:
     content: bytes
     rows: int
     losses: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class WorkbookNotes:
-    """What may be said in the workbook besides the labels.
-
-    `category`, `category_name`: slug and display name. `summary`: sections of the sheet Summary, a title to names and values.
-    `seen`: the dates at which each cluster number was first issued and last changed. `pack_texts`: crop to the lines of
-    text on its pack, for the names of clusters without titles.
-    """
-
-    category: str = ""
-    category_name: str = ""
-    summary: Sections = field(default_factory=dict)
-    seen: Seen = field(default_factory=dict)
-    pack_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def label_workbook(
