@@ -120,11 +120,19 @@ CLEAN_IMAGES = _manifest(
     ],
 )
 
-# A row is a kept crop; `features` is the blob of its keypoints and descriptors, the box is the product's within the crop.
+# A row is a kept crop; `features` is the blob of its keypoints and descriptors, the box is the product's within the crop,
+# `copies` how often its print stands side by side.
 LOCAL_FEATURES = _manifest(
     "local_features",
     ("crop_sha256",),
-    [("crop_sha256", TEXT), *BOX, ("keypoints", COUNT), ("features", TEXT), ("colour", VECTOR)],
+    [
+        ("crop_sha256", TEXT),
+        *BOX,
+        ("keypoints", COUNT),
+        ("features", TEXT),
+        ("colour", VECTOR),
+        ("copies", COUNT),
+    ],
 )
 
 EMBEDDINGS = _manifest("embeddings", ("crop_sha256",), [("crop_sha256", TEXT), ("vector", VECTOR)])
@@ -151,6 +159,8 @@ MATCHES = _manifest(
         ("number_conflict", TEXT),
         ("probability", REAL),
         ("weight", REAL),
+        ("shape_similarity", REAL),
+        ("overlay_share", REAL),
     ],
 )
 

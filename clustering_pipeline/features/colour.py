@@ -14,8 +14,7 @@ THUMBNAIL_SIDE = 32
 
 def to_lab(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return float32 CIE L*a*b* (L* 0 to 100) of uint8 RGB pixels of the same shape."""
-    lab: NDArray[np.float32] = cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
-    return lab
+    return np.asarray(cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2Lab), np.float32)
 
 
 def colour_histogram(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -37,8 +36,7 @@ def colour_histogram(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
 def lab_thumbnail(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the RGB frame as a 32×32 8-bit L*a*b* picture, whatever its aspect."""
     small = cv2.resize(frame, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
-    thumbnail: NDArray[np.uint8] = cv2.cvtColor(small, cv2.COLOR_RGB2Lab)
-    return thumbnail
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2Lab), np.uint8)
 
 
 def _bin_numbers(lab: NDArray[np.float32]) -> NDArray[np.int64]:

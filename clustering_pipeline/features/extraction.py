@@ -4,8 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.features.colour import colour_histogram, lab_thumbnail
+from clustering_pipeline.features.copies import count_copies
 from clustering_pipeline.features.keypoints import LocalFeatures, detect_keypoints
 from clustering_pipeline.features.product_box import product_box
+from clustering_pipeline.features.silhouette import silhouette
 from clustering_pipeline.imaging import Box, cut, fit_within
 from clustering_pipeline.settings import LocalFeatureSettings
 
@@ -34,5 +36,7 @@ def extract(
         angles=angles,
         descriptors=descriptors,
         thumbnail=lab_thumbnail(frame),
+        silhouette=silhouette(crop),
+        copies=count_copies(points, scales, angles, descriptors, settings.longest_side),
     )
     return features, colour_histogram(frame)

@@ -25,7 +25,8 @@ class LocalFeatures:
         angles: float32 (n,) orientation, radians.
         descriptors: uint8 (n, 128) RootSIFT times 512.
         thumbnail: uint8 (h, w, 3) CIE L*a*b* of the whole frame, each channel offset and scaled to a byte as OpenCV does.
-        copies: how often the same print stands side by side in the frame; 1 for a single product.
+        silhouette: uint8 (48, 48) coverage of the shape within its bounding box; zeros when the background is not plain.
+        copies: how often the same print stands side by side in the frame, at least; 1 for a single product.
     """
 
     box: Box
@@ -36,6 +37,7 @@ class LocalFeatures:
     angles: NDArray[np.float32]
     descriptors: NDArray[np.uint8]
     thumbnail: NDArray[np.uint8]
+    silhouette: NDArray[np.uint8]
     copies: int = 1
 
     def __len__(self) -> int:
@@ -50,14 +52,14 @@ def detect_keypoints(
     SIFT (Lowe 2004) with the square root of its L1-normalised descriptors (Arandjelović and Zisserman 2012).
     """
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    found, sift = cv2.SIFT_create(nfeatures=limit, contrastThreshold=contrast_threshold).detectAndCompute(grey, None)
+    found, sift = cv2.SIFT.create(nfeatures=limit, contrastThreshold=contrast_threshold).detectAndCompute(grey, None)
     if not found:
         return _nothing()
     order = sorted(range(len(found)), key=lambda i: (-found[i].response, found[i].pt, found[i].angle))[:limit]
     points = np.array([found[i].pt for i in order], np.float32)
     scales = np.array([found[i].size for i in order], np.float32)
     angles = np.deg2rad(np.array([found[i].angle for i in order], np.float32))
-    return points, scales, angles.astype(np.float32), quantise_root_sift(sift[order])
+    return points, scales, angles.astype(np.float32), quantise_root_sift(np.asarray(sift[order], np.float32))
 
 
 def quantise_root_sift(sift: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -7,18 +7,21 @@ import numpy as np
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.features.colour import THUMBNAIL_SIDE
 from clustering_pipeline.features.keypoints import DESCRIPTOR_LENGTH, LocalFeatures
+from clustering_pipeline.features.silhouette import SILHOUETTE_SIDE
 from clustering_pipeline.storage import BlobStore
 
-_MAGIC = b"LFT1"
+_MAGIC = b"LFT2"
 _HEADER = struct.Struct("<4s8I")
 _THUMBNAIL_BYTES = THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3
+_SILHOUETTE_BYTES = SILHOUETTE_SIDE * SILHOUETTE_SIDE
 
 
 def pack(features: LocalFeatures) -> bytes:
     """Return the features as bytes; equal features give equal bytes."""
     header = _HEADER.pack(_MAGIC, *features.box, features.width, features.height, features.copies, len(features))
     numbers = np.column_stack([features.points, features.scales, features.angles]).astype("<f4")
-    return header + numbers.tobytes() + features.descriptors.tobytes() + features.thumbnail.tobytes()
+    pictures = features.thumbnail.tobytes() + features.silhouette.tobytes()
+    return header + numbers.tobytes() + features.descriptors.tobytes() + pictures
 
 
 def unpack(content: bytes) -> LocalFeatures:
@@ -29,7 +32,9 @@ def unpack(content: bytes) -> LocalFeatures:
     numbers = np.frombuffer(content, "<f4", count * 4, _HEADER.size).reshape(count, 4)
     start = _HEADER.size + numbers.nbytes
     descriptors = np.frombuffer(content, np.uint8, count * DESCRIPTOR_LENGTH, start).reshape(count, DESCRIPTOR_LENGTH)
-    thumbnail = np.frombuffer(content, np.uint8, _THUMBNAIL_BYTES, start + descriptors.nbytes)
+    start += descriptors.nbytes
+    thumbnail = np.frombuffer(content, np.uint8, _THUMBNAIL_BYTES, start)
+    shape = np.frombuffer(content, np.uint8, _SILHOUETTE_BYTES, start + _THUMBNAIL_BYTES)
     return LocalFeatures(
         box=(x0, y0, x1, y1),
         width=width,
@@ -39,6 +44,7 @@ def unpack(content: bytes) -> LocalFeatures:
         angles=numbers[:, 3],
         descriptors=descriptors,
         thumbnail=thumbnail.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3),
+        silhouette=shape.reshape(SILHOUETTE_SIDE, SILHOUETTE_SIDE),
         copies=copies,
     )
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import pandas as pd
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from clustering_pipeline.features.extraction import extract
 from clustering_pipeline.features.packing import pack
@@ -25,7 +26,7 @@ def extract_local_features(clean_images: pd.DataFrame, settings: LocalFeatureSet
     A crop whose picture cannot be read any more is left out; it then matches nothing.
     """
     kept = clean_images[clean_images["status"] == "kept"]
-    rows = {row.crop_sha256: _crop_row(row) for row in kept.itertuples()}
+    rows = {str(row.crop_sha256): _crop_row(row) for row in kept.itertuples()}
     table = context.tables.table("local_features", settings.fingerprint(), _SCHEMA)
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
@@ -53,7 +54,8 @@ def _crop_row(row: object) -> CropRow:
 
 
 def _extract_batch(batch: list[CropRow], blobs: BlobStore, settings: LocalFeatureSettings) -> list[dict[str, object]]:
-    return [_extract_one(row, blobs, settings) for row in batch]
+    with threadpool_limits(1):
+        return [_extract_one(row, blobs, settings) for row in batch]
 
 
 def _extract_one(row: CropRow, blobs: BlobStore, settings: LocalFeatureSettings) -> dict[str, object]:
@@ -70,4 +72,5 @@ def _extract_one(row: CropRow, blobs: BlobStore, settings: LocalFeatureSettings)
         "keypoints": len(features),
         "features": blobs.put(pack(features)),
         "colour": colour,
+        "copies": features.copies,
     }

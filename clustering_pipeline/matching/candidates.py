@@ -10,6 +10,7 @@ from clustering_pipeline.matching.geometry import Floats, Indices
 # Up to so many crops every vector is compared with every other; beyond, only those in the nearest cells.
 _EXACT_UP_TO = 20_000
 _PROBES = 48
+_TEXT_BLOCK = 2048
 
 
 def nearest_pairs(vectors: Floats, neighbours: int) -> NDArray[np.int64]:
@@ -31,6 +32,26 @@ def unique_pairs(rows: Indices, columns: Indices, count: int) -> NDArray[np.int6
     valid = (low >= 0) & (low < high)
     numbers = np.unique(low[valid] * count + high[valid])
     return np.column_stack([numbers // count, numbers % count])
+
+
+def text_neighbours(vectors: sparse.csr_matrix, neighbours: int, least: float = 0.5) -> NDArray[np.int64]:
+    """Return pairs of texts whose cosine is at least `least`, each row's `neighbours` nearest: int64 (m, 2), i < j."""
+    rows, columns = [], []
+    for start in range(0, vectors.shape[0], _TEXT_BLOCK):
+        block = (vectors[start : start + _TEXT_BLOCK] @ vectors.T).tocsr()
+        block.data[block.data < least] = 0
+        block.eliminate_zeros()
+        found_rows, found_columns = _strongest_per_row(block, neighbours + 1)
+        rows.append(found_rows + start)
+        columns.append(found_columns)
+    if not rows:
+        return np.zeros((0, 2), np.int64)
+    return unique_pairs(np.concatenate(rows), np.concatenate(columns), vectors.shape[0])
+
+
+def without_known(pairs: NDArray[np.int64], known: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return those of `pairs` that are not in `known`, in their order."""
+    return pairs[~np.isin(pairs[:, 0] * count + pairs[:, 1], known[:, 0] * count + known[:, 1])]
 
 
 def friends_of_friends(pairs: NDArray[np.int64], weights: NDArray[np.float64], count: int, most: int) -> NDArray[np.int64]:
@@ -64,14 +85,17 @@ def _strongest_per_row(matrix: sparse.csr_matrix, most: int) -> tuple[Indices, I
 
 def _open_index(vectors: Floats) -> faiss.Index:
     count, dimension = vectors.shape
-    if count <= _EXACT_UP_TO:
-        index = faiss.IndexFlatIP(dimension)
-    else:
-        cells = int(4 * np.sqrt(count))
-        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, cells, faiss.METRIC_INNER_PRODUCT)
-        index.cp.seed = 1
-        index.cp.niter = 8
-        index.train(vectors)
-        index.nprobe = _PROBES
+    flat = faiss.IndexFlatIP(dimension)
+    index = flat if count <= _EXACT_UP_TO else _train_cells(flat, vectors)
     index.add(vectors)
+    return index
+
+
+def _train_cells(quantiser: faiss.Index, vectors: Floats) -> faiss.Index:
+    count, dimension = vectors.shape
+    index = faiss.IndexIVFFlat(quantiser, dimension, int(4 * np.sqrt(count)), faiss.METRIC_INNER_PRODUCT)
+    index.cp.seed = 1
+    index.cp.niter = 8
+    index.train(vectors)
+    index.nprobe = _PROBES
     return index

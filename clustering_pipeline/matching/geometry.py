@@ -83,7 +83,7 @@ def match_geometry(
     source, target = first.points[left], second.points[right]
     similarities = _single_correspondence_maps(first, second, left, right, distances)
     best: tuple[int, Floats, NDArray[np.bool_]] | None = None
-    for matrix in _best_supported(similarities, source, target, 2 * tolerance):
+    for matrix in _best_supported(similarities, source, target, 2 * tolerance, smallest):
         refined = _refine(matrix, source, target, tolerance)
         if refined is not None and (best is None or refined[0] > best[0]):
             best = refined
@@ -118,13 +118,13 @@ def _single_correspondence_maps(
     return np.concatenate([linear, shift[:, :, None]], axis=2).astype(np.float32)
 
 
-def _best_supported(matrices: Floats, source: Floats, target: Floats, tolerance: float) -> Floats:
+def _best_supported(matrices: Floats, source: Floats, target: Floats, tolerance: float, smallest: int) -> Floats:
     homogeneous = np.column_stack([source, np.ones(len(source), np.float32)])
     mapped = matrices.reshape(-1, 3) @ homogeneous.T
     error = mapped.reshape(len(matrices), 2, -1) - target.T
     support = (np.square(error).sum(axis=1) <= tolerance * tolerance).sum(axis=1)
     order = np.argsort(-support, kind="stable")[:_REFINED]
-    chosen: Floats = matrices[order[support[order] >= 3]]
+    chosen: Floats = matrices[order[support[order] >= smallest]]
     return chosen
 
 

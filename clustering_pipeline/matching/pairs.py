@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from clustering_pipeline.features import LocalFeatures, load_features, unit_descriptors
 from clustering_pipeline.matching.geometry import Floats
@@ -67,7 +68,9 @@ def pair_key(first: str, second: str) -> str:
 def _verify_batch(
     batch: list[tuple[str, str, str]], blobs: BlobStore, settings: VerificationSettings
 ) -> list[dict[str, object]]:
-    return [_verify_one(key, _loaded(blobs, left), _loaded(blobs, right), settings) for key, left, right in batch]
+    # The products are small: more threads than one would only wait for each other.
+    with threadpool_limits(1):
+        return [_verify_one(key, _loaded(blobs, left), _loaded(blobs, right), settings) for key, left, right in batch]
 
 
 def _verify_one(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clustering_pipeline.imaging import Box
 from clustering_pipeline.matching.geometry import Floats
@@ -19,7 +20,9 @@ class Products:
         crops, images, features: sha256 of the crop, of its picture, and of its packed local features.
         boxes: the crop within its picture.
         product_boxes: the product within its crop.
+        keypoints, copies: int64 (n,), how much print there is, and how often it stands side by side.
         vectors: float32 (n, dimension), unit rows.
+        places: the product within its picture: x0, y0, x1, y1 as shares of the picture's width and height.
         titles: the distinct titles of the listings that the crop stands for.
     """
 
@@ -28,14 +31,17 @@ class Products:
     features: list[str]
     boxes: list[Box]
     product_boxes: list[Box]
+    keypoints: NDArray[np.int64]
+    copies: NDArray[np.int64]
     vectors: Floats
+    places: list[tuple[float, ...]]
     titles: list[tuple[str, ...]]
 
     def __len__(self) -> int:
         return len(self.crops)
 
     @property
-    def keys(self) -> np.ndarray:
+    def keys(self) -> NDArray[np.uint64]:
         """uint64 (n,): the first 16 digits of each crop's sha256."""
         return np.array([int(crop[:16], 16) for crop in self.crops], np.uint64)
 
@@ -68,9 +74,12 @@ def collect_products(
         features=features["features"].tolist(),
         boxes=_boxes(standing),
         product_boxes=_boxes(features),
+        keypoints=features["keypoints"].to_numpy(np.int64),
+        copies=features["copies"].to_numpy(np.int64),
         vectors=np.stack([np.asarray(vector, np.float32) for vector in vectors.loc[names]])
         if names
         else np.zeros((0, 1), np.float32),
+        places=_places(standing, features, crops),
         titles=[titles.get(name, ()) for name in names],
     )
 
@@ -78,6 +87,14 @@ def collect_products(
 def _boxes(frame: pd.DataFrame) -> list[Box]:
     rows = frame[_EDGES].astype(int).itertuples(index=False, name=None)
     return [(x0, y0, x1, y1) for x0, y0, x1, y1 in rows]
+
+
+def _places(standing: pd.DataFrame, features: pd.DataFrame, crops: pd.DataFrame) -> list[tuple[float, ...]]:
+    sizes = crops.drop_duplicates("image_sha256").set_index("image_sha256")[["image_width", "image_height"]]
+    size = np.tile(sizes.loc[standing["image_sha256"]].to_numpy(np.float64), 2)
+    corner = np.tile(standing[["x0", "y0"]].to_numpy(np.float64), 2)
+    places = (corner + features[_EDGES].to_numpy(np.float64)) / size
+    return [tuple(row) for row in places.tolist()]
 
 
 def _keepers(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame) -> dict[str, str]:

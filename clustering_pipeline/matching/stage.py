@@ -4,29 +4,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustering_pipeline.features import load_features
 from clustering_pipeline.grouping import communities
 from clustering_pipeline.manifests import MATCHES, conform, empty
-from clustering_pipeline.matching.candidates import friends_of_friends, nearest_pairs
+from clustering_pipeline.matching.candidates import friends_of_friends, nearest_pairs, text_neighbours, without_known
+from clustering_pipeline.matching.judging import Candidates, judge, picture_weights
 from clustering_pipeline.matching.pairs import print_evidence
 from clustering_pipeline.matching.products import Products, collect_products
-from clustering_pipeline.matching.text_evidence import TextEvidence, compare_packs, compare_titles, number_conflicts
+from clustering_pipeline.matching.shapes import Shapes, collect_shapes, shape_agreement, shape_candidates
+from clustering_pipeline.matching.text_agreement import ngram_vectors, pack_text
 from clustering_pipeline.matching.text_reader import TextLine
 from clustering_pipeline.matching.texts import read_texts
-from clustering_pipeline.matching.weights import (
-    LARGEST_WEIGHT,
-    SMALLEST_WEIGHT,
-    PairEvidence,
-    Reals,
-    pair_weights,
-    probability_of,
-    weights_of_print,
-)
+from clustering_pipeline.matching.weights import SMALLEST_WEIGHT, Reals
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stage import StageContext, StageResult
 
-Pairs = NDArray[np.int64]
-
-# Print that is neither clearly shared nor clearly different: here text can turn the balance.
+# Pictures that neither clearly show one product nor clearly two: here text can turn the balance.
 _DOUBTFUL = (0.15, 2.5)
 
 
@@ -43,8 +36,8 @@ def match_crops(
 ) -> StageResult:
     """Return MATCHES: a row per pair of keepers with any evidence; `weight` is 0 where the pair is refused.
 
-    Candidates are nearest neighbours of the vectors and friends of verified friends; each is verified by its print, and by
-    the text on the pack where that can change something.
+    Candidates are nearest neighbours of vectors, silhouettes and texts, and friends of verified friends; each is verified by
+    its print, and by the text on the pack where that can change something.
     """
     if not settings.enabled:
         return StageResult(empty(MATCHES), {"crops": 0, "candidates": 0})
@@ -58,97 +51,86 @@ def match_crops(
         semantic_duplicates,
         main_only=settings.crops == "main",
     )
-    pairs, raw, cached = _verified_pairs(products, settings, context)
-    lines, read_before = _read_doubtful(products, pairs, _print_weights(raw), settings, context)
-    text = compare_packs(raw, pairs, lines, len(products))
-    judged = _judge(products, pairs, raw, text, lines, settings)
+    matcher = Matcher(products, settings, context)
+    candidates = matcher.by_pictures()
+    lines = matcher.read_doubtful(candidates)
+    candidates = matcher.with_text_neighbours(candidates, lines)
+    judged = judge(products, candidates, lines, settings)
     shown = judged[(judged["inliers"] > 0) | (judged["weight"] > 0)].reset_index(drop=True)
     facts = {
         "crops": len(products),
-        "candidates": len(pairs),
-        "verified": int((raw["inliers"] > 0).sum()),
+        "candidates": len(candidates),
+        "verified": int((judged["inliers"] > 0).sum()),
         "accepted": int((judged["weight"] > 0).sum()),
-        "pairs_cached": cached,
-        "packs_read": len(lines) - read_before,
-        "packs_cached": read_before,
+        "pairs_cached": matcher.pairs_cached,
+        "packs_read": len(lines),
+        "packs_cached": matcher.packs_cached,
     }
     return StageResult(conform(shown, MATCHES), facts)
 
 
-def _verified_pairs(products: Products, settings: MatchSettings, context: StageContext) -> tuple[Pairs, pd.DataFrame, int]:
-    """Return the candidates with their print evidence: nearest neighbours first, then friends of verified friends."""
-    pairs = nearest_pairs(products.vectors, settings.neighbours)
-    raw, cached = print_evidence(pairs, products.features, settings, context)
-    for _ in range(settings.friend_rounds):
-        weights = _print_weights(raw)
-        verified = weights > SMALLEST_WEIGHT
-        found = friends_of_friends(pairs, np.where(verified, weights, 0.0), len(products), settings.friends)
-        if len(found) == 0:
-            break
-        more, held = print_evidence(found, products.features, settings, context)
-        pairs, raw = np.concatenate([pairs, found]), pd.concat([raw, more], ignore_index=True)
-        cached += held
-    return pairs, raw, cached
+class Matcher:
+    """Finds and verifies the candidates of one category; counts what came from the cache."""
 
+    def __init__(self, products: Products, settings: MatchSettings, context: StageContext) -> None:
+        self.products = products
+        self.settings = settings
+        self.context = context
+        self.pairs_cached = 0
+        self.packs_cached = 0
+        self._shapes = self._plain_shapes()
 
-def _read_doubtful(
-    products: Products, pairs: Pairs, weights: Reals, settings: MatchSettings, context: StageContext
-) -> tuple[dict[int, list[TextLine]], int]:
-    """Read the packs whose text can change the grouping: at doubtful pairs, at pairs across groups, and those left alone."""
-    if not settings.text or len(products) == 0:
-        return {}, 0
-    strong = weights > SMALLEST_WEIGHT
-    edges = np.minimum(weights[strong], LARGEST_WEIGHT)
-    groups = communities(len(products), pairs[strong, 0], pairs[strong, 1], edges, products.keys)
-    doubtful = (weights > _DOUBTFUL[0]) & (weights < _DOUBTFUL[1])
-    across = (weights > _DOUBTFUL[0]) & (groups[pairs[:, 0]] != groups[pairs[:, 1]])
-    wanted = np.bincount(groups)[groups] == 1
-    wanted[pairs[doubtful | across].ravel()] = True
-    return read_texts(products, np.flatnonzero(wanted).tolist(), settings.reader, context)
+    def by_pictures(self) -> Candidates:
+        """Return nearest neighbours of vectors and silhouettes, then friends of friends, verified by their print."""
+        count = len(self.products)
+        near = nearest_pairs(self.products.vectors, self.settings.neighbours)
+        alike = shape_candidates(self._shapes, self.settings.neighbours)
+        candidates = self._verified(np.concatenate([near, without_known(alike, near, count)]))
+        for _ in range(self.settings.friend_rounds):
+            weights = picture_weights(self.products, candidates)
+            friends = np.where(weights > SMALLEST_WEIGHT, weights, 0.0)
+            found = friends_of_friends(candidates.pairs, friends, count, self.settings.friends)
+            if len(found) == 0:
+                break
+            candidates = candidates.joined(self._verified(found))
+        return candidates
 
+    def read_doubtful(self, candidates: Candidates) -> dict[int, list[TextLine]]:
+        """Read the packs whose text can change the grouping: at doubtful pairs, at pairs across groups, and those left alone.
 
-def _judge(
-    products: Products,
-    pairs: Pairs,
-    raw: pd.DataFrame,
-    text: TextEvidence,
-    lines: dict[int, list[TextLine]],
-    settings: MatchSettings,
-) -> pd.DataFrame:
-    """Return the columns of MATCHES for every candidate."""
-    weights = _print_weights(raw)
-    conflicts = number_conflicts(products, pairs, lines, (weights > 0) | text.present)
-    cosine = np.einsum("ij,ij->i", products.vectors[pairs[:, 0]], products.vectors[pairs[:, 1]]).astype(np.float64)
-    evidence = PairEvidence(
-        cosine=cosine,
-        print_weight=weights,
-        has_text=text.present,
-        text_similarity=text.similarity,
-        agreeing=text.agreeing,
-        conflicting=text.conflicting,
-        contradicted=np.array([conflict is not None for conflict in conflicts], bool),
-    )
-    weight = pair_weights(evidence, veto_numbers=settings.number_conflict == "veto")
-    names = np.array(products.crops, dtype=object)
-    return pd.DataFrame(
-        {
-            "crop_a": names[pairs[:, 0]],
-            "crop_b": names[pairs[:, 1]],
-            "cosine": cosine,
-            "inliers": raw["inliers"].astype("Int64"),
-            "print_weight": weights,
-            "text_similarity": np.where(text.present, text.similarity, np.nan),
-            "lines_agreeing": text.agreeing,
-            "lines_conflicting": text.conflicting,
-            "colour_similarity": np.where(raw["inliers"] > 0, raw["colour"], np.nan),
-            "title_similarity": compare_titles(products, pairs),
-            "number_conflict": conflicts,
-            "probability": np.where(weight > 0, probability_of(weight), 0.0),
-            "weight": weight,
-        }
-    )
+        The groups are provisional, by the pictures alone.
+        """
+        if not self.settings.text or len(self.products) == 0:
+            return {}
+        weights = picture_weights(self.products, candidates)
+        groups = self._provisional_groups(candidates.pairs, weights)
+        left, right = candidates.pairs.T
+        doubtful = (weights > _DOUBTFUL[0]) & ((weights < _DOUBTFUL[1]) | (groups[left] != groups[right]))
+        wanted = np.bincount(groups)[groups] == 1
+        wanted[candidates.pairs[doubtful].ravel()] = True
+        lines, held = read_texts(self.products, np.flatnonzero(wanted).tolist(), self.settings.reader, self.context)
+        self.packs_cached = held
+        return lines
 
+    def with_text_neighbours(self, candidates: Candidates, lines: dict[int, list[TextLine]]) -> Candidates:
+        """Return the candidates and, verified too, the pairs of packs whose text is alike."""
+        texts = [pack_text(lines.get(row, ())) for row in range(len(self.products))]
+        alike = text_neighbours(ngram_vectors(texts), self.settings.text_neighbours)
+        found = without_known(alike, candidates.pairs, len(self.products))
+        return candidates.joined(self._verified(found)) if len(found) else candidates
 
-def _print_weights(raw: pd.DataFrame) -> Reals:
-    cells, agreement, centre = (raw[name].to_numpy(np.float64) for name in ("cells", "agreement", "centre_agreement"))
-    return weights_of_print(cells, agreement, centre)
+    def _provisional_groups(self, pairs: NDArray[np.int64], weights: Reals) -> NDArray[np.int64]:
+        strong = weights > SMALLEST_WEIGHT
+        rows, columns = pairs[strong].T
+        groups: NDArray[np.int64] = communities(len(self.products), rows, columns, weights[strong], self.products.keys)
+        return groups
+
+    def _verified(self, pairs: NDArray[np.int64]) -> Candidates:
+        raw, held = print_evidence(pairs, self.products.features, self.settings, self.context)
+        self.pairs_cached += held
+        shape, distinctive = shape_agreement(self._shapes, pairs)
+        return Candidates(pairs, raw, shape, distinctive)
+
+    def _plain_shapes(self) -> Shapes:
+        plain = np.flatnonzero(self.products.keypoints <= self.settings.plain_keypoints).tolist()
+        return collect_shapes(plain, [load_features(self.context.blobs, self.products.features[row]) for row in plain])

@@ -37,7 +37,8 @@ class TextEvidence:
 def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count: int) -> TextEvidence:
     """Return the text evidence of `pairs` of `count` packs, of which `lines` holds those that were read."""
     texts = [pack_text(lines.get(row, ())) for row in range(count)]
-    present = (np.array([len(text) for text in texts], np.int64)[pairs] >= FEWEST_LETTERS).all(axis=1)
+    legible = np.array([len(text) >= FEWEST_LETTERS for text in texts], bool)
+    present = legible[pairs[:, 0]] & legible[pairs[:, 1]]
     agreeing, conflicting = np.zeros(len(pairs), np.int64), np.zeros(len(pairs), np.int64)
     matrices = evidence["matrix"].to_numpy()
     for number in np.flatnonzero(present & evidence["matrix"].notna().to_numpy()):
@@ -57,20 +58,15 @@ def compare_titles(products: Products, pairs: Pairs) -> NDArray[np.float64]:
     return np.where(known[pairs].all(axis=1), similarity_of(texts, pairs), np.nan)
 
 
-def number_conflicts(products: Products, pairs: Pairs, lines: PackLines, wanted: NDArray[np.bool_]) -> list[str | None]:
-    """Return for each wanted pair how titles, or else the print on the packs, contradict each other in number."""
+def number_conflicts(products: Products, pairs: Pairs, lines: PackLines) -> list[str | None]:
+    """Return for each pair how titles, or else the print on the packs, contradict each other in number."""
     stated = [_stated(titles) for titles in products.titles]
-    printed = {row: _printed(found) for row, found in lines.items()}
-    nothing: frozenset[Quantity] = frozenset()
-    conflicts: list[str | None] = [None] * len(pairs)
-    for number in np.flatnonzero(wanted):
-        left, right = (int(row) for row in pairs[number])
-        conflict = None
-        if products.titles[left] and products.titles[right]:
-            conflict = conflict_between(stated[left], stated[right])
-        conflicts[number] = conflict or conflict_between(
-            printed.get(left, nothing), printed.get(right, nothing), unsaid_is_single=False
-        )
+    printed = [_printed(lines.get(row, ())) for row in range(len(products))]
+    titled = [bool(titles) for titles in products.titles]
+    conflicts: list[str | None] = []
+    for left, right in pairs:
+        conflict = conflict_between(stated[left], stated[right]) if titled[left] and titled[right] else None
+        conflicts.append(conflict or conflict_between(printed[left], printed[right], unsaid_is_single=False))
     return conflicts
 
 

@@ -83,23 +83,19 @@ def print_weight(
 
 def _between_shares(matrix: Floats, first: LocalFeatures, second: LocalFeatures) -> Floats:
     scaled = matrix * np.array([first.width, first.height, 1], np.float32)
-    between: Floats = scaled / np.array([[second.width], [second.height]], np.float32)
-    return between
+    return np.asarray(scaled / np.array([[second.width], [second.height]], np.float32), np.float32)
 
 
 def _shares(points: Floats, features: LocalFeatures) -> Floats:
-    shares: Floats = points / np.array([features.width, features.height], np.float32)
-    return shares
+    return np.asarray(points / np.array([features.width, features.height], np.float32), np.float32)
 
 
 def _inside(shares: Floats) -> NDArray[np.bool_]:
-    inside: NDArray[np.bool_] = ((shares >= 0) & (shares <= 1)).all(axis=1)
-    return inside
+    return np.asarray(((shares >= 0) & (shares <= 1)).all(axis=1), bool)
 
 
 def _central(shares: Floats) -> NDArray[np.bool_]:
-    central: NDArray[np.bool_] = ((shares >= _CENTRE[0]) & (shares <= _CENTRE[1])).all(axis=1)
-    return central
+    return np.asarray(((shares >= _CENTRE[0]) & (shares <= _CENTRE[1])).all(axis=1), bool)
 
 
 def _cells(shares: Floats) -> int:

@@ -1,5 +1,7 @@
 """Knobs of keypoints, descriptors and colour."""
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from clustering_pipeline.settings.base import StageSettings, performance_field
@@ -7,6 +9,8 @@ from clustering_pipeline.settings.base import StageSettings, performance_field
 
 class LocalFeatureSettings(StageSettings):
     """How local features are taken from a crop."""
+
+    logic_version: ClassVar[str] = "3"
 
     longest_side: int = Field(
         360,

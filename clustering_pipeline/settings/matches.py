@@ -35,6 +35,10 @@ class MatchSettings(StageSettings):
     neighbours: int = Field(30, ge=1, description="Candidates per crop, in both directions.")
     friend_rounds: int = Field(1, ge=0, le=4, description="How often friends of verified friends become candidates as well.")
     friends: int = Field(15, ge=0, description="Candidates per crop and round that come from friends of friends.")
+    text_neighbours: int = Field(5, ge=0, description="Candidates per pack by the text that was read on it.")
+    plain_keypoints: int = Field(
+        200, ge=0, description="Crops with at most so many keypoints have too little print: their silhouettes are compared too."
+    )
     crops: Literal["main", "all"] = Field("main", description="main: only the main crop of a picture is matched.")
     number_conflict: Literal["evidence", "veto"] = Field(
         "evidence", description="Whether different volumes, masses or numbers of packs weaken a pair or refuse it."

@@ -30,6 +30,8 @@ _UNITS: dict[str, tuple[str, float]] = {
     "kg": ("g", 1000),
     "oz": ("oz", 1),
     "vien": ("pieces", 1),
+    "goi": ("pieces", 1),
+    "thanh": ("pieces", 1),
     "mieng": ("pieces", 1),
     "to": ("pieces", 1),
     "pcs": ("pieces", 1),
@@ -41,7 +43,7 @@ _UNITS: dict[str, tuple[str, float]] = {
 _MEASURE = re.compile(rf"(?<![a-z0-9.,]){_NUMBER}\s*({'|'.join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))}){_EDGE}")
 _SPF = re.compile(rf"spf\s*:?\s*{_NUMBER}")
 _BUNDLE_BEFORE = re.compile(r"(?:combo|bo|set|loc|thung|pack of|pack|bundle of)\s*(?:gom\s*)?(\d{1,2})" + _EDGE)
-_BUNDLE_AFTER = re.compile(r"(?<![a-z0-9.,])(\d{1,2})\s*(?:-\s*)?(?:pack|chai|hop|goi|tuyp|tube|hu|lo|lon|bich|thanh)" + _EDGE)
+_BUNDLE_AFTER = re.compile(r"(?<![a-z0-9.,])(\d{1,2})\s*(?:-\s*)?(?:pack|chai|hop|tuyp|tube|hu|lo|lon|bich)" + _EDGE)
 _TIMES_BEFORE = re.compile(r"(?<![a-z0-9.,])(\d{1,2})\s*[x×*]\s*(?=\d)")
 _TIMES_AFTER = re.compile(r"[x×*]\s*(\d{1,2})(?![a-z0-9.,%])")
 _TWIN = re.compile(r"(?<![a-z])(?:twin pack|mua 1 tang 1|1 tang 1)(?![a-z])")
@@ -60,7 +62,8 @@ class Quantity:
         number = f"{self.value:g}"
         if self.kind == "spf":
             return f"SPF {number}"
-        return f"{number}{'' if self.kind == '%' else ' '}{self.kind}"
+        unit = self.kind.removesuffix("s") if self.value == 1 else self.kind
+        return f"{number}%" if self.kind == "%" else f"{number} {unit}"
 
 
 def read_quantities(text: str) -> frozenset[Quantity]:

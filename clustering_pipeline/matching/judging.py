@@ -1,0 +1,107 @@
+"""From the evidence of all candidates to the rows of the matches manifest."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustering_pipeline.matching.overlays import overlay_shares
+from clustering_pipeline.matching.products import Products
+from clustering_pipeline.matching.text_evidence import TextEvidence, compare_packs, compare_titles, number_conflicts
+from clustering_pipeline.matching.text_reader import TextLine
+from clustering_pipeline.matching.verification import print_weight
+from clustering_pipeline.matching.weights import PairEvidence, Reals, pair_weights, probability_of
+from clustering_pipeline.settings import MatchSettings
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of products with what their pictures show, one entry each.
+
+    Attributes:
+        pairs: int64 (m, 2), rows of the products, the smaller first.
+        raw: the cached print evidence.
+        shape: intersection over union of the silhouettes, NaN where print is rich or a silhouette is missing.
+        distinctive: whether both silhouettes tell products apart by themselves.
+    """
+
+    pairs: NDArray[np.int64]
+    raw: pd.DataFrame
+    shape: Reals
+    distinctive: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def joined(self, other: "Candidates") -> "Candidates":
+        """Return these candidates followed by others."""
+        return Candidates(
+            np.concatenate([self.pairs, other.pairs]),
+            pd.concat([self.raw, other.raw], ignore_index=True),
+            np.concatenate([self.shape, other.shape]),
+            np.concatenate([self.distinctive, other.distinctive]),
+        )
+
+
+def picture_weights(products: Products, candidates: Candidates) -> Reals:
+    """Return the weight of each candidate by its pictures alone, before any text is read."""
+    count = len(candidates)
+    nothing = TextEvidence(np.zeros(count, bool), np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64))
+    evidence = _evidence(products, candidates, nothing, [None] * count)
+    return pair_weights(evidence, veto_numbers=False, drop_weak=False)
+
+
+def judge(
+    products: Products, candidates: Candidates, lines: Mapping[int, Sequence[TextLine]], settings: MatchSettings
+) -> pd.DataFrame:
+    """Return the columns of MATCHES for every candidate; `lines` are those read on the packs, by row."""
+    pairs, raw = candidates.pairs, candidates.raw
+    text = compare_packs(raw, pairs, lines, len(products))
+    conflicts = number_conflicts(products, pairs, lines)
+    evidence = _evidence(products, candidates, text, conflicts)
+    weight = pair_weights(evidence, veto_numbers=settings.number_conflict == "veto")
+    names = np.array(products.crops, dtype=object)
+    return pd.DataFrame(
+        {
+            "crop_a": names[pairs[:, 0]],
+            "crop_b": names[pairs[:, 1]],
+            "cosine": evidence.cosine,
+            "inliers": raw["inliers"].astype("Int64"),
+            "print_weight": evidence.print_weight,
+            "text_similarity": np.where(text.present, text.similarity, np.nan),
+            "lines_agreeing": text.agreeing,
+            "lines_conflicting": text.conflicting,
+            "colour_similarity": np.where(raw["inliers"] > 0, raw["colour"], np.nan),
+            "title_similarity": compare_titles(products, pairs),
+            "number_conflict": conflicts,
+            "probability": np.where(weight > 0, probability_of(weight), 0.0),
+            "weight": weight,
+            "shape_similarity": candidates.shape,
+            "overlay_share": evidence.overlay,
+        }
+    )
+
+
+def print_weights(raw: pd.DataFrame) -> Reals:
+    """Return the weight of verified print of raw evidence, 0 where the print does not agree."""
+    cells, agreement, centre = (raw[name].to_numpy(np.float64) for name in ("cells", "agreement", "centre_agreement"))
+    return np.nan_to_num(print_weight(cells, agreement, centre))
+
+
+def _evidence(products: Products, candidates: Candidates, text: TextEvidence, conflicts: Sequence[str | None]) -> PairEvidence:
+    left, right = candidates.pairs.T
+    return PairEvidence(
+        cosine=np.einsum("ij,ij->i", products.vectors[left], products.vectors[right]).astype(np.float64),
+        print_weight=print_weights(candidates.raw),
+        overlay=overlay_shares(products, candidates.pairs, candidates.raw),
+        shape=candidates.shape,
+        distinctive=candidates.distinctive,
+        has_text=text.present,
+        text_similarity=text.similarity,
+        agreeing=text.agreeing,
+        conflicting=text.conflicting,
+        contradicted=np.array([conflict is not None for conflict in conflicts], bool),
+        copies_differ=(products.copies[left] > 1) != (products.copies[right] > 1),
+    )

@@ -1,0 +1,63 @@
+import numpy as np
+
+from clustering_pipeline.matching.text_agreement import (
+    align_text,
+    ngram_vectors,
+    pack_text,
+    plain_letters,
+    string_similarity,
+)
+from clustering_pipeline.matching.text_reader import TextLine, lines_from_json, lines_to_json
+
+IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
+
+
+def line(text, x=0.1, y=0.1, confidence=0.95, width=0.5, height=0.1):
+    quad = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], np.float32)
+    return TextLine(text, confidence, quad)
+
+
+def test_letters_lose_accents_capitals_and_punctuation():
+    assert plain_letters("Sữa Rửa-Mặt ĐẶC biệt!") == "suaruamatdacbiet"
+
+
+def test_lines_at_one_place_agree_or_conflict():
+    aligned = align_text([line("NyQuil"), line("Cherry", y=0.5)], [line("NYQUIL"), line("Orange", y=0.5)], IDENTITY)
+    assert aligned.agreeing == [(0, 0)]
+    assert aligned.conflicting == [(1, 1)]
+
+
+def test_lines_at_other_places_say_nothing():
+    aligned = align_text([line("Cherry")], [line("Orange", y=0.7)], IDENTITY)
+    assert not aligned.agreeing
+    assert not aligned.conflicting
+
+
+def test_doubtful_and_short_lines_are_left_out():
+    aligned = align_text([line("Cherry", confidence=0.7), line("ml", y=0.5)], [line("Orange"), line("kg", y=0.5)], IDENTITY)
+    assert not aligned.conflicting
+
+
+def test_a_part_of_a_line_agrees_with_the_whole():
+    assert string_similarity("nyquil", "vicksnyquilcough") == 1.0
+
+
+def test_texts_that_share_words_are_nearer():
+    vectors = ngram_vectors(["honey nut cheerios", "cheerios honey", "dove shampoo", ""])
+    similarity = (vectors @ vectors.T).toarray()
+    assert similarity[0, 1] > 0.5 > similarity[0, 2]
+    assert similarity[3].sum() == 0
+
+
+def test_no_text_at_all_has_no_vectors():
+    assert ngram_vectors(["", ""]).sum() == 0
+
+
+def test_unsure_lines_are_no_part_of_the_packs_text():
+    assert pack_text([line("Honey Nut"), line("xx#", confidence=0.3)]) == "honeynut"
+
+
+def test_lines_survive_the_cache():
+    again = lines_from_json(lines_to_json([line("Kem chống nắng")]))
+    assert again[0].text == "Kem chống nắng"
+    np.testing.assert_allclose(again[0].quad, line("").quad)

@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+
+from clustering_pipeline.matching.weights import LARGEST_WEIGHT, PairEvidence, pair_weights, probability_of
+
+
+def evidence(**values):
+    defaults = {
+        "cosine": 0.6,
+        "print_weight": 2.0,
+        "overlay": 0.0,
+        "shape": np.nan,
+        "distinctive": False,
+        "has_text": False,
+        "text_similarity": 0.0,
+        "agreeing": 0,
+        "conflicting": 0,
+        "contradicted": False,
+        "copies_differ": False,
+    }
+    return PairEvidence(**{name: np.array([value]) for name, value in (defaults | values).items()})
+
+
+def weight(veto_numbers=False, **values):
+    return float(pair_weights(evidence(**values), veto_numbers=veto_numbers)[0])
+
+
+def test_print_alone_is_its_own_weight():
+    assert weight() == 2.0
+
+
+@pytest.mark.parametrize(
+    "against",
+    [
+        {"has_text": True, "text_similarity": 0.0},
+        {"conflicting": 2},
+        {"contradicted": True},
+        {"copies_differ": True},
+        {"overlay": 0.5},
+    ],
+)
+def test_evidence_against_a_pair_lowers_its_weight(against):
+    assert weight(**against) < weight()
+
+
+def test_text_joins_packs_whose_print_cannot_be_verified():
+    assert weight(print_weight=0.0, has_text=True, text_similarity=0.8) == pytest.approx(0.8)
+    assert weight(print_weight=0.0, has_text=True, text_similarity=0.3) == 0.0
+
+
+def test_a_distinctive_silhouette_joins_marks_and_parts_them():
+    assert weight(print_weight=0.0, shape=0.95, distinctive=True) > 3
+    assert weight(print_weight=2.0, shape=0.4, distinctive=True) == 0.0
+
+
+def test_a_plain_shape_says_nothing():
+    assert weight(print_weight=0.0, shape=0.99, distinctive=False) == 0.0
+
+
+def test_a_veto_refuses_what_evidence_weakens():
+    assert 0 < weight(contradicted=True)
+    assert weight(contradicted=True, veto_numbers=True) == 0.0
+
+
+def test_weights_are_bounded():
+    assert weight(print_weight=60.0) == LARGEST_WEIGHT
+    assert weight(print_weight=0.5) == 0.0
+
+
+def test_a_heavier_pair_is_more_probable():
+    probability = probability_of(np.array([0.6, 1.0, 3.0, 6.0]))
+    assert (np.diff(probability) > 0).all()
+    assert 0 < probability[0] < probability[-1] < 1
