@@ -11,9 +11,11 @@ from clustering_pipeline.cli.doctor import doctor
 from clustering_pipeline.cli.evaluate import evaluate
 from clustering_pipeline.cli.export import export
 from clustering_pipeline.cli.models import models_app
+from clustering_pipeline.cli.pools import pools
 from clustering_pipeline.cli.run import run
 from clustering_pipeline.cli.search import search
 from clustering_pipeline.cli.serve import serve
+from clustering_pipeline.cli.storage import storage_app
 from clustering_pipeline.cli.sync import status, sync
 from clustering_pipeline.cli.terminal import Terminal
 from clustering_pipeline.cli.train import train_app
@@ -29,9 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for command in (demo, run, sync, status, ui, serve, search, export, evaluate, doctor):
+for command in (demo, run, sync, status, ui, serve, search, export, evaluate, doctor, pools):
     app.command()(command)
-for name, group in (("corrections", corrections_app), ("models", models_app), ("train", train_app)):
+for name, group in (("corrections", corrections_app), ("models", models_app), ("train", train_app), ("storage", storage_app)):
     app.add_typer(group, name=name)
 
 

@@ -1,0 +1,38 @@
+"""`pools`: how many steps may use the GPU, the network and Gemini at a time."""
+
+from typing import Annotated
+
+import typer
+
+from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
+from clustering_pipeline.errors import InputError
+
+
+def pools(
+    context: typer.Context,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="POOL=LIMIT", help="A limit other than the default. Repeatable.")
+    ] = None,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Set the limits of the pools gpu, network and gemini in the Dagster instance; doing it again changes nothing."""
+    from clustering_pipeline.automation import open_instance
+    from clustering_pipeline.automation.pools import LIMITS, set_limits
+
+    terminal, workplace = terminal_of(context), find_workplace()
+    with open_instance(workplace.home) as instance:
+        limits = set_limits(instance, {**LIMITS, **_given(assignments or (), tuple(LIMITS))})
+    terminal.details("Pools", [(pool, limit) for pool, limit in sorted(limits.items())])
+    terminal.emit({"pools": limits})
+
+
+def _given(assignments: list[str] | tuple[str, ...], known: tuple[str, ...]) -> dict[str, int]:
+    given = {}
+    for assignment in assignments:
+        pool, _, limit = assignment.partition("=")
+        if pool not in known or not limit.isdecimal():
+            raise InputError(f"--set {assignment!r} is not POOL=LIMIT; the pools are {', '.join(known)}, a limit is a number.")
+        given[pool] = int(limit)
+    return given

@@ -1,0 +1,52 @@
+"""`storage`: what is kept for each category, and what can go."""
+
+from typing import Annotated
+
+import typer
+
+from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
+from clustering_pipeline.errors import StageError
+
+storage_app = typer.Typer(help="What is kept for each category, and what can go.", invoke_without_command=True)
+
+
+@storage_app.callback()
+def sizes(context: typer.Context, json: JsonOption = False, debug: DebugOption = False) -> None:
+    """Show how much each category keeps in each part of the storage."""
+    if context.invoked_subcommand is not None:
+        return
+    from clustering_pipeline.automation.storage_report import stored_sizes
+
+    terminal, workplace = terminal_of(context), find_workplace()
+    found = stored_sizes(workplace)
+    rows = [(f"{size.category}, {size.part}", f"{size.files:,} files, {size.bytes / 1e6:,.1f} MB") for size in found]
+    terminal.details(f"Storage {workplace.storage_root}", rows)
+    terminal.emit({"root": workplace.storage_root, "sizes": [vars(size) for size in found]})
+
+
+@storage_app.command()
+def prune(
+    context: typer.Context,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only counted.")] = False,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Remove pictures, features and workbooks that no category refers to any more."""
+    from clustering_pipeline.automation import open_instance
+    from clustering_pipeline.automation.instance import runs_in_flight
+    from clustering_pipeline.automation.storage_report import find_unused, remove_unused
+
+    terminal, workplace = terminal_of(context), find_workplace()
+    with open_instance(workplace.home) as instance:
+        if runs := runs_in_flight(instance):
+            raise StageError(
+                f"The run {runs[0].run_id[:8]} is under way, and what it has fetched belongs to no manifest yet. Prune when it "
+                "has ended; nothing was removed."
+            )
+        unused = find_unused(workplace)
+        if yes:
+            remove_unused(workplace, unused)
+    title = "Removed" if yes else "Could be removed with --yes"
+    terminal.details(title, [("files", f"{len(unused.digests):,}"), ("size", f"{unused.bytes / 1e6:,.1f} MB")])
+    terminal.emit({"removed": yes, "files": len(unused.digests), "bytes": unused.bytes})
