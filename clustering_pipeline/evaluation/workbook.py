@@ -3,6 +3,7 @@
 import io
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import openpyxl
@@ -19,11 +20,35 @@ CLUSTER_COLUMNS = ("cp_cluster_id", "cluster_id")
 STATUS_COLUMNS = ("cp_status", "status")
 
 
+@dataclass(frozen=True)
+class LabelledRows:
+    """The rows of a workbook that a truth knows: the `true` group and the `predicted` label of each, and how many rows there are."""
+
+    true: list[str]
+    predicted: list[object]
+    rows: int
+
+
 def evaluate_workbook(workbook: Path | bytes, truth: Truth) -> dict[str, float | int]:
     """Return the scores of the labelled rows that `truth` knows, and the counts `rows`, `rows_scored`, `groups`, `clusters`.
 
-    Rows are joined on the column that holds most of the truth's keys. `workbook` is a path or the bytes of an .xlsx file.
-    Raises InputError when it cannot be read, has no `cluster_id` column, or shares no row with the truth.
+    See `labelled_rows` for what is read and what is refused.
+    """
+    found = labelled_rows(workbook, truth)
+    return {
+        "rows": found.rows,
+        "rows_scored": len(found.true),
+        "groups": len(set(found.true)),
+        "clusters": _count_clusters(found.predicted),
+        **score_clusters(found.true, found.predicted),
+    }
+
+
+def labelled_rows(workbook: Path | bytes, truth: Truth) -> LabelledRows:
+    """Return the rows of a labelled workbook joined with the truth on the column that holds most of its keys.
+
+    `workbook` is a path or the bytes of an .xlsx file. Raises InputError when it cannot be read, has no `cluster_id` column, or
+    shares no row with the truth.
     """
     name = str(workbook) if isinstance(workbook, Path) else "the workbook"
     rows, pairs = 0, list[tuple[str, object]]()
@@ -35,10 +60,7 @@ def evaluate_workbook(workbook: Path | bytes, truth: Truth) -> dict[str, float |
             f"No row of {name} has a {truth.key} that is in the truth file ({len(truth.groups)} labels, e.g. "
             f"{next(iter(truth.groups))!r}). Check that both are of the same catalogue."
         )
-    true = [truth.groups[key] for key, _ in pairs]
-    predicted = [label for _, label in pairs]
-    counts = {"rows": rows, "rows_scored": len(pairs), "groups": len(set(true)), "clusters": _count_clusters(predicted)}
-    return {**counts, **score_clusters(true, predicted)}
+    return LabelledRows([truth.groups[key] for key, _ in pairs], [label for _, label in pairs], rows)
 
 
 def _read_sheets(workbook: Path | bytes, name: str) -> list[list[Row]]:

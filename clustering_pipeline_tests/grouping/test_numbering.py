@@ -74,11 +74,7 @@ def test_what_happened_to_numbers_is_a_table(register):
     assert first["kind"].tolist() == ["birth"] * 3
     assert sorted(second["kind"]) == ["birth", "retirement", "split"]
     assert third["kind"].tolist() == ["merge"]
-    assert register.current("toner") == {
-        1: frozenset("abcdef"),
-        2: frozenset("ghi"),
-        5: frozenset("mno"),
-    } or 4 in register.current("toner")
+    assert set(register.current("toner").values()) == set(sets("abcdef", "ghi", "mno"))
 
 
 def test_what_was_issued_cannot_be_changed(register):
