@@ -13,7 +13,17 @@ from typing import Any
 
 import pandas as pd
 
-from clustering_pipeline.catalogue import OWN_SHEETS, SheetTable, Table, cell_text, is_own_sheet, read_table, select_sheets
+from clustering_pipeline.catalogue import (
+    OWN_SHEETS,
+    SheetTable,
+    Table,
+    cell_text,
+    head_rows,
+    is_own_sheet,
+    own_columns,
+    read_table,
+    select_sheets,
+)
 from clustering_pipeline.errors import InputError
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.storage import BlobStore
@@ -52,6 +62,7 @@ def read_label_edits(path: Path, blobs: BlobStore, settings: CatalogueSettings) 
     table = read_table(content, path.name, settings)
     digest = _labels_mark(table)
     if digest is None:
+        _refuse_labels_without_mark(table, path.name)
         return None
     if not blobs.has(digest):
         raise InputError(
@@ -61,6 +72,14 @@ def read_label_edits(path: Path, blobs: BlobStore, settings: CatalogueSettings) 
     written = pd.read_parquet(io.BytesIO(blobs.get(digest)))
     edited = pd.DataFrame(_edited_rows(table, path.name, settings), columns=["product_base_id", "cluster_id", "cluster_name"])
     return LabelEdits(str(written["category"].iloc[0]), _statements(written, edited))
+
+
+def _refuse_labels_without_mark(table: Table, name: str) -> None:
+    if any(own_columns(row) for sheet in table.sheets for row in head_rows(sheet)):
+        raise InputError(
+            f"{name} has our columns but not the sheet Summary that tells which labels it was written with, so what was changed in it "
+            "cannot be told. Import the workbook as it was written, with all its sheets."
+        )
 
 
 def _labels_mark(table: Table) -> str | None:

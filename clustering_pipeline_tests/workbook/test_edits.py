@@ -89,3 +89,8 @@ def test_a_workbook_of_another_home_is_refused(tmp_path):
     (tmp_path / "ours.xlsx").write_bytes(label(workbook_bytes(), tmp_path, clusters=clusters_for))
     with pytest.raises(InputError, match="DAGSTER_HOME"):
         read_label_edits(tmp_path / "ours.xlsx", BlobStore(str(tmp_path / "elsewhere")), CatalogueSettings())
+
+
+def test_a_workbook_without_its_summary_is_refused(tmp_path):
+    with pytest.raises(InputError, match="Summary"):
+        edited(tmp_path, lambda sheet: sheet.parent.remove(sheet.parent["Summary"]))
