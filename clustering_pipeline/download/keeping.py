@@ -4,22 +4,35 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterable
+from typing import Final
 
 from clustering_pipeline.download.answers import Validators
 from clustering_pipeline.download.failures import Failure, failure
 from clustering_pipeline.download.journal import Journal, Picture
-from clustering_pipeline.imaging import ImageError, ImageFacts, ImageLimits, decode_image, probe
+from clustering_pipeline.imaging import ImageError, ImageErrorKind, ImageFacts, ImageLimits, decode_image, probe
 from clustering_pipeline.settings.download import DownloadSettings
 from clustering_pipeline.storage import BlobStore
 
 # Above this size pictures are decoded one at a time, so that a few giants cannot exhaust the memory together.
 _GIANT_PIXELS = 16_000_000
 _giants = threading.Lock()
+_REMEDIES: Final[dict[ImageErrorKind, str]] = {
+    "not_an_image": "Correct the URL, or put a picture there.",
+    "truncated": "Put a whole picture in its place.",
+    "unsupported_format": "Save the picture in one of the formats that are read.",
+    "bomb": "Use a smaller picture, or raise download.max_pixels.",
+    "too_small": "Use a larger picture, or lower download.min_side.",
+}
 
 
 def image_limits(settings: DownloadSettings) -> ImageLimits:
     """Return the bounds on pixels that the settings ask for."""
     return ImageLimits(largest_pixels=settings.max_pixels, smallest_side=settings.min_side)
+
+
+def picture_failure(error: ImageError, status: int | None = None) -> Failure:
+    """Return the failure of bytes that give no picture, with what helps."""
+    return Failure(error.kind, f"{error.sentence} {_REMEDIES[error.kind]}", status)
 
 
 def violation(picture: Picture, settings: DownloadSettings) -> Failure | None:
@@ -32,7 +45,7 @@ def violation(picture: Picture, settings: DownloadSettings) -> Failure | None:
     try:
         image_limits(settings).check(picture.width, picture.height)
     except ImageError as error:
-        return failure(error.kind, error.sentence)
+        return picture_failure(error)
     return None
 
 
@@ -72,17 +85,15 @@ class Keeper:
         self._limits = limits_digest(settings)
         self._reach = reach_digest(settings)
 
-    def keep(self, key: str, content: bytes, validators: Validators, status: int | None = None) -> Picture | Failure:
-        """Store and journal `content` if it is a picture; return the picture, or the failure (journalled as well)."""
+    def keep(self, key: str, content: bytes, validators: Validators, status: int | None = None) -> None:
+        """Store and journal `content` if it is a picture, journal the failure if not."""
         try:
             facts = verify(content, self._image_limits)
         except ImageError as error:
-            failed = Failure(error.kind, error.sentence, status)
-            self.fail([(key, failed)])
-            return failed
+            self.fail([(key, picture_failure(error, status))])
+            return
         picture = Picture(self._blobs.put(content), facts.format, facts.width, facts.height, len(content))
         self._journal.keep(key, picture, validators)
-        return picture
 
     def unchanged(self, key: str) -> None:
         """Journal that the picture held is still right."""

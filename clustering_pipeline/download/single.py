@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from clustering_pipeline.download.answers import Content
 from clustering_pipeline.download.failures import Failure, FetchError, failure
 from clustering_pipeline.download.fetcher import Fetcher, run_in_own_loop
-from clustering_pipeline.download.keeping import image_limits, verify
+from clustering_pipeline.download.keeping import image_limits, picture_failure, verify
 from clustering_pipeline.download.schedule import Job
 from clustering_pipeline.download.urls import UrlError, parse_url
 from clustering_pipeline.imaging import ImageError
@@ -47,5 +47,5 @@ def fetch_one(url: str, settings: DownloadSettings) -> bytes:
     try:
         verify(sink.body, image_limits(settings))
     except ImageError as error:
-        raise FetchError(failure(error.kind, error.sentence)) from error
+        raise FetchError(picture_failure(error)) from error
     return sink.body
