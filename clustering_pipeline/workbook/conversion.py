@@ -9,10 +9,12 @@ from typing import Any
 import openpyxl
 from openpyxl.cell import WriteOnlyCell
 
-from clustering_pipeline.catalogue import EXACT_DIGITS, SheetTable, Table, cell_text
+from clustering_pipeline.catalogue import EXACT_DIGITS, SelectedSheet, SheetTable, Table, cell_text
 from clustering_pipeline.workbook.markup import MAX_CELL_CHARACTERS, UNWRITABLE
 
 MAX_SHEET_NAME = 31
+# What a cell in the general format shows as it is written: no leading or trailing zeros, at most 11 characters.
+PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,4})\.\d{0,3}[1-9]|-?[1-9]\d{0,9}|0")
 LOSSES = {
     "xls": "the .xls workbook was converted to .xlsx: values are kept; formulas, formats, pictures, charts and macros are not",
     "ods": "the .ods workbook was converted to .xlsx: values are kept; formulas, formats, pictures and charts are not",
@@ -33,20 +35,40 @@ def sheet_names(sheets: Sequence[SheetTable]) -> dict[str, str]:
     return names
 
 
-def to_workbook(table: Table) -> bytes:
+def to_workbook(table: Table, sheets: Sequence[SelectedSheet]) -> bytes:
     """Return an .xlsx workbook with the values of a table's sheets, named as `sheet_names` says.
 
-    Text stays text whatever it begins with; a number that Excel could not keep to its last digit becomes text.
+    Text stays text whatever it begins with; a number that Excel could not keep to its last digit becomes text. A column of
+    text that holds nothing but numbers becomes numbers where each looks the same as one, ids excepted: `sheets` tells them.
     """
     workbook = openpyxl.Workbook(write_only=True)
     names = sheet_names(table.sheets)
+    numeric = {sheet.table.name: numeric_columns(sheet) for sheet in sheets}
     for sheet in table.sheets:
         worksheet = workbook.create_sheet(names[sheet.name])
+        columns = numeric.get(sheet.name, frozenset())
         for row in sheet.rows:
-            worksheet.append([_cell(worksheet, value) for value in row])
+            cells = (_as_number(value) if column in columns else value for column, value in enumerate(row))
+            worksheet.append([_cell(worksheet, value) for value in cells])
     buffer = io.BytesIO()
     workbook.save(buffer)
     return buffer.getvalue()
+
+
+def numeric_columns(sheet: SelectedSheet) -> frozenset[int]:
+    """Return the columns (from 0) below the header whose text is numbers that a cell would show in the same way."""
+    texts: dict[int, bool] = {}
+    for row in sheet.table.rows[sheet.columns.header_row :]:
+        for column, value in enumerate(row):
+            if value != "":
+                texts[column] = texts.get(column, True) and isinstance(value, str) and bool(PLAIN_NUMBER.fullmatch(value))
+    return frozenset(column for column, is_number in texts.items() if is_number and column != sheet.columns.identifier - 1)
+
+
+def _as_number(value: Any) -> Any:
+    if not isinstance(value, str) or not PLAIN_NUMBER.fullmatch(value):
+        return value
+    return float(value) if "." in value else int(value)
 
 
 def _cell(worksheet: Any, value: Any) -> Any:

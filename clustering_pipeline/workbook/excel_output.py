@@ -24,7 +24,7 @@ class ExcelOutput:
     ) -> None:
         """`table`: what was read of `content`; `sheets`: those with listings. Tables of other kinds are converted first."""
         is_workbook = table.kind == "xlsx"
-        self._parts = WorkbookParts(content if is_workbook else to_workbook(table), name, max_uncompressed_megabytes)
+        self._parts = WorkbookParts(content if is_workbook else to_workbook(table, sheets), name, max_uncompressed_megabytes)
         self._styles = add_styles(self._parts)
         listing_tabs = {sheet.name: sheet.name for sheet in table.sheets} if is_workbook else sheet_names(table.sheets)
         first_rows = {

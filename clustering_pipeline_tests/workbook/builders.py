@@ -58,7 +58,8 @@ def clusters_for(catalogue, **columns):
 def label(content, tmp_path, name="catalogue.xlsx", output_name="catalogue.clustered.xlsx", catalogue_settings=None, **changes):
     """Read a table, label it with `clusters_for`, and return the bytes; `changes` replace arguments of `label_workbook`."""
     limits = catalogue_settings or CatalogueSettings()
-    catalogue = read_workbook(content, name, limits).listings
+    catalogue = changes.pop("catalogue", None)
+    catalogue = read_workbook(content, name, limits).listings if catalogue is None else catalogue
     clusters = changes.pop("clusters", clusters_for)
     arguments = {
         "catalogue": catalogue,

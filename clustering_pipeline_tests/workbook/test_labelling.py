@@ -1,12 +1,15 @@
 """The user's workbook with our columns at the right and everything else as it was."""
 
 import io
+import json
 
 import openpyxl
 import pandas as pd
 import pytest
 
 from clustering_pipeline.catalogue import OWN_COLUMNS, read_workbook
+from clustering_pipeline.catalogue.pictures import PictureListing
+from clustering_pipeline.catalogue.stage import read_folder
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline_tests.workbook.builders import HEADER, clusters_for, label, listings, sheet_rows, workbook_bytes
@@ -124,3 +127,24 @@ def test_other_tables_become_a_workbook_with_their_ids_as_written(tmp_path, name
     rows = sheet_rows(label(content, tmp_path, name=name))
     assert rows[0] == ["id", "image", *OWN_COLUMNS]
     assert [row[0] for row in rows[1:]] == ["007", "1234567890123456789"]
+
+
+def test_numbers_of_a_csv_become_numbers_where_they_look_the_same(tmp_path):
+    text = "id,image,giá,điểm,mã vạch,tồn\n12,https://a.vn/1.jpg,120000,4.8,0123,5\n13,https://a.vn/2.jpg,-5,4.75,99,n/a\n"
+    rows = sheet_rows(label(text.encode(), tmp_path, name="c.csv"))
+    assert rows[0][:6] == ["id", "image", "giá", "điểm", "mã vạch", "tồn"]
+    assert [row[:6] for row in rows[1:]] == [
+        ["12", "https://a.vn/1.jpg", 120000, 4.8, "0123", "5"],
+        ["13", "https://a.vn/2.jpg", -5, 4.75, "99", "n/a"],
+    ]
+
+
+def test_a_folder_of_pictures_becomes_a_workbook(tmp_path):
+    listing = json.dumps({"a/1.jpg": "0" * 64, "b.png": "1" * 64}).encode()
+    catalogue = read_folder(PictureListing(listing)).listings
+    rows = sheet_rows(label(listing, tmp_path, name="pictures", catalogue=catalogue, clusters=clusters_for(catalogue)))
+    assert [row[:3] for row in rows] == [
+        ["product_base_id", "file", "cluster_id"],
+        ["a/1.jpg", "a/1.jpg", 1],
+        ["b.png", "b.png", 1],
+    ]
