@@ -1,0 +1,183 @@
+"""The processes of docker/, without containers: PostgreSQL, the gRPC code server, the webserver and the daemon."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_catalogue
+
+ROOT = Path(__file__).resolve().parents[2]
+POSTGRES = next((path for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+PATIENCE_SECONDS = 240
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed (apt-get install postgresql)"),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: str, look: Callable[[], Any]) -> Any:
+    """Return what `look` returns once that is true; a refused connection counts as not yet."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if found := look():
+                return found
+        except OSError:
+            pass
+        time.sleep(0.5)
+    raise AssertionError(f"{what} did not happen within {PATIENCE_SECONDS} s")
+
+
+@contextmanager
+def process(arguments: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+    with log.open("wb") as output:
+        running = subprocess.Popen(arguments, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
+    try:
+        yield
+    finally:
+        running.terminate()
+        try:
+            running.wait(30)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[dict[str, str]]:
+    """Start a PostgreSQL server of its own and give the environment that docker/dagster.yaml reads."""
+    assert POSTGRES is not None
+    folder.mkdir()
+    account: list[str] = []
+    if os.geteuid() == 0:
+        # PostgreSQL refuses to run as root.
+        account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        for parent in (folder, *folder.parents[:3]):
+            parent.chmod(0o755)
+        shutil.chown(folder, "postgres", "postgres")
+    secret = folder / "secret"
+    secret.write_text("secret")
+    data, port = folder / "data", free_port()
+    secret.chmod(0o644)
+    subprocess.run(
+        [*account, str(POSTGRES / "initdb"), "-D", str(data), "-U", "dagster", "-A", "scram-sha-256", f"--pwfile={secret}"],
+        check=True,
+        capture_output=True,
+    )
+    server = [*account, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"]
+    environment = {
+        "DAGSTER_POSTGRES_HOST": "127.0.0.1",
+        "DAGSTER_POSTGRES_USER": "dagster",
+        "DAGSTER_POSTGRES_PASSWORD": "secret",
+        "DAGSTER_POSTGRES_DB": "postgres",
+        "DAGSTER_POSTGRES_PORT": str(port),
+    }
+    with process(server, dict(os.environ), folder.parent / "postgres.log"):
+        wait_for("PostgreSQL", lambda: socket.create_connection(("127.0.0.1", port), 1))
+        yield environment
+
+
+def prepare_home(home: Path, shop: LoopbackShop, code_port: int) -> None:
+    """Write the configuration of docker/ into a home, with the ports and folders of this test."""
+    home.mkdir()
+    instance = yaml.safe_load((ROOT / "docker" / "dagster.yaml").read_text())
+    instance["storage"]["postgres"]["postgres_db"]["port"] = {"env": "DAGSTER_POSTGRES_PORT"}
+    instance["compute_logs"]["config"]["base_dir"] = str(home / "logs")
+    (home / "dagster.yaml").write_text(yaml.safe_dump(instance))
+    workspace = (ROOT / "docker" / "workspace.yaml").read_text().replace("4000", str(code_port))
+    (home / "workspace.yaml").write_text(workspace)
+    settings = {"download": {"allow_hosts": [shop.host]}, "matches": {"text": False}, "compute": {"workers": 1}}
+    (home / "settings.yaml").write_text(yaml.safe_dump(settings))
+    (home / "catalogues").mkdir()
+
+
+class Web:
+    """The GraphQL of a webserver."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/graphql"
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)["data"]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the runs, newest first, with the assets that each materialised."""
+        found = self.ask("{ runsOrError { ... on Runs { results { status assets { key { path } } } } } }")
+        results: list[dict[str, Any]] = found["runsOrError"]["results"]
+        return results
+
+    def finished(self, count: int) -> list[dict[str, Any]] | None:
+        """Return the runs once there are at least `count` and none is under way."""
+        runs = self.runs()
+        assert not [run for run in runs if run["status"] == "FAILURE"]
+        return runs if len(runs) >= count and all(run["status"] == "SUCCESS" for run in runs) else None
+
+
+@pytest.fixture
+def web(tmp_path) -> Iterator[tuple[Web, Path]]:
+    code_port, web_port, home = free_port(), free_port(), tmp_path / "home"
+    with ExitStack() as stack:
+        shop_folder = tmp_path / "shop"
+        shop_folder.mkdir()
+        shop = stack.enter_context(serve_folder(shop_folder))
+        url = f"{shop.url}/images"
+        write_catalogue(shop_folder, url, products=2, sellers=3, listings_per_product=(3, 3), problems=())
+        database = stack.enter_context(postgres(tmp_path / "postgres"))
+        prepare_home(home, shop, code_port)
+        environment = {**os.environ, **database, "DAGSTER_HOME": str(home), "DAGSTER_CODE_HOST": "127.0.0.1"}
+        tools, workspace = Path(sys.executable).parent, ["-w", str(home / "workspace.yaml")]
+        code = ["code-server", "start", "-h", "127.0.0.1", "-p", str(code_port), "-m", "clustering_pipeline.definitions"]
+        stack.enter_context(process([str(tools / "dagster"), *code], environment, tmp_path / "code.log"))
+        wait_for("the code server", lambda: socket.create_connection(("127.0.0.1", code_port), 1))
+        server = [str(tools / "dagster-webserver"), "-h", "127.0.0.1", "-p", str(web_port), *workspace]
+        stack.enter_context(process(server, environment, tmp_path / "webserver.log"))
+        stack.enter_context(process([str(tools / "dagster-daemon"), "run", *workspace], environment, tmp_path / "daemon.log"))
+        yield Web(web_port), home
+
+
+def test_a_dropped_workbook_is_run_and_a_changed_setting_runs_what_it_should(web):
+    server, home = web
+    wait_for("the webserver", lambda: server.ask("{ version }"))
+    shutil.copy(home.parent / "shop" / "catalogue.xlsx", home / "catalogues" / "Kem chống nắng.xlsx")
+    first = wait_for("the run of the workbook", lambda: server.finished(1))[-1]
+    assert len(first["assets"]) == 27
+    assert (home / "storage" / "outputs" / "kem-chong-nang").is_dir()
+
+    settings = yaml.safe_load((home / "settings.yaml").read_text())
+    (home / "settings.yaml").write_text(yaml.safe_dump({**settings, "clusters": {"method": "dbscan"}}))
+    before = len(server.runs())
+    server.ask(START_SYNC, selector=SYNC)
+    runs = wait_for("the run of the changed setting", lambda: server.finished(before + 1))
+    changed = ["/".join(asset["key"]["path"]) for asset in runs[-before - 1]["assets"]]
+    assert sorted(changed) == ["clusters", "settings/clusters"]
+
+
+SYNC = {
+    "sensorName": "sync",
+    "repositoryName": "__repository__",
+    "repositoryLocationName": "clustering_pipeline",
+}
+START_SYNC = "mutation ($selector: SensorSelector!) { startSensor(sensorSelector: $selector) { __typename } }"
