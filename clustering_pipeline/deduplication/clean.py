@@ -12,7 +12,7 @@ import pyarrow as pa
 from clustering_pipeline.deduplication.funnel import funnel_facts
 from clustering_pipeline.deduplication.keepers import Merits
 from clustering_pipeline.deduplication.looks import LOOKS, look_batch
-from clustering_pipeline.deduplication.measures import MEASURES, CropKey, measure_batch
+from clustering_pipeline.deduplication.measures import MEASURES, CropSource, measure_batch
 from clustering_pipeline.deduplication.perceptual import Duplicate, Hashes, candidate_sets, find_duplicates, orientations
 from clustering_pipeline.deduplication.verdicts import judge, overruled
 from clustering_pipeline.manifests import CLEAN_IMAGES, conform
@@ -21,7 +21,7 @@ from clustering_pipeline.stage import StageContext, StageResult
 from clustering_pipeline.storage import compute_missing
 
 _BOX = ["x0", "y0", "x1", "y1"]
-Batch = Callable[[list[CropKey]], list[dict[str, Any]]]
+Batch = Callable[[list[CropSource]], list[dict[str, Any]]]
 
 
 def clean_images(
@@ -75,21 +75,22 @@ def _per_crop(
     settings: CleanImageSettings,
     context: StageContext,
 ) -> tuple[pd.DataFrame, int]:
-    keys = {row["crop_sha256"]: _crop_key(row) for row in crops.to_dict("records")}
+    sources = {source.key: source for source in map(_source, crops.to_dict("records"))}
     table = context.tables.table("clean_images", fingerprint, schema)
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         with context.progress.track(title, len(missing), "crop") as bar:
-            work = [keys[key] for key in missing]
+            work = [sources[key] for key in missing]
             for rows in context.engine.map_batches(batch, work, batch_size=settings.batch_size):
                 yield pd.DataFrame(rows, columns=["key", *schema.names])
                 bar.advance(len(rows))
 
-    return compute_missing(table, keys, compute)
+    return compute_missing(table, sources, compute)
 
 
-def _crop_key(row: dict[Any, Any]) -> CropKey:
-    return row["crop_sha256"], row["image_sha256"], (int(row["x0"]), int(row["y0"]), int(row["x1"]), int(row["y1"]))
+def _source(row: dict[Any, Any]) -> CropSource:
+    box = (int(row["x0"]), int(row["y0"]), int(row["x1"]), int(row["y1"]))
+    return CropSource(row["crop_sha256"], row["image_sha256"], box, bool(row["is_main"]))
 
 
 def _verdicts(measured: pd.DataFrame, settings: CleanImageSettings, keep: Collection[str]) -> list[tuple[str, str] | None]:
@@ -117,7 +118,7 @@ def _duplicates(
     if not sets:
         return []
     involved = readable.iloc[np.concatenate(sets)]
-    looks = _looks(involved, settings, context).reindex(readable["crop_sha256"])
+    looks = _looks(involved, settings, context).set_axis(involved.index).reindex(readable.index)
     merits = _merits(readable, looks, acceptable, settings)
     thumbnails = {int(row): looks["thumbnail"].iloc[row] for rows in sets for row in rows}
     found = find_duplicates(sets, hashes, thumbnails, merits, settings)

@@ -1,6 +1,6 @@
 """What is compared when two pictures may be one, and which of them is the better: worked out for those alone."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -8,29 +8,34 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clustering_pipeline.deduplication.hashing import Orientation
-from clustering_pipeline.deduplication.measures import CropKey
-from clustering_pipeline.imaging import Box, ImageError, Pixels, load_crop, resize
+from clustering_pipeline.deduplication.measures import CropSource
+from clustering_pipeline.imaging import ImageError, Pixels, load_crop, resize
 from clustering_pipeline.storage import BlobStore
 
 SIDE = 32
 _BACKGROUND_TOLERANCE = 10
-# Part of the picture that the other one may have cut off, on all sides together.
-_CROPPINGS = (1.0, 0.95, 0.9)
-_REGIONS = 4
+_REGIONS = 8
+# The share of a side that a cropped copy still shows, and where within the original it may lie, from one edge to the other.
+_SHARES = (0.95, 0.9, 0.85)
+_PLACES = (0.0, 0.5, 1.0)
+_CROPPINGS = tuple((share, x, y) for share in _SHARES for y in _PLACES for x in _PLACES)
+_GOOD_ENOUGH = 0.995
+# How much stronger or weaker the colours of a copy may be, as brightening makes them.
+_WEAKEST, _STRONGEST = 0.7, 1.4
 
 Thumbnails = NDArray[np.float32]
 
 LOOKS = pa.schema([("thumbnail", pa.binary()), ("edges", pa.int64()), ("background", pa.float64())])
 
 
-def look_batch(crops: list[CropKey], blobs: BlobStore) -> list[dict[str, Any]]:
-    """Return one row of LOOKS with its `key` per crop (crop sha256, image sha256, box)."""
-    return [{"key": crop, **_look_stored(image, box, blobs)} for crop, image, box in crops]
+def look_batch(crops: list[CropSource], blobs: BlobStore) -> list[dict[str, Any]]:
+    """Return one row of LOOKS with its `key` per crop; nothing but the key of a damaged one."""
+    return [{"key": crop.key, **_look_stored(crop, blobs)} for crop in crops]
 
 
-def _look_stored(image: str, box: Box, blobs: BlobStore) -> dict[str, Any]:
+def _look_stored(crop: CropSource, blobs: BlobStore) -> dict[str, Any]:
     try:
-        return look(load_crop(blobs, image, box))
+        return look(load_crop(blobs, crop.image_sha256, None if crop.is_main else crop.box))
     except ImageError:
         return dict.fromkeys(LOOKS.names)
 
@@ -62,20 +67,31 @@ def to_lab(thumbnails: list[bytes]) -> Thumbnails:
     return np.asarray(cv2.cvtColor(stacked, cv2.COLOR_RGB2LAB), np.float32).reshape(-1, SIDE, SIDE, 3)
 
 
-def compare(keeper: Thumbnails, others: Thumbnails) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how alike one thumbnail (32, 32, 3) and others (n, 32, 32, 3) are, float64 (n,) each.
+class Likeness(NamedTuple):
+    """How alike two thumbnails are once one is laid over the other.
 
-    The first is the correlation of L*, the second the largest regional difference in a*b*, over sixteen regions; both for
-    the best of a few croppings of the one or the other.
+    `correlation` is that of L*; `light` and `colour` are the largest mean difference within one of 64 regions, of L* after
+    evening out brightness and contrast, and in the a*b* plane after evening out saturation.
     """
-    correlation, colour = np.full(len(others), -1.0), np.full(len(others), np.inf)
-    for share in _CROPPINGS:
-        for a, b in ((_cropped(keeper[None], share), others), (keeper[None], _cropped(others, share))):
-            found = _correlation(a[..., 0], b[..., 0])
-            better = found > correlation
-            correlation[better] = found[better]
-            colour[better] = _colour_difference(a, b)[better]
-    return correlation, colour
+
+    correlation: float
+    light: float
+    colour: float
+
+
+def compare(a: NDArray[np.float32], b: NDArray[np.float32]) -> Likeness:
+    """Return how alike two thumbnails (32, 32, 3) are, for the best of some croppings of the one or of the other."""
+    best, laid_a, laid_b = _correlation(a, b), a, b
+    for share, x, y in _CROPPINGS:
+        if best >= _GOOD_ENOUGH:
+            break
+        for one, other in ((_cropped(a, share, x, y), b), (a, _cropped(b, share, x, y))):
+            found = _correlation(one, other)
+            if found > best:
+                best, laid_a, laid_b = found, one, other
+    return Likeness(
+        best, _light_difference(laid_a[..., 0], laid_b[..., 0]), _colour_difference(laid_a[..., 1:], laid_b[..., 1:])
+    )
 
 
 def turn(thumbnails: Thumbnails, way: Orientation) -> Thumbnails:
@@ -86,33 +102,31 @@ def turn(thumbnails: Thumbnails, way: Orientation) -> Thumbnails:
     return result[:, :, ::-1] if flip_columns else result
 
 
-def _cropped(thumbnails: Thumbnails, share: float) -> Thumbnails:
-    if share == 1:
-        return thumbnails
-    size = SIDE * share
-    shift = (SIDE - size) / 2 + share / 2 - 0.5
-    matrix = np.array([[share, 0, shift], [0, share, shift]], np.float32)
+def _cropped(thumbnail: NDArray[np.float32], share: float, x: float, y: float) -> NDArray[np.float32]:
+    rest, centre = SIDE * (1 - share), share / 2 - 0.5
+    matrix = np.array([[share, 0, x * rest + centre], [0, share, y * rest + centre]], np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.stack(
-        [cv2.warpAffine(one, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE) for one in thumbnails]
-    )
+    return np.asarray(cv2.warpAffine(thumbnail, matrix, (SIDE, SIDE), flags=flags, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
-def _correlation(a: Thumbnails, b: Thumbnails) -> NDArray[np.float64]:
-    a, b = a.reshape(len(a), -1).astype(np.float64), b.reshape(len(b), -1).astype(np.float64)
-    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    correlation: NDArray[np.float64] = (a * b).sum(axis=1) / np.maximum(norms, 1e-6)
-    return correlation
+def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    light_a, light_b = a[..., 0] - a[..., 0].mean(), b[..., 0] - b[..., 0].mean()
+    norms = float(np.linalg.norm(light_a) * np.linalg.norm(light_b))
+    return float((light_a * light_b).sum()) / max(norms, 1e-6)
 
 
-def _colour_difference(a: Thumbnails, b: Thumbnails) -> NDArray[np.float64]:
-    difference = _regions(a[..., 1:]) - _regions(b[..., 1:])
-    largest: NDArray[np.float64] = np.linalg.norm(difference, axis=3).max(axis=(1, 2)).astype(np.float64)
-    return largest
+def _light_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    gain = float(b.std()) / max(float(a.std()), 1e-6)
+    difference = (a - a.mean()) * gain - (b - b.mean())
+    return _largest_region(difference[..., None] / max(1.0, gain) ** 0.5)
 
 
-def _regions(channels: Thumbnails) -> NDArray[np.float32]:
+def _colour_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    gain = float(np.clip(np.linalg.norm(b) / max(float(np.linalg.norm(a)), 1e-6), _WEAKEST, _STRONGEST))
+    return _largest_region(a * gain - b)
+
+
+def _largest_region(difference: NDArray[np.float32]) -> float:
     size = SIDE // _REGIONS
-    means: NDArray[np.float32] = channels.reshape(len(channels), _REGIONS, size, _REGIONS, size, 2).mean(axis=(2, 4))
-    return means
+    means = difference.reshape(_REGIONS, size, _REGIONS, size, -1).mean(axis=(1, 3))
+    return float(np.linalg.norm(means, axis=-1).max())

@@ -1,16 +1,30 @@
 """What is measured on every crop: its quality and its hashes, from one decoding of its grey levels."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import pyarrow as pa
 
-from clustering_pipeline.deduplication.hashing import Grey, low_frequencies, phash_bits, shrink, to_hexadecimal
-from clustering_pipeline.deduplication.quality import Region, measure_quality
+from clustering_pipeline.deduplication.hashing import PHASH_SIDE, Grey, low_frequencies, phash_bits, shrink, to_hexadecimal
+from clustering_pipeline.deduplication.quality import Region, measure_quality, normalised
 from clustering_pipeline.imaging import Box, ImageError, cut, decode_grey
 from clustering_pipeline.storage import BlobStore
 
-CropKey = tuple[str, str, Box]
+
+class CropSource(NamedTuple):
+    """Where a crop comes from. The main crop of a picture is compared by the whole picture, which no detection disturbs."""
+
+    crop_sha256: str
+    image_sha256: str
+    box: Box
+    is_main: bool
+
+    @property
+    def key(self) -> str:
+        """What the measures of the crop depend on, besides settings."""
+        return f"{self.crop_sha256}-{self.image_sha256}" if self.is_main else self.crop_sha256
+
 
 MEASURES = pa.schema(
     [
@@ -21,33 +35,46 @@ MEASURES = pa.schema(
         ("detail", pa.float64()),
         ("phash", pa.string()),
         ("dhash", pa.string()),
+        ("centre_phashes", pa.list_(pa.string())),
         ("frequencies", pa.list_(pa.float32())),
         ("error", pa.string()),
     ]
 )
+_CENTRE_SIDE = 64
+# Pixels of 64 that are cut off every side: what a copy that was cropped by 3 or 5 % on each side still shows.
+_CENTRE_MARGINS = (2, 3)
 
 
-def measure(grey: Grey, region: Region) -> dict[str, Any]:
-    """Return the columns of MEASURES for a (height, width) uint8 crop."""
-    square, strip = shrink(grey)
+def measure(picture: Grey, crop: Grey, region: Region) -> dict[str, Any]:
+    """Return the columns of MEASURES: the hashes of a (height, width) uint8 picture, the quality of its crop."""
+    square, strip = shrink(picture)
     low = low_frequencies(square)
     return {
-        **vars(measure_quality(grey, region)),
+        **vars(measure_quality(crop, region)),
         "phash": to_hexadecimal(phash_bits(low)),
         "dhash": to_hexadecimal(strip[:, 1:] > strip[:, :-1]),
+        "centre_phashes": _centre_phashes(picture),
         "frequencies": low.astype(np.float32).ravel(),
         "error": None,
     }
 
 
-def measure_batch(crops: list[CropKey], blobs: BlobStore, region: Region) -> list[dict[str, Any]]:
-    """Return one row of MEASURES with its `key` per crop (crop sha256, image sha256, box); a damaged one says why."""
-    return [{"key": crop, **_measure_stored(image, box, blobs, region)} for crop, image, box in crops]
+def _centre_phashes(picture: Grey) -> list[str]:
+    small = cv2.resize(normalised(picture), (_CENTRE_SIDE, _CENTRE_SIDE), interpolation=cv2.INTER_AREA)
+    centres = [small[margin:-margin, margin:-margin] for margin in _CENTRE_MARGINS]
+    squares = [cv2.resize(centre, (PHASH_SIDE, PHASH_SIDE), interpolation=cv2.INTER_AREA) for centre in centres]
+    return [to_hexadecimal(phash_bits(low_frequencies(np.asarray(square, np.uint8)))) for square in squares]
 
 
-def _measure_stored(image: str, box: Box, blobs: BlobStore, region: Region) -> dict[str, Any]:
+def measure_batch(crops: list[CropSource], blobs: BlobStore, region: Region) -> list[dict[str, Any]]:
+    """Return one row of MEASURES with its `key` per crop; a damaged one says why."""
+    return [{"key": crop.key, **_measure_stored(crop, blobs, region)} for crop in crops]
+
+
+def _measure_stored(crop: CropSource, blobs: BlobStore, region: Region) -> dict[str, Any]:
     try:
-        grey = cut(decode_grey(blobs.get(image)), box)
+        grey = decode_grey(blobs.get(crop.image_sha256))
     except ImageError as error:
         return {**dict.fromkeys(MEASURES.names), "error": str(error)}
-    return measure(np.ascontiguousarray(grey), region)
+    part = np.ascontiguousarray(cut(grey, crop.box))
+    return measure(grey if crop.is_main else part, part, region)

@@ -17,9 +17,10 @@ from clustering_pipeline.settings import CleanImageSettings
 
 @dataclass(frozen=True)
 class Hashes:
-    """The hashes of n crops, uint64 (n,): the dHash, and the pHash by orientation."""
+    """The hashes of n crops, uint64 (n,): the dHash, the pHash by orientation, and the pHash of the centre by its size."""
 
     dhash: Codes
+    centres: tuple[Codes, ...]
     phashes: Mapping[Orientation, Codes]
 
     @property
@@ -32,7 +33,8 @@ class Hashes:
         """Return the hashes of measured crops, which all have them."""
         low = np.stack(list(measures["frequencies"])).reshape(-1, 8, 8).astype(np.float64)
         others = {way: _pack(phash_bits(turned(low, way))) for way in orientations if way != UPRIGHT}
-        return Hashes(to_codes(measures["dhash"]), {UPRIGHT: to_codes(measures["phash"]), **others})
+        centres = tuple(to_codes(column) for column in zip(*measures["centre_phashes"], strict=True))
+        return Hashes(to_codes(measures["dhash"]), centres, {UPRIGHT: to_codes(measures["phash"]), **others})
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ def orientations(settings: CleanImageSettings) -> tuple[Orientation, ...]:
 
 
 def candidate_sets(hashes: Hashes, settings: CleanImageSettings) -> list[Indices]:
-    """Return the sets of rows that hang together by pHash alone."""
+    """Return the sets of rows that hang together by pHash alone, of the pictures or of one and the other's centre."""
     count = len(hashes.phash)
-    codes = np.concatenate([hashes.phashes[way] for way in orientations(settings)])
+    codes = np.concatenate([*(hashes.phashes[way] for way in orientations(settings)), *hashes.centres])
     pairs = pairs_within(codes, settings.phash_radius)
     return components(count, pairs.first % count, pairs.second % count) if len(pairs) else []
 
@@ -90,8 +92,9 @@ class _Check:
     def holds(self, keeper: int, others: Indices) -> NDArray[np.bool_]:
         same = np.zeros(len(others), np.bool_)
         for way in orientations(self.settings):
-            near = ~same & self._near(keeper, others, way)
-            same[near] = self._looks_alike(keeper, others[near], way)
+            turned_others = turn(self.thumbnails[[self.place[int(row)] for row in others]], way)
+            for place in np.flatnonzero(~same & self._near(keeper, others, way)):
+                same[place] = self._looks_alike(keeper, turned_others[place])
         return same
 
     def distance(self, keeper: int, member: int) -> int:
@@ -102,16 +105,17 @@ class _Check:
         )
 
     def _near(self, keeper: int, others: Indices, way: Orientation) -> NDArray[np.bool_]:
-        near = popcount(self.hashes.phash[keeper] ^ self.hashes.phashes[way][others]) <= self.settings.phash_radius
-        if way == UPRIGHT:
-            near &= popcount(self.hashes.dhash[keeper] ^ self.hashes.dhash[others]) <= self.settings.dhash_radius
+        radius, hashes = self.settings.phash_radius, self.hashes
+        near = popcount(hashes.phash[keeper] ^ hashes.phashes[way][others]) <= radius
+        for centre in hashes.centres if way == UPRIGHT else ():
+            near |= popcount(hashes.phash[keeper] ^ centre[others]) <= radius
+            near |= popcount(centre[keeper] ^ hashes.phash[others]) <= radius
         return near
 
-    def _looks_alike(self, keeper: int, others: Indices, way: Orientation) -> NDArray[np.bool_]:
-        if len(others) == 0:
-            return np.zeros(0, np.bool_)
-        theirs = turn(self.thumbnails[[self.place[int(row)] for row in others]], way)
-        correlation, colour = compare(self.thumbnails[self.place[keeper]], theirs)
-        limits = self.settings
-        alike: NDArray[np.bool_] = (correlation >= limits.minimum_correlation) & (colour <= limits.maximum_colour_difference)
-        return alike
+    def _looks_alike(self, keeper: int, other: NDArray[np.float32]) -> bool:
+        found, limits = compare(self.thumbnails[self.place[keeper]], other), self.settings
+        return (
+            found.correlation >= limits.minimum_correlation
+            and found.light <= limits.maximum_light_difference
+            and found.colour <= limits.maximum_colour_difference
+        )

@@ -40,7 +40,7 @@ class Quality:
 
 def measure_quality(grey: Grey, region: Region = "product") -> Quality:
     """Return the quality of a (height, width) uint8 picture within its product or as a whole."""
-    small = _normalised(grey)
+    small = normalised(grey)
     mask = product_mask(small) if region == "product" else None
     laplacian = cv2.Laplacian(small, cv2.CV_16S)
     levels, all_levels = _histogram(small, mask), _histogram(small, None)
@@ -76,7 +76,8 @@ def _central_region(small: Grey) -> Grey:
     return mask
 
 
-def _normalised(grey: Grey) -> Grey:
+def normalised(grey: Grey) -> Grey:
+    """Return the picture with at most 256 pixels on its longer side."""
     height, width = grey.shape
     longest = max(height, width)
     if longest <= NORMAL_SIDE:

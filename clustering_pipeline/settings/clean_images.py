@@ -50,13 +50,19 @@ class CleanImageSettings(StageSettings):
         (), description="sha256 of pictures or crops, or their first 8 or more digits, that are kept whatever their quality."
     )
     duplicates: bool = Field(True, description="false: no picture is taken for another's duplicate.")
-    phash_radius: int = Field(10, ge=0, le=16, description="Bits of 64 in which the pHash of a duplicate may differ.")
-    dhash_radius: int = Field(16, ge=0, le=64, description="Bits of 64 in which the dHash of a duplicate may differ.")
+    phash_radius: int = Field(
+        10, ge=0, le=16, description="Bits of 64 in which the pHash of a duplicate, or of its centre, may differ."
+    )
     minimum_correlation: float = Field(
-        0.93, ge=-1, le=1, description="Correlation of the grey levels of two duplicates at 32 × 32 pixels."
+        0.8, ge=-1, le=1, description="Correlation of the lightness of two duplicates at 32 × 32 pixels, laid over each other."
+    )
+    maximum_light_difference: float = Field(
+        10.0, ge=0, description="Largest difference of one of 64 regions in L* (0 to 100), brightness and contrast evened out."
     )
     maximum_colour_difference: float = Field(
-        8.0, ge=0, description="Largest regional difference of two duplicates in the a*b* plane of CIE L*a*b*."
+        17.0,
+        ge=0,
+        description="Largest difference of one of 64 regions in the a*b* plane of CIE L*a*b*, saturation evened out.",
     )
     orientations: Literal["upright", "mirrored", "all"] = Field(
         "upright", description="Which duplicates count: as they are, also mirrored, or also turned by quarter turns."
