@@ -1,9 +1,14 @@
 """What the search page and the JSON search have in common: from an upload, a URL or a listing to hits."""
 
+import threading
 import time
 from dataclasses import dataclass
 
+import cv2
+from threadpoolctl import ThreadpoolController
+
 from clustering_pipeline.download import fetch_one
+from clustering_pipeline.engine import available_cores
 from clustering_pipeline.errors import InputError
 from clustering_pipeline.imaging import Box, load_image
 from clustering_pipeline.search import Hit, Mode, PictureSearch, QueryPicture, VerifiedHit
@@ -28,6 +33,10 @@ class Finder:
     def __init__(self, library: Library, queries: Queries) -> None:
         self._library = library
         self.queries = queries
+        # As many searches at once as there are cores, each on one thread: more would only take each other's turns.
+        self._turns = threading.BoundedSemaphore(available_cores())
+        cv2.setNumThreads(1)
+        ThreadpoolController().limit(limits=1)
 
     def query_of(self, slug: str, content: bytes | None, words: str) -> Query:
         """Return the query picture: the uploaded bytes, else what the URL or the listing id in `words` shows.
@@ -46,11 +55,12 @@ class Finder:
     def find(self, slug: str, query: Query, mode: Mode, top: int, region: int, box: Box | None = None) -> Found:
         """Return the `top` hits of a search with a region of the query picture; raises InputError."""
         search = self._library.search(slug)
-        started = time.perf_counter()
-        picture = search.describe(query.pixels, region, box)
-        mode = mode if mode != "class" or picture.label else "exact"
-        hits = search.search(picture, min(top, MOST_HITS), mode)
-        return Found(picture, hits, time.perf_counter() - started)
+        with self._turns:
+            started = time.perf_counter()
+            picture = search.describe(query.pixels, region, box)
+            mode = mode if mode != "class" or picture.label else "exact"
+            hits = search.search(picture, min(top, MOST_HITS), mode)
+            return Found(picture, hits, time.perf_counter() - started)
 
     def named(self, slug: str, words: str) -> list[Hit]:
         """Return listings whose title has all the words, at most 24."""
