@@ -18,6 +18,7 @@ from clustering_pipeline.assets.raw_images import raw_images
 from clustering_pipeline.assets.search_index import search_index
 from clustering_pipeline.assets.semantic_duplicates import semantic_duplicates
 from clustering_pipeline.assets.settings import settings_assets
+from clustering_pipeline.assets.sync_report import sync_report
 
 ASSETS = [
     *settings_assets,
@@ -35,6 +36,7 @@ ASSETS = [
     labeled_excel,
     category_report,
     search_index,
+    sync_report,
 ]
 
 __all__ = ["ASSETS"]

@@ -6,6 +6,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from clustering_pipeline.automation.partitions import CATEGORIES
 
 CATEGORY_JOB = "whole_category"
+REPORT_JOB = "report_status"
 
 
 def _from(asset: str) -> dg.AssetSelection:
@@ -29,7 +30,8 @@ def make_jobs() -> list[UnresolvedAssetJobDefinition]:
             "The labelled workbook, the report and the search index.",
         ),
     }
-    return [
+    jobs = [
         dg.define_asset_job(name, selection, partitions_def=CATEGORIES, description=description)
         for name, (selection, description) in parts.items()
     ]
+    return [*jobs, dg.define_asset_job(REPORT_JOB, ["sync_report"], description="How every category stands.")]

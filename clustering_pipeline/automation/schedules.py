@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import dagster as dg
 
-from clustering_pipeline.automation.jobs import CATEGORY_JOB
+from clustering_pipeline.automation.jobs import CATEGORY_JOB, REPORT_JOB
 from clustering_pipeline.automation.requests import active_categories, is_busy, next_request
 from clustering_pipeline.automation.staleness import Lineage
 from clustering_pipeline.errors import PipelineError
@@ -22,7 +22,7 @@ REFRESH_TAG = "clustering_pipeline/refresh"
 
 
 def make_schedules(workplace: Workplace) -> list[dg.ScheduleDefinition]:
-    """Return the schedule that looks every few minutes which categories are due."""
+    """Return the schedule that looks every few minutes which categories are due, and that of the status table."""
 
     @dg.schedule(
         name="weekly_refresh",
@@ -38,7 +38,14 @@ def make_schedules(workplace: Workplace) -> list[dg.ScheduleDefinition]:
         if not requests:
             yield dg.SkipReason("No category is due, or what is due is fresh.")
 
-    return [weekly_refresh]
+    hourly = dg.ScheduleDefinition(
+        name="hourly_status",
+        job_name=REPORT_JOB,
+        cron_schedule="5 * * * *",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Brings the table of categories and assets up to date.",
+    )
+    return [weekly_refresh, hourly]
 
 
 def latest_moment(category: str, settings: RefreshSettings, now: datetime) -> datetime | None:
