@@ -60,7 +60,8 @@ def _places(vectors: NDArray[np.float32], clusters: list[int | None]) -> NDArray
     middle = centres.mean(axis=0)
     axes = np.linalg.svd(centres - middle, full_matrices=False)[2][:2]
     axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
-    placed = (vectors - middle) @ axes.T
+    # Two clusters, or equal vectors, have fewer than two axes; the others then stay flat.
+    placed = np.pad((vectors - middle) @ axes.T, ((0, 0), (0, 2 - len(axes))))
     low, high = placed.min(axis=0), placed.max(axis=0)
     places: NDArray[np.float64] = (2 + 96 * (placed - low) / np.maximum(high - low, 1e-9)).round(2)
     return places

@@ -97,6 +97,14 @@ def test_the_map_keeps_clusters_together(tables):
     assert {dot.hue for dot in dots if dot.listing.cluster_id == -1} == {None}
 
 
+@pytest.mark.parametrize("clusters", [[1] * 8, [1, 1, 1, 1, 2, 2, 2, 2], [-1] * 8])
+def test_few_clusters_and_equal_vectors_have_a_map_too(tables, clusters):
+    same = embedded(tables)
+    same.embeddings["vector"] = [np.ones(4, np.float32)] * len(same.embeddings)
+    same.clusters.loc[:7, "cluster_id"] = clusters
+    assert len(draw_map(same, read_listings(same))) == 8
+
+
 def test_drawings_of_the_steps_are_shown_as_images(context, tables):
     digest = context.blobs.put(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
     facts = {"clusters": {"eps": 0.2, "eps_curve_svg": digest, "k_curve_svg": "0" * 64}}
