@@ -52,6 +52,11 @@ def check_output(source: Path, output: Path) -> None:
         raise InputError(
             f"The output {output} is the catalogue itself, which is never overwritten. Give another name with --output."
         )
+    if output.suffix.lower() == MACRO_SUFFIX != source.suffix.lower():
+        raise InputError(
+            f"{source.name} carries no macros, and Excel opens a file ending in .xlsm only with some. Give the output {output.name} the "
+            "ending .xlsx."
+        )
     if source.suffix.lower() == MACRO_SUFFIX and output.suffix.lower() == ".xlsx":
         raise InputError(
             f"{source.name} carries macros, which Excel only opens in a file ending in .xlsm. Give the output {output.name} that ending."

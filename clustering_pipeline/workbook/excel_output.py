@@ -12,7 +12,7 @@ from clustering_pipeline.workbook.labels import cell_value
 from clustering_pipeline.workbook.markup import CellValue, cell_markup
 from clustering_pipeline.workbook.parts import WorkbookParts
 from clustering_pipeline.workbook.placement import Placement, place_columns
-from clustering_pipeline.workbook.sheet_edit import SheetAdditions, add_to_sheet, namespace_prefix, row_styles
+from clustering_pipeline.workbook.sheet_edit import MAX_HYPERLINKS, SheetAdditions, add_to_sheet, namespace_prefix, row_styles
 from clustering_pipeline.workbook.styles import add_styles
 
 
@@ -37,11 +37,16 @@ class ExcelOutput:
         )
 
     def add_labels(self, labels: pd.DataFrame, cluster_rows: Mapping[int, int]) -> None:
-        """Write the labels beside their listings; numbers in `cluster_rows` link to that row of the sheet Clusters."""
+        """Write the labels beside their listings; numbers in `cluster_rows` link to that row of the sheet Clusters.
+
+        A sheet with more listings than Excel allows links has none.
+        """
         for sheet, placement in self.tabs.placements.items():
             part = self._parts.sheets[self.tabs.listings[sheet]].part
             content = self._parts.read(part)
-            additions = self._additions(content, placement, labels[labels["sheet"] == sheet], cluster_rows)
+            rows = labels[labels["sheet"] == sheet]
+            linked = cluster_rows if len(rows) <= MAX_HYPERLINKS else {}
+            additions = self._additions(content, placement, rows, linked)
             self._parts.write(part, add_to_sheet(content, additions))
 
     def add_sheet(self, sheet: AddedSheet) -> None:

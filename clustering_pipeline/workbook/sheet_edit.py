@@ -227,12 +227,8 @@ def _without(column: dict[str, str], taken: set[int]) -> list[dict[str, str]]:
 def _link_edit(content: bytes, layout: _Layout, additions: SheetAdditions) -> list[tuple[int, int, bytes]]:
     replaced = {(row, column) for row, columns in additions.cells.items() for column in columns}
     kept = [content[start:end] for reference, start, end in layout.links if not _covers_one_of(reference, replaced)]
-    free = MAX_HYPERLINKS - len(kept)
-    added = (
-        [_link_markup(layout.prefix, cell, target) for cell, target in additions.links.items()]
-        if len(additions.links) <= free
-        else []
-    )
+    added = [_link_markup(layout.prefix, cell, target) for cell, target in additions.links.items()]
+    added = added[: max(0, MAX_HYPERLINKS - len(kept))]
     existing = layout.find("hyperlinks")
     if not added and len(kept) == len(layout.links):
         return []

@@ -48,6 +48,8 @@ def test_an_output_that_cannot_be_written_is_found_before(source, output):
 def test_macros_keep_their_ending(source):
     with pytest.raises(InputError, match="macros"):
         check_output(source.with_suffix(".xlsm"), source.with_name("out.xlsx"))
+    with pytest.raises(InputError, match="no macros"):
+        check_output(source, source.with_name("out.xlsm"))
 
 
 def test_the_check_leaves_nothing_behind(source):
