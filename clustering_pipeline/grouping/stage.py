@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from clustering_pipeline.grouping.automatic import (
 )
 from clustering_pipeline.grouping.changes import Change
 from clustering_pipeline.grouping.corrections import Statements, impose, resolve_statements
+from clustering_pipeline.grouping.drawings import keep_drawings
 from clustering_pipeline.grouping.evidence import build_problem
 from clustering_pipeline.grouping.listings import listing_pictures
 from clustering_pipeline.grouping.methods import GROUPING_METHODS
@@ -71,7 +72,8 @@ def group_listings(
     drawings |= draw_sweep(problem, settings) if settings.sweep else {}
     drawings |= draw_projection(problem, node_labels, settings) if settings.projection != "none" else {}
     facts = {**_facts(manifest, problem, settings), **_changed(changes), **_contradictions(statements), **told}
-    return StageResult(manifest, {**facts, **_stored(drawings, context), "grouping_from_cache": cached})
+    kept = {f"{name}_svg": digest for name, digest in keep_drawings(context, category, drawings).items()}
+    return StageResult(manifest, {**facts, **kept, "grouping_from_cache": cached})
 
 
 def _cached_grouping(problem: GroupingProblem, settings: ClusterSettings, context: StageContext) -> tuple[np.ndarray, str, int]:
@@ -176,7 +178,3 @@ def _contradictions(statements: Statements) -> Facts:
         numbers = ", ".join(map(str, sorted(statements.contradicted)))
         told["corrections_overruled"] = f"Newer statements contradict {numbers}: withdraw those that are wrong."
     return told
-
-
-def _stored(drawings: Mapping[str, str], context: StageContext) -> Facts:
-    return {f"{name}_svg": context.blobs.put(drawing.encode()) for name, drawing in drawings.items()}

@@ -3,7 +3,7 @@ import pytest
 from sklearn.cluster import DBSCAN
 
 from clustering_pipeline.errors import InputError, StageError
-from clustering_pipeline.grouping import GROUPING_METHODS, density
+from clustering_pipeline.grouping import GROUPING_METHODS, density, read_drawings
 from clustering_pipeline.grouping.density import dbscan
 from clustering_pipeline.grouping.evidence import _cosine_edges
 from clustering_pipeline.grouping.problem import GroupingProblem
@@ -134,7 +134,9 @@ class TestChoices:
         assert 0 < facts["eps"] < 1
         assert "knee" in facts["eps_reason"]
         for name in ("eps_curve", "sweep_silhouette", "sweep_davies_bouldin", "sweep_gap", "sweep_inertia", "projection"):
-            assert context.blobs.get(facts[f"{name}_svg"]).startswith(b"<svg")
+            assert context.blobs.get(facts[f"{name}_svg"]).decode() == read_drawings(context, "toner")[name]
+        world.group(context)
+        assert read_drawings(context, "toner") == {}
 
     @pytest.mark.parametrize(
         "sweep", ["eps", "eps=1", "eps=0:1:0", "eps=-1:1:0.5", "colour=1:2:1", "eps=0.1:2:0.001", "k=1:5:1"]
