@@ -3,7 +3,7 @@
 from clustering_pipeline.automation.instance import add_category, known_categories, open_instance
 from clustering_pipeline.automation.staleness import Status
 from clustering_pipeline.automation.status import AssetReport, CategoryStatus, category_statuses
-from clustering_pipeline.automation.synchronise import SyncReport, synchronise
+from clustering_pipeline.automation.synchronise import SyncReport, synchronise, synchronise_all
 
 __all__ = [
     "AssetReport",
@@ -15,4 +15,5 @@ __all__ = [
     "known_categories",
     "open_instance",
     "synchronise",
+    "synchronise_all",
 ]

@@ -1,7 +1,7 @@
 """Brings a category up to date: whatever is stale or missing, in order, and only that."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import dagster as dg
@@ -11,12 +11,13 @@ from clustering_pipeline.automation.instance import add_category, working_alone
 from clustering_pipeline.automation.staleness import (
     AssetState,
     Lineage,
+    Materialised,
     SourceVersion,
     judge,
     plan,
     read_materialised,
 )
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.errors import PipelineError, StageError
 from clustering_pipeline.workplace import Workplace
 
 SourceReader = Callable[[str], Mapping[str, SourceVersion]]
@@ -88,6 +89,36 @@ def synchronise(category: str, *, workplace: Workplace, instance: dg.DagsterInst
         refresh_record(workplace, category)
         add_category(instance, category)
         return bring_up_to_date(pipeline, instance, category, demanded=due_work(workplace, category), force=force)
+
+
+def synchronise_all(
+    categories: Sequence[str], *, workplace: Workplace, instance: dg.DagsterInstance
+) -> tuple[list[SyncReport], list[PipelineError]]:
+    """Bring categories up to date one after the other and return what was done and what went wrong.
+
+    All are looked at together first, so that those with nothing to do cost next to nothing. One that has a run under way, or
+    fails, leaves the others alone.
+    """
+    pipeline = open_pipeline(workplace)
+    held = read_materialised(instance, pipeline.lineage, categories)
+    reports, errors = [], []
+    for category in categories:
+        try:
+            if _has_nothing_to_do(pipeline, workplace, category, held[category]):
+                reports.append(SyncReport(category, (), (), 0.0))
+            else:
+                reports.append(synchronise(category, workplace=workplace, instance=instance))
+        except PipelineError as error:
+            errors.append(error)
+    return reports, errors
+
+
+def _has_nothing_to_do(pipeline: Pipeline, workplace: Workplace, category: str, held: Mapping[str, Materialised]) -> bool:
+    from clustering_pipeline.assets.sources import due_work, refresh_record
+
+    refresh_record(workplace, category)
+    states = judge(pipeline.lineage, held, pipeline.read_sources(category))
+    return not plan(pipeline.lineage, states) and not due_work(workplace, category)
 
 
 def open_pipeline(workplace: Workplace) -> Pipeline:

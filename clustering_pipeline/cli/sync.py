@@ -19,13 +19,12 @@ CategoryOption = Annotated[str | None, typer.Option(metavar="NAME", help="One ca
 
 def sync(context: typer.Context, category: CategoryOption = None, json: JsonOption = False, debug: DebugOption = False) -> None:
     """Look at workbooks, settings and corrections, and materialise what is stale or missing, and only that."""
-    from clustering_pipeline.automation import open_instance, synchronise
+    from clustering_pipeline.automation import open_instance, synchronise_all
 
     terminal, workplace = terminal_of(context), find_workplace()
     slugs = choose_category([source.category for source in workplace.sources.all()], category)
-    reports = []
     with open_instance(workplace.home) as instance, working(workplace, terminal) as reporting:
-        reports = [synchronise(slug, workplace=reporting, instance=instance) for slug in slugs]
+        reports, errors = synchronise_all(slugs, workplace=reporting, instance=instance)
     for report in reports:
         done = ", ".join(report.materialised) or "nothing: all of it is fresh"
         terminal.details(f"Category {report.category}", [("materialised", done), ("time", f"{report.seconds:.1f} s")])
@@ -37,6 +36,9 @@ def sync(context: typer.Context, category: CategoryOption = None, json: JsonOpti
             ]
         }
     )
+    if errors:
+        # The others are done; the first kind of error decides the exit code.
+        raise type(errors[0])(" ".join(map(str, errors)))
 
 
 def status(
