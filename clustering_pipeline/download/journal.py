@@ -124,6 +124,11 @@ class Journal:
         with self._access() as connection:
             connection.execute(_UNCHANGED, (time.time(), key))
 
+    def forget(self, key: str) -> None:
+        """Remove what is known of one URL."""
+        with self._access() as connection:
+            connection.execute("DELETE FROM pictures WHERE key = ?", (key,))
+
     def fail(self, failures: Iterable[tuple[str, Failure]], limits: str, reach: str) -> None:
         """Record failures; a picture that is held stays."""
         now = time.time()

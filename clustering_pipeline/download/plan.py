@@ -72,8 +72,11 @@ def make_plan(urls: Iterable[str], journal: Journal, blobs: BlobStore, settings:
         plan.keys[url] = key = journal_key(str(address))
         jobs[key] = Job(key, address, settings.deadline_seconds)
     entries = journal.look_up([*jobs, *plan.stored])
+    for key in _without_blob(entries, blobs):
+        journal.forget(key)
+        del entries[key]
     _settle_stored(plan, entries, settings)
-    _settle_asked(plan, jobs, entries, _missing_blobs(entries.values(), blobs), settings)
+    _settle_asked(plan, jobs, entries, settings)
     return plan
 
 
@@ -83,28 +86,26 @@ def _invalid(url: str, error: UrlError) -> Failure:
     return failure("invalid_url", f"The URL {error}. Correct the cell; a picture needs an address like https://host/path.")
 
 
-def _missing_blobs(entries: Iterable[Entry], blobs: BlobStore) -> set[str]:
-    """Return the digests that the journal knows and the store no longer has, somebody having emptied it."""
-    digests = list({entry.picture.image_sha256 for entry in entries if entry.picture})
+def _without_blob(entries: Mapping[str, Entry], blobs: BlobStore) -> list[str]:
+    """Return the keys of pictures that the journal knows and the store no longer has, somebody having emptied it."""
+    digests = {key: entry.picture.image_sha256 for key, entry in entries.items() if entry.picture}
     with ThreadPoolExecutor(_LOOKUPS_AT_ONCE) as threads:
-        return {digest for digest, is_held in zip(digests, threads.map(blobs.has, digests), strict=True) if not is_held}
+        return [key for key, is_held in zip(digests, threads.map(blobs.has, digests.values()), strict=True) if not is_held]
 
 
 def _settle_stored(plan: Plan, entries: Mapping[str, Entry], settings: DownloadSettings) -> None:
     for key in list(plan.stored):
         entry = entries.get(key)
-        if entry and not _may_turn(entry, settings):
+        if entry and not _may_turn(entry, settings) and not (entry.failure and entry.failure.transient):
             plan.known[key] = outcome(entry, settings)
             del plan.stored[key]
 
 
-def _settle_asked(
-    plan: Plan, jobs: Mapping[str, Job], entries: Mapping[str, Entry], missing: set[str], settings: DownloadSettings
-) -> None:
+def _settle_asked(plan: Plan, jobs: Mapping[str, Job], entries: Mapping[str, Entry], settings: DownloadSettings) -> None:
     now = time.time()
     for key, job in jobs.items():
         entry = entries.get(key)
-        if entry is None or (entry.picture and entry.picture.image_sha256 in missing):
+        if entry is None:
             plan.jobs.append(job)
         elif is_due(entry, settings, now):
             job.validators = entry.validators if entry.picture else None

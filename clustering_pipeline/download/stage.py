@@ -11,7 +11,7 @@ from typing import Final
 import pandas as pd
 
 from clustering_pipeline.download.answers import Content, Validators
-from clustering_pipeline.download.failures import Failure, failure
+from clustering_pipeline.download.failures import Failure
 from clustering_pipeline.download.fetcher import Fetcher, Traffic, run_in_own_loop
 from clustering_pipeline.download.journal import Journal
 from clustering_pipeline.download.keeping import Keeper
@@ -103,7 +103,7 @@ def _judge_stored(key: str, digest: str, keeper: Keeper, blobs: BlobStore) -> No
         keeper.keep(key, blobs.get(digest), Validators())
     except StageError:
         sentence = "The stored copy of this file is gone. Run the folder or the workbook again, so that it is read anew."
-        keeper.fail([(key, failure("not_found", sentence))])
+        keeper.fail([(key, Failure("not_found", sentence, transient=True))])
 
 
 def _outcomes(plan: Plan, journal: Journal, settings: DownloadSettings) -> dict[str, Outcome]:

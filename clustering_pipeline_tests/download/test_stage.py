@@ -110,6 +110,18 @@ def test_pictures_from_a_folder_are_judged_like_others(context, settings):
     assert kinds(fetch_images(table, settings, context)) == kinds(result)
 
 
+def test_a_picture_from_a_folder_that_is_stored_again_counts_again(context, settings):
+    digest = context.blobs.put(picture())
+    table = catalogue([f"file:a.jpg#sha256={digest}"])
+    assert kinds(fetch_images(table, settings, context)) == [None]
+    context.blobs.files.remove(BlobStore.path_of(digest))
+    gone = fetch_images(table, settings, context)
+    assert kinds(gone) == ["not_found"]
+    assert gone.manifest["status"].tolist() == ["failed"]
+    context.blobs.put(picture())
+    assert kinds(fetch_images(table, settings, context)) == [None]
+
+
 def test_it_works_inside_a_running_event_loop(server, context, settings):
     table = catalogue([server.serve("/a.jpg", reply(200, picture()))])
 
