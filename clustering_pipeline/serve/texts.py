@@ -36,6 +36,7 @@ WORDS: Words = {
     "looks_right": ("Looks right", "Đúng rồi"),
     "seen": ("Looked at", "Đã xem"),
     "maybe_same": ("Might be the same product", "Có thể là cùng sản phẩm"),
+    "nobody_else": ("No other cluster resembles this one.", "Không có cụm nào khác giống cụm này."),
     "merge": ("Merge into one", "Gộp làm một"),
     "merge_with": ("Merge with cluster", "Gộp với cụm"),
     "not_same": ("Not the same", "Không phải"),

@@ -77,7 +77,7 @@ def test_two_clusters_are_merged_and_the_next_run_honours_it(page, workplace):
     clusters = workplace.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
     page.goto(f"{BASE}/review/{clusters[0]}")
     page.get_by_role("spinbutton", name="Merge with cluster").fill(str(clusters[19]))
-    page.locator("section:has(#merge) button").click()
+    page.locator(".merging button").click()
     page.get_by_role("status").wait_for()
     home.group_again(workplace)
     assert members(workplace, 0) == first | second

@@ -1,0 +1,75 @@
+"""Draws the pictures of the review and search pages for the README.
+
+Usage: clustering-pipeline demo --folder /tmp/demo && python docs/draw_screenshots.py /tmp/demo
+"""
+
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from playwright.sync_api import Page, sync_playwright
+
+from clustering_pipeline.serve import ServeOptions, create_app
+from clustering_pipeline.workplace import PipelineHome, Workplace
+
+HERE = Path(__file__).parent
+SIZE = {"width": 1180, "height": 860}
+
+
+def main(home: Path) -> None:
+    """Take one picture of a cluster under review and one of a search."""
+    workplace = Workplace(PipelineHome(home))
+    slug = workplace.manifests.categories("clusters")[0]
+    with serving(workplace) as address, sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        page = browser.new_page(viewport=SIZE, base_url=address)
+        draw_review(page, slug)
+        draw_search(page, slug, workplace)
+        browser.close()
+
+
+@contextmanager
+def serving(workplace: Workplace) -> Iterator[str]:
+    """Serve the pages on a free loopback port."""
+    server = uvicorn.Server(uvicorn.Config(create_app(workplace, ServeOptions(author="lan")), port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.05)
+    yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname())
+    server.should_exit = True
+    thread.join()
+
+
+def draw_review(page: Page, slug: str) -> None:
+    """Show the first cluster of the list that has a pair to judge."""
+    page.goto(f"/c/{slug}/review")
+    page.locator(".tilelink a").first.click()
+    save(page, "review.jpg")
+
+
+def draw_search(page: Page, slug: str, workplace: Workplace) -> None:
+    """Search with the picture of a listing that is in a cluster."""
+    clusters = workplace.manifests.read("clusters", slug)
+    images = workplace.manifests.read("raw_images", slug)
+    assert clusters is not None and images is not None
+    largest = clusters.sort_values(["cluster_size", "listing"], ascending=[False, True])["listing"].iloc[0]
+    digest = images.loc[images["listing"] == largest, "image_sha256"].iloc[0]
+    page.goto(f"/c/{slug}/search")
+    page.set_input_files("#picture", {"name": "query", "mimeType": "image/jpeg", "buffer": workplace.blobs.get(str(digest))})
+    page.wait_for_selector(".hits li")
+    save(page, "search.jpg")
+
+
+def save(page: Page, name: str) -> None:
+    """Write what the page shows, once its pictures are there."""
+    page.wait_for_load_state("networkidle")
+    page.screenshot(path=HERE / name, type="jpeg", quality=82)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
