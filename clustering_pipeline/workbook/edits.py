@@ -4,7 +4,9 @@ The labels that were written lie in the store; the workbook names them on its sh
 however many runs have passed since, and rows may have been sorted meanwhile.
 """
 
+import hashlib
 import io
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from clustering_pipeline.workbook.labels import present
 
 # The row of the sheet Summary that names the labels.
 LABELS_MARK = "sha256 of these labels"
+DIGEST = re.compile("[0-9a-f]{64}")
 NO_MATCH = -1
 COLUMNS = ("category", "product_base_id", "image_sha256", "cluster_id", "cluster_name", "is_representative")
 
@@ -50,7 +53,15 @@ def store_labels(labels: pd.DataFrame, raw_images: pd.DataFrame, category: str, 
     kept = kept[kept["product_base_id"].notna()]
     buffer = io.BytesIO()
     kept[list(COLUMNS)].to_parquet(buffer, index=False)
-    return blobs.put(buffer.getvalue())
+    content = buffer.getvalue()
+    digest = hashlib.sha256(content).hexdigest()
+    blobs.files.write(_labels_path(digest), content)
+    return digest
+
+
+def _labels_path(digest: str) -> str:
+    # Beside the blobs and not among them: no manifest names it, yet it must outlast a clearing of what none names.
+    return f"labels/{digest}.parquet"
 
 
 def read_label_edits(path: Path, blobs: BlobStore, settings: CatalogueSettings) -> LabelEdits | None:
@@ -64,12 +75,12 @@ def read_label_edits(path: Path, blobs: BlobStore, settings: CatalogueSettings) 
     if digest is None:
         _refuse_labels_without_mark(table, path.name)
         return None
-    if not blobs.has(digest):
+    if not DIGEST.fullmatch(digest) or not blobs.files.exists(_labels_path(digest)):
         raise InputError(
             f"{path.name} was written from another home than this one, so what was changed in it cannot be told. Import it where "
             "it was made, or set DAGSTER_HOME to that home."
         )
-    written = pd.read_parquet(io.BytesIO(blobs.get(digest)))
+    written = pd.read_parquet(io.BytesIO(blobs.files.read(_labels_path(digest))))
     edited = pd.DataFrame(_edited_rows(table, path.name, settings), columns=["product_base_id", "cluster_id", "cluster_name"])
     return LabelEdits(str(written["category"].iloc[0]), _statements(written, edited))
 

@@ -9,6 +9,7 @@ from clustering_pipeline.errors import InputError
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.workbook import WorkbookNotes, read_label_edits
+from clustering_pipeline.workbook.edits import LABELS_MARK
 from clustering_pipeline_tests.workbook.builders import HEADER, clusters_for, label, listings, workbook_bytes
 
 NUMBER, NAME = 4, 5
@@ -94,3 +95,13 @@ def test_a_workbook_of_another_home_is_refused(tmp_path):
 def test_a_workbook_without_its_summary_is_refused(tmp_path):
     with pytest.raises(InputError, match="Summary"):
         edited(tmp_path, lambda sheet: sheet.parent.remove(sheet.parent["Summary"]))
+
+
+def test_a_mark_that_is_a_path_is_not_followed(tmp_path):
+    def change(sheet):
+        for row in sheet.parent["Summary"].iter_rows():
+            if row[0].value == LABELS_MARK:
+                row[1].value = "../../secret"
+
+    with pytest.raises(InputError, match="another home"):
+        edited(tmp_path, change)
