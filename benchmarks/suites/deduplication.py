@@ -84,7 +84,9 @@ def _context(folder: Path, workers: int | None = None) -> StageContext:
 def _clean(contents: dict[str, bytes], context: StageContext, crop: str = "on") -> pd.DataFrame:
     """Return CLEAN_IMAGES with the picture's name for each, after detection as in a run."""
     names = {context.blobs.put(content): name for name, content in contents.items()}
-    raw = pd.DataFrame({"listing": range(len(names)), "image_sha256": list(names)}).reindex(columns=RAW_IMAGES.schema.names)
+    sizes = [len(contents[name]) for name in names.values()]
+    raw = pd.DataFrame({"listing": range(len(names)), "image_sha256": list(names), "bytes": sizes})
+    raw = raw.reindex(columns=RAW_IMAGES.schema.names)
     settings = CropSettings.model_validate({"crop": crop})
     crops = detect_crops(raw.assign(position=0), empty(ENGLISH_PROMPTS), settings, context).manifest
     manifest = clean_images(crops, raw, CleanImageSettings(), context).manifest

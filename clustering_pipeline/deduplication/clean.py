@@ -38,6 +38,7 @@ def clean_images(
     setting `keep`.
     """
     distinct = _distinct_crops(crops)
+    distinct["file_size"] = distinct["image_sha256"].map(_file_sizes(raw_images)).fillna(0.0)
     measured, cached = _measured(distinct, settings, context)
     verdicts = _verdicts(measured, settings, (*settings.keep, *overruled_images))
     duplicates = _duplicates(measured, verdicts, settings, context) if settings.duplicates else []
@@ -52,6 +53,12 @@ def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:
     main = held.groupby("crop_sha256")["is_main"].any()
     distinct = held.drop_duplicates("crop_sha256")[["crop_sha256", "image_sha256", *_BOX]].reset_index(drop=True)
     return distinct.assign(is_main=main.reindex(distinct["crop_sha256"]).to_numpy(bool))
+
+
+def _file_sizes(raw_images: pd.DataFrame) -> dict[str, float]:
+    """Return the size in bytes of every distinct picture that tells it."""
+    told = raw_images[raw_images["image_sha256"].notna() & raw_images["bytes"].notna()]
+    return dict(zip(told["image_sha256"], told["bytes"].astype(float), strict=True))
 
 
 def _measured(distinct: pd.DataFrame, settings: CleanImageSettings, context: StageContext) -> tuple[pd.DataFrame, int]:
@@ -142,6 +149,7 @@ def _merits(
         sharp=(readable["sharpness"] >= settings.limits().sharpness).to_numpy(bool),
         detail=looks["edges"].fillna(0).to_numpy(np.float64),
         pixels=(width * height).to_numpy(np.float64),
+        file_size=readable["file_size"].to_numpy(np.float64),
         background=looks["background"].fillna(0).to_numpy(np.float64),
     )
 

@@ -20,6 +20,7 @@ class Merits:
         sharp: sharp enough to be compared by detail.
         detail: Canny edge pixels.
         pixels: area in pixels.
+        file_size: of its picture in bytes: of equal pictures, the one that was compressed least.
         background: share of its border that is plain.
     """
 
@@ -27,18 +28,19 @@ class Merits:
     sharp: NDArray[np.bool_]
     detail: NDArray[np.float64]
     pixels: NDArray[np.float64]
+    file_size: NDArray[np.float64]
     background: NDArray[np.float64]
 
 
 def best(rows: Indices, merits: Merits) -> int:
-    """Return the row that is kept: the most detail among those sharp enough, then resolution, then the cleaner background.
+    """Return the row that is kept: the most detail among those sharp enough, then resolution, file size, cleaner background.
 
     Equal merits go to the smallest sha256, so that the choice does not depend on the order of a catalogue.
     """
     for preferred in (merits.acceptable, merits.sharp):
         rows = rows[preferred[rows]] if preferred[rows].any() else rows
     detailed = rows[merits.detail[rows] >= _SAME_DETAIL * merits.detail[rows].max()]
-    order = np.lexsort((detailed, -merits.background[detailed], -merits.pixels[detailed]))
+    order = np.lexsort((detailed, -merits.background[detailed], -merits.file_size[detailed], -merits.pixels[detailed]))
     return int(detailed[order[0]])
 
 

@@ -80,6 +80,6 @@ def _cosines(vectors: Vectors, row: int, others: Indices) -> NDArray[np.float64]
 def _merits(clean_images: pd.DataFrame, digests: NDArray[np.object_]) -> Merits:
     rows = clean_images.set_index("crop_sha256").reindex(digests)
     pixels = ((rows["x1"] - rows["x0"]) * (rows["y1"] - rows["y0"])).to_numpy(np.float64, na_value=0)
-    everything = np.ones(len(digests), np.bool_)
+    everything, nothing = np.ones(len(digests), np.bool_), np.zeros(len(digests))
     detail = rows["detail"].to_numpy(np.float64, na_value=0) * pixels
-    return Merits(everything, everything, detail, pixels, np.zeros(len(digests)))
+    return Merits(everything, everything, detail, pixels, nothing, nothing)
