@@ -17,7 +17,7 @@ from clustering_pipeline.synthetic import encode_jpeg
 from clustering_pipeline.synthetic.lettering import print_text
 
 TARGET = Path(__file__).with_name("result.jpg")
-PRODUCTS, CLUSTERS, PICTURES = 24, 8, 8
+PRODUCTS, CLUSTERS, PICTURES = 16, 8, 8
 TILE, GAP, LABEL = 132, 6, 208
 INK, PALE, PAPER = (30, 34, 40), (120, 126, 134), (255, 255, 255)
 QUALITY = 80
