@@ -37,12 +37,13 @@ def evidence_of(settings: ClusterSettings) -> str:
 
 
 def graph(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
-    """Communities of the evidence by the map equation; weak matches are left out and strong ones capped.
+    """Communities of the evidence by the map equation; strong matches are capped, and of each only what exceeds the least counts.
 
+    Many weak links between two products of many listings would otherwise add up to as much as the few strong ones within.
     Copies of one picture are no independent evidence, so that a keeper's links weigh the same however many it stands for.
     """
     edges = problem.edges.where(problem.edges.weights > settings.smallest_weight)
-    weights = np.minimum(edges.weights, settings.largest_weight)
+    weights = np.minimum(edges.weights, settings.largest_weight) - settings.smallest_weight
     return communities(
         problem.size, edges.rows, edges.columns, weights, problem.hashes, trials=settings.trials, elsewhere=settings.elsewhere
     )

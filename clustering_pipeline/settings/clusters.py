@@ -1,8 +1,8 @@
 """Knobs of the grouping."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from clustering_pipeline.settings.base import StageSettings, performance_field
 
@@ -31,8 +31,10 @@ class ClusterSettings(StageSettings):
         False,
         description="Listings that had a cluster before keep it; only new ones are placed, or make clusters of their own.",
     )
-    smallest_weight: float = Field(0.6, ge=0, description="graph: matches of this weight or less are left out.")
-    largest_weight: float = Field(6.0, gt=0, description="graph: matches count at most this weight.")
+    smallest_weight: float = Field(
+        0.5, ge=0, description="graph: what is taken off each match's weight; nothing left, no link."
+    )
+    largest_weight: float = Field(6.0, gt=0, description="graph: matches count at most this weight; more than smallest_weight.")
     elsewhere: float = Field(
         300.0, ge=0, description="graph: weight of links between the products of a catalogue of usual size; more joins more."
     )
@@ -61,3 +63,11 @@ class ClusterSettings(StageSettings):
         "none", description="Draws the category in two dimensions: PCA, t-SNE after PCA, or UMAP where umap-learn is installed."
     )
     block_rows: int = performance_field(1024, "Rows of the distance matrix held at once.", ge=1)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.largest_weight <= self.smallest_weight:
+            raise ValueError(f"largest_weight {self.largest_weight:g} must exceed smallest_weight {self.smallest_weight:g}")
+        if self.k_range[0] < 2 or self.k_range[1] < self.k_range[0]:
+            raise ValueError(f"k_range {self.k_range} must be the least and the greatest number of clusters, from 2 up")
+        return self
