@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from clustering_pipeline.detection.detections import Detections
 from clustering_pipeline.detection.neural import NeuralDetector, PromptTexts
@@ -40,11 +41,7 @@ class YoloWorldDetector(NeuralDetector):
 
     def open(self, place: Path, device: str, context: StageContext) -> None:
         """Load the detector and the text tower."""
-        for name, value in _QUIET_AND_SAFE.items():
-            os.environ.setdefault(name, value)
-        from ultralytics import YOLOWorld
-
-        self._model: Any = YOLOWorld(str(place))
+        self._model: Any = _yolo_world_class()(str(place))
         self._device = device
         self._tower = ClipTextTower(self._text_place(context), device)
         self._texts: tuple[str, ...] = ()
@@ -81,3 +78,14 @@ class YoloWorldDetector(NeuralDetector):
 
     def _text_place(self, context: StageContext) -> Path:
         return locate_model(self.settings.text_model, context.hardware, "crops.text_model")
+
+
+def _yolo_world_class() -> Any:
+    """Return the class of ultralytics and undo what its import does to Pillow: its `Image.open` asks for a package that may be missing."""
+    for name, value in _QUIET_AND_SAFE.items():
+        os.environ.setdefault(name, value)
+    open_image = Image.open
+    from ultralytics import YOLOWorld
+
+    Image.open = open_image
+    return YOLOWorld

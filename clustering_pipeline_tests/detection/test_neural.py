@@ -5,10 +5,12 @@ import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from clustering_pipeline.detection import DETECTORS, make_detector
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.hardware import Hardware
+from clustering_pipeline.imaging import ImageError, decode_image
 from clustering_pipeline.prompts import Prompt
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stage import StageContext
@@ -61,7 +63,10 @@ def tiny_clip(folder):
 
 def tiny_yolo_world(folder):
     pytest.importorskip("ultralytics")
+    open_image = Image.open
     from ultralytics.nn.tasks import WorldModel
+
+    Image.open = open_image
 
     folder.mkdir()
     torch.manual_seed(0)
@@ -167,6 +172,14 @@ def test_yolo_world_finds_something_and_answers_new_prompts(tmp_path, context, p
     assert set(only_bottles.labels) <= {"bottle"}
 
 
+def test_yolo_world_leaves_the_decoder_of_pictures_alone(tmp_path, context):
+    before = Image.open
+    tiny_detector("yolo-world", tmp_path).load(context)
+    assert Image.open is before
+    with pytest.raises(ImageError):
+        decode_image(b"no picture")
+
+
 def test_yolo_world_neither_installs_nor_fetches(tmp_path, context):
     tiny_detector("yolo-world", tmp_path).load(context)
     assert os.environ["YOLO_AUTOINSTALL"] == "false"
@@ -183,7 +196,7 @@ def test_damaged_weights_fail_with_a_sentence(name, tmp_path, context):
         make_detector(CropSettings(detector=name, model=str(place), **text)).load(context)
 
 
-@pytest.mark.parametrize("name", [name for name in DETECTORS if name != "contour"])
+@pytest.mark.parametrize("name", [name for name in DETECTORS if name not in ("contour", "given")])
 def test_missing_weights_name_the_setting(name, context):
     with pytest.raises(StageError, match=r"crops\.model"):
         make_detector(CropSettings(detector=name)).load(context)
