@@ -21,6 +21,7 @@ from clustering_pipeline.stage import StageContext, StageResult
 from clustering_pipeline.storage import compute_missing
 
 _BOX = ["x0", "y0", "x1", "y1"]
+_SIZE = ["image_width", "image_height"]
 Batch = Callable[[list[CropSource]], list[dict[str, Any]]]
 
 
@@ -51,7 +52,7 @@ def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:
     """Return a row per distinct crop, ordered by its sha256; of several places the first picture's stands for it."""
     held = crops[crops["crop_sha256"].notna()].sort_values(["crop_sha256", "image_sha256", "rank"])
     main = held.groupby("crop_sha256")["is_main"].any()
-    distinct = held.drop_duplicates("crop_sha256")[["crop_sha256", "image_sha256", *_BOX]].reset_index(drop=True)
+    distinct = held.drop_duplicates("crop_sha256")[["crop_sha256", "image_sha256", *_BOX, *_SIZE]].reset_index(drop=True)
     return distinct.assign(is_main=main.reindex(distinct["crop_sha256"]).to_numpy(bool))
 
 
@@ -143,12 +144,14 @@ def _looks(crops: pd.DataFrame, settings: CleanImageSettings, context: StageCont
 def _merits(
     readable: pd.DataFrame, looks: pd.DataFrame, acceptable: np.ndarray[Any, np.dtype[np.bool_]], settings: CleanImageSettings
 ) -> Merits:
-    width, height = readable["x1"] - readable["x0"], readable["y1"] - readable["y0"]
+    cut_out = (readable["x1"] - readable["x0"]) * (readable["y1"] - readable["y0"])
+    # Like its look, the resolution of a main crop is the whole picture's.
+    pixels = cut_out.where(~readable["is_main"], readable["image_width"] * readable["image_height"])
     return Merits(
         acceptable=acceptable,
         sharp=(readable["sharpness"] >= settings.limits().sharpness).to_numpy(bool),
         detail=looks["edges"].fillna(0).to_numpy(np.float64),
-        pixels=(width * height).to_numpy(np.float64),
+        pixels=pixels.to_numpy(np.float64),
         file_size=readable["file_size"].to_numpy(np.float64),
         background=looks["background"].fillna(0).to_numpy(np.float64),
     )

@@ -52,6 +52,7 @@ class Shelf:
         digest = crop_digest(pixels)
         height, width = pixels.shape[:2]
         row = {"image_sha256": image, "rank": 0, "crop_sha256": digest, "x0": 0, "y0": 0, "x1": width, "y1": height}
+        row |= {"image_width": width, "image_height": height}
         if image not in {crop["image_sha256"] for crop in self.crops}:
             self.crops.append({**row, "is_main": True, "is_whole_image": True})
         self.digests[name] = digest
