@@ -62,8 +62,8 @@ def tiny_clip(folder):
 
 
 def tiny_yolo_world(folder):
-    pytest.importorskip("ultralytics")
     open_image = Image.open
+    pytest.importorskip("ultralytics")
     from ultralytics.nn.tasks import WorldModel
 
     Image.open = open_image
