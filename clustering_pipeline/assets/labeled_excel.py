@@ -51,23 +51,26 @@ def labeled_excel(
         catalogue_settings=catalogue_settings,
         blobs=run.stage.blobs,
         output_name=name,
-        notes=_notes(run, source),
+        notes=_notes(run, source, catalogue, clusters),
     )
     run.workplace.files("outputs").write(f"{run.category}/{name}", labelled.content)
     delivered = deliver_workbook(labelled.content, output, Path(source.path), run.stage.state) if output else None
     return _result(run, source, f"{run.category}/{name}", labelled, delivered)
 
 
-def _notes(run: AssetRun, source: "CatalogueSource") -> "WorkbookNotes":
+def _notes(run: AssetRun, source: "CatalogueSource", catalogue: pd.DataFrame, clusters: pd.DataFrame) -> "WorkbookNotes":
     from clustering_pipeline.grouping import NumberRegister
-    from clustering_pipeline.workbook import WorkbookNotes, cluster_dates, summary_sections
+    from clustering_pipeline.workbook import WorkbookNotes, cluster_dates, pack_texts, summary_sections
 
+    settings = run.workplace.category_settings(run.category)
+    features = run.workplace.manifests.read("local_features", run.category)
     events = NumberRegister(run.stage.state / "cluster_numbers.sqlite").events(run.category)
     return WorkbookNotes(
         category=run.category,
         category_name=source.display_name,
-        summary=summary_sections(source.name, source.sha256, run.workplace.category_settings(run.category)),
+        summary=summary_sections(source.name, source.sha256, settings),
         seen=cluster_dates(events),
+        pack_texts=pack_texts(catalogue, clusters, features, settings.matches, run.stage) if features is not None else {},
     )
 
 

@@ -5,6 +5,7 @@ from clustering_pipeline.workbook.edits import LabelEdits, read_label_edits
 from clustering_pipeline.workbook.export import ExportedPictures, export_pictures
 from clustering_pipeline.workbook.labelling import LabelledWorkbook, label_workbook
 from clustering_pipeline.workbook.notes import WorkbookNotes, cluster_dates, summary_sections
+from clustering_pipeline.workbook.pack_texts import pack_texts
 
 __all__ = [
     "DeliveredFile",
@@ -18,6 +19,7 @@ __all__ = [
     "deliver_workbook",
     "export_pictures",
     "label_workbook",
+    "pack_texts",
     "read_label_edits",
     "summary_sections",
 ]

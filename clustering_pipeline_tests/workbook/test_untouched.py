@@ -210,3 +210,15 @@ def test_a_workbook_without_a_style_sheet_gets_one(tmp_path):
 def test_equal_input_gives_equal_bytes(tmp_path):
     content = workbook_bytes([HEADER, *listings(6)])
     assert label(content, tmp_path) == label(content, tmp_path)
+
+
+def test_a_workbook_in_the_strict_dialect_stays_in_it(tmp_path):
+    strict = {
+        name: content.replace(MAIN.encode(), b"http://purl.oclc.org/ooxml/spreadsheetml/main").replace(
+            REL.encode(), b"http://purl.oclc.org/ooxml/officeDocument/relationships"
+        )
+        for name, content in parts(workbook_bytes()).items()
+    }
+    held = parts(label(packed(strict), tmp_path))
+    assert all(MAIN.encode() not in content and REL.encode() not in content for content in held.values())
+    assert b"purl.oclc.org/ooxml/spreadsheetml/main" in held["xl/worksheets/clustering1.xml"]
