@@ -5,9 +5,11 @@ from clustering_pipeline.embedding.autoencoder import Training, train_autoencode
 from clustering_pipeline.embedding.encoders import ENCODERS, Encoder, open_encoder
 from clustering_pipeline.embedding.local import LocalEncoder
 from clustering_pipeline.embedding.stage import embed_crops
+from clustering_pipeline.embedding.transformer import ClipEncoder
 
 __all__ = [
     "ENCODERS",
+    "ClipEncoder",
     "Encoder",
     "LocalEncoder",
     "Training",

@@ -5,6 +5,7 @@ from clustering_pipeline.search.lookup import MODES, Hit, Mode, SearchIndex, che
 from clustering_pipeline.search.pictures import PictureSearch, QueryPicture, VerifiedHit
 from clustering_pipeline.search.query import QuerySettings
 from clustering_pipeline.search.stage import build_index
+from clustering_pipeline.search.words import WordSearch, has_text_tower
 
 __all__ = [
     "MODES",
@@ -15,7 +16,9 @@ __all__ = [
     "QuerySettings",
     "SearchIndex",
     "VerifiedHit",
+    "WordSearch",
     "build_index",
     "checked_mode",
     "current_version",
+    "has_text_tower",
 ]

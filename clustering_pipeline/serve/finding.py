@@ -16,6 +16,7 @@ from clustering_pipeline.serve.library import Library, UnknownError
 from clustering_pipeline.serve.queries import Queries, Query
 
 MOST_HITS = 100
+MOST_NAMED = 24
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,12 @@ class Finder:
             return Found(picture, hits, time.perf_counter() - started)
 
     def named(self, slug: str, words: str) -> list[Hit]:
-        """Return listings whose title has all the words, at most 24."""
-        return self._library.search(slug).index.titled(words, 24)
+        """Return listings whose title has all the words, else those whose pictures show them, at most 24."""
+        titled = self._library.search(slug).index.titled(words, MOST_NAMED)
+        if titled or not words.strip():
+            return titled
+        by_words = self._library.word_search(slug)
+        return by_words.search(words, MOST_NAMED) if by_words else []
 
     def _listing_query(self, slug: str, product_base_id: str) -> Query:
         search: PictureSearch = self._library.search(slug)

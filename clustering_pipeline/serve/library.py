@@ -25,7 +25,7 @@ from clustering_pipeline.manifests import (
 )
 from clustering_pipeline.report import CategoryTables, Cluster, Listing, read_listings, review_order
 from clustering_pipeline.review import CorrectionStore, ReviewProgress
-from clustering_pipeline.search import PictureSearch, SearchIndex, current_version
+from clustering_pipeline.search import PictureSearch, SearchIndex, WordSearch, current_version, has_text_tower
 from clustering_pipeline.storage import FileTree
 from clustering_pipeline.workplace import Workplace
 
@@ -116,6 +116,7 @@ class Library:
         self._lock = threading.RLock()
         self._kept: dict[str, _Kept] = {}
         self._searches: dict[str, PictureSearch] = {}
+        self._word_searches: dict[str, tuple[str, WordSearch]] = {}
 
     def slugs(self) -> list[str]:
         """Return the categories that have clusters."""
@@ -143,6 +144,19 @@ class Library:
                 search = PictureSearch(SearchIndex.load(files), context)
                 self._searches[slug] = search
             return search
+
+    def word_search(self, slug: str) -> WordSearch | None:
+        """Return the search by words over a category's current index; None where the encoder understands pictures only."""
+        index = self.search(slug).index
+        if not has_text_tower(index.settings.embeddings):
+            return None
+        with self._lock:
+            held = self._word_searches.get(slug)
+            if held is None or held[0] != index.version:
+                context = self.workplace.context(slug, logging.getLogger(__name__))
+                held = (index.version, WordSearch(index, context))
+                self._word_searches[slug] = held
+            return held[1]
 
     def has_search(self, slug: str) -> bool:
         """Whether a search index has been built for a category."""
