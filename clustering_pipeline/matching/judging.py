@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustering_pipeline.matching.overlays import overlay_shares
+from clustering_pipeline.matching.consistency import profile_disagreement
+from clustering_pipeline.matching.overlays import overlay_shares, without_overlays
 from clustering_pipeline.matching.products import Products
 from clustering_pipeline.matching.text_evidence import TextEvidence, compare_packs, compare_titles, number_conflicts
 from clustering_pipeline.matching.text_reader import TextLine
 from clustering_pipeline.matching.verification import print_weight
-from clustering_pipeline.matching.weights import PairEvidence, Reals, pair_weights, probability_of
+from clustering_pipeline.matching.weights import SMALLEST_WEIGHT, PairEvidence, Reals, pair_weights, probability_of
 from clustering_pipeline.settings import MatchSettings
 
 
@@ -58,6 +59,7 @@ def judge(
 ) -> pd.DataFrame:
     """Return the columns of MATCHES for every candidate; `lines` are those read on the packs, by row."""
     pairs, raw = candidates.pairs, candidates.raw
+    lines = without_overlays(products, lines)
     text = compare_packs(raw, pairs, lines, len(products))
     conflicts = number_conflicts(products, pairs, lines)
     evidence = _evidence(products, candidates, text, conflicts)
@@ -92,16 +94,21 @@ def print_weights(raw: pd.DataFrame) -> Reals:
 
 def _evidence(products: Products, candidates: Candidates, text: TextEvidence, conflicts: Sequence[str | None]) -> PairEvidence:
     left, right = candidates.pairs.T
+    weight = print_weights(candidates.raw)
+    contradicted = np.array([conflict is not None for conflict in conflicts], bool)
+    copies_differ = (products.copies[left] > 1) != (products.copies[right] > 1)
+    contradicting = (text.conflicting > 0) | contradicted | copies_differ
+    compared = text.present & (weight > SMALLEST_WEIGHT)
     return PairEvidence(
         cosine=np.einsum("ij,ij->i", products.vectors[left], products.vectors[right]).astype(np.float64),
-        print_weight=print_weights(candidates.raw),
+        print_weight=weight,
         overlay=overlay_shares(products, candidates.pairs, candidates.raw),
         shape=candidates.shape,
         distinctive=candidates.distinctive,
         has_text=text.present,
         text_similarity=text.similarity,
-        agreeing=text.agreeing,
         conflicting=text.conflicting,
-        contradicted=np.array([conflict is not None for conflict in conflicts], bool),
-        copies_differ=(products.copies[left] > 1) != (products.copies[right] > 1),
+        contradicted=contradicted,
+        copies_differ=copies_differ,
+        neighbours_differ=profile_disagreement(candidates.pairs, compared, contradicting, len(products)),
     )

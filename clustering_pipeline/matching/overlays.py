@@ -1,15 +1,39 @@
 """Print that a shop lays over everything it lists: its frame, banner and stickers."""
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.matching.products import Products
+from clustering_pipeline.matching.text_agreement import plain_letters
+from clustering_pipeline.matching.text_reader import TextLine
 
 # An overlay sits at the same place of every picture; photographs of products hardly ever do.
 _LARGEST_SHIFT = 0.015
 # Pictures that agree in their middle as well are copies of one photograph rather than one frame around two products.
 _CENTRE_AGREES = 0.25
+
+# A line of an overlay stands in so many pictures at one place, given in such steps of the picture's width and height.
+_FEWEST_PICTURES, _STEPS = 3, 40
+
+
+def without_overlays(products: Products, lines: Mapping[int, Sequence[TextLine]]) -> dict[int, list[TextLine]]:
+    """Return the lines on each pack less those that stand at the same place of three pictures or more: stickers and banners."""
+    places = {row: [_place(products.places[row], line) for line in found] for row, found in lines.items()}
+    counts = Counter(place for found in places.values() for place in set(found))
+    return {
+        row: [line for line, place in zip(found, places[row], strict=True) if counts[place] < _FEWEST_PICTURES]
+        for row, found in lines.items()
+    }
+
+
+def _place(product: tuple[float, ...], line: TextLine) -> tuple[str, int, int]:
+    x0, y0, x1, y1 = product
+    across, down = line.quad.mean(axis=0)
+    return plain_letters(line.text), round((x0 + across * (x1 - x0)) * _STEPS), round((y0 + down * (y1 - y0)) * _STEPS)
 
 
 def overlay_shares(products: Products, pairs: NDArray[np.int64], raw: pd.DataFrame) -> NDArray[np.float64]:

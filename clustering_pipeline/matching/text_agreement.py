@@ -1,5 +1,6 @@
 """What the text of two packs says about them: how alike it is, and where the same place says something else."""
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ CONFIDENT, VERY_CONFIDENT = 0.6, 0.8
 _AGREE, _CONFLICT = 0.6, 0.45
 _SHORTEST_LINE = 3
 _OVERLAP = 0.4
+_DIGITS = re.compile(r"\d+")
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,8 @@ def ngram_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
 def align_text(first: Sequence[TextLine], second: Sequence[TextLine], matrix: Floats) -> AlignedText:
     """Compare the lines that an affine map lays over each other.
 
+    Lines agree when they are mostly the same letters, and conflict when they are mostly others, or when their numbers differ.
+
     Args:
         matrix: float32 (2, 3), from shares of the first product frame's width and height to those of the second.
     """
@@ -74,11 +78,17 @@ def align_text(first: Sequence[TextLine], second: Sequence[TextLine], matrix: Fl
             if not _overlapping(mapped, target.quad):
                 continue
             likeness = string_similarity(letters, other_letters)
-            if likeness >= _AGREE:
-                agreeing.append((number, other))
-            elif likeness < _CONFLICT:
+            different = likeness < _CONFLICT or (likeness < 1 and _numbers_differ(letters, other_letters))
+            if different:
                 conflicting.append((number, other))
+            elif likeness >= _AGREE:
+                agreeing.append((number, other))
     return AlignedText(agreeing, conflicting)
+
+
+def _numbers_differ(first: str, second: str) -> bool:
+    left, right = set(_DIGITS.findall(first)), set(_DIGITS.findall(second))
+    return bool(left and right) and not left & right
 
 
 def string_similarity(first: str, second: str) -> float:

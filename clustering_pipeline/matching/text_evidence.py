@@ -8,7 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.matching.products import Products
-from clustering_pipeline.matching.text_agreement import CONFIDENT, align_text, ngram_vectors, pack_text, plain_words
+from clustering_pipeline.matching.text_agreement import (
+    CONFIDENT,
+    align_text,
+    ngram_vectors,
+    pack_text,
+    plain_words,
+)
 from clustering_pipeline.matching.text_reader import TextLine
 from clustering_pipeline.wording import Quantity, conflict_between, read_quantities
 

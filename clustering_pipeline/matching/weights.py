@@ -12,9 +12,12 @@ SMALLEST_WEIGHT = 0.6
 LARGEST_WEIGHT = 6.0
 
 _TEXT_ALONE, _COSINE_ALONE = 0.5, 0.3
-_NUMBERS_DIFFER, _COPIES_DIFFER = 0.4, 0.3
+# What each contradiction leaves of a pair's weight: a line at the same place that says something else (two at most are
+# counted), other quantities, another number of copies, and neighbours that contradict only one of the two.
+_LINE_DIFFERS, _NUMBERS_DIFFER, _COPIES_DIFFER, _NEIGHBOURS_DIFFER = 0.2, 0.2, 0.1, 0.15
+_FEWEST_DIFFERING, _MOST_DIFFERING = 0.2, 0.5
 # Intersection over union of silhouettes: below the first two marks differ, from the second on they are one.
-_OTHER_SHAPE, _SAME_SHAPE = 0.7, 0.85
+_OTHER_SHAPE, _SAME_SHAPE = 0.8, 0.85
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,10 @@ class PairEvidence:
         distinctive: whether both silhouettes are neither box nor disc.
         has_text: whether both packs bear six readable letters or more.
         text_similarity: cosine of character n-grams; 0 without text.
-        agreeing, conflicting: lines of print at the same place that say the same, or something else.
+        conflicting: lines at the same place of the print that say something else.
         contradicted: whether the two state different quantities.
         copies_differ: whether one picture shows the pack more often than the other.
+        neighbours_differ: share of common neighbours that contradict one of the two only; see `profile_disagreement`.
     """
 
     cosine: Reals
@@ -41,35 +45,43 @@ class PairEvidence:
     distinctive: NDArray[np.bool_]
     has_text: NDArray[np.bool_]
     text_similarity: Reals
-    agreeing: NDArray[np.int64]
     conflicting: NDArray[np.int64]
     contradicted: NDArray[np.bool_]
     copies_differ: NDArray[np.bool_]
+    neighbours_differ: Reals
 
 
 def pair_weights(evidence: PairEvidence, *, veto_numbers: bool, drop_weak: bool = True) -> Reals:
     """Return the weight of each pair, 0 where it is refused; weak pairs keep their small weight without `drop_weak`.
 
-    Print that agrees counts more where the text agrees too, less where lines at the same place differ; text alone joins packs
-    whose print cannot be verified, and a distinctive silhouette joins marks that have none. A contradiction in number weakens
-    a pair, or with `veto_numbers` refuses it.
+    Print that agrees counts more where the text agrees too; text alone joins packs whose print cannot be verified, and a
+    distinctive silhouette joins marks that have none. Contradictions weaken a pair: near variants share all of their print
+    but a line. A contradiction in number refuses it with `veto_numbers`.
     """
     by_text = np.where(evidence.has_text, (0.5 + evidence.text_similarity) / 0.85, 1.0)
-    by_lines = (evidence.agreeing + 1) / (evidence.agreeing + 2 * evidence.conflicting + 1)
-    weight = evidence.print_weight * (1 - evidence.overlay) * by_text * by_lines
+    weight = np.minimum(evidence.print_weight, LARGEST_WEIGHT) * (1 - evidence.overlay) * by_text
     alone = evidence.has_text & (evidence.text_similarity >= _TEXT_ALONE) & (evidence.cosine > _COSINE_ALONE)
     by_text_alone = np.maximum(SMALLEST_WEIGHT + 0.1, evidence.text_similarity)
     weight = np.where(alone & (weight <= SMALLEST_WEIGHT), by_text_alone, weight)
-    weight = _with_shape(weight, evidence)
-    penalty = 0.0 if veto_numbers else _NUMBERS_DIFFER
-    weight = weight * np.where(evidence.contradicted, penalty, 1.0) * np.where(evidence.copies_differ, _COPIES_DIFFER, 1.0)
-    weight = np.minimum(weight, LARGEST_WEIGHT)
+    weight = np.minimum(_with_shape(weight, evidence), LARGEST_WEIGHT) * _left_by_contradictions(evidence, veto_numbers)
     return np.where(weight > SMALLEST_WEIGHT, weight, 0.0) if drop_weak else weight
 
 
 def probability_of(weight: Reals) -> Reals:
     """Return how likely pairs of such a weight show one product: a logistic curve fitted to synthetic catalogues."""
     return 1.0 / (1.0 + np.exp(-2.2 * (weight - 0.9)))
+
+
+def _left_by_contradictions(evidence: PairEvidence, veto_numbers: bool) -> Reals:
+    """Return what share of its weight each pair keeps."""
+    span = _MOST_DIFFERING - _FEWEST_DIFFERING
+    doubt = np.clip((evidence.neighbours_differ - _FEWEST_DIFFERING) / span, 0, 1)
+    return np.asarray(
+        _LINE_DIFFERS ** np.minimum(evidence.conflicting, 2)
+        * np.where(evidence.contradicted, 0.0 if veto_numbers else _NUMBERS_DIFFER, 1.0)
+        * np.where(evidence.copies_differ, _COPIES_DIFFER, 1.0)
+        * _NEIGHBOURS_DIFFER**doubt
+    )
 
 
 def _with_shape(weight: Reals, evidence: PairEvidence) -> Reals:

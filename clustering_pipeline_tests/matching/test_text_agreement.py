@@ -27,6 +27,11 @@ def test_lines_at_one_place_agree_or_conflict():
     assert aligned.conflicting == [(1, 1)]
 
 
+def test_other_numbers_conflict_however_alike_the_lines_are():
+    assert align_text([line("SPF50+ PA")], [line("SPF30 PA")], IDENTITY).conflicting == [(0, 0)]
+    assert align_text([line("150 g")], [line("150g")], IDENTITY).agreeing == [(0, 0)]
+
+
 def test_lines_at_other_places_say_nothing():
     aligned = align_text([line("Cherry")], [line("Orange", y=0.7)], IDENTITY)
     assert not aligned.agreeing

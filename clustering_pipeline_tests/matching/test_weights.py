@@ -13,10 +13,10 @@ def evidence(**values):
         "distinctive": False,
         "has_text": False,
         "text_similarity": 0.0,
-        "agreeing": 0,
         "conflicting": 0,
         "contradicted": False,
         "copies_differ": False,
+        "neighbours_differ": 0.0,
     }
     return PairEvidence(**{name: np.array([value]) for name, value in (defaults | values).items()})
 
@@ -37,6 +37,7 @@ def test_print_alone_is_its_own_weight():
         {"contradicted": True},
         {"copies_differ": True},
         {"overlay": 0.5},
+        {"neighbours_differ": 0.6},
     ],
 )
 def test_evidence_against_a_pair_lowers_its_weight(against):
@@ -58,8 +59,8 @@ def test_a_plain_shape_says_nothing():
 
 
 def test_a_veto_refuses_what_evidence_weakens():
-    assert weight(contradicted=True) > 0
-    assert weight(contradicted=True, veto_numbers=True) == 0.0
+    assert weight(print_weight=6.0, contradicted=True) > 0
+    assert weight(print_weight=6.0, contradicted=True, veto_numbers=True) == 0.0
 
 
 def test_weights_are_bounded():
