@@ -1,11 +1,11 @@
 """Pictures that are the same to the encoder."""
 
+import dagster as dg
 import pandas as pd
 
-from clustering_pipeline.assets.building import AssetRun, stage_asset
+from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
 from clustering_pipeline.manifests import SEMANTIC_DUPLICATES
-from clustering_pipeline.settings import EmbeddingSettings, SemanticDuplicateSettings
-from clustering_pipeline.stage import StageResult
+from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, SemanticDuplicateSettings
 
 
 @stage_asset(SEMANTIC_DUPLICATES, group="features", kinds=["faiss"])
@@ -14,9 +14,18 @@ def semantic_duplicates(
     clean_images: pd.DataFrame,
     encoder: EmbeddingSettings,
     settings: SemanticDuplicateSettings,
+    filter_settings: CleanImageSettings,
     run: AssetRun,
-) -> StageResult:
-    """Near-identical pictures by embedding, each checked against the keeper that stands for it."""
-    from clustering_pipeline.deduplication import find_semantic_duplicates
+) -> Sourced:
+    """Near-identical pictures by embedding, each checked against the keeper that stands for it.
 
-    return find_semantic_duplicates(embeddings, clean_images, encoder.encoder, settings, run.stage)
+    Beside the manifest goes a page that shows every crop that was left out next to its keeper, with the reason.
+    """
+    from clustering_pipeline.deduplication import find_semantic_duplicates, write_pairs_page
+
+    result = find_semantic_duplicates(embeddings, clean_images, encoder.encoder, settings, run.stage)
+    filtered = run.workplace.manifests.read_facts("clean_images", run.category)
+    page = write_pairs_page(clean_images, result.manifest, filtered, filter_settings, run.stage.blobs)
+    files, path = run.workplace.files("outputs"), f"{run.category}/left-out.html"
+    files.write(path, page)
+    return Sourced(result, metadata={"left_out": dg.MetadataValue.path(files.location(path))})

@@ -1,0 +1,114 @@
+"""Draws the pictures of the Dagster UI in this folder anew: `python docs/draw_dagster.py`.
+
+It fills a home of its own with two small drawn categories, starts the webserver on it, and photographs it with Chromium.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_catalogue
+
+HERE = Path(__file__).parent
+CATEGORIES = {"Kem chống nắng": 1, "Nước hoa hồng": 2}
+SETTINGS = "download:\n  allow_hosts: ['{host}']\n  retries: 0\nmatches:\n  text: false\n{more}"
+LOCATION = "locations/clustering_pipeline"
+BACKFILL = """mutation ($keys: [String!]!, $assets: [AssetKeyInput!]!) {
+  launchPartitionBackfill(backfillParams: {partitionNames: $keys, assetSelection: $assets, title: "The week's catalogues"}) {
+    __typename } }"""
+
+
+def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
+    """Run every category twice, the second time with another grouping, and return their slugs."""
+    from clustering_pipeline.automation import open_instance, synchronise
+    from clustering_pipeline.workplace import PipelineHome, Workplace
+
+    workplace = Workplace(PipelineHome(home).prepare())
+    slugs = []
+    for name, seed in CATEGORIES.items():
+        drawn = folder / str(seed)
+        url = f"{shop.url}/{seed}/images"
+        write_catalogue(drawn, url, products=4, sellers=4, listings_per_product=(2, 4), problems=(), seed=seed)
+        slugs.append(workplace.sources.record(drawn / "catalogue.xlsx", name).category)
+    for more in ("", "clusters:\n  method: dbscan\n"):
+        workplace.home.settings_file.write_text(SETTINGS.format(host=shop.host, more=more))
+        with open_instance(workplace.home) as instance:
+            for slug in slugs:
+                synchronise(slug, workplace=workplace, instance=instance)
+    return slugs
+
+
+@contextmanager
+def webserver(home: Path) -> Iterator[str]:
+    """Start the webserver on `home` and give its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [Path(sys.executable).with_name("dagster-webserver"), "-h", "127.0.0.1", "-p", str(port)]
+    module = ["-m", "clustering_pipeline.definitions"]
+    environment = {**os.environ, "DAGSTER_HOME": str(home)}
+    server = subprocess.Popen(
+        [*command, *module], env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{url}/server_info", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def photograph(url: str, pages: dict[str, str]) -> None:
+    """Take a picture of each page: file name to path."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        page = browser.new_page(viewport={"width": 1500, "height": 900})
+        for name, path in pages.items():
+            page.goto(f"{url}/{path}", wait_until="networkidle", timeout=120_000)
+            page.wait_for_timeout(6_000)
+            page.screenshot(path=HERE / name, type="jpeg", quality=70)
+        browser.close()
+
+
+def main() -> None:
+    """Draw all pictures."""
+    with tempfile.TemporaryDirectory() as scratch:
+        home, folder = Path(scratch) / "home", Path(scratch) / "shop"
+        folder.mkdir()
+        with serve_folder(folder) as shop:
+            slugs = fill(home, shop, folder)
+        with webserver(home) as url:
+            assets = [{"path": ["clusters"]}, {"path": ["labeled_excel"]}]
+            body = json.dumps({"query": BACKFILL, "variables": {"keys": slugs, "assets": assets}}).encode()
+            request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+            urllib.request.urlopen(request, timeout=60).close()
+            photograph(
+                url,
+                {
+                    "dagster-lineage.jpg": f"{LOCATION}/asset-groups/pictures/lineage",
+                    "dagster-global.jpg": "asset-groups",
+                    "dagster-clusters.jpg": "assets/clusters?view=plots",
+                    "dagster-backfill.jpg": "overview/backfills",
+                },
+            )
+
+
+if __name__ == "__main__":
+    main()
