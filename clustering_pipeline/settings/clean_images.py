@@ -1,9 +1,10 @@
 """Knobs of the quality, exact and perceptual filters."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from clustering_pipeline.settings.base import StageSettings, performance_field
 
@@ -68,6 +69,16 @@ class CleanImageSettings(StageSettings):
         "upright", description="Which duplicates count: as they are, also mirrored, or also turned by quarter turns."
     )
     batch_size: int = performance_field(256, "Crops per batch.", ge=1)
+
+    @field_validator("keep")
+    @classmethod
+    def _name_digests(cls, digests: tuple[str, ...]) -> tuple[str, ...]:
+        for digest in digests:
+            if not re.fullmatch("[0-9a-fA-F]{8,64}", digest):
+                raise ValueError(
+                    f"{digest!r} is not the beginning of a sha256: 8 to 64 hexadecimal digits, as the report shows them"
+                )
+        return digests
 
     @property
     def region(self) -> Literal["product", "whole"]:

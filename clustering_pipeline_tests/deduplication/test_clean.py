@@ -58,7 +58,9 @@ def test_a_reject_is_overruled_by_setting_or_by_a_person(shelf):
     image = shelf.add("bad", BAD["blurred"])
     assert shelf.rows(CleanImageSettings(keep=(image[:12],)))["bad"].status == "kept"
     assert shelf.rows(overruled_images=[shelf.digests["bad"]])["bad"].status == "kept"
-    assert shelf.rows(CleanImageSettings(keep=("abc",)))["bad"].status == "rejected"
+    assert shelf.rows(CleanImageSettings(keep=("0123abcd",)))["bad"].status == "rejected"
+    with pytest.raises(ValueError, match="8 to 64"):
+        CleanImageSettings(keep=("abc",))
 
 
 def test_copies_follow_the_most_detailed_and_largest(shelf):
