@@ -104,11 +104,12 @@ def _group(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
 
 def _listings_of(table: pd.DataFrame, raw_images: pd.DataFrame) -> dict[str, list[tuple[int, frozenset[str]]]]:
     fetched = raw_images[raw_images["image_sha256"].notna()]
-    images = fetched.groupby("listing")["image_sha256"].agg(frozenset)
-    found = defaultdict(list)
+    images, found = defaultdict(set), defaultdict(list)
+    for listing, image in zip(fetched["listing"], fetched["image_sha256"], strict=True):
+        images[listing].add(image)
     for index, (listing, identifier) in enumerate(zip(table["listing"], table["product_base_id"], strict=True)):
         if not pd.isna(identifier):
-            found[str(identifier)].append((index, images.get(listing, frozenset())))
+            found[str(identifier)].append((index, frozenset(images[listing])))
     return dict(found)
 
 
