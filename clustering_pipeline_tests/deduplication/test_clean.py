@@ -48,7 +48,8 @@ def test_a_studio_picture_on_white_is_judged_on_its_product(shelf):
 def test_one_sharpness_limit_fits_all_sizes(shelf, side):
     pixels = cv2.resize(scene(1, 2400, 2000), (side, side), interpolation=cv2.INTER_AREA)
     shelf.add("sharp", pixels)
-    shelf.add("soft", blurred(pixels, side / 16))
+    soft = blurred(cv2.resize(pixels, (160, 160), interpolation=cv2.INTER_AREA), 10)
+    shelf.add("soft", cv2.resize(soft, (side, side), interpolation=cv2.INTER_CUBIC))
     rows = shelf.rows(CleanImageSettings(duplicates=False))
     assert rows["sharp"].status == "kept"
     assert rows["soft"].reason_kind == "blurred"
