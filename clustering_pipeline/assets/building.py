@@ -2,8 +2,10 @@
 
 import inspect
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import dagster as dg
@@ -14,7 +16,7 @@ from clustering_pipeline.automation.partitions import CATEGORIES
 from clustering_pipeline.automation.staleness import SOURCE_VERSION
 from clustering_pipeline.checks import SCHEMA, UNIQUE_KEYS, Check, Evidence
 from clustering_pipeline.errors import StageError
-from clustering_pipeline.manifests import Manifest, content_version
+from clustering_pipeline.manifests import MANIFESTS, Manifest, content_version
 from clustering_pipeline.resources import MANIFEST_METADATA
 from clustering_pipeline.settings import STAGES, StageSettings
 from clustering_pipeline.stage import StageContext, StageResult
@@ -88,6 +90,7 @@ def stage_asset(
             code_version=code_version or _code_version(settings.values()),
             metadata={MANIFEST_METADATA: manifest.name, "dagster/column_schema": column_schema(manifest)},
             io_manager_key="manifests",
+            dagster_type=frame_type(manifest.name),
             check_specs=[check_spec(check, asset_key) for check in all_checks],
         )
         def asset(
@@ -123,6 +126,23 @@ def stage_asset(
 def read_settings(frame: pd.DataFrame, settings: type[StageSettings]) -> StageSettings:
     """Return the settings that a `settings/<stage>` manifest holds."""
     return settings.model_validate_json(frame["settings"].iloc[0])
+
+
+@cache
+def frame_type(name: str) -> dg.DagsterType:
+    """Return the type of a manifest's frame: its columns, and that keys are there; a frame that differs is not written."""
+    from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
+    from dagster_pandas.constraints import NonNullableColumnConstraint
+
+    manifest = MANIFESTS[name]
+    with warnings.catch_warnings():
+        # Called beta for years; Dagster is pinned to its minor.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        present = [NonNullableColumnConstraint()]
+        columns = [
+            PandasColumn(column, constraints=present if column in manifest.key else []) for column in manifest.schema.names
+        ]
+        return create_dagster_pandas_dataframe_type(f"{name}_manifest", f"The manifest `{name}`.", columns)
 
 
 def check_spec(check: Check, asset: dg.AssetKey) -> dg.AssetCheckSpec:
