@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
+from clustering_pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from clustering_pipeline.evaluation import Truth
 
 
 def evaluate(
@@ -16,6 +20,10 @@ def evaluate(
         Path,
         typer.Option(metavar="LABELS.csv", help="Columns image,group (last path segment of the URL) or product_base_id,group."),
     ],
+    matrix: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.svg", help="Draw the confusion matrix: a row per product, a column per cluster."),
+    ] = None,
     json: JsonOption = False,
     debug: DebugOption = False,
 ) -> None:
@@ -23,9 +31,22 @@ def evaluate(
     from clustering_pipeline.evaluation import evaluate_workbook, read_truth
 
     terminal = terminal_of(context)
-    metrics = evaluate_workbook(workbook, read_truth(truth))
+    labels = read_truth(truth)
+    metrics = evaluate_workbook(workbook, labels)
     show_metrics(terminal, metrics)
-    terminal.emit({"workbook": str(workbook.absolute()), "truth": str(truth.absolute()), "metrics": metrics})
+    drawn = None if matrix is None else str(_draw(matrix, workbook, labels))
+    terminal.emit({"workbook": str(workbook.absolute()), "truth": str(truth.absolute()), "matrix": drawn, "metrics": metrics})
+
+
+def _draw(matrix: Path, workbook: Path, labels: "Truth") -> Path:
+    from clustering_pipeline.evaluation import draw_confusion, labelled_rows
+
+    rows = labelled_rows(workbook, labels)
+    try:
+        matrix.write_text(draw_confusion(rows.true, rows.predicted), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"The matrix {matrix} cannot be written ({error.strerror}). Give another --matrix.") from error
+    return matrix.absolute()
 
 
 def show_metrics(terminal: Terminal, metrics: Mapping[str, float | int]) -> None:

@@ -28,7 +28,9 @@ def test_evaluate_prints_every_score(call: Call, labelled: Path, tmp_path: Path)
     assert answer.code == 0
     for score in ("BCubed", "pairwise", "adjusted rand", "homogeneity", "fowlkes mallows"):
         assert score in answer.output
-    metrics = call("evaluate", labelled, "--truth", truth, "--json").json["metrics"]
+    drawn = call("evaluate", labelled, "--truth", truth, "--matrix", tmp_path / "matrix.svg", "--json").json
+    assert Path(drawn["matrix"]).read_text(encoding="utf-8").startswith("<svg")
+    metrics = drawn["metrics"]
     assert metrics["pairwise_precision"] == 0.5
     assert metrics["pairwise_recall"] == 1
 
