@@ -98,12 +98,17 @@ def _name_originals(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(reason=reasons.fillna(table["reason"]))
 
 
-def describe(table: pd.DataFrame, problem: GroupingProblem) -> pd.DataFrame:
-    """Return the table with `confidence`, `margin`, `weakest_link` and `is_representative`."""
+def labels_of_nodes(table: pd.DataFrame, problem: GroupingProblem) -> np.ndarray:
+    """Return the final label (int64, n) of each node, that of the last of its listings; -1 where those match nothing."""
     placed = table[table["node"] >= 0]
     labels = np.full(problem.size, NOISE, np.int64)
     labels[placed["node"]] = placed["label"]
-    sure = measure_confidence(labels, problem.edges)
+    return labels
+
+
+def describe(table: pd.DataFrame, problem: GroupingProblem) -> pd.DataFrame:
+    """Return the table with `confidence`, `margin`, `weakest_link` and `is_representative`."""
+    sure = measure_confidence(labels_of_nodes(table, problem), problem.edges)
     by_node = pd.DataFrame({"agreement": sure.agreement, "margin": sure.margin, "within": sure.within})
     own = by_node.reindex(table["node"]).reset_index(drop=True)
     clustered = table["label"] != NOISE

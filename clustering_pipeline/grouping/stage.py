@@ -24,7 +24,7 @@ from clustering_pipeline.grouping.evidence import build_problem
 from clustering_pipeline.grouping.listings import listing_pictures
 from clustering_pipeline.grouping.methods import GROUPING_METHODS
 from clustering_pipeline.grouping.numbering import NumberRegister
-from clustering_pipeline.grouping.placement import describe, listing_links, place_listings, settle
+from clustering_pipeline.grouping.placement import describe, labels_of_nodes, listing_links, place_listings, settle
 from clustering_pipeline.grouping.problem import NOISE, GroupingProblem
 from clustering_pipeline.grouping.variants import variant_pairs
 from clustering_pipeline.manifests import CLUSTERS, conform
@@ -70,7 +70,7 @@ def group_listings(
     manifest = conform(_manifest(table, numbers, corrections), CLUSTERS)
     told, drawings = drawn_choices(choices)
     drawings |= draw_sweep(problem, settings) if settings.sweep else {}
-    drawings |= draw_projection(problem, node_labels, settings) if settings.projection != "none" else {}
+    drawings |= draw_projection(problem, labels_of_nodes(table, problem), settings) if settings.projection != "none" else {}
     facts = {**_facts(manifest, problem, settings), **_changed(changes), **_contradictions(statements), **told}
     kept = {f"{name}_svg": digest for name, digest in keep_drawings(context, category, drawings).items()}
     return StageResult(manifest, {**facts, **kept, "grouping_from_cache": cached})

@@ -138,6 +138,13 @@ class TestChoices:
         world.group(context)
         assert read_drawings(context, "toner") == {}
 
+    def test_dropped_listings_are_in_no_figure(self, world, context):
+        world.listing("a", "a").listing("b", "b").listing("lone", "lone").match("a", "b")
+        result = world.group(context, no_match="drop", projection="pca")
+        assert result.manifest["cluster_id"].tolist() == [1, 1, -1]
+        assert (result.facts["listings"], result.facts["noise_share"]) == (2, 0)
+        assert read_drawings(context, "toner")["projection"].count("<circle") == 2
+
     @pytest.mark.parametrize(
         "sweep", ["eps", "eps=1", "eps=0:1:0", "eps=-1:1:0.5", "colour=1:2:1", "eps=0.1:2:0.001", "k=1:5:1"]
     )
