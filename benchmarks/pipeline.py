@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +19,29 @@ from clustering_pipeline.synthetic import LoopbackShop
 
 @dataclass(frozen=True)
 class Command:
-    """A finished command: its exit code, its JSON object and its messages."""
+    """A finished command: its JSON object, its messages, and the seconds that it took by the clock and of all processors."""
 
-    code: int
     result: dict[str, Any]
     messages: str
+    seconds: float
+    processor_seconds: float
 
 
 def clustering_pipeline(home: Path, *arguments: str, seconds: float = 3600) -> Command:
     """Run `clustering-pipeline … --json` on a home and return what it said; raises RuntimeError when it failed."""
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     command = [sys.executable, "-c", "from clustering_pipeline.cli import main; main()", *arguments, "--json"]
+    started, used = time.perf_counter(), _processor_seconds()
     answer = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=seconds, check=False)
     if answer.returncode != 0:
         raise RuntimeError(f"clustering-pipeline {' '.join(arguments)} ended with {answer.returncode}: {answer.stderr[-2000:]}")
-    return Command(answer.returncode, json.loads(answer.stdout), answer.stderr)
+    result = json.loads(answer.stdout)
+    return Command(result, answer.stderr, time.perf_counter() - started, _processor_seconds() - used)
+
+
+def _processor_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def served_copy(dataset: Path, shop: LoopbackShop, target: Path) -> Path:

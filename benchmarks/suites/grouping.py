@@ -4,11 +4,10 @@ Each set is run on its own with the default settings, once with the text on the 
 the odd and the even half of them are scored, because parameters may have been chosen while looking at one half.
 """
 
-import time
 from pathlib import Path
 
 from benchmarks.figures import Figure, Options
-from benchmarks.pipeline import clustering_pipeline, half_of_truth, served_copy, set_options
+from benchmarks.pipeline import Command, clustering_pipeline, half_of_truth, served_copy, set_options
 from clustering_pipeline.evaluation import evaluate_workbook, read_truth
 from clustering_pipeline.synthetic import serve_folder
 
@@ -33,11 +32,9 @@ def _score_set(options: Options, name: str) -> list[Figure]:
             folder = options.scratch / f"{name} {variant}"
             folder.mkdir()
             catalogue = served_copy(dataset, shop, folder / f"{name}.xlsx")
-            started = time.perf_counter()
             command = clustering_pipeline(
                 folder / "home", "run", str(catalogue), "--allow-host", shop.host, *set_options(assignments)
             )
-            seconds = time.perf_counter() - started
             figures += _figures(name, variant, Path(command.result["workbook"]), dataset / "labels.csv", asked)
             limit = ASKED_SECONDS.get(name) if variant == "with text" else None
             figures.append(
@@ -59,6 +56,10 @@ def _figures(name: str, variant: str, workbook: Path, labels: Path, asked: tuple
         note = f"pairwise F1 {part['pairwise_f1']:.3f}, {part['rows_scored']} listings"
         figures.append(Figure(f"{title}, {half} products: BCubed F1", part["bcubed_f1"], note=note))
     return figures
+
+
+def _effort(command: Command) -> str:
+    return f"from URLs to workbook; {command.processor_seconds:.0f} s of one core"
 
 
 def _parts(scores: dict[str, float | int], kind: str) -> str:

@@ -45,15 +45,16 @@ def _second_run(options: Options) -> list[Figure]:
     images = options.scratch / "shop" / "images"
     images.mkdir(parents=True)
     with serve_folder(images) as shop:
-        catalogue = write_catalogue(images.parent, shop.url, products=8 if options.quick else 40)
+        catalogue = write_catalogue(images.parent, shop.url, products=8 if options.quick else 20)
         arguments = ("run", str(catalogue.workbook), "--allow-host", shop.host)
         first = time_once(lambda: clustering_pipeline(options.scratch / "home", *arguments))
         held = {f"/{path.name}" for path in Path(images).iterdir() if path.read_bytes()[:2] == b"\xff\xd8"}
         shop.requests.clear()
-        seconds = [time_once(lambda: clustering_pipeline(options.scratch / "home", *arguments)) for _ in range(3)]
+        commands = [clustering_pipeline(options.scratch / "home", *arguments) for _ in range(3)]
+        seconds, used = [one.seconds for one in commands], [one.processor_seconds for one in commands]
         again = sum(count for path, count in shop.requests.items() if path in held)
     return [
         Figure("second run of an unchanged workbook", sorted(seconds)[1], "s", 10.0, "at most", tuple(seconds),
-               f"the first took {first:.1f} s"),
+               f"{sorted(used)[1]:.1f} s of one core; the first run took {first:.1f} s"),
         Figure("requests of the second run for pictures already held", again, "", 0, "at most"),
     ]  # fmt: skip
