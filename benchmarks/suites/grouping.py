@@ -38,7 +38,7 @@ def _score_set(options: Options, name: str) -> list[Figure]:
             figures += _figures(name, variant, Path(command.result["workbook"]), dataset / "labels.csv", asked)
             limit = ASKED_SECONDS.get(name) if variant == "with text" else None
             figures.append(
-                Figure(f"{name}, {variant}: whole run", seconds, "s", limit, "at most", note="from URLs to workbook")
+                Figure(f"{name}, {variant}: whole run", command.seconds, "s", limit, "at most", note=_effort(command))
             )
     return figures
 
