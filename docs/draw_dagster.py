@@ -47,17 +47,21 @@ def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
 
 
 @contextmanager
-def webserver(home: Path) -> Iterator[str]:
-    """Start the webserver on `home` and give its address."""
+def services(home: Path) -> Iterator[str]:
+    """Start webserver and daemon on `home` and give the address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [Path(sys.executable).with_name("dagster-webserver"), "-h", "127.0.0.1", "-p", str(port)]
-    module = ["-m", "clustering_pipeline.definitions"]
-    environment = {**os.environ, "DAGSTER_HOME": str(home)}
-    server = subprocess.Popen(
-        [*command, *module], env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    tools, module = Path(sys.executable).parent, ["-m", "clustering_pipeline.definitions"]
+    commands = (
+        [tools / "dagster-webserver", "-h", "127.0.0.1", "-p", str(port), *module],
+        [tools / "dagster-daemon", "run", *module],
     )
+    environment = {**os.environ, "DAGSTER_HOME": str(home)}
+    running = [
+        subprocess.Popen(command, env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]
     try:
         url = f"http://127.0.0.1:{port}"
         for _ in range(240):
@@ -68,8 +72,10 @@ def webserver(home: Path) -> Iterator[str]:
                 time.sleep(0.5)
         yield url
     finally:
-        server.terminate()
-        server.wait(30)
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait(60)
 
 
 def photograph(url: str, pages: dict[str, str]) -> None:
@@ -81,8 +87,8 @@ def photograph(url: str, pages: dict[str, str]) -> None:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
         page = browser.new_page(viewport={"width": 1500, "height": 900})
         for name, path in pages.items():
-            page.goto(f"{url}/{path}", wait_until="networkidle", timeout=120_000)
-            page.wait_for_timeout(6_000)
+            page.goto(f"{url}/{path}", timeout=120_000)
+            page.wait_for_timeout(12_000)
             page.screenshot(path=HERE / name, type="jpeg", quality=70)
         browser.close()
 
@@ -94,7 +100,7 @@ def main() -> None:
         folder.mkdir()
         with serve_folder(folder) as shop:
             slugs = fill(home, shop, folder)
-        with webserver(home) as url:
+        with services(home) as url:
             assets = [{"path": ["clusters"]}, {"path": ["labeled_excel"]}]
             body = json.dumps({"query": BACKFILL, "variables": {"keys": slugs, "assets": assets}}).encode()
             request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
@@ -103,8 +109,8 @@ def main() -> None:
                 url,
                 {
                     "dagster-lineage.jpg": f"{LOCATION}/asset-groups/pictures/lineage",
-                    "dagster-global.jpg": "asset-groups",
-                    "dagster-clusters.jpg": "assets/clusters?view=plots",
+                    "dagster-asset.jpg": "assets/clusters",
+                    "dagster-plots.jpg": "assets/clusters?view=events",
                     "dagster-backfill.jpg": "overview/backfills",
                 },
             )

@@ -165,6 +165,7 @@ def test_a_dropped_workbook_is_run_and_a_changed_setting_runs_what_it_should(web
     first = wait_for("the run of the workbook", lambda: server.finished(1))[-1]
     assert len(first["assets"]) == 27
     assert (home / "storage" / "outputs" / "kem-chong-nang").is_dir()
+    assert server.ask(STALENESS)["assetNodeOrError"] == {"staleStatusByPartition": ["FRESH"]}
 
     settings = yaml.safe_load((home / "settings.yaml").read_text())
     (home / "settings.yaml").write_text(yaml.safe_dump({**settings, "clusters": {"method": "dbscan"}}))
@@ -175,6 +176,8 @@ def test_a_dropped_workbook_is_run_and_a_changed_setting_runs_what_it_should(web
     assert sorted(changed) == ["clusters", "settings/clusters"]
 
 
+STALENESS = """{ assetNodeOrError(assetKey: {path: ["clusters"]}) {
+  ... on AssetNode { staleStatusByPartition(partitions: ["kem-chong-nang"]) } } }"""
 SYNC = {
     "sensorName": "sync",
     "repositoryName": "__repository__",
