@@ -131,7 +131,9 @@ def _leave_one_out(prepared: Prepared) -> list[Figure]:
     return [
         Figure("storefront, leave one out: first result is the product", float(np.mean(first["verified first"])), "", 0.95),
         Figure("storefront, leave one out: by cosine alone", float(np.mean(first["cosine alone"]))),
-        Figure("storefront, leave one out: by cosine in mode cluster", float(np.mean(first["cluster"])), note=f"{count} photos"),
+        Figure(
+            "storefront, leave one out: by cosine in mode cluster", float(np.mean(first["cluster"])), note=f"{count} photos"
+        ),
     ]
 
 
