@@ -14,6 +14,7 @@ from clustering_pipeline.matching.text_agreement import (
     ngram_vectors,
     pack_text,
     plain_words,
+    string_similarity,
 )
 from clustering_pipeline.matching.text_reader import TextLine
 from clustering_pipeline.wording import Quantity, conflict_between, read_quantities
@@ -22,6 +23,7 @@ Pairs = NDArray[np.int64]
 PackLines = Mapping[int, Sequence[TextLine]]
 
 FEWEST_LETTERS = 6
+_MOST_SUBSTITUTED, _FEWEST_SHARED, _MISSPELT = 3, 4, 0.75
 
 
 @dataclass(frozen=True)
@@ -65,15 +67,31 @@ def compare_titles(products: Products, pairs: Pairs) -> NDArray[np.float64]:
 
 
 def number_conflicts(products: Products, pairs: Pairs, lines: PackLines) -> list[str | None]:
-    """Return for each pair how titles, or else the print on the packs, contradict each other in number."""
+    """Return for each pair how titles contradict each other in a number or a word, or else the print in a number."""
     stated = [_stated(titles) for titles in products.titles]
     printed = [_printed(lines.get(row, ())) for row in range(len(products))]
+    words = [frozenset(" ".join(map(plain_words, titles)).split()) for titles in products.titles]
     titled = [bool(titles) for titles in products.titles]
     conflicts: list[str | None] = []
     for left, right in pairs:
-        conflict = conflict_between(stated[left], stated[right]) if titled[left] and titled[right] else None
+        conflict = None
+        if titled[left] and titled[right]:
+            conflict = conflict_between(stated[left], stated[right]) or substitution(words[left], words[right])
         conflicts.append(conflict or conflict_between(printed[left], printed[right], unsaid_is_single=False))
     return conflicts
+
+
+def substitution(first: frozenset[str], second: frozenset[str]) -> str | None:
+    """Return the words by which two otherwise equal titles replace each other ("ngay / dem"), or None.
+
+    Titles of near variants differ in a word or two on both sides; titles of other shops differ in more, or only add.
+    """
+    left, right, shared = first - second, second - first, first & second
+    if not left or not right or max(len(left), len(right)) > _MOST_SUBSTITUTED or len(shared) < _FEWEST_SHARED:
+        return None
+    one, other = " ".join(sorted(left)), " ".join(sorted(right))
+    # A misspelt word is no other word.
+    return None if string_similarity(one, other) >= _MISSPELT else f"{one} / {other}"
 
 
 def similarity_of(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ LARGEST_WEIGHT = 6.0
 _TEXT_ALONE, _COSINE_ALONE = 0.5, 0.3
 # What each contradiction leaves of a pair's weight: a line at the same place that says something else (two at most are
 # counted), other quantities, another number of copies, and neighbours that contradict only one of the two.
-_LINE_DIFFERS, _NUMBERS_DIFFER, _COPIES_DIFFER, _NEIGHBOURS_DIFFER = 0.2, 0.2, 0.1, 0.15
+_LINE_DIFFERS, _NUMBERS_DIFFER, _COPIES_DIFFER, _NEIGHBOURS_DIFFER = 0.2, 0.12, 0.1, 0.15
 _FEWEST_DIFFERING, _MOST_DIFFERING = 0.2, 0.5
 # Intersection over union of silhouettes: below the first two marks differ, from the second on they are one.
 _OTHER_SHAPE, _SAME_SHAPE = 0.8, 0.85
@@ -56,7 +56,7 @@ def pair_weights(evidence: PairEvidence, *, veto_numbers: bool, drop_weak: bool 
 
     Print that agrees counts more where the text agrees too; text alone joins packs whose print cannot be verified, and a
     distinctive silhouette joins marks that have none. Contradictions weaken a pair: near variants share all of their print
-    but a line. A contradiction in number refuses it with `veto_numbers`.
+    but a line. A contradiction in number or title refuses it with `veto_numbers`.
     """
     by_text = np.where(evidence.has_text, (0.5 + evidence.text_similarity) / 0.85, 1.0)
     weight = np.minimum(evidence.print_weight, LARGEST_WEIGHT) * (1 - evidence.overlay) * by_text
