@@ -54,8 +54,8 @@ def services(home: Path) -> Iterator[str]:
         port = probe.getsockname()[1]
     tools, module = Path(sys.executable).parent, ["-m", "clustering_pipeline.definitions"]
     commands = (
-        [tools / "dagster-webserver", "-h", "127.0.0.1", "-p", str(port), *module],
-        [tools / "dagster-daemon", "run", *module],
+        [str(tools / "dagster-webserver"), "-h", "127.0.0.1", "-p", str(port), *module],
+        [str(tools / "dagster-daemon"), "run", *module],
     )
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     running = [
