@@ -10,7 +10,7 @@ A settings file looks like this; every section is one class of this package:
           method: dbscan
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -162,7 +162,7 @@ def resolve(layers: Sequence[SettingsLayer]) -> PipelineSettings:
     try:
         return PipelineSettings.model_validate(merged)
     except ValidationError as error:
-        raise InputError(" ".join(_explain(detail, layers) for detail in error.errors())) from error
+        raise InputError(" ".join(_explanations(error.errors(), layers))) from error
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -176,16 +176,29 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
-def _explain(detail: ErrorDetails, layers: Sequence[SettingsLayer]) -> str:
-    keys: Keys = tuple(str(key) for key in detail["loc"])
-    layer = next((layer for layer in reversed(layers) if layer.has(keys)), None) or next(
-        (layer for layer in reversed(layers) if layer.has(keys[:2])), layers[-1]
-    )
-    place, name = layer.where(keys), ".".join(keys)
-    if detail["type"] == "extra_forbidden":
-        return f"{place}: there is no setting `{name}`.{_nearest_setting(keys)}"
-    reason = detail["msg"].removeprefix("Value error, ")
-    return f"{place}: `{name}` cannot be {detail['input']!r}: {reason}."
+def _explanations(details: Sequence[ErrorDetails], layers: Sequence[SettingsLayer]) -> Iterator[str]:
+    """Yield a sentence per mistake; what each alternative of a value expects is one sentence."""
+    expected: dict[Keys, list[str]] = {}
+    for detail in details:
+        keys = _written_keys(tuple(str(key) for key in detail["loc"]), layers)
+        place, name = _saying(keys, layers).where(keys), ".".join(keys)
+        if detail["type"] == "extra_forbidden":
+            yield f"{place}: there is no setting `{name}`.{_nearest_setting(keys)}"
+            continue
+        if keys not in expected:
+            expected[keys] = [f"{place}: `{name}` cannot be {detail['input']!r}"]
+        expected[keys].append(detail["msg"].removeprefix("Value error, "))
+    yield from (f"{start}: {'; or '.join(reasons)}." for start, *reasons in expected.values())
+
+
+def _written_keys(location: Keys, layers: Sequence[SettingsLayer]) -> Keys:
+    """Return the part of an error's location that stands in a layer; pydantic adds the alternatives of a type to it."""
+    lengths = (length for length in range(len(location), 0, -1) if any(layer.has(location[:length]) for layer in layers))
+    return location[: next(lengths, 2)]
+
+
+def _saying(keys: Keys, layers: Sequence[SettingsLayer]) -> SettingsLayer:
+    return next((layer for layer in reversed(layers) if layer.has(keys)), layers[-1])
 
 
 def _nearest_setting(keys: Keys) -> str:
