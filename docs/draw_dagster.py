@@ -20,14 +20,13 @@ from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_cata
 HERE = Path(__file__).parent
 CATEGORIES = {"Kem chống nắng": 1, "Nước hoa hồng": 2}
 SETTINGS = "download:\n  allow_hosts: ['{host}']\n  retries: 0\nmatches:\n  text: false\n{more}"
-LOCATION = "locations/clustering_pipeline"
 BACKFILL = """mutation ($keys: [String!]!, $assets: [AssetKeyInput!]!) {
   launchPartitionBackfill(backfillParams: {partitionNames: $keys, assetSelection: $assets, title: "The week's catalogues"}) {
     __typename } }"""
 
 
 def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
-    """Run every category twice, the second time with another grouping, and return their slugs."""
+    """Run every category twice, the first time with another grouping, and return their slugs."""
     from clustering_pipeline.automation import open_instance, synchronise
     from clustering_pipeline.workplace import PipelineHome, Workplace
 
@@ -38,7 +37,7 @@ def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
         url = f"{shop.url}/{seed}/images"
         write_catalogue(drawn, url, products=4, sellers=4, listings_per_product=(2, 4), problems=(), seed=seed)
         slugs.append(workplace.sources.record(drawn / "catalogue.xlsx", name).category)
-    for more in ("", "clusters:\n  method: dbscan\n"):
+    for more in ("clusters:\n  method: dbscan\n", ""):
         workplace.home.settings_file.write_text(SETTINGS.format(host=shop.host, more=more))
         with open_instance(workplace.home) as instance:
             for slug in slugs:
@@ -108,9 +107,8 @@ def main() -> None:
             photograph(
                 url,
                 {
-                    "dagster-lineage.jpg": f"{LOCATION}/asset-groups/pictures/lineage",
+                    "dagster-lineage.jpg": "assets/clusters?view=lineage&lineageScope=upstream&lineageDepth=4",
                     "dagster-asset.jpg": "assets/clusters",
-                    "dagster-plots.jpg": "assets/clusters?view=events",
                     "dagster-backfill.jpg": "overview/backfills",
                 },
             )
