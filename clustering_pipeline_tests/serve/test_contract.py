@@ -1,10 +1,15 @@
 """The API against its own description: generated requests, whatever they hold, get an answer that is described."""
 
+import shutil
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
+from clustering_pipeline.serve import ServeOptions, create_app
+from clustering_pipeline.workplace import PipelineHome, Workplace
 from clustering_pipeline_tests.serve import home
+from clustering_pipeline_tests.serve.conftest import listening
 
 CATEGORY = "/api/categories/{slug}"
 OPERATIONS = [
@@ -19,8 +24,12 @@ OPERATIONS = [
 
 
 @pytest.fixture(scope="module")
-def described(shared_address):
-    return schemathesis.openapi.from_url(f"{shared_address}/api/openapi.json")
+def described(finished_home, tmp_path_factory):
+    """The API of a server of its own: the generated requests write corrections."""
+    folder = tmp_path_factory.mktemp("described") / "home"
+    shutil.copytree(finished_home, folder)
+    with listening(create_app(Workplace(PipelineHome(folder)), ServeOptions(author="lan"))) as address:
+        yield schemathesis.openapi.from_url(f"{address}/api/openapi.json")
 
 
 def test_every_operation_is_tried(described):
