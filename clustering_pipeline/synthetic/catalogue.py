@@ -136,7 +136,8 @@ def _encoded_again(content: bytes, rng: np.random.Generator) -> bytes:
 def _shop_title(product: Product, rng: np.random.Generator) -> str:
     before = ("", "[CHÍNH HÃNG] ", "(Mã giảm 10%) ", "HOT - ", "")[rng.integers(5)]
     after = ("", " chính hãng", " - giao nhanh", " mẫu mới", "")[rng.integers(5)]
-    title = product.title.replace(" ml", "ml").replace(" g", "g") if rng.random() < 0.5 else product.title
+    joined = product.title.replace(product.volume, product.volume.replace(" ", ""))
+    title = joined if rng.random() < 0.5 else product.title
     return before + (title.upper() if rng.random() < 0.1 else title) + after
 
 

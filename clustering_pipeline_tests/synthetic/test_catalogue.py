@@ -8,7 +8,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from clustering_pipeline.synthetic import SyntheticCatalogue, serve_folder, write_catalogue
+from clustering_pipeline.synthetic import SyntheticCatalogue, draw_products, serve_folder, write_catalogue
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +39,14 @@ def test_each_product_has_three_to_eight_listings_and_problems_stand_alone(catal
     assert [listing.origin for listing in catalogue.listings if listing.group == -1] == [
         "dead_link", "dead_link", "dead_link", "web_page", "blurred", "dark",
     ]  # fmt: skip
+
+
+def test_titles_keep_their_words_apart(catalogue: SyntheticCatalogue):
+    words = {word for product in draw_products(6, seed=3) for word in product.title.lower().split()}
+    volumes = {product.volume.replace(" ", "").lower() for product in draw_products(6, seed=3)}
+    added = set("[chính hãng] (mã giảm 10%) hot - giao nhanh mẫu mới".split())
+    titles = [listing.title.lower() for listing in catalogue.listings if listing.group >= 0]
+    assert {word for title in titles for word in title.split()} <= words | volumes | added
 
 
 def test_ids_are_unique(catalogue: SyntheticCatalogue):
