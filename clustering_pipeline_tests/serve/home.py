@@ -35,7 +35,7 @@ from clustering_pipeline.settings import (
     ReportSettings,
     SearchSettings,
 )
-from clustering_pipeline.synthetic import draw_products, draw_sellers, photograph
+from clustering_pipeline.synthetic import draw_products, photograph
 from clustering_pipeline.workplace import PipelineHome, Workplace
 
 SLUG, NAME = "kem-chong-nang", "Kem chống nắng"
@@ -44,8 +44,11 @@ MATCHING = MatchSettings(text=False)
 
 
 def picture(product, seller, seed=0):
-    """The JPEG of one seller's photograph of a product; both are numbers."""
-    return to_jpeg(photograph(draw_products(PRODUCTS, 3)[product], draw_sellers(SELLERS, 3)[seller], seed), 88)
+    """The JPEG of one seller's plain photograph of a product; both are numbers.
+
+    Frames and stickers are left off: five products of four shops are too few to tell a shop's print from a product's.
+    """
+    return to_jpeg(photograph(draw_products(PRODUCTS, 3)[product], None, 100 * seller + seed), 88)
 
 
 def make_home(folder):
