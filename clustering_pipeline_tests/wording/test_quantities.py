@@ -17,6 +17,7 @@ from clustering_pipeline.wording import Quantity, quantity_conflict, read_quanti
         ("Sữa rửa mặt 150g", "Sữa rửa mặt", None),
         ("Twin pack 50ml", "50ml", "2 packs / 1 pack"),
         ("Hộp 20 gói", "hộp 10 gói", "20 pieces / 10 pieces"),
+        ("Trà gừng 20 túi", "trà gừng 50 túi", "20 pieces / 50 pieces"),
     ],
 )
 def test_titles_that_contradict_each_other_in_number(first, second, conflict):
