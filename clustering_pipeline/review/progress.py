@@ -2,13 +2,13 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clustering_pipeline.errors import StageError
 from clustering_pipeline.report import Cluster
+from clustering_pipeline.review.database import transaction
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS looked_at (
@@ -42,18 +42,8 @@ class ReviewProgress:
         known = {content for (content,) in rows}
         return {cluster.cluster_id for cluster in clusters if content_of(cluster) in known}
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=30)) as connection:
-                connection.executescript(_TABLE)
-                with connection:
-                    yield connection
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise StageError(
-                f"What was looked at is kept in {self.path}, which cannot be used ({error}). Check that its folder can be written."
-            ) from error
+    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self.path, _TABLE, "record of what was looked at")
 
 
 def content_of(cluster: Cluster) -> str:

@@ -1,16 +1,17 @@
 """The append-only table of corrections: same, different, name, and the withdrawal of an earlier one."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 
-from clustering_pipeline.errors import InputError, StageError
+from clustering_pipeline.errors import InputError
 from clustering_pipeline.manifests import CORRECTIONS, conform
+from clustering_pipeline.review.database import transaction
 from clustering_pipeline.review.files import read_statements, write_statements
 
 SAME, DIFFERENT, NAME, WITHDRAW = "same", "different", "name", "withdraw"
@@ -130,19 +131,8 @@ class CorrectionStore:
         }
         return self.add([{"kind": kind, **pair, "author": author, "category": category}])[0]
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=30)) as connection:
-                connection.executescript(_TABLE)
-                with connection:
-                    yield connection
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise StageError(
-                f"The corrections in {self.path} cannot be used ({error}). Check that the file is a database of ours and that "
-                "its folder can be written; nothing was changed."
-            ) from error
+    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
+        return transaction(self.path, _TABLE, "corrections")
 
 
 # What makes two statements one and the same, whoever made them and when.
