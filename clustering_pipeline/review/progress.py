@@ -1,49 +1,50 @@
 """Which clusters somebody has looked at."""
 
 import hashlib
-import sqlite3
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clustering_pipeline.report import Cluster
-from clustering_pipeline.review.database import transaction
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, delete, insert, select
 
-_TABLE = """
-CREATE TABLE IF NOT EXISTS looked_at (
-    category TEXT NOT NULL, content TEXT NOT NULL, cluster_id INTEGER, author TEXT NOT NULL, time TEXT NOT NULL,
-    PRIMARY KEY (category, content));
-"""
+from clustering_pipeline.report import Cluster
+from clustering_pipeline.review.database import ReviewDatabase
+
+_TABLES = MetaData()
+_ROWS = Table(
+    "looked_at",
+    _TABLES,
+    *(Column(name, Text, primary_key=True) for name in ("category", "content")),
+    Column("cluster_id", BigInteger),
+    *(Column(name, Text, nullable=False) for name in ("author", "time")),
+)
 
 
 class ReviewProgress:
     """Remembers looked-at clusters by their content: a cluster that gains or loses a listing is to be looked at again."""
 
-    def __init__(self, path: Path) -> None:
-        """`path`: the SQLite file, created when missing."""
-        self.path = path
+    def __init__(self, place: Path | str) -> None:
+        """`place`: a SQLite file, created when missing, or an URL as for the corrections."""
+        self._database = ReviewDatabase(place, _TABLES, "record of what was looked at")
 
     def mark(self, category: str, cluster: Cluster, *, author: str) -> None:
         """Record that a person has looked at a cluster."""
-        row = (category, content_of(cluster), cluster.cluster_id, author, datetime.now(UTC).isoformat(timespec="seconds"))
-        with self._transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO looked_at VALUES (?, ?, ?, ?, ?)", row)
+        seen = {"category": category, "content": content_of(cluster)}
+        time = datetime.now(UTC).isoformat(timespec="seconds")
+        with self._database.writing() as connection:
+            connection.execute(delete(_ROWS).filter_by(**seen))
+            connection.execute(insert(_ROWS), {**seen, "cluster_id": cluster.cluster_id, "author": author, "time": time})
 
     def clear(self, category: str, cluster: Cluster) -> None:
         """Forget that somebody has looked at a cluster."""
-        with self._transaction() as connection:
-            connection.execute("DELETE FROM looked_at WHERE category = ? AND content = ?", (category, content_of(cluster)))
+        with self._database.writing() as connection:
+            connection.execute(delete(_ROWS).filter_by(category=category, content=content_of(cluster)))
 
     def looked_at(self, category: str, clusters: Sequence[Cluster]) -> set[int]:
         """Return the numbers of those clusters that somebody has looked at as they are now."""
-        with self._transaction() as connection:
-            rows = connection.execute("SELECT content FROM looked_at WHERE category = ?", (category,)).fetchall()
-        known = {content for (content,) in rows}
+        with self._database.reading() as connection:
+            known = set(connection.execute(select(_ROWS.c.content).where(_ROWS.c.category == category)).scalars())
         return {cluster.cluster_id for cluster in clusters if content_of(cluster) in known}
-
-    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        return transaction(self.path, _TABLE, "record of what was looked at")
 
 
 def content_of(cluster: Cluster) -> str:

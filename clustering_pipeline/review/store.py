@@ -1,30 +1,50 @@
 """The append-only table of corrections: same, different, name, and the withdrawal of an earlier one."""
 
-import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+from sqlalchemy import DDL, BigInteger, Column, Connection, Integer, MetaData, Table, Text, event, insert, select
 
 from clustering_pipeline.errors import InputError
 from clustering_pipeline.manifests import CORRECTIONS, conform
-from clustering_pipeline.review.database import transaction
+from clustering_pipeline.review.database import ReviewDatabase
 from clustering_pipeline.review.files import read_statements, write_statements
 
 SAME, DIFFERENT, NAME, WITHDRAW = "same", "different", "name", "withdraw"
 COLUMNS = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name", "category", "author", "time", "withdrawn")
-_TABLE = """
-CREATE TABLE IF NOT EXISTS corrections (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, id_a TEXT, image_a TEXT, id_b TEXT, image_b TEXT,
-    cluster_id INTEGER, name TEXT, category TEXT, author TEXT NOT NULL, time TEXT NOT NULL, withdrawn INTEGER);
-CREATE TRIGGER IF NOT EXISTS corrections_stay BEFORE UPDATE ON corrections
-    BEGIN SELECT RAISE(ABORT, 'corrections are only ever added'); END;
-CREATE TRIGGER IF NOT EXISTS corrections_last BEFORE DELETE ON corrections
-    BEGIN SELECT RAISE(ABORT, 'corrections are only ever added'); END;
-"""
+_TABLES = MetaData()
+_ROWS = Table(
+    "corrections",
+    _TABLES,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    *(Column(name, Text) for name in ("id_a", "image_a", "id_b", "image_b")),
+    Column("cluster_id", BigInteger),
+    *(Column(name, Text) for name in ("name", "category")),
+    *(Column(name, Text, nullable=False) for name in ("author", "time")),
+    Column("withdrawn", BigInteger),
+    sqlite_autoincrement=True,
+)
+_REFUSALS = {
+    "sqlite": (
+        "CREATE TRIGGER corrections_stay BEFORE UPDATE ON corrections "
+        "BEGIN SELECT RAISE(ABORT, 'corrections are only ever added'); END",
+        "CREATE TRIGGER corrections_last BEFORE DELETE ON corrections "
+        "BEGIN SELECT RAISE(ABORT, 'corrections are only ever added'); END",
+    ),
+    "postgresql": (
+        "CREATE OR REPLACE FUNCTION corrections_stay() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'corrections are only ever added'; END $$",
+        "CREATE TRIGGER corrections_stay BEFORE UPDATE OR DELETE OR TRUNCATE ON corrections "
+        "FOR EACH STATEMENT EXECUTE FUNCTION corrections_stay()",
+    ),
+}
+for _dialect, _statements in _REFUSALS.items():
+    for _statement in _statements:
+        event.listen(_ROWS, "after_create", DDL(_statement).execute_if(dialect=_dialect))
 
 
 @dataclass(frozen=True)
@@ -36,14 +56,22 @@ class ListingReference:
 
 
 class CorrectionStore:
-    """Corrections of every category in one SQLite file. Rows are only added; a mistake is withdrawn by another row.
+    """Corrections of every category in one table. Rows are only added; a mistake is withdrawn by another row.
 
-    A connection lives as long as one call, so that threads and processes may share the store.
+    Threads, processes and, with PostgreSQL, machines may share the store.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """`path`: the file, created when missing, or `sqlite:///` and the file."""
-        self.path = Path(str(path).removeprefix("sqlite:///"))
+    def __init__(self, place: Path | str) -> None:
+        """`place`: a SQLite file, created when missing, or an URL: `sqlite:///FILE`, `postgresql://USER@HOST/DATABASE`.
+
+        Raises InputError for an URL of another kind.
+        """
+        self._database = ReviewDatabase(place, _TABLES, "corrections")
+
+    @property
+    def place(self) -> str:
+        """Where the corrections are: the file, or the address of the database without its password."""
+        return self._database.name
 
     def same(self, a: str | ListingReference, b: str | ListingReference, *, author: str, category: str | None = None) -> int:
         """Record that two listings show one product and return the number of the statement."""
@@ -61,11 +89,13 @@ class CorrectionStore:
 
     def undo(self, number: int, *, author: str) -> int:
         """Withdraw statement `number` and return the number of the withdrawal; raises InputError when it is not in force."""
-        if number not in set(self.read()["number"]):
-            raise InputError(
-                f"There is no correction {number} in force, so it cannot be undone. See the history for its numbers."
-            )
-        return self.add([{"kind": WITHDRAW, "withdrawn": number, "author": author}])[0]
+        withdrawal = _checked({"kind": WITHDRAW, "withdrawn": number, "author": author}, 1)
+        with self._database.writing() as connection:
+            if number not in set(_in_force(_history(connection))["number"]):
+                raise InputError(
+                    f"There is no correction {number} in force, so it cannot be undone. See the history for its numbers."
+                )
+            return _add(connection, [withdrawal])[0]
 
     def add(self, statements: Iterable[Mapping[str, object]]) -> list[int]:
         """Record statements (mappings from column to value; `time` is now when absent) all or none; returns their numbers.
@@ -73,44 +103,41 @@ class CorrectionStore:
         Raises InputError for a statement that says nothing: no author, no id, one listing with itself, an empty name.
         """
         rows = [_checked(statement, position) for position, statement in enumerate(statements, 1)]
-        marks = ", ".join("?" * len(COLUMNS))
-        insert = f"INSERT INTO corrections ({', '.join(COLUMNS)}) VALUES ({marks})"
-        with self._transaction() as connection:
-            return [int(connection.execute(insert, row).lastrowid or 0) for row in rows]
+        with self._database.writing() as connection:
+            return _add(connection, rows)
 
     def read(self, category: str | None = None) -> pd.DataFrame:
         """Return the CORRECTIONS manifest of the statements in force, with `category` only those that concern it.
 
         A statement without a category concerns every category that has its listings.
         """
-        history = self.history()
-        withdrawn = set(history["withdrawn"].dropna().astype(int))
-        in_force = history[(history["kind"] != WITHDRAW) & ~history["number"].isin(withdrawn)]
+        in_force = _in_force(self.history())
         if category is not None:
             in_force = in_force[in_force["category"].isna() | (in_force["category"] == category)]
         return conform(in_force[CORRECTIONS.schema.names], CORRECTIONS)
 
     def history(self, limit: int | None = None) -> pd.DataFrame:
         """Return every row ever added, the newest last, at most the `limit` newest ones; columns `number` and `COLUMNS`."""
-        query = f"SELECT number, {', '.join(COLUMNS)} FROM corrections ORDER BY number DESC LIMIT ?"
-        with self._transaction() as connection:
-            rows = connection.execute(query, (-1 if limit is None else limit,)).fetchall()
-        history = pd.DataFrame(rows[::-1], columns=["number", *COLUMNS], dtype=object)
-        return history.where(history.notna(), None)
+        with self._database.reading() as connection:
+            return _history(connection, limit)
 
     def import_file(self, path: Path, *, author: str = "import") -> int:
         """Add the statements of an .xlsx, .csv or .json file and return how many were new.
 
         A statement that is already in force word for word is not added again. `author` signs those that name none.
         """
-        known = set(self.read()[list(_IDENTITY)].itertuples(index=False, name=None))
-        known = {_identity(dict(zip(_IDENTITY, row, strict=True))) for row in known}
-        fresh: dict[tuple[str, ...], Mapping[str, object]] = {}
-        for statement in read_statements(Path(path), author):
-            if (identity := _identity(statement)) not in known:
-                fresh[identity] = statement
-        self.add(fresh.values())
-        return len(fresh)
+        return len(self.add_new(read_statements(Path(path), author)))
+
+    def add_new(self, statements: Iterable[Mapping[str, object]]) -> list[int]:
+        """Record those statements that are not in force word for word, all or none; returns their numbers.
+
+        Raises InputError as `add` does.
+        """
+        given = {_identity(statement): _checked(statement, place) for place, statement in enumerate(statements, 1)}
+        with self._database.writing() as connection:
+            rows = _in_force(_history(connection))[list(_IDENTITY)].itertuples(index=False, name=None)
+            known = {_identity(dict(zip(_IDENTITY, row, strict=True))) for row in rows}
+            return _add(connection, [row for identity, row in given.items() if identity not in known])
 
     def export_file(self, path: Path) -> int:
         """Write the statements in force as .xlsx, .csv or .json and return how many there are."""
@@ -131,8 +158,21 @@ class CorrectionStore:
         }
         return self.add([{"kind": kind, **pair, "author": author, "category": category}])[0]
 
-    def _transaction(self) -> AbstractContextManager[sqlite3.Connection]:
-        return transaction(self.path, _TABLE, "corrections")
+
+def _add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> list[int]:
+    statement = insert(_ROWS).returning(_ROWS.c.number)
+    return [int(connection.execute(statement, row).scalar_one()) for row in rows]
+
+
+def _history(connection: Connection, limit: int | None = None) -> pd.DataFrame:
+    rows = connection.execute(select(_ROWS).order_by(_ROWS.c.number.desc()).limit(limit)).fetchall()
+    history = pd.DataFrame([tuple(row) for row in rows[::-1]], columns=["number", *COLUMNS], dtype=object)
+    return history.where(history.notna(), None)
+
+
+def _in_force(history: pd.DataFrame) -> pd.DataFrame:
+    withdrawn = set(history["withdrawn"].dropna().astype(int))
+    return history[(history["kind"] != WITHDRAW) & ~history["number"].isin(withdrawn)]
 
 
 # What makes two statements one and the same, whoever made them and when.
@@ -144,7 +184,7 @@ def _identity(statement: Mapping[str, object]) -> tuple[str, ...]:
     return tuple("" if value is None or value is pd.NA else str(value) for value in values)
 
 
-def _checked(statement: Mapping[str, object], position: int) -> tuple[object, ...]:
+def _checked(statement: Mapping[str, object], position: int) -> dict[str, object]:
     unknown = set(statement) - set(COLUMNS)
     problem = f"has the unknown columns {sorted(unknown)}" if unknown else _problem(statement)
     if problem:
@@ -153,7 +193,7 @@ def _checked(statement: Mapping[str, object], position: int) -> tuple[object, ..
             "has several pictures, image_a, image_b), or name with a cluster_id and a name; nothing was recorded."
         )
     time = statement.get("time") or datetime.now(UTC).isoformat(timespec="seconds")
-    return tuple(time if column == "time" else statement.get(column) or None for column in COLUMNS)
+    return {column: time if column == "time" else statement.get(column) or None for column in COLUMNS}
 
 
 def _problem(statement: Mapping[str, object]) -> str | None:
@@ -162,6 +202,8 @@ def _problem(statement: Mapping[str, object]) -> str | None:
         return f"is of the kind {kind!r}"
     if not statement.get("author"):
         return "has no author"
+    if any(isinstance(value, str) and "\0" in value for value in statement.values()):
+        return "has a text with a NUL character"
     if kind == NAME:
         named = statement.get("name") and isinstance(statement.get("cluster_id"), int) and int(str(statement["cluster_id"])) > 0
         return None if named else "has no name or no positive cluster_id"

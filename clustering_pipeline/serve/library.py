@@ -24,7 +24,6 @@ from clustering_pipeline.manifests import (
     empty,
 )
 from clustering_pipeline.report import CategoryTables, Cluster, Listing, read_listings, review_order
-from clustering_pipeline.review import CorrectionStore, ReviewProgress
 from clustering_pipeline.search import PictureSearch, SearchIndex, WordSearch, current_version, has_text_tower
 from clustering_pipeline.storage import FileTree
 from clustering_pipeline.workplace import Workplace
@@ -109,8 +108,8 @@ class Library:
 
     def __init__(self, workplace: Workplace) -> None:
         self.workplace = workplace
-        self.corrections = CorrectionStore(workplace.home.state / "corrections.sqlite")
-        self.progress = ReviewProgress(workplace.home.state / "review_progress.sqlite")
+        self.corrections = workplace.corrections
+        self.progress = workplace.review_progress
         self.blobs = workplace.blobs
         self._manifests = workplace.manifests
         self._lock = threading.RLock()

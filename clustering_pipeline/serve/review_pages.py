@@ -116,9 +116,11 @@ def _add_history(router: APIRouter, library: Library, pages: Pages) -> None:
         slug: str, secret: Secret, numbers: Annotated[str, Form()], back: Annotated[int | None, Form()] = None
     ) -> Response:
         pages.check_form(secret)
-        library.category(slug)
+        category = library.category(slug)
         for number in _numbers(numbers):
             library.corrections.undo(number, author=pages.options.author)
+        if back is not None:
+            library.progress.clear(slug, category.cluster(back))
         return RedirectResponse(f"/c/{slug}/corrections" if back is None else f"/c/{slug}/review/{back}", 303)
 
     @router.get("/c/{slug}/corrections")

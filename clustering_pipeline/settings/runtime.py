@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 
 class StorageSettings(BaseModel):
@@ -11,6 +11,12 @@ class StorageSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     root: str | None = Field(None, description="Folder or fsspec URL; `storage` below the Dagster home when unset.")
+    corrections: SecretStr | None = Field(
+        None,
+        description="PostgreSQL URL of what people say about clusters, for several machines to share: "
+        "`postgresql://USER@HOST/DATABASE`, the password best in `PGPASSWORD` or `~/.pgpass`. "
+        "SQLite files below the Dagster home when unset.",
+    )
 
 
 class ComputeSettings(BaseModel):

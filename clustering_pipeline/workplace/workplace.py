@@ -16,7 +16,7 @@ from clustering_pipeline.workplace.retirement import Retirement
 
 if TYPE_CHECKING:
     from clustering_pipeline.catalogue import SourceRecords
-    from clustering_pipeline.review import CorrectionStore
+    from clustering_pipeline.review import CorrectionStore, ReviewProgress
 
 FOLDERS = ("blobs", "features", "manifests", "sources", "outputs")
 
@@ -69,7 +69,14 @@ class Workplace:
         """What people said about the results of all categories."""
         from clustering_pipeline.review import CorrectionStore
 
-        return CorrectionStore(self.home.state / "corrections.sqlite")
+        return CorrectionStore(self._review_place("corrections.sqlite"))
+
+    @property
+    def review_progress(self) -> "ReviewProgress":
+        """Which clusters of all categories somebody has looked at."""
+        from clustering_pipeline.review import ReviewProgress
+
+        return ReviewProgress(self._review_place("review_progress.sqlite"))
 
     @property
     def blobs(self) -> BlobStore:
@@ -92,3 +99,7 @@ class Workplace:
             progress=self.listener.of(log),
             hardware=Hardware(compute.device, compute.precision, Path(compute.models) if compute.models else self.home.models),
         )
+
+    def _review_place(self, file: str) -> Path | str:
+        url = self.settings.installation().storage.corrections
+        return self.home.state / file if url is None else url.get_secret_value()

@@ -4,12 +4,10 @@ import json
 import os
 import shutil
 import socket
-import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,84 +15,15 @@ import pytest
 import yaml
 
 from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_catalogue
+from clustering_pipeline_tests.docker.processes import POSTGRES, free_port, postgres, process, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
-POSTGRES = next((path for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
-PATIENCE_SECONDS = 240
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed (apt-get install postgresql)"),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(what: str, look: Callable[[], Any]) -> Any:
-    """Return what `look` returns once that is true; a refused connection counts as not yet."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if found := look():
-                return found
-        except OSError:
-            pass
-        time.sleep(0.5)
-    raise AssertionError(f"{what} did not happen within {PATIENCE_SECONDS} s")
-
-
-@contextmanager
-def process(arguments: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
-    with log.open("wb") as output:
-        running = subprocess.Popen(arguments, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
-    try:
-        yield
-    finally:
-        running.terminate()
-        try:
-            running.wait(30)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-
-
-@contextmanager
-def postgres(folder: Path) -> Iterator[dict[str, str]]:
-    """Start a PostgreSQL server of its own and give the environment that docker/dagster.yaml reads."""
-    assert POSTGRES is not None
-    folder.mkdir()
-    account: list[str] = []
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root.
-        account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        for parent in (folder, *folder.parents[:3]):
-            parent.chmod(0o755)
-        shutil.chown(folder, "postgres", "postgres")
-    secret = folder / "secret"
-    secret.write_text("secret")
-    data, port = folder / "data", free_port()
-    secret.chmod(0o644)
-    subprocess.run(
-        [*account, str(POSTGRES / "initdb"), "-D", str(data), "-U", "dagster", "-A", "scram-sha-256", f"--pwfile={secret}"],
-        check=True,
-        capture_output=True,
-    )
-    server = [*account, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"]
-    environment = {
-        "DAGSTER_POSTGRES_HOST": "127.0.0.1",
-        "DAGSTER_POSTGRES_USER": "dagster",
-        "DAGSTER_POSTGRES_PASSWORD": "secret",
-        "DAGSTER_POSTGRES_DB": "postgres",
-        "DAGSTER_POSTGRES_PORT": str(port),
-    }
-    with process(server, dict(os.environ), folder.parent / "postgres.log"):
-        wait_for("PostgreSQL", lambda: socket.create_connection(("127.0.0.1", port), 1))
-        yield environment
 
 
 def prepare_home(home: Path, shop: LoopbackShop, code_port: int) -> None:

@@ -42,7 +42,7 @@ def test_withdrawing_adds_a_row_and_takes_the_statement_out_of_force(store):
 
 def test_rows_can_be_neither_changed_nor_removed(store):
     store.same("a", "b", author="Lan")
-    connection = sqlite3.connect(store.path)
+    connection = sqlite3.connect(store.place)
     for statement in ("UPDATE corrections SET id_a = 'z'", "DELETE FROM corrections"):
         with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
             connection.execute(statement)

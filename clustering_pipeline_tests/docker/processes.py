@@ -1,0 +1,82 @@
+"""Processes of this machine that tests start: any command, and a PostgreSQL server of its own."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+POSTGRES = next((path for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+PATIENCE_SECONDS = 240
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: str, look: Callable[[], Any]) -> Any:
+    """Return what `look` returns once that is true; a refused connection counts as not yet."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if found := look():
+                return found
+        except OSError:
+            pass
+        time.sleep(0.5)
+    raise AssertionError(f"{what} did not happen within {PATIENCE_SECONDS} s")
+
+
+@contextmanager
+def process(arguments: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+    with log.open("wb") as output:
+        running = subprocess.Popen(arguments, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
+    try:
+        yield
+    finally:
+        running.terminate()
+        try:
+            running.wait(30)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[dict[str, str]]:
+    """Start a PostgreSQL server of its own and give the environment that docker/dagster.yaml reads."""
+    assert POSTGRES is not None
+    folder.mkdir()
+    account: list[str] = []
+    if os.geteuid() == 0:
+        # PostgreSQL refuses to run as root.
+        account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+        for parent in (folder, *folder.parents[:3]):
+            parent.chmod(0o755)
+        shutil.chown(folder, "postgres", "postgres")
+    secret = folder / "secret"
+    secret.write_text("secret")
+    data, port = folder / "data", free_port()
+    secret.chmod(0o644)
+    subprocess.run(
+        [*account, str(POSTGRES / "initdb"), "-D", str(data), "-U", "dagster", "-A", "scram-sha-256", f"--pwfile={secret}"],
+        check=True,
+        capture_output=True,
+    )
+    server = [*account, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"]
+    environment = {
+        "DAGSTER_POSTGRES_HOST": "127.0.0.1",
+        "DAGSTER_POSTGRES_USER": "dagster",
+        "DAGSTER_POSTGRES_PASSWORD": "secret",
+        "DAGSTER_POSTGRES_DB": "postgres",
+        "DAGSTER_POSTGRES_PORT": str(port),
+    }
+    with process(server, dict(os.environ), folder.parent / "postgres.log"):
+        wait_for("PostgreSQL", lambda: socket.create_connection(("127.0.0.1", port), 1))
+        yield environment

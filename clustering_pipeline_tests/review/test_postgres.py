@@ -1,0 +1,91 @@
+"""The same store in PostgreSQL: a real server, shared by several who correct at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg2
+import pytest
+
+from clustering_pipeline.errors import InputError, StageError
+from clustering_pipeline.report import review_order
+from clustering_pipeline.review import CorrectionStore, ReviewProgress
+from clustering_pipeline_tests.docker.processes import POSTGRES, postgres
+from clustering_pipeline_tests.report import samples
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed (apt-get install postgresql)"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with postgres(tmp_path_factory.mktemp("corrections") / "server") as environment:
+        yield environment
+
+
+@pytest.fixture
+def place(server):
+    """A database of this test's own."""
+    account = {"host": "127.0.0.1", "port": server["DAGSTER_POSTGRES_PORT"], "user": "dagster", "password": "secret"}
+    connection = psycopg2.connect(**account, dbname="postgres")
+    connection.autocommit = True
+    connection.cursor().execute("DROP DATABASE IF EXISTS corrections")
+    connection.cursor().execute("CREATE DATABASE corrections")
+    connection.close()
+    return "postgresql://dagster:secret@127.0.0.1:{port}/corrections".format(**account)
+
+
+def test_statements_are_kept_read_and_undone(place, tmp_path):
+    store = CorrectionStore(place)
+    number = store.same("a", "b", author="Lan", category="toner")
+    store.name(7, "Kem chống nắng 50 ml", author="Minh")
+    store.undo(number, author="Lan")
+    again = CorrectionStore(place)
+    assert again.read()["name"].tolist() == ["Kem chống nắng 50 ml"]
+    assert again.history()["kind"].tolist() == ["same", "name", "withdraw"]
+    assert again.history(1)["withdrawn"].tolist() == [number]
+    with pytest.raises(InputError, match="no correction 1 in force"):
+        store.undo(number, author="Lan")
+    in_file = CorrectionStore(tmp_path / "corrections.sqlite")
+    store.export_file(tmp_path / "said.csv")
+    assert in_file.import_file(tmp_path / "said.csv") == 1
+    assert in_file.read()["name"].tolist() == again.read()["name"].tolist()
+
+
+def test_many_at_once_lose_and_double_nothing(place, tmp_path):
+    source = CorrectionStore(tmp_path / "source.sqlite")
+    source.add([{"kind": "same", "id_a": f"a{row}", "id_b": "b", "author": "Lan"} for row in range(20)])
+    source.export_file(tmp_path / "said.json")
+    with ThreadPoolExecutor(8) as pool:
+        added = list(pool.map(lambda _: CorrectionStore(place).import_file(tmp_path / "said.json"), range(8)))
+        numbers = list(pool.map(lambda row: CorrectionStore(place).same(f"c{row}", "d", author="x"), range(16)))
+    assert sorted(added) == [0] * 7 + [20]
+    assert len(set(numbers)) == 16
+    assert len(CorrectionStore(place).read()) == 36
+
+
+def test_rows_can_be_neither_changed_nor_removed(place):
+    store = CorrectionStore(place)
+    store.same("a", "b", author="Lan")
+    for statement in ("UPDATE corrections SET id_a = 'z'", "DELETE FROM corrections", "TRUNCATE corrections"):
+        connection = psycopg2.connect(place)
+        with pytest.raises(psycopg2.errors.RaiseException, match="only ever added"):
+            connection.cursor().execute(statement)
+        connection.close()
+    assert store.read()["id_a"].tolist() == ["a"]
+
+
+def test_what_was_looked_at_is_shared_too(place, tmp_path):
+    cluster = review_order(samples.tables(samples.context(tmp_path)))[0]
+    ReviewProgress(place).mark("toner", cluster, author="Lan")
+    ReviewProgress(place).mark("toner", cluster, author="Minh")
+    assert ReviewProgress(place).looked_at("toner", [cluster]) == {cluster.cluster_id}
+    ReviewProgress(place).clear("toner", cluster)
+    assert ReviewProgress(place).looked_at("toner", [cluster]) == set()
+
+
+def test_the_password_is_in_no_message(place):
+    store = CorrectionStore(place.replace(":secret@", ":wrong-secret@"))
+    with pytest.raises(StageError, match=r"postgresql://dagster@127\.0\.0\.1") as caught:
+        store.read()
+    assert "wrong-secret" not in str(caught.value) + store.place + repr(caught.value.__cause__)
