@@ -82,15 +82,13 @@ def match_geometry(
         return None
     source, target = first.points[left], second.points[right]
     similarities = _single_correspondence_maps(first, second, left, right, distances)
-    best: tuple[int, Floats, NDArray[np.bool_]] | None = None
-    for matrix in _best_supported(similarities, source, target, 2 * tolerance, smallest):
-        refined = _refine(matrix, source, target, tolerance)
-        if refined is not None and (best is None or refined[0] > best[0]):
-            best = refined
-    if best is None or best[0] < smallest or not _plausible(best[1]):
+    refined, inside = _refine(_best_supported(similarities, source, target, 2 * tolerance, smallest), source, target, tolerance)
+    support = inside.sum(axis=1)
+    best = int(support.argmax()) if len(support) else -1
+    if best < 0 or support[best] < smallest or not _plausible(refined[best]):
         return None
-    kept = _one_to_one(np.flatnonzero(best[2]), left, right, distances)
-    return AffineMatch(best[1], left[kept], right[kept]) if len(kept) >= smallest else None
+    kept = _one_to_one(np.flatnonzero(inside[best]), left, right, distances)
+    return AffineMatch(refined[best], left[kept], right[kept]) if len(kept) >= smallest else None
 
 
 def project(matrix: Floats, points: Floats) -> Floats:
@@ -128,27 +126,35 @@ def _best_supported(matrices: Floats, source: Floats, target: Floats, tolerance:
     return chosen
 
 
-def _refine(matrix: Floats, source: Floats, target: Floats, tolerance: float) -> tuple[int, Floats, NDArray[np.bool_]] | None:
+def _refine(matrices: Floats, source: Floats, target: Floats, tolerance: float) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return `matrices` (k, 2, 3) refined by least squares on their inliers, and the inliers (k, n) of each.
+
+    A map that fewer than three correspondences support on the way has no inliers.
+    """
     homogeneous = np.column_stack([source, np.ones(len(source), np.float32)])
+    exact = homogeneous.astype(np.float64)
+    squares = (exact[:, :, None] * exact[:, None, :]).reshape(-1, 9)
+    products = (exact[:, :, None] * target[:, None, :]).reshape(-1, 6)
+    supported = np.ones(len(matrices), bool)
     for factor in (2.0, 1.5, 1.0, 1.0):
-        inside = _within(matrix, homogeneous, target, factor * tolerance)
-        if inside.sum() < 3:
-            return None
-        matrix = _least_squares(homogeneous[inside], target[inside])
-    inside = _within(matrix, homogeneous, target, tolerance)
-    return int(inside.sum()), matrix, inside
+        inside = _within(matrices, homogeneous, target, factor * tolerance)
+        supported &= inside.sum(axis=1) >= 3
+        matrices = _least_squares(inside @ squares, inside @ products)
+    return matrices, _within(matrices, homogeneous, target, tolerance) & supported[:, None]
 
 
-def _within(matrix: Floats, homogeneous: Floats, target: Floats, tolerance: float) -> NDArray[np.bool_]:
-    error = homogeneous @ matrix.T - target
-    inside: NDArray[np.bool_] = np.einsum("ij,ij->i", error, error) <= tolerance * tolerance
+def _within(matrices: Floats, homogeneous: Floats, target: Floats, tolerance: float) -> NDArray[np.bool_]:
+    mapped = (matrices.reshape(-1, 3) @ homogeneous.T).reshape(len(matrices), 2, -1)
+    error = mapped - target.T
+    inside: NDArray[np.bool_] = np.einsum("kin,kin->kn", error, error) <= tolerance * tolerance
     return inside
 
 
-def _least_squares(homogeneous: Floats, target: Floats) -> Floats:
+def _least_squares(squares: NDArray[np.float64], products: NDArray[np.float64]) -> Floats:
     # A small ridge towards zero shear keeps collinear points from giving a wild map.
-    normal = homogeneous.T.astype(np.float64) @ homogeneous + 1e-3 * np.eye(3)
-    return np.linalg.solve(normal, homogeneous.T.astype(np.float64) @ target).T.astype(np.float32)
+    normal = squares.reshape(-1, 3, 3) + 1e-3 * np.eye(3)
+    solved = np.linalg.solve(normal, products.reshape(-1, 3, 2))
+    return np.ascontiguousarray(solved.transpose(0, 2, 1), np.float32)
 
 
 def _plausible(matrix: Floats) -> bool:

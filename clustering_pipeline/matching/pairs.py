@@ -31,8 +31,12 @@ _SCHEMA = pa.schema(
         ("second", pa.list_(pa.uint16())),
     ]
 )
+# What judging reads of it; the inliers themselves would fill the memory.
+_JUDGED = ["inliers", "cells", "agreement", "centre_agreement", "colour", "overlap_first", "overlap_second", "matrix"]
 # Loaded features take about a third of a megabyte each.
 _HELD_IN_MEMORY = 512
+# Pairs whose names are held in memory at once.
+_SLICE = 400_000
 
 
 def print_evidence(
@@ -41,9 +45,19 @@ def print_evidence(
     """Return the evidence of each pair of rows, in order, and how many came from the cache.
 
     `features` are the blobs of each row's local features; a pair's evidence is known by the two and by how it was verified.
+    The inliers themselves are kept, but not returned.
     """
-    keys = [pair_key(features[left], features[right]) for left, right in pairs]
-    blobs = {key: (features[left], features[right]) for key, (left, right) in zip(keys, pairs, strict=True)}
+    slices = [pairs[start : start + _SLICE] for start in range(0, len(pairs), _SLICE)] or [pairs]
+    found = [_slice_evidence(some, features, settings, context) for some in slices]
+    return pd.concat([frame for frame, _ in found], ignore_index=True), sum(held for _, held in found)
+
+
+def _slice_evidence(
+    pairs: NDArray[np.int64], features: Sequence[str], settings: MatchSettings, context: StageContext
+) -> tuple[pd.DataFrame, int]:
+    sides = [(features[left], features[right]) for left, right in pairs.tolist()]
+    keys = [pair_key(first, second) for first, second in sides]
+    blobs = dict(zip(keys, sides, strict=True))
     table = context.tables.table("pair_evidence", settings.verification.fingerprint(), _SCHEMA)
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
@@ -56,7 +70,7 @@ def print_evidence(
                 bar.advance(len(found))
                 yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
 
-    frame, cached = compute_missing(table, keys, compute)
+    frame, cached = compute_missing(table, keys, compute, _JUDGED)
     return frame.loc[keys].reset_index(drop=True), cached
 
 

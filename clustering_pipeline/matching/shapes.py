@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.features import LocalFeatures
 from clustering_pipeline.matching.candidates import nearest_pairs
-from clustering_pipeline.matching.geometry import Floats
 
 _TURNS = tuple(range(-20, 21, 4))
 _COARSE_SIDE = 16
@@ -23,12 +22,12 @@ class Shapes:
 
     Attributes:
         rows: int64 (n,) the crops.
-        turned: float32 (n, turns, side²) coverage of each silhouette, turned by small angles and fitted to its box again.
+        turned: uint8 (n, turns, side²) coverage of each silhouette, turned by small angles and fitted to its box again.
         distinctive: whether the shape alone tells products apart, being neither box nor disc.
     """
 
     rows: NDArray[np.int64]
-    turned: Floats
+    turned: NDArray[np.uint8]
     distinctive: NDArray[np.bool_]
 
 
@@ -36,7 +35,7 @@ def collect_shapes(rows: Sequence[int], features: Sequence[LocalFeatures]) -> Sh
     """Return the shapes of those of `features` (of the crops `rows`) that stand before a plain background."""
     found = [(row, one.silhouette) for row, one in zip(rows, features, strict=True) if one.silhouette.any()]
     if not found:
-        return Shapes(np.zeros(0, np.int64), np.zeros((0, len(_TURNS), 1), np.float32), np.zeros(0, bool))
+        return Shapes(np.zeros(0, np.int64), np.zeros((0, len(_TURNS), 1), np.uint8), np.zeros(0, bool))
     turned = np.stack([_turned(shape) for _, shape in found])
     return Shapes(
         np.array([row for row, _ in found], np.int64), turned, np.array([_convexity(s) < _MOST_CONVEX for _, s in found])
@@ -49,7 +48,8 @@ def shape_candidates(shapes: Shapes, neighbours: int) -> NDArray[np.int64]:
         return np.zeros((0, 2), np.int64)
     upright = shapes.turned[:, len(_TURNS) // 2]
     side = round(upright.shape[1] ** 0.5)
-    coarse = np.stack([cv2.resize(one.reshape(side, side), (_COARSE_SIDE, _COARSE_SIDE)).ravel() for one in upright])
+    small = [cv2.resize(one.reshape(side, side).astype(np.float32), (_COARSE_SIDE, _COARSE_SIDE)).ravel() for one in upright]
+    coarse = np.stack(small)
     coarse -= coarse.mean(axis=1, keepdims=True)
     coarse /= np.maximum(np.linalg.norm(coarse, axis=1, keepdims=True), 1e-9)
     return shapes.rows[nearest_pairs(np.ascontiguousarray(coarse), neighbours)]
@@ -72,13 +72,13 @@ def shape_agreement(shapes: Shapes, pairs: NDArray[np.int64]) -> tuple[NDArray[n
     return agreement, distinctive
 
 
-def _overlap(turned: Floats, upright: Floats) -> float:
-    common = np.minimum(turned, upright).sum(axis=1)
-    union = turned.sum(axis=1) + upright.sum() - common
-    return float((common / np.maximum(union, 1e-6)).max())
+def _overlap(turned: NDArray[np.uint8], upright: NDArray[np.uint8]) -> float:
+    common = np.minimum(turned, upright).sum(axis=1, dtype=np.int64)
+    union = turned.sum(axis=1, dtype=np.int64) + upright.sum(dtype=np.int64) - common
+    return float((common / np.maximum(union, 1)).max())
 
 
-def _turned(silhouette: NDArray[np.uint8]) -> Floats:
+def _turned(silhouette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     side = len(silhouette)
     padded = np.pad(cv2.resize(silhouette, (2 * side, 2 * side)), side // 2)
     centre = ((padded.shape[1] - 1) / 2, (padded.shape[0] - 1) / 2)
@@ -88,8 +88,9 @@ def _turned(silhouette: NDArray[np.uint8]) -> Floats:
         rotated = cv2.warpAffine(padded, rotation, padded.shape[::-1]) > 127
         rows, columns = np.flatnonzero(rotated.any(axis=1)), np.flatnonzero(rotated.any(axis=0))
         inside = rotated[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else rotated
-        pictures.append(cv2.resize(inside.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA).ravel())
-    return np.array(pictures, np.float32)
+        fitted = cv2.resize(inside.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+        pictures.append(np.rint(255 * fitted).astype(np.uint8).ravel())
+    return np.array(pictures, np.uint8)
 
 
 def _convexity(silhouette: NDArray[np.uint8]) -> float:

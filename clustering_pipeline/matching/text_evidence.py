@@ -23,6 +23,7 @@ Pairs = NDArray[np.int64]
 PackLines = Mapping[int, Sequence[TextLine]]
 
 FEWEST_LETTERS = 6
+_PAIR_BLOCK = 65_536
 _MOST_SUBSTITUTED, _FEWEST_SHARED, _MISSPELT = 3, 4, 0.75
 
 
@@ -97,8 +98,12 @@ def substitution(first: frozenset[str], second: frozenset[str]) -> str | None:
 def similarity_of(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
     """Return the n-gram cosine of each pair of texts: float64 (m,)."""
     vectors = ngram_vectors(texts)
-    product = vectors[pairs[:, 0]].multiply(vectors[pairs[:, 1]]).sum(axis=1)
-    return np.asarray(product, np.float64).ravel()
+    similarity = np.zeros(len(pairs))
+    for start in range(0, len(pairs), _PAIR_BLOCK):
+        left, right = pairs[start : start + _PAIR_BLOCK].T
+        product = vectors[left].multiply(vectors[right]).sum(axis=1)
+        similarity[start : start + _PAIR_BLOCK] = np.asarray(product).ravel()
+    return similarity
 
 
 def _stated(titles: Sequence[str]) -> frozenset[Quantity]:

@@ -60,11 +60,17 @@ class FileTree:
 
     def list(self, folder: str, suffix: str = "") -> list[str]:
         """Return the sorted names of the finished files directly in `folder` that end with `suffix`."""
+        return sorted(self.sizes(folder, suffix))
+
+    def sizes(self, folder: str, suffix: str = "") -> dict[str, int]:
+        """Return the bytes of each finished file directly in `folder` that ends with `suffix`, by name."""
         location = self.location(folder)
         if not self.filesystem.exists(location):
-            return []
-        names = (str(entry).rstrip("/").rsplit("/", 1)[-1] for entry in self.filesystem.ls(location, detail=False))
-        return sorted(name for name in names if name.endswith(suffix) and not name.startswith("."))
+            return {}
+        entries = (
+            (str(e["name"]).rstrip("/").rsplit("/", 1)[-1], e["size"]) for e in self.filesystem.ls(location, detail=True)
+        )
+        return {name: int(size or 0) for name, size in entries if name.endswith(suffix) and not name.startswith(".")}
 
     def remove(self, path: str) -> None:
         """Remove the file at `path`; a missing one is fine."""

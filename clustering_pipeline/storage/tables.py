@@ -1,11 +1,15 @@
 """Cached results, one row per input content hash, one table per stage fingerprint.
 
 A table is a folder of immutable Parquet parts, each written beside and renamed, read as their union. Two writers never
-touch the same file; a row written twice is the same row.
+touch the same file; a row written twice is the same row. Parts of like size are joined once there are many of them, so that each
+row is written anew a few times only, however large its table grows (O'Neil et al., "The log-structured merge-tree", 1996).
 """
 
 import io
+import math
+import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pandas as pd
@@ -16,7 +20,10 @@ import pyarrow.parquet as pq
 from clustering_pipeline.storage.files import FileTree
 
 KEY = "key"
-COMPACT_ABOVE_PARTS = 32
+# So many parts of one size class are joined; each class holds parts up to so many times larger than the class before.
+TIER_PARTS = 16
+# What is computed is kept at least so often, in seconds, and as soon as there are so many rows.
+_KEEP_EVERY, _KEEP_ROWS = 2.0, 4096
 
 
 class FeatureTable:
@@ -28,40 +35,51 @@ class FeatureTable:
         self.folder = folder
         self.schema = schema.insert(0, pa.field(KEY, pa.string(), nullable=False))
 
-    def read(self, keys: Sequence[str]) -> pd.DataFrame:
-        """Return the held rows among `keys`, at most one per key, indexed by key."""
+    def read(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the held rows among `keys`, at most one per key, indexed by key; all columns unless some are named."""
+        names = self.schema.names if columns is None else [KEY, *columns]
         wanted = pa.array(list(dict.fromkeys(keys)), pa.string())
-        found = [part.filter(pc.is_in(part[KEY], value_set=wanted)) for part in self._parts()]
-        table = pa.concat_tables(found) if found else self.schema.empty_table()
+        found = [part.filter(pc.is_in(part[KEY], value_set=wanted)) for part in self._parts(names)]
+        table = pa.concat_tables(found) if found else self.schema.empty_table().select(names)
         frame: pd.DataFrame = table.to_pandas()
         return frame.drop_duplicates(KEY).set_index(KEY)
 
-    def append(self, frame: pd.DataFrame) -> None:
-        """Add rows with the column `key` and the schema's columns as a new immutable part."""
-        if len(frame) == 0:
-            return
-        self._write(pa.Table.from_pandas(frame[self.schema.names], schema=self.schema, preserve_index=False))
-        names = self.files.list(self.folder, ".parquet")
-        if len(names) > COMPACT_ABOVE_PARTS:
-            self.compact(names)
+    def append(self, *frames: pd.DataFrame) -> None:
+        """Add the rows of frames, which have the column `key` and the schema's columns, as one new immutable part."""
+        tables = [self._table(frame) for frame in frames if len(frame)]
+        if tables:
+            self._write(pa.concat_tables(tables))
+            self._compact()
 
-    def compact(self, names: Sequence[str]) -> None:
-        """Join the parts `names` into one; parts that others add meanwhile stay as they are."""
-        merged = pa.concat_tables(self._read_part(name) for name in names)
-        self._write(merged)
+    def _table(self, frame: pd.DataFrame) -> pa.Table:
+        return pa.Table.from_pandas(frame[self.schema.names], schema=self.schema, preserve_index=False)
+
+    def _compact(self) -> None:
+        """Join the parts of every size class that has many; parts that others add meanwhile stay as they are."""
+        classes = defaultdict(list)
+        for name, size in self.files.sizes(self.folder, ".parquet").items():
+            classes[int(math.log(max(size, 1), TIER_PARTS))].append(name)
+        for names in classes.values():
+            if len(names) >= TIER_PARTS:
+                self._join(sorted(names))
+
+    def _join(self, names: Sequence[str]) -> None:
+        parts = list(self._read_held(names, self.schema.names))
+        self._write(pa.concat_tables(parts))
         for name in names:
             self.files.remove(f"{self.folder}/{name}")
 
-    def _parts(self) -> Iterator[pa.Table]:
-        for name in self.files.list(self.folder, ".parquet"):
+    def _parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        return self._read_held(self.files.list(self.folder, ".parquet"), columns)
+
+    def _read_held(self, names: Sequence[str], columns: Sequence[str]) -> Iterator[pa.Table]:
+        for name in names:
             try:
-                yield self._read_part(name)
+                content = self.files.read(f"{self.folder}/{name}")
             except FileNotFoundError:
                 # Another writer compacted it meanwhile; at worst its rows are computed once more.
                 continue
-
-    def _read_part(self, name: str) -> pa.Table:
-        return pq.read_table(io.BytesIO(self.files.read(f"{self.folder}/{name}")), schema=self.schema)
+            yield pq.read_table(io.BytesIO(content), schema=self.schema, columns=list(columns))
 
     def _write(self, table: pa.Table) -> None:
         buffer = io.BytesIO()
@@ -82,19 +100,38 @@ class FeatureTables:
 
 
 def compute_missing(
-    table: FeatureTable, keys: Iterable[str], compute: Callable[[list[str]], Iterator[pd.DataFrame]]
+    table: FeatureTable,
+    keys: Iterable[str],
+    compute: Callable[[list[str]], Iterator[pd.DataFrame]],
+    columns: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, int]:
     """Return one row per distinct key (indexed by key, in order of first appearance) and how many came from the cache.
 
-    `compute` gets the missing keys and yields frames with a `key` column; each is kept as soon as it is yielded, so that
-    a killed run goes on where it stopped.
+    `compute` gets the missing keys and yields frames with a `key` column; each is kept within seconds, and when `compute` fails,
+    so that a killed run goes on where it stopped. `columns`: those that are returned, all by default.
     """
     distinct = list(dict.fromkeys(keys))
-    held = table.read(distinct)
+    held = table.read(distinct, columns)
     known = set(held.index)
     fresh = []
-    for frame in compute([key for key in distinct if key not in known]):
-        table.append(frame)
-        fresh.append(frame.set_index(KEY))
+    for frame in _kept_in_time(table, compute([key for key in distinct if key not in known])):
+        row = frame.set_index(KEY)
+        fresh.append(row if columns is None else row[list(columns)])
     rows = pd.concat([held, *fresh]) if fresh else held
     return rows.loc[distinct], len(held)
+
+
+def _kept_in_time(table: FeatureTable, computed: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Yield the computed frames and append them to the table, several at a time where they come quickly."""
+    waiting: list[pd.DataFrame] = []
+    since = time.monotonic()
+    try:
+        for frame in computed:
+            waiting.append(frame)
+            if time.monotonic() - since >= _KEEP_EVERY or sum(map(len, waiting)) >= _KEEP_ROWS:
+                table.append(*waiting)
+                waiting.clear()
+                since = time.monotonic()
+            yield frame
+    finally:
+        table.append(*waiting)

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, compute_missing
-from clustering_pipeline.storage.tables import COMPACT_ABOVE_PARTS
+from clustering_pipeline.storage.tables import TIER_PARTS
 
 SCHEMA = pa.schema([("value", pa.int64())])
 
@@ -43,12 +43,37 @@ def test_what_was_yielded_before_a_failure_is_kept(table):
     assert table.read(["a", "bb"]).index.tolist() == ["a"]
 
 
+def test_parts_that_come_quickly_are_kept_together(table):
+    compute_missing(table, ["x" * n for n in range(1, 300)], lengths)
+    assert len(table.files.list(table.folder, ".parquet")) == 1
+
+
 def test_many_parts_are_compacted_without_losing_rows(table):
-    keys = ["x" * n for n in range(1, COMPACT_ABOVE_PARTS + 5)]
+    keys = ["x" * n for n in range(1, 3 * TIER_PARTS)]
     for frame in lengths(keys):
         table.append(frame)
-    assert len(table.files.list(table.folder, ".parquet")) <= COMPACT_ABOVE_PARTS
+    assert len(table.files.list(table.folder, ".parquet")) < TIER_PARTS
     assert table.read(keys).loc[keys, "value"].tolist() == [len(key) for key in keys]
+
+
+def test_a_large_part_is_not_written_anew_for_small_ones(table):
+    table.append(pd.DataFrame({"key": [f"{number:064}" for number in range(20_000)], "value": range(20_000)}))
+    (large,) = table.files.list(table.folder, ".parquet")
+    for frame in lengths(["x" * n for n in range(1, 2 * TIER_PARTS)]):
+        table.append(frame)
+    assert large in table.files.list(table.folder, ".parquet")
+
+
+def test_only_the_columns_that_are_asked_for_are_read(tmp_path):
+    schema = pa.schema([("value", pa.int64()), ("weight", pa.float64())])
+    table = FeatureTables(str(tmp_path)).table("lengths", "f" * 64, schema)
+    table.append(pd.DataFrame({"key": ["a"], "value": [1], "weight": [2.0]}))
+
+    def both(keys):
+        yield pd.DataFrame({"key": keys, "value": 3, "weight": 4.0})
+
+    rows, _ = compute_missing(table, ["a", "b"], both, ["weight"])
+    assert rows.to_dict() == {"weight": {"a": 2.0, "b": 4.0}}
 
 
 def test_paths_cannot_leave_the_store(tmp_path):

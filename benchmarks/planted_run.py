@@ -1,0 +1,86 @@
+"""One step of the `scale` suite, in a process of its own: `python -m benchmarks.planted_run plant|group HOME SIZE ORDER`."""
+
+import json
+import multiprocessing
+import pickle
+import resource
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.collection import Collection, plant, product_of
+from clustering_pipeline.embedding import embed_crops
+from clustering_pipeline.evaluation import score_clusters
+from clustering_pipeline.grouping import group_listings
+from clustering_pipeline.manifests import CORRECTIONS, empty
+from clustering_pipeline.matching import match_crops
+from clustering_pipeline.settings import ClusterSettings, EmbeddingSettings, MatchSettings
+from clustering_pipeline.stage import StageContext
+from clustering_pipeline.storage import BlobStore, FeatureTables
+
+
+def main() -> None:
+    """Run the step that the command line names; `group` prints one JSON object."""
+    step, home, size, order = sys.argv[1:]
+    root = Path(home)
+    context = StageContext(BlobStore(str(root / "blobs")), FeatureTables(str(root / "features")), root)
+    if step == "plant":
+        _plant(context, int(size))
+    else:
+        print(json.dumps(_group(context, shuffled=order == "shuffled")))
+
+
+def _plant(context: StageContext, size: int) -> None:
+    collection = plant(0, size, context)
+    embeddings = embed_crops(collection.clean_images, collection.local_features, EmbeddingSettings(), context).manifest
+    context.state.joinpath("manifests.pickle").write_bytes(pickle.dumps((collection, embeddings)))
+
+
+def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
+    collection, embeddings = pickle.loads(context.state.joinpath("manifests.pickle").read_bytes())
+    if shuffled:
+        collection = _shuffle(collection)
+        embeddings = embeddings.sample(frac=1, random_state=1, ignore_index=True)
+    pictures = (collection.clean_images, collection.crops, collection.raw_images, collection.catalogue)
+    clean_images, crops, raw_images, catalogue = pictures
+    alike, features = collection.semantic_duplicates, collection.local_features
+    started = time.perf_counter()
+    matched = match_crops(embeddings, features, *pictures, alike, MatchSettings(text=False), context)
+    between = time.perf_counter()
+    matches, nothing = matched.manifest, empty(CORRECTIONS)
+    shown = (catalogue, raw_images, crops, clean_images, alike, embeddings, matches, nothing)
+    clusters = group_listings(*shown, ClusterSettings(), context, "planted").manifest.sort_values("listing")
+    ended = time.perf_counter()
+    numbers = clusters["cluster_id"].fillna(-1).astype(int)
+    truth = product_of(clusters["listing"].to_numpy(np.int64))
+    return {
+        "seconds": ended - started,
+        "matches": between - started,
+        "clusters": ended - between,
+        "gib": _peak_memory(),
+        "candidates": int(matched.facts["candidates"]),
+        "bcubed": score_clusters(truth.tolist(), numbers.tolist())["bcubed_f1"],
+        "numbers": numbers.tolist(),
+    }
+
+
+def _peak_memory() -> float:
+    """Return the sum of the peaks of this process and its workers, GiB."""
+    workers = [Path(f"/proc/{child.pid}/status").read_text() for child in multiprocessing.active_children()]
+    peaks = [int(line.split()[1]) for text in workers for line in text.splitlines() if line.startswith("VmHWM")]
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + sum(peaks)) / 2**20
+
+
+def _shuffle(collection: Collection) -> Collection:
+    def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.sample(frac=1, random_state=2, ignore_index=True)
+
+    return Collection(**{field.name: shuffled(getattr(collection, field.name)) for field in fields(Collection)})
+
+
+if __name__ == "__main__":
+    main()
