@@ -29,7 +29,7 @@ from clustering_pipeline.stage import StageContext
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.synthetic import draw_products, photograph
 
-VIEWS = 8
+VIEWS, MOST_VIEWS = 8, 16
 PRINTS = 64
 KEYPOINTS, PLAIN_KEYPOINTS = 300, 60
 # Every tenth product has little print, as many as `plain_keypoints` of the matches would compare by their outline.
@@ -51,16 +51,23 @@ class Collection:
     local_features: pd.DataFrame
 
 
-def product_of(crops: NDArray[np.int64]) -> NDArray[np.int64]:
+def numbers_of(size: int, new: int = 0) -> list[int]:
+    """Return the numbers of `size` crops, `VIEWS` of each product, and of `new` more: one more view of old products, and new products."""
+    products, added = -(-size // VIEWS), new // 2
+    old = [product * MOST_VIEWS + view for product in range(products) for view in range(VIEWS)][:size]
+    more = [product * MOST_VIEWS + VIEWS for product in range(added)]
+    others = [(products + number // VIEWS) * MOST_VIEWS + number % VIEWS for number in range(new - added)]
+    return [*old, *more, *others]
+
+
+def product_of(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the product that each crop shows."""
-    return crops // VIEWS
+    return numbers // MOST_VIEWS
 
 
-def plant(start: int, stop: int, context: StageContext) -> Collection:
-    """Return the crops `start` to `stop`, one listing each, whose features are stored as blobs; crop n is the same in any range."""
-    prints = _prints()
-    numbers = list(range(start, stop))
-    work = partial(_store_views, blobs=context.blobs, prints=prints)
+def plant(numbers: list[int], context: StageContext) -> Collection:
+    """Return the crops of these numbers, one listing each, whose features are stored as blobs."""
+    work = partial(_store_views, blobs=context.blobs, prints=_prints())
     stored = [row for batch in context.engine.map_batches(work, numbers, batch_size=512) for row in batch]
     return _manifests(pd.DataFrame(stored))
 

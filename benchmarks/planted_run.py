@@ -1,7 +1,8 @@
-"""One step of the `scale` suite, in a process of its own: `python -m benchmarks.planted_run plant|group HOME SIZE ORDER`."""
+"""One step of the `scale` suite, in a process of its own: `python -m benchmarks.planted_run plant|group HOME SIZE NEW ORDER`."""
 
 import json
 import multiprocessing
+import os
 import pickle
 import resource
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.collection import Collection, plant, product_of
+from benchmarks.collection import Collection, numbers_of, plant, product_of
 from clustering_pipeline.embedding import embed_crops
 from clustering_pipeline.evaluation import score_clusters
 from clustering_pipeline.grouping import group_listings
@@ -25,17 +26,17 @@ from clustering_pipeline.storage import BlobStore, FeatureTables
 
 def main() -> None:
     """Run the step that the command line names; `group` prints one JSON object."""
-    step, home, size, order = sys.argv[1:]
+    step, home, size, new, order = sys.argv[1:]
     root = Path(home)
     context = StageContext(BlobStore(str(root / "blobs")), FeatureTables(str(root / "features")), root)
     if step == "plant":
-        _plant(context, int(size))
+        _plant(context, numbers_of(int(size), int(new)))
     else:
         print(json.dumps(_group(context, shuffled=order == "shuffled")))
 
 
-def _plant(context: StageContext, size: int) -> None:
-    collection = plant(0, size, context)
+def _plant(context: StageContext, numbers: list[int]) -> None:
+    collection = plant(numbers, context)
     embeddings = embed_crops(collection.clean_images, collection.local_features, EmbeddingSettings(), context).manifest
     context.state.joinpath("manifests.pickle").write_bytes(pickle.dumps((collection, embeddings)))
 
@@ -48,7 +49,7 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
     pictures = (collection.clean_images, collection.crops, collection.raw_images, collection.catalogue)
     clean_images, crops, raw_images, catalogue = pictures
     alike, features = collection.semantic_duplicates, collection.local_features
-    started = time.perf_counter()
+    started, used = time.perf_counter(), _processor_seconds()
     matched = match_crops(embeddings, features, *pictures, alike, MatchSettings(text=False), context)
     between = time.perf_counter()
     matches, nothing = matched.manifest, empty(CORRECTIONS)
@@ -61,18 +62,28 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
         "seconds": ended - started,
         "matches": between - started,
         "clusters": ended - between,
+        "processor_seconds": _processor_seconds() - used,
         "gib": _peak_memory(),
         "candidates": int(matched.facts["candidates"]),
         "bcubed": score_clusters(truth.tolist(), numbers.tolist())["bcubed_f1"],
-        "numbers": numbers.tolist(),
+        "numbers": dict(zip(clusters["listing"].tolist(), numbers.tolist(), strict=True)),
     }
 
 
 def _peak_memory() -> float:
     """Return the sum of the peaks of this process and its workers, GiB."""
-    workers = [Path(f"/proc/{child.pid}/status").read_text() for child in multiprocessing.active_children()]
-    peaks = [int(line.split()[1]) for text in workers for line in text.splitlines() if line.startswith("VmHWM")]
+    peaks = [int(line.split()[1]) for text in _of_workers("status") for line in text.splitlines() if line.startswith("VmHWM")]
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + sum(peaks)) / 2**20
+
+
+def _processor_seconds() -> float:
+    """Return what this process and its workers have used so far, seconds."""
+    ticks = [int(ticks) for text in _of_workers("stat") for ticks in text.rsplit(") ", 1)[1].split()[11:13]]
+    return time.process_time() + sum(ticks) / os.sysconf("SC_CLK_TCK")
+
+
+def _of_workers(name: str) -> list[str]:
+    return [Path(f"/proc/{child.pid}/{name}").read_text() for child in multiprocessing.active_children()]
 
 
 def _shuffle(collection: Collection) -> Collection:
