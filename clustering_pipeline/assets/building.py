@@ -123,6 +123,12 @@ def stage_asset(
     return decorate
 
 
+def page_link(run: AssetRun, page: str) -> dg.UrlMetadataValue:
+    """Return the link to a page of the run's category (`report`, `pages/left-out`) that `serve` and `ui` show."""
+    root = run.workplace.settings.installation().automation.pages_url.rstrip("/")
+    return dg.MetadataValue.url(f"{root}/c/{run.category}/{page}")
+
+
 def read_settings(frame: pd.DataFrame, settings: type[StageSettings]) -> StageSettings:
     """Return the settings that a `settings/<stage>` manifest holds."""
     return settings.model_validate_json(frame["settings"].iloc[0])

@@ -4,7 +4,7 @@ import hashlib
 
 import pandas as pd
 
-from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
+from clustering_pipeline.assets.building import AssetRun, Sourced, page_link, stage_asset
 from clustering_pipeline.manifests import WRITTEN_FILES, conform
 from clustering_pipeline.settings import STAGES, ReportSettings
 from clustering_pipeline.stage import StageResult
@@ -60,8 +60,9 @@ def category_report(
     files = run.workplace.files("outputs")
     files.write(path, page)
     written = pd.DataFrame({"path": [path], "sha256": [hashlib.sha256(page).hexdigest()], "rows": [len(clusters)]})
-    facts: dict[str, int | float | str] = {"bytes": len(page), "report": files.location(path)}
-    return Sourced(StageResult(conform(written, WRITTEN_FILES), facts))
+    facts: dict[str, int | float | str] = {"bytes": len(page), "report": files.address(path)}
+    links = {"open_report": page_link(run, "report"), "review": page_link(run, "review")}
+    return Sourced(StageResult(conform(written, WRITTEN_FILES), facts), metadata=links)
 
 
 def _facts(run: AssetRun) -> dict[str, dict[str, int | float | str]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pandas as pd
 
-from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
+from clustering_pipeline.assets.building import AssetRun, Sourced, page_link, stage_asset
 from clustering_pipeline.assets.sources import delivery_version
 from clustering_pipeline.checks import EVERY_ROW_WRITTEN
 from clustering_pipeline.manifests import WRITTEN_FILES, conform
@@ -77,15 +77,15 @@ def _notes(run: AssetRun, source: "CatalogueSource", catalogue: pd.DataFrame, cl
 def _result(
     run: AssetRun, source: "CatalogueSource", kept: str, labelled: "LabelledWorkbook", delivered: "DeliveredFile | None"
 ) -> Sourced:
-    location = run.workplace.files("outputs").location(kept)
+    address = run.workplace.files("outputs").address(kept)
     written = {kept: hashlib.sha256(labelled.content).hexdigest()}
-    facts: dict[str, int | float | str] = {"rows": labelled.rows, "workbook": str(delivered.path if delivered else location)}
+    facts: dict[str, int | float | str] = {"rows": labelled.rows, "workbook": str(delivered.path if delivered else address)}
     if delivered is not None:
         written[str(delivered.path)] = delivered.sha256
         facts |= {"message": delivered.message} if delivered.message else {}
     if labelled.losses:
         facts["not_kept"] = " ".join(labelled.losses)
     frame = pd.DataFrame({"path": list(written), "sha256": list(written.values()), "rows": labelled.rows})
-    metadata = {"kept_copy": dg.MetadataValue.path(location)}
+    metadata = {"kept_copy": dg.MetadataValue.path(address), "review": page_link(run, "review")}
     version = delivery_version(source)
     return Sourced(StageResult(conform(frame, WRITTEN_FILES), facts), version, metadata=metadata)

@@ -1,9 +1,8 @@
 """Pictures that are the same to the encoder."""
 
-import dagster as dg
 import pandas as pd
 
-from clustering_pipeline.assets.building import AssetRun, Sourced, stage_asset
+from clustering_pipeline.assets.building import AssetRun, Sourced, page_link, stage_asset
 from clustering_pipeline.manifests import SEMANTIC_DUPLICATES
 from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, SemanticDuplicateSettings
 
@@ -26,6 +25,5 @@ def semantic_duplicates(
     result = find_semantic_duplicates(embeddings, clean_images, encoder.encoder, settings, run.stage)
     filtered = run.workplace.manifests.read_facts("clean_images", run.category)
     page = write_pairs_page(clean_images, result.manifest, filtered, filter_settings, run.stage.blobs)
-    files, path = run.workplace.files("outputs"), f"{run.category}/left-out.html"
-    files.write(path, page)
-    return Sourced(result, metadata={"left_out": dg.MetadataValue.path(files.location(path))})
+    run.workplace.files("outputs").write(f"{run.category}/left-out.html", page)
+    return Sourced(result, metadata={"left_out": page_link(run, "pages/left-out")})

@@ -28,18 +28,18 @@ def sync_report(context: dg.AssetExecutionContext, workplace: dg.ResourceParam[W
     """Category × asset: fresh, stale and why, missing, failed; overrides in force; categories that are overdue."""
     from clustering_pipeline.automation.status import category_statuses
 
-    retired = workplace.retired.all()
-    statuses = [status for status in category_statuses(workplace, context.instance) if status.category not in retired]
+    known = category_statuses(workplace, context.instance)
+    statuses = [status for status in known if not status.retired]
     rows = [dg.TableRecord(_row(status)) for status in statuses]
     late = [status.category for status in statuses if _is_late(status, workplace)]
     states = [report.status.value for status in statuses for report in status.assets.values()]
-    columns = [dg.TableColumn(name) for name in ("category", "stands", "problem", "overrides", "last run")]
+    columns = [dg.TableColumn(name) for name in ("category", "stands", "problem", "overrides", "last run", "next refresh")]
 
     return dg.MaterializeResult(
         metadata={
             "categories": len(statuses),
             "fresh_categories": sum(_unsettled(status) == "" for status in statuses),
-            "retired_categories": len(retired),
+            "retired_categories": len(known) - len(statuses),
             **{f"assets_{state}": states.count(state) for state in ("fresh", "stale", "missing", "failed")},
             "table": dg.MetadataValue.table(rows, schema=dg.TableSchema(columns)) if rows else "No category yet.",
             "settings_problems": "\n\n".join(workplace.settings.problems(status.category for status in statuses)) or "none",
@@ -57,14 +57,18 @@ def sync_report(context: dg.AssetExecutionContext, workplace: dg.ResourceParam[W
 
 
 def _row(status: "CategoryStatus") -> dict[str, str]:
-    last_run = "never" if status.last_run is None else f"{datetime.fromtimestamp(status.last_run, UTC):%Y-%m-%d %H:%M} UTC"
     return {
         "category": status.display_name,
         "stands": _unsettled(status) or "fresh",
         "problem": status.problem,
         "overrides": ", ".join(status.overrides),
-        "last run": last_run,
+        "last run": _moment(status.last_run),
+        "next refresh": _moment(status.next_refresh),
     }
+
+
+def _moment(time: float | None) -> str:
+    return "never" if time is None else f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _unsettled(status: "CategoryStatus") -> str:

@@ -11,6 +11,8 @@ from clustering_pipeline.workplace import Workplace
 
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".csv", ".tsv", ".parquet"})
 LOCK_PREFIXES = ("~$", ".~lock.")
+# What file systems tell of a file: folders its time to the nanosecond, object stores one to the second and a hash.
+SIGNATURE = ("size", "mtime", "LastModified", "ETag")
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def read_signatures(folder: FileTree) -> dict[str, str]:
     files = {PurePosixPath(entry["name"]).name: entry for entry in entries if entry["type"] == "file"}
     opened = {name[len(prefix) :].rstrip("#") for name in files for prefix in LOCK_PREFIXES if name.startswith(prefix)}
     return {
-        name: f"{entry['size']}:{entry.get('mtime', entry.get('LastModified', entry.get('ETag', '')))}"
+        name: ":".join(str(entry[part]) for part in SIGNATURE if part in entry)
         for name, entry in files.items()
         if PurePosixPath(name).suffix.lower() in SUFFIXES and not name.startswith((".", "~")) and name not in opened
     }
@@ -133,7 +135,7 @@ def _owner(remembered: Mapping[str, Remembered], category: str, name: str) -> st
 
 def _local_copy(workplace: Workplace, folder: FileTree, name: str, content: bytes) -> Path:
     """Return the file itself when the folder is local, else a copy of it below the home."""
-    if "file" in folder.filesystem.protocol:
+    if folder.is_local:
         return Path(folder.location(name))
     copy = workplace.home.state / "catalogues" / name
     copy.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 
 from clustering_pipeline.automation.partitions import CATEGORIES
+from clustering_pipeline.automation.pools import set_missing_limits
 from clustering_pipeline.automation.sqlite import quick_commits
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.workplace import PipelineHome
@@ -25,11 +26,12 @@ IN_FLIGHT = (
 
 @contextmanager
 def open_instance(home: PipelineHome) -> Iterator[dg.DagsterInstance]:
-    """Open the instance of a home, which is created and filled when it is empty."""
+    """Open the instance of a home, which is created and filled when it is empty, with the limits of the pools."""
     home.prepare()
     # Whatever Dagster starts in this process looks for its home here.
     os.environ["DAGSTER_HOME"] = str(home.path)
     with quick_commits(), dg.DagsterInstance.from_config(str(home.path)) as instance:
+        set_missing_limits(instance)
         yield instance
 
 

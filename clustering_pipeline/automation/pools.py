@@ -6,8 +6,15 @@ import dagster as dg
 
 GPU, NETWORK, GEMINI = "gpu", "network", "gemini"
 
-# One model on the device, a few categories downloading, and one caller of Gemini: what `pools set` writes to the instance.
+# One model on the device, a few categories downloading, and one caller of Gemini: what the instance gets when it is opened first.
 LIMITS = {GPU: 1, NETWORK: 2, GEMINI: 1}
+
+
+def set_missing_limits(instance: dg.DagsterInstance) -> None:
+    """Give the pools that have no limit yet theirs; one that somebody set stays."""
+    held = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
+    if missing := {pool: limit for pool, limit in LIMITS.items() if pool not in held}:
+        set_limits(instance, missing)
 
 
 def set_limits(instance: dg.DagsterInstance, limits: Mapping[str, int]) -> dict[str, int]:

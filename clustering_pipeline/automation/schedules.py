@@ -64,6 +64,15 @@ def latest_moment(category: str, settings: RefreshSettings, now: datetime) -> da
     return None
 
 
+def next_moment(category: str, settings: RefreshSettings, now: datetime) -> datetime | None:
+    """Return when the category is due next after `now` (aware), in its own time zone; None when it never is."""
+    if not settings.enabled:
+        return None
+    delay = timedelta(minutes=stagger(category, settings.stagger_minutes))
+    moment = Cron.parse(settings.cron).after((now - delay).astimezone(ZoneInfo(settings.time_zone)))
+    return None if moment is None else moment + delay
+
+
 def stagger(category: str, minutes: int) -> int:
     """Return by how many minutes of at most `minutes` a category comes after its cron, a multiple of the tick."""
     slots = minutes // TICK_MINUTES + 1

@@ -14,6 +14,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 SOURCE_VERSION = "clustering_pipeline/source_version"
+SOURCE_CHANGED = "its source changed"
 DATA_VERSION_TAG = "dagster/data_version"
 CODE_VERSION_TAG = "dagster/code_version"
 INPUT_VERSION_TAG = "dagster/input_data_version/"
@@ -153,7 +154,7 @@ class _Judgement:
         if made is None:
             return AssetState(Status.MISSING, "was never materialised", certain=True)
         if name in self.sources and made.source_version != self.sources[name].version:
-            return AssetState(Status.STALE, "its source changed", certain=True)
+            return AssetState(Status.STALE, SOURCE_CHANGED, certain=True)
         if made.code_version != code_version:
             return AssetState(Status.STALE, f"code version {made.code_version} became {code_version}", certain=True)
         if name in self.demanded:

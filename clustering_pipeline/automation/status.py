@@ -1,13 +1,16 @@
 """How every asset of every category stands, in words."""
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import dagster as dg
 
 from clustering_pipeline.automation.execution import asset_of_step, words_of
 from clustering_pipeline.automation.instance import PARTITION_TAG, known_categories
-from clustering_pipeline.automation.staleness import AssetState, Materialised, Status, judge, read_materialised
+from clustering_pipeline.automation.schedules import next_moment
+from clustering_pipeline.automation.staleness import SOURCE_CHANGED, AssetState, Materialised, Status, judge, read_materialised
 from clustering_pipeline.automation.synchronise import Pipeline, open_pipeline
 from clustering_pipeline.errors import InputError
 from clustering_pipeline.workplace import Workplace
@@ -29,7 +32,8 @@ class AssetReport:
 class CategoryStatus:
     """How one category stands. `problem` says why it cannot be judged: its settings or its record cannot be used.
 
-    `overrides`: stages whose last run was made with other settings than the file has now.
+    `overrides`: stages whose last run was made with other settings than the file has now. `next_refresh`: when the weekly
+    refresh comes to it, in seconds since 1970; None when it never does, as for one that is retired.
     """
 
     category: str
@@ -38,6 +42,8 @@ class CategoryStatus:
     overrides: tuple[str, ...] = ()
     last_run: float | None = None
     problem: str = ""
+    next_refresh: float | None = None
+    retired: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,27 @@ def category_statuses(
     held = read_materialised(instance, pipeline.lineage, wanted)
     failures = _last_failures(instance, set(wanted))
     names = {source.category: source.display_name for source in workplace.sources.all()}
+    retired = workplace.retired.all()
     return [
-        _status(pipeline, category, names.get(category, category), held[category], failures.get(category, {}))
+        replace(
+            _status(workplace, pipeline, category, names.get(category, category), held[category], failures.get(category, {})),
+            next_refresh=None if category in retired else _next_refresh(workplace, category),
+            retired=category in retired,
+        )
         for category in wanted
     ]
 
 
+def _next_refresh(workplace: Workplace, category: str) -> float | None:
+    try:
+        moment = next_moment(category, workplace.category_settings(category).refresh, datetime.now(UTC))
+    except InputError:
+        return None
+    return None if moment is None else moment.timestamp()
+
+
 def _status(
+    workplace: Workplace,
     pipeline: Pipeline,
     category: str,
     display_name: str,
@@ -74,6 +94,7 @@ def _status(
     last_run = max([made.time for made in held.values()] + [failure.time for failure in failures.values()], default=None)
     try:
         states = judge(pipeline.lineage, held, pipeline.read_sources(category))
+        states = {name: _in_words(workplace, category, name, state) for name, state in states.items()}
         problem = ""
     except InputError as error:
         unknown = AssetState(Status.STALE, "its sources cannot be read")
@@ -85,6 +106,26 @@ def _status(
         if name.startswith("settings/") and name in held and state.status is not Status.FRESH and not problem
     )
     return CategoryStatus(category, display_name, reports, overrides, last_run, problem)
+
+
+def _in_words(workplace: Workplace, category: str, name: str, state: AssetState) -> AssetState:
+    """Return the state with what changed about its source, where that can be told."""
+    stage = name.removeprefix("settings/")
+    if state.why != SOURCE_CHANGED or stage == name:
+        return state
+    return replace(state, why=_changed_settings(workplace, category, stage) or state.why)
+
+
+def _changed_settings(workplace: Workplace, category: str, stage: str) -> str:
+    """Return with which other settings a stage ran last: those of one run's `--set`, or the file's of that time."""
+    made = workplace.manifests.read(f"settings/{stage}", category)
+    if made is None:
+        return ""
+    # As it was written: an older version may have known other names.
+    then = json.loads(made["settings"].iloc[0])
+    now = workplace.category_settings(category).stage(stage).model_dump(mode="json")
+    changed = [f"{name}={then.get(name)} (now {now[name]})" for name in now if then.get(name) != now[name]]
+    return f"last made with {', '.join(changed)}" if changed else ""
 
 
 def _report(state: AssetState, made: Materialised | None, failure: Failure | None) -> AssetReport:

@@ -22,7 +22,8 @@ def sync(context: typer.Context, category: CategoryOption = None, json: JsonOpti
     from clustering_pipeline.automation import open_instance, synchronise_all
 
     terminal, workplace = terminal_of(context), find_workplace()
-    slugs = choose_category([source.category for source in workplace.sources.all()], category)
+    recorded, retired = [source.category for source in workplace.sources.all()], workplace.retired.all()
+    slugs = [slug for slug in choose_category(recorded, category) if category or slug not in retired]
     with open_instance(workplace.home) as instance, working(workplace, terminal) as reporting:
         reports, errors = synchronise_all(slugs, workplace=reporting, instance=instance)
     for report in reports:
@@ -58,7 +59,8 @@ def status(
 
 
 def _show(terminal: Terminal, status: "CategoryStatus") -> None:
-    title = Text.assemble((f"Category {status.category}", "bold"), (f"  {status.display_name}", "dim"))
+    standing = ", retired" if status.retired else ""
+    title = Text.assemble((f"Category {status.category}", "bold"), (f"  {status.display_name}{standing}", "dim"))
     terminal.output.print(title)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
     for column in ("asset", "state", "since", "why"):
@@ -67,9 +69,17 @@ def _show(terminal: Terminal, status: "CategoryStatus") -> None:
         state = str(asset.status)
         table.add_row(name, Text(state, style=_COLOURS.get(state, "")), _moment(asset.time), asset.why)
     terminal.output.print(table)
-    terminal.details(
-        "", [("last run", _moment(status.last_run)), ("overrides in force", ", ".join(status.overrides) or "none")]
-    )
+    rows = [("last run", _moment(status.last_run)), ("next refresh", _moment(status.next_refresh) or "none")]
+    if status.problem:
+        rows.append(("problem", status.problem))
+    if status.overrides:
+        rows.append(
+            (
+                "other settings",
+                f"{', '.join(status.overrides)} ran with others than the file has; sync makes it as the file says",
+            )
+        )
+    terminal.details("", rows)
 
 
 def _moment(time: float | None) -> str:
@@ -86,5 +96,7 @@ def _as_json(status: "CategoryStatus") -> dict[str, object]:
         },
         "overrides": list(status.overrides),
         "last_run": status.last_run,
+        "next_refresh": status.next_refresh,
+        "retired": status.retired,
         "problem": status.problem,
     }

@@ -5,16 +5,25 @@ import signal
 import socket
 import subprocess
 import sys
-from typing import Annotated
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from clustering_pipeline.cli.place import find_workplace
-from clustering_pipeline.cli.terminal import DebugOption, terminal_of
+from clustering_pipeline.cli.terminal import DebugOption, Terminal, terminal_of
 from clustering_pipeline.errors import InputError, StageError
+from clustering_pipeline.workplace import Workplace
 from clustering_pipeline.workplace.home import HOME_VARIABLE
 
+if TYPE_CHECKING:
+    from clustering_pipeline.serve import ServeOptions
+
 FIRST_PORT, PORTS_TRIED = 3000, 50
+SECONDS_TO_CLOSE = 5
 
 
 def ui(
@@ -25,15 +34,66 @@ def ui(
     ] = "127.0.0.1",
     debug: DebugOption = False,
 ) -> None:
-    """Open the Dagster UI with its daemon on the same home: lineage, runs, schedules, sensors."""
+    """Open the Dagster UI with its daemon on the same home: lineage, runs, schedules, sensors; and the pages of `serve`."""
     terminal, workplace = terminal_of(context), find_workplace()
     chosen = _checked_port(host, port) if port else _free_port(host)
     terminal.details("Dagster UI", [("address", f"http://{host}:{chosen}"), ("home", workplace.home.path)])
     command = [sys.executable, "-m", "dagster", "dev", "-m", "clustering_pipeline.definitions", "-h", host, "-p", str(chosen)]
     environment = {**os.environ, HOME_VARIABLE: str(workplace.home.path)}
-    status = _serve(command, environment)
+    _set_up(workplace)
+    with _pages(workplace, terminal):
+        status = _serve(command, environment)
     if status not in (0, -signal.SIGINT, -signal.SIGTERM):
         raise StageError(f"`dagster dev` ended with status {status}. Its own messages above say why.")
+
+
+def _set_up(workplace: Workplace) -> None:
+    from clustering_pipeline.automation import open_instance
+
+    with open_instance(workplace.home):
+        workplace.home.catalogues.mkdir(exist_ok=True)
+
+
+@contextmanager
+def _pages(workplace: Workplace, terminal: Terminal) -> Iterator[None]:
+    """Serve the pages that the UI links to while the block runs, unless they are elsewhere or somebody serves them already."""
+    options = _page_options(workplace, terminal)
+    if options is None:
+        yield
+        return
+    import uvicorn
+
+    from clustering_pipeline.serve import create_app
+
+    app = create_app(workplace, options)
+    server = uvicorn.Server(uvicorn.Config(app, host=options.host, port=options.port, log_level="warning", server_header=False))
+    # Signals are for the main thread, which waits for Dagster.
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    terminal.details("Review and search", [("address", options.root)])
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(SECONDS_TO_CLOSE)
+
+
+def _page_options(workplace: Workplace, terminal: Terminal) -> "ServeOptions | None":
+    """Return where to serve the pages, None when they are not to be served here."""
+    from clustering_pipeline.serve import ServeOptions, is_loopback
+
+    try:
+        address = urlsplit(workplace.settings.installation().automation.pages_url)
+    except InputError as error:
+        terminal.note(f"The pages for reports are not served: {error}")
+        return None
+    host, port = address.hostname or "", address.port or 80
+    if not is_loopback(host):
+        return None
+    if _is_free(host, port):
+        return ServeOptions(host=host, port=port)
+    terminal.note(f"Port {port} is taken: links to reports open what runs there. `automation.pages_url` names another address.")
+    return None
 
 
 def _serve(command: list[str], environment: dict[str, str]) -> int:

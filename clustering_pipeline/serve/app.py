@@ -60,7 +60,11 @@ def _add_files(app: FastAPI, library: Library) -> None:
 
     @app.get("/c/{slug}/report", include_in_schema=False)
     def report(slug: str) -> Response:
-        return HTMLResponse(library.report(slug), headers={"content-security-policy": REPORT_POLICY})
+        return page(slug, "report")
+
+    @app.get("/c/{slug}/pages/{name}", include_in_schema=False)
+    def page(slug: str, name: str) -> Response:
+        return HTMLResponse(library.page(slug, name), headers={"content-security-policy": REPORT_POLICY})
 
 
 def _add_problems(app: FastAPI, pages: Pages) -> None:

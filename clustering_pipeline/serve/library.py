@@ -161,13 +161,14 @@ class Library:
         """Whether a search index has been built for a category."""
         return current_version(self._search_files(slug)) is not None
 
-    def report(self, slug: str) -> bytes:
-        """Return the report page of a category; raises UnknownError when there is none."""
+    def page(self, slug: str, name: str) -> bytes:
+        """Return a page that a stage wrote for a category, such as `report`; raises UnknownError when there is none."""
         outputs = self.workplace.files("outputs")
-        path = f"{self.category(slug).slug}/report.html"
-        if not outputs.exists(path):
-            raise UnknownError("This category has no report yet. Materialise its category_report.")
-        return outputs.read(path)
+        if slug not in self._manifests.categories() or f"{name}.html" not in outputs.list(slug, ".html"):
+            raise UnknownError(
+                f"There is no page {name[:80]!r} of {slug[:80]!r} yet. The stage that writes it has to run first."
+            )
+        return outputs.read(f"{slug}/{name}.html")
 
     def pending(self, category: Category) -> pd.DataFrame:
         """Return the corrections that the clusters shown do not honour yet."""

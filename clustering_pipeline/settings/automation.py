@@ -46,6 +46,10 @@ class AutomationSettings(BaseModel):
     sync: bool = Field(False, description="true: the sync sensor keeps every category up to date by itself.")
     webhook_url: str | None = Field(None, description="Address that gets a Slack-format message when a run fails.")
     ui_url: str = Field("http://127.0.0.1:3000", description="Address of the Dagster UI, for links in messages.")
+    pages_url: str = Field(
+        "http://127.0.0.1:8765",
+        description="Address of the pages of `clustering-pipeline serve`, for links in the Dagster UI; `ui` serves them there.",
+    )
 
 
 class CheckSettings(BaseModel):

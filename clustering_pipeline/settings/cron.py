@@ -1,13 +1,16 @@
 """Cron schedules of five fields: minute, hour, day of month, month, day of week."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import product
 
 FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
 NAMES = {
     "month": ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
     "day of week": ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
 }
+# Two leap years: 29 February comes within that.
+DAYS_AHEAD = 8 * 366 + 1
 EXAMPLE = "for example `0 2 * * 1` for Monday at 02:00"
 
 
@@ -38,6 +41,18 @@ class Cron:
             return False
         day, weekday = moment.day in self.days, moment.isoweekday() % 7 in self.weekdays
         return day or weekday if self.either_day else day and weekday
+
+    def after(self, moment: datetime) -> datetime | None:
+        """Return the first minute after `moment` that the schedule names, in the moment's zone; None in the next 8 years."""
+        for ahead in range(DAYS_AHEAD):
+            day = moment + timedelta(days=ahead)
+            for hour, minute in product(sorted(self.hours), sorted(self.minutes)):
+                candidate = day.replace(hour=hour, minute=minute, second=0, microsecond=0)
+                if not self.matches(candidate):
+                    break
+                if candidate > moment:
+                    return candidate
+        return None
 
 
 def _values(part: str, name: str, lowest: int, highest: int) -> frozenset[int]:

@@ -5,6 +5,7 @@ import uuid
 from pathlib import PurePosixPath
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from clustering_pipeline.errors import StageError
 
@@ -23,6 +24,16 @@ class FileTree:
         if relative.is_absolute() or ".." in relative.parts:
             raise ValueError(f"{path!r} leaves the storage folder")
         return f"{self._base}/{relative}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the root is a folder of this machine."""
+        return isinstance(self.filesystem, LocalFileSystem)
+
+    def address(self, path: str) -> str:
+        """Return where `path` is in words for people: a path on this machine, else a URL with its protocol."""
+        location = self.location(path)
+        return location if self.is_local else str(self.filesystem.unstrip_protocol(location))
 
     def exists(self, path: str) -> bool:
         """Whether a file or folder is at `path`."""
