@@ -119,7 +119,7 @@ def _single_correspondence_maps(
 def _best_supported(matrices: Floats, source: Floats, target: Floats, tolerance: float, smallest: int) -> Floats:
     homogeneous = np.column_stack([source, np.ones(len(source), np.float32)])
     mapped = matrices.reshape(-1, 3) @ homogeneous.T
-    error = mapped.reshape(len(matrices), 2, -1) - target.T
+    error = mapped.reshape(len(matrices), 2, len(source)) - target.T
     support = (np.square(error).sum(axis=1) <= tolerance * tolerance).sum(axis=1)
     order = np.argsort(-support, kind="stable")[:_REFINED]
     chosen: Floats = matrices[order[support[order] >= smallest]]
@@ -144,7 +144,7 @@ def _refine(matrices: Floats, source: Floats, target: Floats, tolerance: float) 
 
 
 def _within(matrices: Floats, homogeneous: Floats, target: Floats, tolerance: float) -> NDArray[np.bool_]:
-    mapped = (matrices.reshape(-1, 3) @ homogeneous.T).reshape(len(matrices), 2, -1)
+    mapped = (matrices.reshape(-1, 3) @ homogeneous.T).reshape(len(matrices), 2, len(homogeneous))
     error = mapped - target.T
     inside: NDArray[np.bool_] = np.einsum("kin,kin->kn", error, error) <= tolerance * tolerance
     return inside
