@@ -26,6 +26,12 @@ def nearest_pairs(vectors: Floats, neighbours: int) -> NDArray[np.int64]:
     return unique_pairs(np.repeat(np.arange(count), found.shape[1]), found.ravel().astype(np.int64), count)
 
 
+def joined_pairs(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the distinct pairs of both, sorted."""
+    rows, columns = np.concatenate([first, second]).T
+    return unique_pairs(rows, columns, count)
+
+
 def unique_pairs(rows: Indices, columns: Indices, count: int) -> NDArray[np.int64]:
     """Return the distinct pairs (i, j) with i < j, sorted; pairs of a row with itself or with -1 are dropped."""
     low, high = np.minimum(rows, columns), np.maximum(rows, columns)

@@ -1,13 +1,22 @@
 """Pairs of crops that show the same product, with the evidence."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustering_pipeline.embedding import embed_crops
 from clustering_pipeline.features import load_features
 from clustering_pipeline.grouping import communities
 from clustering_pipeline.manifests import MATCHES, conform, empty
-from clustering_pipeline.matching.candidates import friends_of_friends, nearest_pairs, text_neighbours, without_known
+from clustering_pipeline.matching.candidates import (
+    friends_of_friends,
+    joined_pairs,
+    nearest_pairs,
+    text_neighbours,
+    without_known,
+)
 from clustering_pipeline.matching.judging import Candidates, judge, picture_weights
 from clustering_pipeline.matching.pairs import print_evidence
 from clustering_pipeline.matching.products import Products, collect_products
@@ -19,6 +28,7 @@ from clustering_pipeline.matching.weights import SMALLEST_WEIGHT, Reals
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stage import StageContext, StageResult
 
+RowVectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 # Pictures that neither clearly show one product nor clearly two: here text can turn the balance.
 _DOUBTFUL = (0.15, 2.5)
 
@@ -51,7 +61,7 @@ def match_crops(
         semantic_duplicates,
         main_only=settings.crops == "main",
     )
-    matcher = Matcher(products, settings, context)
+    matcher = Matcher(products, _further_vectors(products, clean_images, local_features, settings, context), settings, context)
     candidates = matcher.by_pictures()
     lines = matcher.read_doubtful(candidates)
     candidates = matcher.with_text_neighbours(candidates, lines)
@@ -69,11 +79,33 @@ def match_crops(
     return StageResult(conform(shown, MATCHES), facts)
 
 
+def _further_vectors(
+    products: Products,
+    clean_images: pd.DataFrame,
+    local_features: pd.DataFrame,
+    settings: MatchSettings,
+    context: StageContext,
+) -> list[RowVectors]:
+    """Return per further encoder the rows of the products that it could describe, and their vectors."""
+    found = []
+    for one in settings.further_embeddings:
+        frame = embed_crops(clean_images, local_features, one, context).manifest
+        known = frame.set_index("crop_sha256")["vector"].reindex(products.crops)
+        rows = np.flatnonzero(known.notna())
+        if len(rows):
+            found.append((rows, np.stack(known.iloc[rows].to_list()).astype(np.float32)))
+    return found
+
+
 class Matcher:
     """Finds and verifies the candidates of one category; counts what came from the cache."""
 
-    def __init__(self, products: Products, settings: MatchSettings, context: StageContext) -> None:
+    def __init__(
+        self, products: Products, further: Sequence[RowVectors], settings: MatchSettings, context: StageContext
+    ) -> None:
+        """`further`: rows of products and their vectors in other embeddings."""
         self.products = products
+        self._further = further
         self.settings = settings
         self.context = context
         self.pairs_cached = 0
@@ -83,7 +115,7 @@ class Matcher:
     def by_pictures(self) -> Candidates:
         """Return nearest neighbours of vectors and silhouettes, then friends of friends, verified by their print."""
         count = len(self.products)
-        near = nearest_pairs(self.products.vectors, self.settings.neighbours)
+        near = self._nearest_in_embeddings()
         alike = shape_candidates(self._shapes, self.settings.neighbours)
         candidates = self._verified(np.concatenate([near, without_known(alike, near, count)]))
         for _ in range(self.settings.friend_rounds):
@@ -94,6 +126,13 @@ class Matcher:
                 break
             candidates = candidates.joined(self._verified(found))
         return candidates
+
+    def _nearest_in_embeddings(self) -> NDArray[np.int64]:
+        count, neighbours = len(self.products), self.settings.neighbours
+        near = nearest_pairs(self.products.vectors, neighbours)
+        for rows, vectors in self._further:
+            near = joined_pairs(near, rows[nearest_pairs(vectors, neighbours)], count)
+        return near
 
     def read_doubtful(self, candidates: Candidates) -> dict[int, list[TextLine]]:
         """Read the packs whose text can change the grouping: at doubtful pairs, at pairs across groups, and those left alone.

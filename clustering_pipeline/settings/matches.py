@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from clustering_pipeline.settings.base import StageSettings, performance_field
+from clustering_pipeline.settings.embeddings import EmbeddingSettings
 
 
 class TextReaderSettings(StageSettings):
@@ -33,6 +34,10 @@ class MatchSettings(StageSettings):
 
     enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
     neighbours: int = Field(30, ge=1, description="Candidates per crop, in both directions.")
+    further_embeddings: list[EmbeddingSettings] = Field(
+        [],
+        description="More encoders whose nearest neighbours become candidates too, each with the settings of `embeddings`.",
+    )
     friend_rounds: int = Field(1, ge=0, le=4, description="How often friends of verified friends become candidates as well.")
     friends: int = Field(15, ge=0, description="Candidates per crop and round that come from friends of friends.")
     text_neighbours: int = Field(5, ge=0, description="Candidates per pack by the text that was read on it.")
