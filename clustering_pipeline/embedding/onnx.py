@@ -58,12 +58,15 @@ class OnnxEncoder:
         if self._session is None:
             raise RuntimeError("encode() before load()")
         (name,) = (node.name for node in self._session.get_inputs())
-        # One picture at a time where the export fixed the batch; a row then never depends on its batch either.
-        fixed = self._session.get_inputs()[0].shape[0] == 1
-        batches = np.split(prepared, len(prepared)) if fixed else [prepared]
+        batches = np.split(prepared, len(prepared)) if self._takes_one(self._session) else [prepared]
         outputs = [self._session.run(None, {name: batch})[0] for batch in batches]
         vectors: NDArray[np.float32] = np.concatenate(outputs).reshape(len(prepared), -1).astype(np.float32)
         return vectors
+
+    @staticmethod
+    def _takes_one(session: "InferenceSession") -> bool:
+        """Return whether pictures go in one by one: the export says so, or a processor would let a row depend on its batch."""
+        return session.get_inputs()[0].shape[0] == 1 or "CUDAExecutionProvider" not in session.get_providers()
 
     def _file(self, context: StageContext) -> Path:
         if self.settings.model is None:
