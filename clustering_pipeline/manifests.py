@@ -75,8 +75,9 @@ ENGLISH_PROMPTS = _manifest(
     "english_prompts", ("word",), [("word", TEXT), ("english", TEXT), ("synonyms", TEXTS), ("translator", TEXT)]
 )
 
-# A row is a region of a distinct image; boxes are half-open pixels of the picture after EXIF rotation. A picture that could
-# not be decoded has one row without a crop, whose `error` says why.
+# A row is a region of a distinct image; boxes are half-open pixels of the picture after EXIF rotation; `mask` is the blob of
+# the box's mask where the background was removed. A picture that could not be decoded has one row without a crop, whose
+# `error` says why.
 CROPS = _manifest(
     "crops",
     ("image_sha256", "rank"),
@@ -85,6 +86,7 @@ CROPS = _manifest(
         ("rank", COUNT),
         ("crop_sha256", TEXT),
         *BOX,
+        ("mask", TEXT),
         ("image_width", COUNT),
         ("image_height", COUNT),
         ("word", TEXT),
@@ -105,6 +107,7 @@ CLEAN_IMAGES = _manifest(
         ("crop_sha256", TEXT),
         ("image_sha256", TEXT),
         *BOX,
+        ("mask", TEXT),
         ("is_main", FLAG),
         ("status", TEXT),
         ("reason_kind", TEXT),

@@ -1,4 +1,7 @@
-"""Boxes beside true boxes, and the grouping with the contour's crop, with no crop and with the true box."""
+"""Boxes beside true boxes, and the grouping with the contour's crop, with no crop and with the true box.
+
+The groupings are made without reading packs, so that what the crop is worth shows, and not what print makes up for.
+"""
 
 import csv
 from collections import defaultdict
@@ -75,7 +78,7 @@ def _grouping(options: Options) -> list[Figure]:
             folder = options.scratch / kind
             folder.mkdir()
             catalogue = _with_boxes(served_copy(dataset, shop, folder / "storefront.xlsx"), dataset / "labels.csv")
-            arguments = ("run", str(catalogue), "--allow-host", shop.host, *set_options(assignments))
+            arguments = ("run", str(catalogue), "--allow-host", shop.host, *set_options((*assignments, "matches.text=false")))
             workbook = Path(clustering_pipeline(folder / "home", *arguments).result["workbook"])
             scores = evaluate_workbook(workbook, read_truth(dataset / "labels.csv"))
             note = f"pairwise F1 {scores['pairwise_f1']:.3f}, mixed clusters {scores['mixed_share']:.3f}"

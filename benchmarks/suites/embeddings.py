@@ -1,6 +1,7 @@
 """The `embeddings` stage beside its model's bare forward pass, and what it does with damage, a kill and shared pictures.
 
 The model has the shape of CLIP ViT-bigG/14 on a CUDA device and of ViT-B/32 elsewhere, with random weights: they show speed, not quality.
+Damage, the kill and the sharing are tried on 10,000 pictures with a tiny CLIP, which loads and runs through the same code in minutes.
 """
 
 import json
@@ -31,7 +32,7 @@ from clustering_pipeline.synthetic import draw_products, encode_jpeg, studio_pic
 
 BIGG = {"hidden_size": 1664, "intermediate_size": 8192, "num_hidden_layers": 48, "num_attention_heads": 16, "patch_size": 14}
 BASE = {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12, "patch_size": 32}
-TINY = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 32}
+TINY = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 16}
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Shape:
     pictures: int
     batch: int
     rounds: int
+    side: int = 224
 
 
 def run(options: Options) -> list[Figure]:
@@ -54,9 +56,9 @@ def run(options: Options) -> list[Figure]:
     except ImportError as error:
         raise SuiteUnavailableError(f"{error.name} is absent: install the extra `models`") from error
     on_gpu = torch.cuda.is_available()
-    shape = Shape("ViT-bigG/14", BIGG, 1280, 10_000, 250, 2) if on_gpu else Shape("ViT-B/32", BASE, 512, 384, 32, 3)
+    shape = Shape("ViT-bigG/14", BIGG, 1280, 10_000, 250, 2) if on_gpu else Shape("ViT-B/32", BASE, 512, 64, 32, 3)
     if options.quick:
-        shape = Shape("tiny", TINY, 16, 64, 16, 1)
+        shape = Shape("tiny", TINY, 16, 64, 16, 1, 32)
     return [*_throughput(options, shape, on_gpu), *_resilience(options)]
 
 
@@ -112,7 +114,7 @@ def _bare_forward(settings: EmbeddingSettings, context: StageContext, shape: Sha
     encoder: Any = open_encoder(settings)
     encoder.load(context)
     runner = encoder._runner
-    pixels = torch.zeros((shape.batch, 3, 224, 224), dtype=torch.uint8, device=runner.device)
+    pixels = torch.zeros((shape.batch, 3, shape.side, shape.side), dtype=torch.uint8, device=runner.device)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         runner.forward(pixels)
 
@@ -130,12 +132,15 @@ def _save_model(folder: Path, shape: Shape) -> Path:
     import transformers
 
     torch.manual_seed(0)
-    vision = transformers.CLIPVisionConfig(**shape.layers, image_size=224, projection_dim=shape.projection, hidden_act="gelu")
+    vision = transformers.CLIPVisionConfig(
+        **shape.layers, image_size=shape.side, projection_dim=shape.projection, hidden_act="gelu"
+    )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with torch.device(device):
         tower = transformers.CLIPVisionModelWithProjection(vision)
     tower.to(torch.bfloat16 if device == "cuda" else torch.float32).save_pretrained(folder)
-    transformers.CLIPImageProcessorPil().save_pretrained(folder)
+    size = {"size": {"shortest_edge": shape.side}, "crop_size": {"height": shape.side, "width": shape.side}}
+    transformers.CLIPImageProcessorPil(**size).save_pretrained(folder)
     del tower
     return folder
 
@@ -174,7 +179,7 @@ def _context(scratch: Path, name: str) -> StageContext:
 def _resilience(options: Options) -> list[Figure]:
     """One damaged picture among many, a kill at 60 % and a second category, on a tiny model."""
     count = 500 if options.quick else 10_000
-    model = _save_model(options.scratch / "tiny", Shape("tiny", TINY, 16, count, 32, 1))
+    model = _save_model(options.scratch / "tiny", Shape("tiny", TINY, 16, count, 32, 1, 32))
     scratch = options.scratch / "resilience"
     blobs = BlobStore(str(scratch / "blobs"))
     digests = list(

@@ -14,7 +14,7 @@ from clustering_pipeline.storage import FileTree
 from clustering_pipeline.workplace import Workplace
 
 # The columns of manifests that name blobs.
-BLOB_COLUMNS = ("image_sha256", "crop_sha256", "features")
+BLOB_COLUMNS = ("image_sha256", "crop_sha256", "features", "mask")
 
 
 @dataclass(frozen=True)

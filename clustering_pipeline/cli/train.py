@@ -55,4 +55,5 @@ def _kept_crops(workplace: Workplace, slug: str) -> list[np.ndarray]:
         )
     kept = clean[clean["status"] == "kept"].sort_values("crop_sha256")
     boxes = kept[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
-    return [load_crop(workplace.blobs, image, tuple(box)) for image, box in zip(kept["image_sha256"], boxes, strict=True)]
+    places = zip(kept["image_sha256"], boxes, kept["mask"], strict=True)
+    return [load_crop(workplace.blobs, image, tuple(box), mask=mask) for image, box, mask in places]

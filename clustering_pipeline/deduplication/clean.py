@@ -52,7 +52,9 @@ def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:
     """Return a row per distinct crop, ordered by its sha256; of several places the first picture's stands for it."""
     held = crops[crops["crop_sha256"].notna()].sort_values(["crop_sha256", "image_sha256", "rank"])
     main = held.groupby("crop_sha256")["is_main"].any()
-    distinct = held.drop_duplicates("crop_sha256")[["crop_sha256", "image_sha256", *_BOX, *_SIZE]].reset_index(drop=True)
+    distinct = held.drop_duplicates("crop_sha256")[["crop_sha256", "image_sha256", *_BOX, "mask", *_SIZE]].reset_index(
+        drop=True
+    )
     return distinct.assign(is_main=main.reindex(distinct["crop_sha256"]).to_numpy(bool))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from clustering_pipeline.detection.detections import Detections
 from clustering_pipeline.detection.neural import NeuralDetector, PromptTexts
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.detection.pretrained import open_pretrained
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.stage import StageContext
 
@@ -22,16 +22,7 @@ class TransformerDetector(NeuralDetector):
 
     def open(self, place: Path, device: str, context: StageContext) -> None:
         """Load processor and model."""
-        import transformers
-
-        transformers.logging.set_verbosity_error()
-        self._processor: Any = transformers.AutoProcessor.from_pretrained(place, local_files_only=True, trust_remote_code=False)
-        model, report = getattr(transformers, self.model_class).from_pretrained(
-            place, local_files_only=True, trust_remote_code=False, output_loading_info=True
-        )
-        if report["missing_keys"] or report["mismatched_keys"]:
-            raise StageError(f"The weights in {place} are not a complete {self.name} model. Pull it again.")
-        self._model = model.eval().to(device)
+        self._processor, self._model = open_pretrained(place, self.model_class, self.name, device)
         self._device = device
 
     def _run(self, pixels: Pixels, text: Any, **options: Any) -> tuple[Any, Any]:

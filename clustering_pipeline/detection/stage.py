@@ -12,8 +12,9 @@ import pyarrow as pa
 from clustering_pipeline.detection.detections import Detections
 from clustering_pipeline.detection.detectors import Detector, GivenDetector, make_detector
 from clustering_pipeline.detection.given import GivenBoxes, digest_of, given_boxes
+from clustering_pipeline.detection.masks import Mask, Segmenter, make_segmenter
 from clustering_pipeline.detection.selection import Selected, select
-from clustering_pipeline.imaging import ImageError, Pixels, crop_digest, cut, load_image
+from clustering_pipeline.imaging import ImageError, Pixels, crop_digest, cut, load_image, pack_mask, without_background
 from clustering_pipeline.manifests import CROPS, conform
 from clustering_pipeline.prompts import Prompt, read_prompts
 from clustering_pipeline.settings import CropSettings
@@ -33,6 +34,7 @@ class _Work:
     settings: CropSettings
     blobs: BlobStore
     given: GivenBoxes
+    segmenter: Segmenter | None
 
     def find(self, images: Mapping[str, Pixels]) -> dict[str, Detections]:
         """Return the detections of each picture by its digest; boxes that the catalogue gives come first."""
@@ -67,9 +69,11 @@ def detect_crops(
         given_boxes(raw_images, catalogue, settings) if isinstance(detector, GivenDetector) and catalogue is not None else {}
     )
     prompts = tuple(read_prompts(english_prompts)) if detector.uses_prompts else ()
-    fingerprint = settings.fingerprint(detector.identity(context), _digest(prompts), digest_of(given))
+    segmenter = make_segmenter(settings)
+    masked_by = segmenter.identity(context) if segmenter else ""
+    fingerprint = settings.fingerprint(detector.identity(context), _digest(prompts), digest_of(given), masked_by)
     table = context.tables.table("crops", fingerprint, _SCHEMA)
-    work = _Work(detector, prompts, settings, context.blobs, given)
+    work = _Work(detector, prompts, settings, context.blobs, given, segmenter)
     usable = raw_images[raw_images["image_sha256"].notna() & raw_images["error_kind"].isna()]
     rows, cached = compute_missing(table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context))
     manifest = _manifest(rows)
@@ -84,6 +88,8 @@ def _compute(missing: list[str], work: _Work, context: StageContext) -> Iterator
     if not missing:
         return
     work.detector.load(context)
+    if work.segmenter:
+        work.segmenter.load(context)
     with context.progress.track("Finding products", len(missing), "picture") as bar:
         for batch in _batches(missing, work, context):
             yield pd.DataFrame(batch, columns=["key", *_SCHEMA.names])
@@ -92,7 +98,7 @@ def _compute(missing: list[str], work: _Work, context: StageContext) -> Iterator
 
 def _batches(missing: list[str], work: _Work, context: StageContext) -> Iterator[list[dict[str, Any]]]:
     size = work.settings.batch_size
-    if work.detector.runs_in_workers:
+    if work.detector.runs_in_workers and work.segmenter is None:
         yield from context.engine.map_batches(partial(_crop_batch, work=work), missing, batch_size=size)
         return
     for start in range(0, len(missing), size):
@@ -121,16 +127,26 @@ def _load(digest: str, blobs: BlobStore) -> Pixels | str:
 def _crops_of(digest: str, pixels: Pixels, found: Detections, work: _Work) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     selected = select(found, width, height, work.minimum_score, work.settings)
-    crops = [_crop(rank, crop, pixels, work) for rank, crop in enumerate(selected)]
+    masks = _masks(selected, pixels, work.segmenter)
+    crops = [_crop(rank, crop, mask, pixels, work) for rank, (crop, mask) in enumerate(zip(selected, masks, strict=True))]
     return {"key": digest, "crops": crops, "error": None}
 
 
-def _crop(rank: int, crop: Selected, pixels: Pixels, work: _Work) -> dict[str, Any]:
+def _masks(selected: Sequence[Selected], pixels: Pixels, segmenter: Segmenter | None) -> Sequence[Mask | None]:
+    """Return the mask of each crop; none where nothing was detected, because then nobody knows what to look for."""
+    if segmenter is None or selected[0].score is None:
+        return [None] * len(selected)
+    return segmenter.masks(pixels, [crop.box for crop in selected])
+
+
+def _crop(rank: int, crop: Selected, mask: Mask | None, pixels: Pixels, work: _Work) -> dict[str, Any]:
     height, width = pixels.shape[:2]
+    region = cut(pixels, crop.box)
     return {
         "rank": rank,
-        "crop_sha256": crop_digest(cut(pixels, crop.box)),
+        "crop_sha256": crop_digest(region if mask is None else without_background(region, mask)),
         **dict(zip(("x0", "y0", "x1", "y1"), crop.box, strict=True)),
+        "mask": None if mask is None else work.blobs.put(pack_mask(mask)),
         "image_width": width,
         "image_height": height,
         "word": crop.word,
@@ -159,6 +175,7 @@ def _facts(manifest: pd.DataFrame, cached: int) -> dict[str, int | float | str]:
         "crops": int(manifest["crop_sha256"].notna().sum()),
         "pictures with a detection": found,
         "detection share": round(found / images, 4) if images else 0.0,
+        "crops without background": int(manifest["mask"].notna().sum()),
         "damaged pictures": int(manifest["error"].notna().sum()),
         "pictures from the cache": cached,
     }

@@ -67,7 +67,8 @@ def _inputs(encoder: Encoder, clean_images: pd.DataFrame, local_features: pd.Dat
     kept = clean_images[clean_images["status"] == "kept"]
     boxes = kept[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
     crops, images = kept["crop_sha256"].to_list(), kept["image_sha256"].to_list()
-    return {crop: (crop, image, tuple(box)) for crop, image, box in zip(crops, images, boxes, strict=True)}
+    places = zip(map(tuple, boxes), kept["mask"], strict=True)
+    return {crop: (crop, image, place) for crop, image, place in zip(crops, images, places, strict=True)}
 
 
 def _prepare_batch(batch: list[tuple[Any, ...]], blobs: BlobStore, reads: str, preparation: Preparation) -> list[Prepared]:
@@ -87,8 +88,9 @@ def _read_features(blobs: BlobStore, digest: str, colour: Sequence[float]) -> tu
     return load_features(blobs, digest), np.asarray(colour, np.float32)
 
 
-def _read_pixels(blobs: BlobStore, digest: str, box: Box) -> Pixels:
-    return load_crop(blobs, digest, box)
+def _read_pixels(blobs: BlobStore, digest: str, place: tuple[Box, str | None]) -> Pixels:
+    box, mask = place
+    return load_crop(blobs, digest, box, mask=mask)
 
 
 def _encode_batch(encoder: Encoder, prepared: list[Prepared]) -> pd.DataFrame:

@@ -1,11 +1,13 @@
 """Image towers of Hugging Face transformers: CLIP, SigLIP, ViT, DINOv2, DINOv3 and ResNet."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from clustering_pipeline.embedding.neural import NeuralEncoder
+from clustering_pipeline.embedding.open_clip import build_open_clip_tower, is_open_clip, read_open_clip_preprocessing
 from clustering_pipeline.errors import StageError
+from clustering_pipeline.models import ImagePreprocessing, read_model_type
+from clustering_pipeline.stage import StageContext
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +49,7 @@ class TransformerEncoder(NeuralEncoder):
         return vectors.flatten(1)
 
     def _tower(self, place: Path) -> tuple[str, str]:
-        model_type = _model_type(place)
+        model_type = read_model_type(place)
         if model_type not in self.towers:
             raise StageError(
                 f"{place} holds a {model_type!r} model, and the encoder {self.settings.encoder!r} loads {', '.join(self.towers)}. "
@@ -57,7 +59,10 @@ class TransformerEncoder(NeuralEncoder):
 
 
 class ClipEncoder(TransformerEncoder):
-    """Contrastive image-text models: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023) and fixed-size SigLIP 2."""
+    """Contrastive image-text models: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023) and fixed-size SigLIP 2.
+
+    SigLIP is read in the layout of OpenCLIP too, which the Marqo e-commerce models have.
+    """
 
     default_model = "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"
     towers: ClassVar[dict[str, tuple[str, str]]] = {
@@ -66,6 +71,16 @@ class ClipEncoder(TransformerEncoder):
         "siglip": ("SiglipVisionModel", "pooler_output"),
         "siglip_vision_model": ("SiglipVisionModel", "pooler_output"),
     }
+
+    def preprocessing(self, context: StageContext) -> ImagePreprocessing:
+        place = self.place(context)
+        return read_open_clip_preprocessing(place) if is_open_clip(place) else super().preprocessing(context)
+
+    def build(self, place: Path) -> "nn.Module":
+        if not is_open_clip(place):
+            return super().build(place)
+        self._attribute = "pooler_output"
+        return build_open_clip_tower(place)
 
 
 class VitEncoder(TransformerEncoder):
@@ -114,13 +129,3 @@ def _require_complete(place: Path, report: dict[str, Any]) -> None:
             f"The weights in {place} lack {len(wanting)} tensors of the image tower, or have them in another shape "
             f"({', '.join(sorted(map(str, wanting))[:3])}, …). Pull the model again: the files are not complete."
         )
-
-
-def _model_type(place: Path) -> str:
-    path = place / "config.json"
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["model_type"])
-    except (OSError, ValueError, KeyError) as error:
-        raise StageError(
-            f"{path} does not say what model it is ({error}). Pull the model again, or copy its config.json there."
-        ) from error

@@ -9,13 +9,13 @@ from threadpoolctl import threadpool_limits
 
 from clustering_pipeline.features.extraction import extract
 from clustering_pipeline.features.packing import pack
-from clustering_pipeline.imaging import ImageError, load_crop
+from clustering_pipeline.imaging import Box, ImageError, load_crop
 from clustering_pipeline.manifests import LOCAL_FEATURES, conform
 from clustering_pipeline.settings import LocalFeatureSettings
 from clustering_pipeline.stage import StageContext, StageResult
 from clustering_pipeline.storage import BlobStore, compute_missing
 
-CropRow = tuple[str, str, tuple[int, int, int, int]]
+CropRow = tuple[str, str, Box, str | None]
 
 _SCHEMA = pa.schema([field for field in LOCAL_FEATURES.schema if field.name != "crop_sha256"])
 
@@ -50,7 +50,7 @@ def extract_local_features(clean_images: pd.DataFrame, settings: LocalFeatureSet
 
 def _crop_row(row: object) -> CropRow:
     box = tuple(int(getattr(row, edge)) for edge in ("x0", "y0", "x1", "y1"))
-    return str(row.crop_sha256), str(row.image_sha256), box  # type: ignore[attr-defined, return-value]
+    return str(row.crop_sha256), str(row.image_sha256), box, row.mask  # type: ignore[attr-defined, return-value]
 
 
 def _extract_batch(batch: list[CropRow], blobs: BlobStore, settings: LocalFeatureSettings) -> list[dict[str, object]]:
@@ -59,9 +59,9 @@ def _extract_batch(batch: list[CropRow], blobs: BlobStore, settings: LocalFeatur
 
 
 def _extract_one(row: CropRow, blobs: BlobStore, settings: LocalFeatureSettings) -> dict[str, object]:
-    crop_sha256, image_sha256, box = row
+    crop_sha256, image_sha256, box, mask = row
     try:
-        crop = load_crop(blobs, image_sha256, box)
+        crop = load_crop(blobs, image_sha256, box, mask=mask)
     except ImageError:
         return {"key": crop_sha256, **dict.fromkeys(_SCHEMA.names)}
     features, colour = extract(crop, settings)

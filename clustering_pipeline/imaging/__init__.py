@@ -1,6 +1,6 @@
 """Decoding, cutting, scaling and encoding pictures: upright 8-bit RGB arrays of shape (height, width, 3)."""
 
-from clustering_pipeline.imaging.crops import Box, crop_digest, cut, load_crop, load_image
+from clustering_pipeline.imaging.crops import Box, crop_digest, cut, load_crop, load_image, pack_mask, without_background
 from clustering_pipeline.imaging.decoding import Pixels, decode_grey, decode_image
 from clustering_pipeline.imaging.errors import ImageError, ImageErrorKind
 from clustering_pipeline.imaging.headers import ImageFacts, probe
@@ -22,9 +22,11 @@ __all__ = [
     "fit_within",
     "load_crop",
     "load_image",
+    "pack_mask",
     "probe",
     "resize",
     "thumbnail",
     "to_jpeg",
     "to_png",
+    "without_background",
 ]

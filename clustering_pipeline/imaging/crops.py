@@ -3,9 +3,11 @@
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustering_pipeline.imaging.decoding import Pixels, decode_image
 from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
+from clustering_pipeline.imaging.resizing import to_png
 from clustering_pipeline.storage import BlobStore
 
 Box = tuple[int, int, int, int]
@@ -16,13 +18,32 @@ def load_image(blobs: BlobStore, image_sha256: str, limits: ImageLimits = DEFAUL
     return decode_image(blobs.get(image_sha256), limits)
 
 
-def load_crop(blobs: BlobStore, image_sha256: str, box: Box | None, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
+def load_crop(
+    blobs: BlobStore, image_sha256: str, box: Box | None, limits: ImageLimits = DEFAULT_LIMITS, *, mask: str | None = None
+) -> Pixels:
     """Return the region `box` of a stored picture as (height, width, 3) uint8 RGB; the whole picture when `box` is None.
 
-    Raises StageError when the picture is not held, ImageError when it is damaged, ValueError when the box is empty.
+    `mask` names the blob of a mask of that region (`pack_mask`), beyond which the crop is white. Raises StageError when the
+    picture is not held, ImageError when it is damaged, ValueError when the box is empty.
     """
     pixels = load_image(blobs, image_sha256, limits)
-    return pixels if box is None else cut(pixels, box)
+    region = pixels if box is None else cut(pixels, box)
+    return without_background(region, unpack_mask(blobs.get(mask))) if isinstance(mask, str) else region
+
+
+def without_background(pixels: Pixels, shown: NDArray[np.bool_]) -> Pixels:
+    """Return a (height, width, 3) picture that is white wherever `shown`, bool (height, width), is not."""
+    return np.where(shown[:, :, None], pixels, np.uint8(255))
+
+
+def pack_mask(shown: NDArray[np.bool_]) -> bytes:
+    """Return a bool (height, width) mask as PNG bytes, white where it is true."""
+    return to_png(shown.astype(np.uint8) * np.uint8(255))
+
+
+def unpack_mask(content: bytes) -> NDArray[np.bool_]:
+    """Return the mask that `pack_mask` packed."""
+    return np.asarray(decode_image(content)[:, :, 0] > 0)
 
 
 def cut(pixels: Pixels, box: Box) -> Pixels:

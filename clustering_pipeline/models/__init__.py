@@ -1,9 +1,9 @@
 """Model files: what they are called, where they are, how they are loaded safely, and how pixels become their input."""
 
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
-from clustering_pipeline.models.checkpoints import load_into, load_state_dict
+from clustering_pipeline.models.checkpoints import fill, load_into, load_state_dict
 from clustering_pipeline.models.downloads import pull_model
-from clustering_pipeline.models.files import file_digest, locate_model, model_digest, weight_files
+from clustering_pipeline.models.files import file_digest, locate_model, model_digest, read_model_type, weight_files
 from clustering_pipeline.models.inference import BatchRunner, torch_type
 from clustering_pipeline.models.inventory import Check, HeldModel, check_models, held_models
 from clustering_pipeline.models.preprocessing import (
@@ -27,6 +27,7 @@ __all__ = [
     "ModelCard",
     "check_models",
     "file_digest",
+    "fill",
     "find_card",
     "held_models",
     "load_into",
@@ -35,6 +36,7 @@ __all__ = [
     "model_digest",
     "preprocessing_from_configuration",
     "pull_model",
+    "read_model_type",
     "read_preprocessing",
     "torch_type",
     "weight_files",

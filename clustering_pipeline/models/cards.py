@@ -9,7 +9,8 @@ class ModelCard:
     """One downloadable model.
 
     `source` is a repository of the Hugging Face hub, or an https address of a single file. `megabytes` is the size of what
-    `pull` fetches. `sha256_prefix` is set where the publisher names the file after its digest.
+    `pull` fetches. `sha256_prefix` is set where the publisher names the file after its digest, `files` where only some of a
+    repository's files are wanted.
     """
 
     name: str
@@ -18,6 +19,7 @@ class ModelCard:
     megabytes: int
     licence: str
     sha256_prefix: str = ""
+    files: tuple[str, ...] = ()
 
     @property
     def is_single_file(self) -> bool:
@@ -30,12 +32,17 @@ class ModelCard:
         return self.name if self.is_single_file else self.source.replace("/", "--")
 
 
+# What a repository in the layout of OpenCLIP holds besides code of its own.
+_OPEN_CLIP = ("open_clip_config.json", "open_clip_model.safetensors")
+
 _CARDS = (
     ModelCard("clip-vit-bigg", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k", "encoder", 10_160, "MIT"),
     ModelCard("clip-vit-l-14", "openai/clip-vit-large-patch14", "encoder", 1_710, "MIT"),
     ModelCard("clip-vit-b-32", "openai/clip-vit-base-patch32", "encoder", 605, "MIT"),
     ModelCard("siglip-base", "google/siglip-base-patch16-224", "encoder", 813, "Apache-2.0"),
     ModelCard("siglip2-base", "google/siglip2-base-patch16-224", "encoder", 1_500, "Apache-2.0"),
+    ModelCard("marqo-ecommerce-b", "Marqo/marqo-ecommerce-embeddings-B", "encoder", 813, "Apache-2.0", files=_OPEN_CLIP),
+    ModelCard("marqo-ecommerce-l", "Marqo/marqo-ecommerce-embeddings-L", "encoder", 2_610, "Apache-2.0", files=_OPEN_CLIP),
     ModelCard("vit-base", "google/vit-base-patch16-224", "encoder", 346, "Apache-2.0"),
     ModelCard("dinov2-base", "facebook/dinov2-base", "encoder", 346, "Apache-2.0"),
     ModelCard("dinov3-base", "facebook/dinov3-vitb16-pretrain-lvd1689m", "encoder", 343, "DINOv3 License (gated)"),

@@ -29,14 +29,18 @@ def load_state_dict(place: Path) -> "dict[str, torch.Tensor]":
 
 
 def load_into(model: "nn.Module", place: Path) -> None:
-    """Put the tensors at `place` into `model`; raises StageError that names the tensors that are missing or do not fit.
+    """Put the tensors at `place` into `model`; as `fill`."""
+    fill(model, load_state_dict(place), place)
+
+
+def fill(model: "nn.Module", state: "dict[str, torch.Tensor]", place: Path) -> None:
+    """Put tensors that were read from `place` into `model`; raises StageError that names those that are missing or do not fit.
 
     `model` may be built on the meta device, which saves the time of random numbers nobody needs. Tensors that
     the model does not use (a classifier's head) are left out.
     """
     import torch
 
-    state = load_state_dict(place)
     expected = model.state_dict()
     missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
     misshapen = [name for name, value in expected.items() if name in state and state[name].shape != value.shape]
@@ -47,11 +51,24 @@ def load_into(model: "nn.Module", place: Path) -> None:
         )
     batches = {name: torch.zeros((), dtype=torch.long) for name in expected if name.endswith("num_batches_tracked")}
     model.load_state_dict({**batches, **{name: state[name] for name in expected if name in state}}, assign=True)
+    _materialise_positions(model)
+
+
+def _materialise_positions(model: "nn.Module") -> None:
+    """Count out the position numbers, the one kind of tensor that a model keeps and no file holds."""
+    import torch
+
+    for module in model.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta and name == "position_ids":
+                setattr(module, name, torch.arange(buffer.shape[-1]).expand(buffer.shape))
 
 
 def _single_file(place: Path) -> Path:
     if place.is_file():
         return place
+    if not place.is_dir():
+        raise StageError(f"{place} is not there. Pull the model again.")
     found = list(weight_files(place))
     if len(found) != 1:
         raise StageError(f"{place} holds {len(found)} weight files where one is expected. Name the file itself in the setting.")

@@ -54,7 +54,7 @@ def _pull_repository(card: ModelCard, folder: Path) -> None:
         raise StageError("Pulling models needs the extra `models`: `uv sync --extra models`.") from error
     try:
         # Resumes by itself, verifies sizes and shows its own progress on standard error.
-        snapshot_download(card.source, local_dir=folder, allow_patterns=list(PATTERNS))
+        snapshot_download(card.source, local_dir=folder, allow_patterns=list(card.files or PATTERNS))
     except Exception as error:
         raise _failed(card, folder, error) from error
 

@@ -10,7 +10,7 @@ from clustering_pipeline.hardware import Hardware
 from clustering_pipeline.models.cards import find_card
 
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".onnx")
-CONFIGURATION_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json", "labels.json")
+CONFIGURATION_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json", "labels.json", "open_clip_config.json")
 DIGESTS_FILE = ".digests.json"
 READ_BYTES = 1 << 22
 
@@ -52,6 +52,17 @@ def model_digest(place: Path) -> str:
     parts = [*weight_files(place), *(place / name for name in CONFIGURATION_FILES if (place / name).is_file())]
     content = [(path.name, _remembered_digest(path)) for path in parts]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def read_model_type(place: Path) -> str:
+    """Return the `model_type` of a folder's config.json; raises StageError when it says none."""
+    path = place / "config.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["model_type"])
+    except (OSError, ValueError, KeyError) as error:
+        raise StageError(
+            f"{path} does not say what model it is ({error}). Pull the model again, or copy its config.json there."
+        ) from error
 
 
 def file_digest(path: Path) -> str:

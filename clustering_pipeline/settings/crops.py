@@ -17,6 +17,10 @@ class CropSettings(StageSettings):
         description="Neural detectors: folder, file, card name or hub repository of the weights; the detector's own when unset.",
     )
     text_model: str = Field("clip-vit-b-32", description="yolo-world: the CLIP model whose text tower reads the prompts.")
+    mask: Literal["off", "sam"] = Field(
+        "off", description="sam: Segment Anything tells the product in each box from its background, which becomes white."
+    )
+    mask_model: str = Field("sam", description="mask: folder, card name or hub repository of SAM's or SAM 2's weights.")
     image_size: int | None = Field(
         None,
         ge=32,
