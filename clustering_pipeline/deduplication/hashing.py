@@ -6,9 +6,9 @@ which is nearly all the work, in float32 for both hashes at once. The few sums t
 float32 are worked out again exactly.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
 from threading import local
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,13 @@ _LANCZOS_SUPPORT = 3.0
 # Pillow's fixed point: 32 bits less 8 for the value and 2 for its sign and overshoot.
 _PRECISION = 22
 _ONE = 1 << _PRECISION
-# The largest error seen of a float32 sum of 4,000 products is a tenth of this; in grey levels.
-_UNSURE = 2e-3
+# The largest error seen of a float32 sum of 4,000 products is a sixth of this; in grey levels.
+_UNSURE = 1e-3
 
 # Some versions of Pillow run the vertical pass of tall and of narrow pictures first, so those are left to Pillow.
 _NARROW, _TALL = 128, 1.6
-_BANDS = 2
+# Neighbours reach only part of the picture, and products this small run from the processor's cache.
+_BAND_SIZES = {PHASH_SIDE: 4, DHASH_WIDTH: 2, DHASH_HEIGHT: 2}
 
 Orientation = tuple[bool, bool, bool]
 
@@ -62,15 +63,14 @@ def shrink(grey: Grey) -> tuple[Grey, Grey]:
     if width < _NARROW or height > _TALL * width:
         picture = Image.fromarray(grey)
         return _by_pillow(picture, PHASH_SIDE, PHASH_SIDE), _by_pillow(picture, DHASH_WIDTH, DHASH_HEIGHT)
-    rows = _horizontal_pass(grey)
-    square = _vertical_pass(rows[:, :PHASH_SIDE], _weights(height, PHASH_SIDE))
-    return square, _vertical_pass(rows[:, PHASH_SIDE:], _weights(height, DHASH_HEIGHT))
+    columns = _resample(grey, (PHASH_SIDE, DHASH_WIDTH))
+    return _resample(columns[:PHASH_SIDE], (PHASH_SIDE,)), _resample(columns[PHASH_SIDE:], (DHASH_HEIGHT,))
 
 
-def low_frequencies(square: Grey) -> NDArray[np.float64]:
-    """Return the 8 × 8 lowest frequencies, float64, of the type-II DCT of a 32 × 32 picture."""
-    spectrum = dct(dct(square.astype(np.float64), axis=0), axis=1)
-    low: NDArray[np.float64] = spectrum[:_LOW_FREQUENCIES, :_LOW_FREQUENCIES]
+def low_frequencies(squares: Grey) -> NDArray[np.float64]:
+    """Return the 8 × 8 lowest frequencies, float64 (…, 8, 8), of the type-II DCT of pictures (…, 32, 32)."""
+    rows = dct(squares.astype(np.float64), axis=-2)[..., :_LOW_FREQUENCIES, :]
+    low: NDArray[np.float64] = dct(rows, axis=-1)[..., :_LOW_FREQUENCIES]
     return low
 
 
@@ -105,22 +105,23 @@ def _by_pillow(picture: Image.Image, width: int, height: int) -> Grey:
     return np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _horizontal_pass(grey: Grey) -> Grey:
-    sums = _in_float32(grey)
-    levels = np.empty((len(grey), PHASH_SIDE + DHASH_WIDTH), np.uint8)
-    for band in _bands(grey.shape[1]):
-        levels[:, band.columns] = _round_exactly(sums[:, band.start : band.stop] @ band.single, grey, band)
-    return levels
+def _resample(grey: Grey, lengths: tuple[int, ...]) -> Grey:
+    """Return the n rows of uint8 (n, length) shortened to each of `lengths`, all of them below each other: (Σ lengths, n)."""
+    picture = _in_float32(grey)
+    bands, exact = _weights_to(grey.shape[1], lengths)
+    sums = np.empty((sum(lengths), len(grey)), np.float32)
+    for band in bands:
+        sums[band.rows] = (picture[:, band.start : band.stop] @ band.weights).T
+    return _round_exactly(sums, grey, exact)
 
 
-def _round_exactly(sums: NDArray[np.float32], grey: Grey, band: "_Band") -> NDArray[np.float32]:
+def _round_exactly(sums: NDArray[np.float32], grey: Grey, exact: NDArray[np.float64]) -> Grey:
     """Return the sums as whole grey levels, those near a rounding edge worked out again in float64."""
     sums += np.float32(0.5)
     levels = np.floor(sums)
-    rows, columns = np.divmod(np.flatnonzero(np.abs(sums - np.rint(sums)) < _UNSURE), sums.shape[1])
-    exact = np.einsum("ij,ij->i", grey[rows, band.start : band.stop].astype(np.float64), band.exact[columns])
-    levels[rows, columns] = np.floor(exact + 0.5)
-    return np.clip(levels, 0, 255)
+    places, rows = np.divmod(np.flatnonzero(np.abs(sums - np.rint(sums)) < _UNSURE), len(grey))
+    levels[places, rows] = np.floor(np.einsum("ij,ij->i", grey[rows].astype(np.float64), exact[places]) + 0.5)
+    return np.clip(levels, 0, 255).astype(np.uint8)
 
 
 def _in_float32(grey: Grey) -> NDArray[np.float32]:
@@ -134,34 +135,33 @@ def _in_float32(grey: Grey) -> NDArray[np.float32]:
     return converted
 
 
-def _vertical_pass(rows: Grey, weights: NDArray[np.float64]) -> Grey:
-    return np.clip(np.floor(weights.T @ rows.astype(np.float64) + 0.5), 0, 255).astype(np.uint8)
+class _Band(NamedTuple):
+    """Neighbouring values of the result: their rows, and their weights, float32, of the values start … stop they reach."""
 
-
-@dataclass(frozen=True)
-class _Band:
-    """The weights of neighbouring output columns, of the input columns start … stop that they reach."""
-
-    columns: NDArray[np.int64]
+    rows: slice
     start: int
     stop: int
-    single: NDArray[np.float32]
-    exact: NDArray[np.float64]
+    weights: NDArray[np.float32]
 
 
-@lru_cache(maxsize=256)
-def _bands(width: int) -> tuple[_Band, ...]:
-    """Return the left and the right half of the columns of both hashes: each reaches only part of the picture."""
-    weights = np.concatenate([_weights(width, PHASH_SIDE), _weights(width, DHASH_WIDTH)], axis=1)
-    centres = np.abs(weights).T @ np.arange(width) / np.abs(weights).sum(axis=0)
-    return tuple(_band(weights, columns) for columns in np.array_split(np.argsort(centres, kind="stable"), _BANDS))
+@lru_cache(maxsize=512)
+def _weights_to(source: int, lengths: tuple[int, ...]) -> tuple[list[_Band], NDArray[np.float64]]:
+    """Return Pillow's weights to each of `lengths`, in bands for float32 and as float64 (Σ lengths, source)."""
+    exact = np.concatenate([_weights(source, length).T for length in lengths])
+    firsts = np.concatenate([[0], np.cumsum(lengths)])
+    bands = [
+        _band(exact, int(first) + start, int(first) + min(start + size, length))
+        for first, length in zip(firsts, lengths, strict=False)
+        for size in [_BAND_SIZES[length]]
+        for start in range(0, length, size)
+    ]
+    return bands, exact
 
 
-def _band(weights: NDArray[np.float64], columns: NDArray[np.int64]) -> _Band:
-    reached = np.flatnonzero(weights[:, columns].any(axis=1))
+def _band(exact: NDArray[np.float64], first: int, last: int) -> _Band:
+    reached = np.flatnonzero(exact[first:last].any(axis=0))
     start, stop = int(reached[0]), int(reached[-1]) + 1
-    part = weights[start:stop, columns]
-    return _Band(columns, start, stop, part.astype(np.float32), np.ascontiguousarray(part.T))
+    return _Band(slice(first, last), start, stop, np.ascontiguousarray(exact[first:last, start:stop].T, np.float32))
 
 
 @lru_cache(maxsize=512)

@@ -48,22 +48,22 @@ _CENTRE_MARGINS = (2, 3)
 def measure(picture: Grey, crop: Grey, region: Region) -> dict[str, Any]:
     """Return the columns of MEASURES: the hashes of a (height, width) uint8 picture, the quality of its crop."""
     square, strip = shrink(picture)
-    low = low_frequencies(square)
+    low, small = low_frequencies(square), normalised(picture)
     return {
-        **vars(measure_quality(crop, region)),
+        **vars(measure_quality(small if crop is picture else normalised(crop), region)),
         "phash": to_hexadecimal(phash_bits(low)),
         "dhash": to_hexadecimal(strip[:, 1:] > strip[:, :-1]),
-        "centre_phashes": _centre_phashes(picture),
+        "centre_phashes": _centre_phashes(small),
         "frequencies": low.astype(np.float32).ravel(),
         "error": None,
     }
 
 
-def _centre_phashes(picture: Grey) -> list[str]:
-    small = cv2.resize(normalised(picture), (_CENTRE_SIDE, _CENTRE_SIDE), interpolation=cv2.INTER_AREA)
-    centres = [small[margin:-margin, margin:-margin] for margin in _CENTRE_MARGINS]
+def _centre_phashes(small: Grey) -> list[str]:
+    square = cv2.resize(small, (_CENTRE_SIDE, _CENTRE_SIDE), interpolation=cv2.INTER_AREA)
+    centres = [square[margin:-margin, margin:-margin] for margin in _CENTRE_MARGINS]
     squares = [cv2.resize(centre, (PHASH_SIDE, PHASH_SIDE), interpolation=cv2.INTER_AREA) for centre in centres]
-    return [to_hexadecimal(phash_bits(low_frequencies(np.asarray(square, np.uint8)))) for square in squares]
+    return [to_hexadecimal(bits) for bits in phash_bits(low_frequencies(np.stack(squares)))]
 
 
 def measure_batch(crops: list[CropSource], blobs: BlobStore, region: Region) -> list[dict[str, Any]]:
@@ -77,4 +77,5 @@ def _measure_stored(crop: CropSource, blobs: BlobStore, region: Region) -> dict[
     except ImageError as error:
         return {**dict.fromkeys(MEASURES.names), "error": str(error)}
     part = np.ascontiguousarray(cut(grey, crop.box))
-    return measure(grey if crop.is_main else part, part, region)
+    whole = grey if crop.is_main else part
+    return measure(whole, whole if part.shape == whole.shape else part, region)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -55,9 +56,19 @@ def _decode(image: Image.Image, orientation: int, convert: Callable[[Image.Image
         upright = convert(image)
         if orientation in _TRANSPOSES:
             upright = upright.transpose(_TRANSPOSES[orientation])
-        return np.asarray(upright)
+        return _pixels(upright)
     except DAMAGE as error:
         raise _undecodable(image, error) from error
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    """Return the picture's values; those of a grey one without a copy where Pillow holds them in one piece."""
+    if image.mode != "L":
+        return np.asarray(image)
+    try:
+        return pa.array(image).to_numpy().reshape(image.height, image.width)
+    except ValueError:
+        return np.asarray(image)
 
 
 def _draft_size(size: tuple[int, int], shorter: int) -> tuple[int, int]:

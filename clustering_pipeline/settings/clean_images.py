@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -24,6 +24,8 @@ class QualityLimits:
 
 class CleanImageSettings(StageSettings):
     """What is too bad to compare, and what is the same picture."""
+
+    logic_version: ClassVar[str] = "2"
 
     preset: Literal["catalogue", "street"] = Field(
         "catalogue",
