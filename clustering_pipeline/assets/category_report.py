@@ -6,7 +6,7 @@ import pandas as pd
 
 from clustering_pipeline.assets.building import AssetRun, Sourced, page_link, stage_asset
 from clustering_pipeline.manifests import WRITTEN_FILES, conform
-from clustering_pipeline.settings import STAGES, ReportSettings
+from clustering_pipeline.settings import STAGES, MatchSettings, ReportSettings
 from clustering_pipeline.stage import StageResult
 
 STEPS = (
@@ -35,11 +35,13 @@ def category_report(
     matches: pd.DataFrame,
     corrections: pd.DataFrame,
     clusters: pd.DataFrame,
+    match_settings: MatchSettings,
     settings: ReportSettings,
     run: AssetRun,
 ) -> Sourced:
     """One self-contained page: what was found, what is doubtful, and what became of every row."""
     from clustering_pipeline.report import CategoryTables, write_report
+    from clustering_pipeline.workbook import pack_texts, suggest_names
 
     tables = CategoryTables(
         category=run.category,
@@ -54,8 +56,11 @@ def category_report(
         local_features=local_features,
         embeddings=embeddings,
         corrections=corrections,
+        suggested_names=suggest_names(
+            catalogue, clusters, pack_texts(catalogue, clusters, local_features, match_settings, run.stage)
+        ),
     )
-    page = write_report(tables, _facts(run), settings, run.stage)
+    page = write_report(tables, _facts(run), settings, run.stage, matching=match_settings)
     path = f"{run.category}/report.html"
     files = run.workplace.files("outputs")
     files.write(path, page)

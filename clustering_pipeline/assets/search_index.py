@@ -18,6 +18,7 @@ def search_index(
     raw_images: pd.DataFrame,
     clean_images: pd.DataFrame,
     local_features: pd.DataFrame,
+    english_prompts: pd.DataFrame,
     crop_settings: CropSettings,
     feature_settings: LocalFeatureSettings,
     embedding_settings: EmbeddingSettings,
@@ -26,6 +27,7 @@ def search_index(
     run: AssetRun,
 ) -> Sourced:
     """The vectors of the category with their clusters, to find the listings that show what a picture shows."""
+    from clustering_pipeline.prompts import read_prompts
     from clustering_pipeline.search import QuerySettings, build_index
 
     root = f"{run.workplace.storage_root}/outputs/{run.category}/search"
@@ -41,7 +43,11 @@ def search_index(
         run.stage,
         files=FileTree(root),
         query=QuerySettings(
-            crops=crop_settings, local_features=feature_settings, embeddings=embedding_settings, matches=match_settings
+            crops=crop_settings,
+            local_features=feature_settings,
+            embeddings=embedding_settings,
+            matches=match_settings,
+            prompts=tuple(read_prompts(english_prompts)),
         ),
     )
     return Sourced(result, metadata={"index": dg.MetadataValue.path(root)})

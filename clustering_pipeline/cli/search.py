@@ -76,6 +76,7 @@ def _as_json(found: "VerifiedHit") -> dict[str, object]:
     return {
         "score": hit.score,
         "verified": found.verified,
+        "probability": round(found.judgement.probability, 4),
         "matched_points": found.matched_points,
         "product_base_id": hit.product_base_id,
         "title": hit.title,

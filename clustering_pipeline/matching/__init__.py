@@ -1,15 +1,18 @@
 """Which pairs of crops show the same product: candidates, verification by print and text, one weight per pair."""
 
+from clustering_pipeline.matching.single import PairJudgement, judge_pair
 from clustering_pipeline.matching.stage import match_crops
 from clustering_pipeline.matching.text_reader import TextLine, TextReader, open_reader
 from clustering_pipeline.matching.texts import held_texts
 from clustering_pipeline.matching.verification import PrintEvidence, print_weight, verify
 
 __all__ = [
+    "PairJudgement",
     "PrintEvidence",
     "TextLine",
     "TextReader",
     "held_texts",
+    "judge_pair",
     "match_crops",
     "open_reader",
     "print_weight",

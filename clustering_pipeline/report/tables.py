@@ -1,7 +1,7 @@
 """The manifests of one category, as the pages that people look at need them."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,10 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class CategoryTables:
-    """Everything that is known of a category after a run; each frame follows the manifest of its name."""
+    """Everything that is known of a category after a run; each frame follows the manifest of its name.
+
+    `suggested_names`: what clusters are called that no person has named, by number.
+    """
 
     category: str
     display_name: str
@@ -25,6 +28,7 @@ class CategoryTables:
     local_features: pd.DataFrame | None = None
     embeddings: pd.DataFrame | None = None
     corrections: pd.DataFrame | None = None
+    suggested_names: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def read_listings(tables: CategoryTables) -> list[Listing]:
     rows = tables.catalogue[["listing", "sheet_row", "product_base_id", "title", "url_cell"]]
     rows = rows.merge(tables.clusters, on="listing", how="left").merge(_first_pictures(tables), on="listing", how="left")
     rows = rows.merge(_crop_places(tables), on="crop_sha256", how="left", suffixes=("", "_of_crop"))
-    return [_listing(row) for row in _records(rows)]
+    return [_listing(row, tables.suggested_names) for row in _records(rows)]
 
 
 def _first_pictures(tables: CategoryTables) -> pd.DataFrame:
@@ -77,8 +81,9 @@ def _records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
         yield dict(zip(columns, values, strict=True))
 
 
-def _listing(row: dict[str, Any]) -> Listing:
+def _listing(row: dict[str, Any], names: Mapping[int, str]) -> Listing:
     in_crop = row["image_sha256_of_crop"] is not None
+    cluster_id = None if row["cluster_id"] is None else int(row["cluster_id"])
     return Listing(
         listing=int(row["listing"]),
         sheet_row=int(row["sheet_row"] or 0),
@@ -87,11 +92,11 @@ def _listing(row: dict[str, Any]) -> Listing:
         url=row["url"] or row["url_cell"] or "",
         status=row["status"] or "",
         reason=row["reason"] or "",
-        cluster_id=None if row["cluster_id"] is None else int(row["cluster_id"]),
+        cluster_id=cluster_id,
         cluster_size=int(row["cluster_size"] or 0),
         confidence=None if row["confidence"] is None else float(row["confidence"]),
         is_representative=bool(row["is_representative"]),
-        cluster_name=row["cluster_name"] or "",
+        cluster_name=row["cluster_name"] or names.get(-1 if cluster_id is None else cluster_id, ""),
         image_sha256=row["image_sha256_of_crop"] if in_crop else row["image_sha256"],
         box=(int(row["x0"]), int(row["y0"]), int(row["x1"]), int(row["y1"])) if in_crop else None,
         keeper=row["keeper"],

@@ -1,21 +1,23 @@
 """Searching with a picture: find the product, describe it, look it up, verify what was found."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustering_pipeline.detection import Selected, make_detector, select
 from clustering_pipeline.embedding import Encoder, open_encoder
 from clustering_pipeline.errors import InputError, StageError
-from clustering_pipeline.features import LocalFeatures, extract, load_features
+from clustering_pipeline.features import LocalFeatures, extract, load_features, unit_descriptors
 from clustering_pipeline.imaging import Box, Pixels, cut
-from clustering_pipeline.matching import print_weight, verify
+from clustering_pipeline.matching import PairJudgement, judge_pair
 from clustering_pipeline.search.lookup import Hit, Mode, SearchIndex
 from clustering_pipeline.search.vectors import Vectors
 from clustering_pipeline.stage import StageContext
 
-# The grouping drops lighter edges: below it, agreeing print is no sign of the same product.
-VERIFIED_WEIGHT = 0.6
+# From here on a pair is more likely one product than two.
+VERIFIED_PROBABILITY = 0.5
 COMPARED = 30
 
 
@@ -38,16 +40,25 @@ class QueryPicture:
 
 @dataclass(frozen=True)
 class VerifiedHit:
-    """A listing that was found, how many points of its print match the query's, and the weight of that evidence."""
+    """A listing that was found, and how its crop and the query's are judged as a pair."""
 
     hit: Hit
-    matched_points: int
-    weight: float
+    judgement: PairJudgement
 
     @property
     def verified(self) -> bool:
-        """Whether the print agrees: the same product."""
-        return self.weight > VERIFIED_WEIGHT
+        """Whether the two show the same product, by the judgement that the grouping makes of a pair."""
+        return self.judgement.probability >= VERIFIED_PROBABILITY
+
+    @property
+    def matched_points(self) -> int:
+        """How many points of print the two have in common."""
+        return self.judgement.matched_points
+
+    @property
+    def rank(self) -> tuple[int, float, int]:
+        """The place among other hits: most common print first where the grouping accepts the pair, then the nearest."""
+        return (-self.matched_points if self.judgement.weight > 0 else 0, -self.hit.score, self.hit.listing)
 
 
 class PictureSearch:
@@ -88,17 +99,18 @@ class PictureSearch:
         The print of at least the 30 nearest is compared, so that a verified one is not missed for a few nearer vectors.
         """
         hits = self.index.query(picture.vector, max(top, COMPARED), mode, picture.label)
-        found = [self.verify(picture, hit) for hit in hits]
-        return sorted(found, key=lambda one: (-one.weight if one.verified else 0.0, -one.hit.score, one.hit.listing))[:top]
+        return sorted(self.verify(picture, hits), key=lambda one: one.rank)[:top]
 
-    def verify(self, picture: QueryPicture, hit: Hit) -> VerifiedHit:
-        """Return a hit with the evidence of its print."""
+    def verify(self, picture: QueryPicture, hits: Sequence[Hit]) -> list[VerifiedHit]:
+        """Return hits with their judgement; one whose local features are not held is judged to be nothing."""
+        own = unit_descriptors(picture.features.descriptors)
+        return [VerifiedHit(hit, self._judged(picture.features, own, hit)) for hit in hits]
+
+    def _judged(self, features: LocalFeatures, own: NDArray[np.float32], hit: Hit) -> PairJudgement:
         other = self._features(hit)
-        evidence = None if other is None else verify(picture.features, other, self._settings.matches.verification)
-        if evidence is None or evidence.match is None:
-            return VerifiedHit(hit, 0, 0.0)
-        measures = [np.array([value], np.float64) for value in (evidence.cells, evidence.agreement, evidence.centre_agreement)]
-        return VerifiedHit(hit, len(evidence.match), float(print_weight(*measures)[0]))
+        if other is None:
+            return PairJudgement(0.0, 0.0, 0)
+        return judge_pair(features, other, self._settings.matches, (own, unit_descriptors(other.descriptors)))
 
     def _features(self, hit: Hit) -> LocalFeatures | None:
         try:

@@ -26,6 +26,7 @@ from clustering_pipeline.manifests import (
 from clustering_pipeline.report import CategoryTables, Cluster, Listing, read_listings, review_order
 from clustering_pipeline.search import PictureSearch, SearchIndex, WordSearch, current_version, has_text_tower
 from clustering_pipeline.storage import FileTree
+from clustering_pipeline.workbook import pack_texts, suggest_names
 from clustering_pipeline.workplace import Workplace
 
 _READ = (CATALOGUE, RAW_IMAGES, CROPS, CLEAN_IMAGES, SEMANTIC_DUPLICATES, LOCAL_FEATURES, MATCHES, CLUSTERS, CORRECTIONS)
@@ -187,8 +188,16 @@ class Library:
 
     def _open(self, slug: str) -> Category:
         frames = {manifest.name: self._read(manifest, slug) for manifest in _READ}
-        tables = CategoryTables(category=slug, display_name=self._display_name(slug), **frames)
+        names = self._suggested_names(slug, frames["catalogue"], frames["clusters"], frames["local_features"])
+        tables = CategoryTables(category=slug, display_name=self._display_name(slug), suggested_names=names, **frames)
         return Category(slug, tables)
+
+    def _suggested_names(
+        self, slug: str, catalogue: pd.DataFrame, clusters: pd.DataFrame, features: pd.DataFrame
+    ) -> dict[int, str]:
+        matching = self.workplace.category_settings(slug).matches
+        context = self.workplace.context(slug, logging.getLogger(__name__))
+        return suggest_names(catalogue, clusters, pack_texts(catalogue, clusters, features, matching, context))
 
     def _read(self, manifest: Manifest, slug: str) -> pd.DataFrame:
         frame = self._manifests.read(manifest.name, slug)

@@ -159,7 +159,8 @@ class HitOut(BaseModel):
     """A listing that was found."""
 
     score: float = Field(description="Cosine of the two crops.")
-    verified: bool = Field(description="The print of both agrees: the same product.")
+    verified: bool = Field(description="More likely the same product than another one, by the print that both have.")
+    probability: float = Field(description="Of the same product, by print and silhouette alone, from 0 to 1.")
     matched_points: int
     listing: int
     product_base_id: str
@@ -221,7 +222,10 @@ def found_out(found: Found) -> FoundOut:
 def hit_out(found: VerifiedHit) -> HitOut:
     """Return a hit as JSON."""
     values = {name: getattr(found.hit, name) for name in HitOut.model_fields if hasattr(found.hit, name)}
-    return HitOut(**values, verified=found.verified, matched_points=found.matched_points)
+    judged = found.judgement
+    return HitOut(
+        **values, verified=found.verified, probability=round(judged.probability, 4), matched_points=judged.matched_points
+    )
 
 
 def _link_out(link: Link | None) -> LinkOut | None:

@@ -4,6 +4,7 @@ from clustering_pipeline.workbook.delivery import DeliveredFile, check_output, d
 from clustering_pipeline.workbook.edits import LabelEdits, read_label_edits
 from clustering_pipeline.workbook.export import ExportedPictures, export_pictures
 from clustering_pipeline.workbook.labelling import LabelledWorkbook, label_workbook
+from clustering_pipeline.workbook.names import suggest_names
 from clustering_pipeline.workbook.notes import WorkbookNotes, cluster_dates, summary_sections
 from clustering_pipeline.workbook.pack_texts import pack_texts
 
@@ -21,5 +22,6 @@ __all__ = [
     "label_workbook",
     "pack_texts",
     "read_label_edits",
+    "suggest_names",
     "summary_sections",
 ]

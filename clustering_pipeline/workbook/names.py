@@ -13,6 +13,8 @@ BRACKETED = re.compile(r"[\[(【{][^\])】}]*[\])】}]")
 # A word is part of the name when more than this share of a cluster's titles, or of its packs, have it.
 SHARED = 0.5
 MAX_CHARACTERS = 80
+# Shorter words read on packs are mostly fragments; more of them than this make no name.
+SHORTEST_READ, MOST_READ = 3, 4
 SELLING_WORDS: list[str] = tomllib.loads((Path(__file__).parent / "selling_words.toml").read_text(encoding="utf-8"))["phrases"]
 SELLING = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, SELLING_WORDS))})(?!\w)", re.IGNORECASE)
 
@@ -25,16 +27,16 @@ def suggest_names(
 ) -> dict[int, str]:
     """Return a name for each cluster number: the words that most titles of its listings share.
 
-    Where there are no titles, the words that most packs share; `pack_texts`: crop to the lines read on it. Where there is
-    no text either, the category's name.
+    Where there are no titles, the words that most packs share, else those of two packs, else the largest line on any;
+    `pack_texts`: crop to the lines read on it, the largest of its print. Where there is no text either, the category's name.
     """
     clustered = clusters[clusters["status"] == "clustered"].merge(catalogue[["listing", "title"]], on="listing")
     texts = pack_texts or {}
     names = {}
     for number, group in clustered.groupby("cluster_id", sort=True):
         titles = [str(title) for title in group["title"].dropna()]
-        packs = [" ".join(texts[crop]) for crop in group["crop_sha256"].dropna() if texts.get(crop)]
-        names[int(str(number))] = common_words(titles) or common_words(packs) or category_name
+        packs = [texts[crop] for crop in group["crop_sha256"].dropna() if texts.get(crop)]
+        names[int(str(number))] = common_words(titles) or pack_name(packs) or category_name
     return {number: name for number, name in names.items() if name}
 
 
@@ -49,6 +51,28 @@ def common_words(titles: Sequence[str]) -> str:
     candidates = [[word for word in words if word.casefold() in shared] for words in split]
     best = min(candidates, key=_plainness, default=[])
     return " ".join(best)[:MAX_CHARACTERS].strip()
+
+
+def pack_name(packs: Sequence[Sequence[str]]) -> str:
+    """Return what the packs of one cluster, each as its lines, agree to be called; "" when nothing was read.
+
+    Reading errs, and not every pack is read: what two packs have in common is taken where most have nothing in common.
+    """
+    whole = [" ".join(lines) for lines in packs]
+    longest = max((line for lines in packs for line in lines), key=len, default="")
+    return _each_once(common_words(whole)) or _words_of_two(whole) or longest[:MAX_CHARACTERS]
+
+
+def _words_of_two(texts: Sequence[str]) -> str:
+    found = [{word.casefold(): word for word in WORD.findall(text) if len(word) >= SHORTEST_READ} for text in texts]
+    counts = Counter(word for words in found for word in words)
+    first_seen = {word: spelled for words in reversed(found) for word, spelled in words.items()}
+    shared = [first_seen[word] for word, count in counts.most_common() if count > 1]
+    return " ".join(shared[:MOST_READ])
+
+
+def _each_once(name: str) -> str:
+    return " ".join({word.casefold(): word for word in name.split()}.values())
 
 
 def _plainness(words: list[str]) -> tuple[int, int, int, list[str]]:
