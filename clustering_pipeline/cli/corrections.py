@@ -10,8 +10,6 @@ from clustering_pipeline.cli.place import find_workplace
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
 from clustering_pipeline.workplace import Workplace
 
-_WORKBOOKS = (".xlsx", ".xlsm", ".ods")
-
 corrections_app = typer.Typer(help="Statements of people: same(a, b), different(a, b), name(cluster).", no_args_is_help=True)
 
 
@@ -31,14 +29,10 @@ def import_corrections(
 
 
 def _add(workplace: Workplace, file: Path, author: str) -> int:
-    from clustering_pipeline.workbook import read_label_edits
+    from clustering_pipeline.review import read_incoming
 
-    if file.suffix.lower() in _WORKBOOKS and file.is_file():
-        edits = read_label_edits(file, workplace.blobs, workplace.settings.installation().catalogue)
-        if edits is not None:
-            statements = [{**row, "category": edits.category, "author": author} for row in edits.statements]
-            return len(workplace.corrections.add(statements))
-    return workplace.corrections.import_file(file, author=author)
+    incoming = read_incoming(file, author, workplace.blobs, workplace.settings.installation().catalogue)
+    return len(workplace.corrections.add_new(incoming.statements))
 
 
 @corrections_app.command("export")

@@ -2,7 +2,18 @@
 
 from clustering_pipeline.review import actions
 from clustering_pipeline.review.actions import Signature, Statement
+from clustering_pipeline.review.incoming import INCOMING_SUFFIXES, Incoming, read_incoming
 from clustering_pipeline.review.progress import ReviewProgress
 from clustering_pipeline.review.store import CorrectionStore, ListingReference
 
-__all__ = ["CorrectionStore", "ListingReference", "ReviewProgress", "Signature", "Statement", "actions"]
+__all__ = [
+    "INCOMING_SUFFIXES",
+    "CorrectionStore",
+    "Incoming",
+    "ListingReference",
+    "ReviewProgress",
+    "Signature",
+    "Statement",
+    "actions",
+    "read_incoming",
+]

@@ -124,20 +124,22 @@ class CorrectionStore:
     def import_file(self, path: Path, *, author: str = "import") -> int:
         """Add the statements of an .xlsx, .csv or .json file and return how many were new.
 
-        A statement that is already in force word for word is not added again. `author` signs those that name none.
+        `author` signs those that name none.
         """
         return len(self.add_new(read_statements(Path(path), author)))
+
+    def new(self, statements: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
+        """Return those statements, each once, that are not in force word for word; raises InputError as `add` does."""
+        return _new(statements, self.history())
 
     def add_new(self, statements: Iterable[Mapping[str, object]]) -> list[int]:
         """Record those statements that are not in force word for word, all or none; returns their numbers.
 
         Raises InputError as `add` does.
         """
-        given = {_identity(statement): _checked(statement, place) for place, statement in enumerate(statements, 1)}
+        given = list(statements)
         with self._database.writing() as connection:
-            rows = _in_force(_history(connection))[list(_IDENTITY)].itertuples(index=False, name=None)
-            known = {_identity(dict(zip(_IDENTITY, row, strict=True))) for row in rows}
-            return _add(connection, [row for identity, row in given.items() if identity not in known])
+            return _add(connection, _new(given, _history(connection)))
 
     def export_file(self, path: Path) -> int:
         """Write the statements in force as .xlsx, .csv or .json and return how many there are."""
@@ -182,6 +184,13 @@ _IDENTITY = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name")
 def _identity(statement: Mapping[str, object]) -> tuple[str, ...]:
     values = [statement.get(column) for column in _IDENTITY]
     return tuple("" if value is None or value is pd.NA else str(value) for value in values)
+
+
+def _new(statements: Iterable[Mapping[str, object]], history: pd.DataFrame) -> list[Mapping[str, object]]:
+    given = {_identity(statement): _checked(statement, place) for place, statement in enumerate(statements, 1)}
+    rows = _in_force(history)[list(_IDENTITY)].itertuples(index=False, name=None)
+    known = {_identity(dict(zip(_IDENTITY, row, strict=True))) for row in rows}
+    return [row for identity, row in given.items() if identity not in known]
 
 
 def _checked(statement: Mapping[str, object], position: int) -> dict[str, object]:
