@@ -1,5 +1,6 @@
 """What a file that somebody hands in says: statements, or what was edited in a labelled workbook."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +19,7 @@ INCOMING_SUFFIXES = tuple(sorted({*WORKBOOKS, *SUFFIXES}))
 class Incoming:
     """The statements of a file; `category` is that of a labelled workbook, None for a list of statements."""
 
-    statements: list[Statement]
+    statements: Sequence[Statement]
     category: str | None = None
 
 
@@ -35,4 +36,4 @@ def read_incoming(path: Path, author: str, blobs: BlobStore, settings: Catalogue
             return Incoming(signed, edits.category)
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(f"{path.name} is neither a labelled workbook of ours nor a list of corrections.")
-    return Incoming(list(read_statements(path, author)))
+    return Incoming(read_statements(path, author))

@@ -189,8 +189,10 @@ def _identity(statement: Mapping[str, object]) -> tuple[str, ...]:
 def _new(statements: Iterable[Mapping[str, object]], history: pd.DataFrame) -> list[Mapping[str, object]]:
     given = {_identity(statement): _checked(statement, place) for place, statement in enumerate(statements, 1)}
     rows = _in_force(history)[list(_IDENTITY)].itertuples(index=False, name=None)
-    known = {_identity(dict(zip(_IDENTITY, row, strict=True))) for row in rows}
-    return [row for identity, row in given.items() if identity not in known]
+    held = [dict(zip(_IDENTITY, row, strict=True)) for row in rows]
+    # Of the names of one cluster only the last one holds, so that an earlier one can be given again.
+    last = {(row["cluster_id"] if row["kind"] == NAME else _identity(row)): _identity(row) for row in held}
+    return [row for identity, row in given.items() if identity not in set(last.values())]
 
 
 def _checked(statement: Mapping[str, object], position: int) -> dict[str, object]:

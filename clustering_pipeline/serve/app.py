@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from clustering_pipeline.errors import InputError, PipelineError
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.serve.api import api_router
+from clustering_pipeline.serve.correction_pages import correction_router
 from clustering_pipeline.serve.finding import Finder
 from clustering_pipeline.serve.gate import Gate
 from clustering_pipeline.serve.library import Library, UnknownError
@@ -43,7 +44,12 @@ def create_app(workplace: Workplace, options: ServeOptions) -> FastAPI:
     app.add_middleware(Gate, options=options)
     app.include_router(api_router(library, finder, options))
     _add_files(app, library)
-    for router in (picture_router(library), search_router(library, pages, finder), review_router(library, pages)):
+    for router in (
+        picture_router(library),
+        search_router(library, pages, finder),
+        review_router(library, pages),
+        correction_router(library, pages),
+    ):
         app.include_router(router)
     _add_problems(app, pages)
     return app

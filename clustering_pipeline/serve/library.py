@@ -71,6 +71,15 @@ class Category:
         return found
 
     @cached_property
+    def by_identifier(self) -> Mapping[str, Mapping[object, Listing]]:
+        """The listings of each product_base_id by the sha256 of their picture, the first of them under None as well."""
+        found: dict[str, dict[object, Listing]] = {}
+        for listing in self.listings.values():
+            of_picture = found.setdefault(listing.product_base_id, {None: listing})
+            of_picture.setdefault(listing.image_sha256, listing)
+        return found
+
+    @cached_property
     def crop_sizes(self) -> Mapping[str, tuple[int, int]]:
         """Width and height of each crop, pixels."""
         frame = self.tables.crops[self.tables.crops["crop_sha256"].notna()]
@@ -170,6 +179,19 @@ class Library:
                 f"There is no page {name[:80]!r} of {slug[:80]!r} yet. The stage that writes it has to run first."
             )
         return outputs.read(f"{slug}/{name}.html")
+
+    def workbook_path(self, slug: str) -> str | None:
+        """Return where the labelled workbook of a category lies among the outputs; None before there is one."""
+        written = self._manifests.read("labeled_excel", slug)
+        path = None if written is None or written.empty else str(written["path"].iloc[0])
+        return path if path and self.workplace.files("outputs").exists(path) else None
+
+    def workbook(self, slug: str) -> tuple[str, bytes]:
+        """Return the name and the bytes of a category's labelled workbook; raises UnknownError when there is none."""
+        path = self.workbook_path(self.category(slug).slug)
+        if path is None:
+            raise UnknownError("This category has no labelled workbook yet. Materialise its labeled_excel.")
+        return path.rpartition("/")[2], self.workplace.files("outputs").read(path)
 
     def pending(self, category: Category) -> pd.DataFrame:
         """Return the corrections that the clusters shown do not honour yet."""

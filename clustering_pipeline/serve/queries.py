@@ -1,12 +1,9 @@
 """Query pictures, kept in memory for a while under names that cannot be guessed."""
 
-import secrets
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from clustering_pipeline.imaging import ImageLimits, Pixels, decode_image, fit_within, to_jpeg
-from clustering_pipeline.serve.library import UnknownError
+from clustering_pipeline.serve.shelf import Shelf
 
 # A larger query says no more about the product; the catalogue's own pictures are rarely larger.
 LONGEST_SIDE = 2048
@@ -27,9 +24,7 @@ class Queries:
     def __init__(self, largest_pixels: int, kept_bytes: int = KEPT_BYTES) -> None:
         """`largest_pixels`: of a query picture, checked before it is decoded; `kept_bytes`: of all decoded pictures."""
         self._limits = ImageLimits(largest_pixels=largest_pixels)
-        self._kept_bytes = kept_bytes
-        self._held: OrderedDict[str, Query] = OrderedDict()
-        self._lock = threading.Lock()
+        self._shelf: Shelf[Query] = Shelf(kept_bytes, "This query picture is no longer held. Search with it again.")
 
     def read(self, content: bytes) -> Query:
         """Return the picture in `content`; raises ImageError."""
@@ -43,18 +38,8 @@ class Queries:
 
     def keep(self, query: Query) -> str:
         """Remember a picture and return its name."""
-        name = secrets.token_urlsafe(18)
-        with self._lock:
-            self._held[name] = query
-            while len(self._held) > 1 and sum(held.pixels.nbytes for held in self._held.values()) > self._kept_bytes:
-                self._held.popitem(last=False)
-        return name
+        return self._shelf.keep(query, query.pixels.nbytes)
 
     def get(self, name: str) -> Query:
         """Return a remembered picture; raises UnknownError when it has given way to newer ones."""
-        with self._lock:
-            query = self._held.get(name)
-            if query is None:
-                raise UnknownError("This query picture is no longer held. Search with it again.")
-            self._held.move_to_end(name)
-            return query
+        return self._shelf.get(name)

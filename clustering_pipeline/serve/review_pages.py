@@ -1,26 +1,20 @@
 """The pages on which a person looks at clusters and corrects them."""
 
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Query, Request, UploadFile
+from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from clustering_pipeline.errors import InputError
 from clustering_pipeline.report import Cluster, Listing
 from clustering_pipeline.review import Signature, Statement, actions
 from clustering_pipeline.serve.library import Category, Library
 from clustering_pipeline.serve.pairs import pair_of
-from clustering_pipeline.serve.web import Pages
+from clustering_pipeline.serve.web import Pages, Secret, statement_numbers
 
 PAGE_SIZE = 24
 NEIGHBOURS_SHOWN = 4
-WORKBOOK_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-IMPORT_SUFFIXES = (".xlsx", ".csv", ".json")
 Chosen = Annotated[list[int], Form()]
-Secret = Annotated[str, Form()]
 
 
 def review_router(library: Library, pages: Pages) -> APIRouter:
@@ -28,7 +22,6 @@ def review_router(library: Library, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     _add_views(router, library, pages)
     _add_statements(router, library, pages)
-    _add_history(router, library, pages)
     return router
 
 
@@ -60,7 +53,7 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
     @router.get("/c/{slug}/review/{number}")
     def cluster(request: Request, slug: str, number: int, done: str = "") -> HTMLResponse:
         category = library.category(slug)
-        return pages.render(request, "cluster.html", done=_numbers(done), **_cluster_values(library, category, number))
+        return pages.render(request, "cluster.html", done=statement_numbers(done), **_cluster_values(library, category, number))
 
 
 def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
@@ -77,7 +70,12 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
 
     @router.post("/c/{slug}/review/{number}/pair")
     def pair(
-        slug: str, number: int, secret: Secret, a: Annotated[int, Form()], b: Annotated[int, Form()], kind: Secret
+        slug: str,
+        number: int,
+        secret: Secret,
+        a: Annotated[int, Form()],
+        b: Annotated[int, Form()],
+        kind: Annotated[str, Form()],
     ) -> Response:
         state = actions.same if kind == "same" else actions.different
         return record(slug, number, secret, lambda category, _, by: state(category.listing(a), category.listing(b), by))
@@ -108,60 +106,6 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         pages.check_form(secret)
         library.progress.mark(slug, library.category(slug).cluster(number), author=pages.options.author)
         return _back_to(slug, number if following is None else following, [])
-
-
-def _add_history(router: APIRouter, library: Library, pages: Pages) -> None:
-    @router.post("/c/{slug}/undo")
-    def undo(
-        slug: str, secret: Secret, numbers: Annotated[str, Form()], back: Annotated[int | None, Form()] = None
-    ) -> Response:
-        pages.check_form(secret)
-        category = library.category(slug)
-        for number in _numbers(numbers):
-            library.corrections.undo(number, author=pages.options.author)
-        if back is not None:
-            library.progress.clear(slug, category.cluster(back))
-        return RedirectResponse(f"/c/{slug}/corrections" if back is None else f"/c/{slug}/review/{back}", 303)
-
-    @router.get("/c/{slug}/corrections")
-    def history(request: Request, slug: str, imported: int | None = None) -> HTMLResponse:
-        category = library.category(slug)
-        in_force = set(library.corrections.read(slug)["number"])
-        rows = library.corrections.history().to_dict("records")[::-1]
-        shown = [row for row in rows if row["category"] in (None, slug)]
-        waiting = set(library.pending(category)["number"])
-        return pages.render(
-            request, "corrections.html", category=category, rows=shown, in_force=in_force, waiting=waiting, imported=imported
-        )
-
-    @router.get("/c/{slug}/corrections.xlsx")
-    def export(slug: str) -> Response:
-        library.category(slug)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "corrections.xlsx"
-            library.corrections.export_file(path)
-            content = path.read_bytes()
-        disposition = f'attachment; filename="corrections-{slug}.xlsx"'
-        return Response(content, media_type=WORKBOOK_TYPE, headers={"content-disposition": disposition})
-
-    @router.post("/c/{slug}/corrections")
-    def import_file(slug: str, secret: Secret, file: Annotated[UploadFile, File()]) -> Response:
-        pages.check_form(secret)
-        library.category(slug)
-        count = import_corrections(library, file, pages.options.author)
-        return RedirectResponse(f"/c/{slug}/corrections?imported={count}", 303)
-
-
-def import_corrections(library: Library, file: UploadFile, author: str) -> int:
-    """Add the statements of an uploaded file and return how many were new; raises InputError."""
-    suffix = next((suffix for suffix in IMPORT_SUFFIXES if (file.filename or "").lower().endswith(suffix)), None)
-    if suffix is None:
-        raise InputError(f"The file is none of {', '.join(IMPORT_SUFFIXES)}. Choose a file of corrections.")
-    with tempfile.TemporaryDirectory() as folder:
-        # The name is ours: what the browser calls the file decides nothing but the format.
-        path = Path(folder) / f"corrections{suffix}"
-        path.write_bytes(file.file.read())
-        return library.corrections.import_file(path, author=author)
 
 
 def _overview(library: Library, slug: str) -> dict[str, Any]:
@@ -212,13 +156,6 @@ def _chosen(cluster: Cluster, numbers: Sequence[int]) -> list[Listing]:
     """Return the chosen listings with those that share a picture with them."""
     keepers = {listing.keeper for listing in cluster.listings if listing.listing in set(numbers)}
     return [listing for listing in cluster.listings if listing.keeper in keepers]
-
-
-def _numbers(text: str) -> list[int]:
-    parts = [part for part in text.split(",") if part]
-    if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
-        raise InputError("Corrections are named by their numbers, separated by commas.")
-    return [int(part) for part in parts[:1000]]
 
 
 def _back_to(slug: str, number: int, numbers: Sequence[int]) -> Response:

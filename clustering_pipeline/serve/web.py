@@ -2,19 +2,21 @@
 
 import secrets
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from fastapi import HTTPException, Request
+from fastapi import Form, HTTPException, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from clustering_pipeline.errors import InputError
 from clustering_pipeline.report import Language, Texts, certainty, link_words
 from clustering_pipeline.serve.options import ServeOptions
 from clustering_pipeline.serve.texts import WORDS
 
 LANGUAGE_COOKIE = "cp_language"
 STATIC_TYPES = {"base.css": "text/css", "serve.css": "text/css", "serve.js": "text/javascript", "icon.svg": "image/svg+xml"}
-Kind = Literal["page", "json"]
+# The field that every form of our pages has.
+Secret = Annotated[str, Form()]
 
 
 class Pages:
@@ -74,3 +76,11 @@ def static_files() -> dict[str, bytes]:
 def _with_language(request: Request, language: Language) -> str:
     url = request.url.include_query_params(lang=language)
     return f"{url.path}?{url.query}"
+
+
+def statement_numbers(text: str) -> list[int]:
+    """Return the numbers of statements in a text such as "12,13", at most 1,000; raises InputError."""
+    parts = [part for part in text.split(",") if part]
+    if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
+        raise InputError("Corrections are named by their numbers, separated by commas.")
+    return [int(part) for part in parts[:1000]]

@@ -2,9 +2,13 @@ import io
 import re
 
 import openpyxl
+import pandas as pd
 import pytest
 
+from clustering_pipeline.manifests import WRITTEN_FILES
+from clustering_pipeline.workbook import WorkbookNotes
 from clustering_pipeline_tests.serve import home
+from clustering_pipeline_tests.workbook import builders
 
 BASE = f"/c/{home.SLUG}"
 
@@ -15,6 +19,21 @@ def secret_of(client):
 
 def post(client, path, **data):
     return client.post(f"{BASE}/{path}", data={"secret": secret_of(client), **data})
+
+
+def upload(client, name, content):
+    return client.post(f"{BASE}/corrections", data={"secret": secret_of(client)}, files={"file": (name, content)})
+
+
+def edited_workbook(workplace, category):
+    """A labelled workbook of eight listings in pairs, in which the second one was moved to the second cluster."""
+    rows, notes = [builders.HEADER, *builders.listings(8)], WorkbookNotes(category=category)
+    content = builders.label(builders.workbook_bytes(rows), workplace.home.storage, notes=notes)
+    workbook = openpyxl.load_workbook(io.BytesIO(content))
+    workbook.worksheets[0].cell(3, 4, 2)
+    buffer = io.BytesIO()
+    workbook.save(buffer)
+    return buffer.getvalue()
 
 
 def cluster_of(workplace, listing):
@@ -97,16 +116,43 @@ def test_corrections_leave_and_come_back_as_a_workbook(client):
     assert openpyxl.load_workbook(io.BytesIO(content)).active["A2"].value == "name"
     number = client.get(f"/api/categories/{home.SLUG}/corrections").json()[0]["number"]
     post(client, "undo", numbers=number)
-    answer = client.post(
-        f"{BASE}/corrections", data={"secret": secret_of(client)}, files={"file": ("../../back.xlsx", content)}
-    )
+    preview = upload(client, "../../back.xlsx", content)
+    assert "1 new corrections" in preview.text and "=cmd()" in preview.text
+    assert client.get(f"/api/categories/{home.SLUG}/corrections").json() == []
+    answer = client.post(preview.url.path, data={"secret": secret_of(client)})
     assert "1 new corrections" in answer.text
+    assert "Everything in this file is known" in upload(client, "back.xlsx", content).text
+
+
+def test_an_edited_workbook_shows_what_it_would_change_before_it_does(client, workplace):
+    preview = upload(client, "Tháng 6.xlsx", edited_workbook(workplace, home.SLUG))
+    assert "2 new corrections" in preview.text and "0001" in preview.text
+    client.post(preview.url.path, data={"secret": secret_of(client)})
+    stated = client.get(f"/api/categories/{home.SLUG}/corrections").json()
+    assert [(row["kind"], row["id_a"], row["id_b"]) for row in stated] == [
+        ("same", "0001", "0002"),
+        ("different", "0001", "0000"),
+    ]
+
+
+def test_the_workbook_of_another_category_is_refused(client, workplace):
+    answer = upload(client, "toner.xlsx", edited_workbook(workplace, "toner"))
+    assert answer.status_code == 400 and "workbook of the category toner" in answer.text
+
+
+def test_the_labelled_workbook_is_given_out(client, workplace):
+    assert client.get(f"{BASE}/workbook").status_code == 404
+    workplace.files("outputs").write(f"{home.SLUG}/Kem <chống>.xlsx", b"labelled")
+    written = pd.DataFrame({"path": [f"{home.SLUG}/Kem <chống>.xlsx"], "sha256": ["0" * 64], "rows": [1]})
+    workplace.manifests.write("labeled_excel", home.SLUG, written, WRITTEN_FILES)
+    answer = client.get(f"{BASE}/workbook")
+    assert answer.content == b"labelled"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{home.SLUG}.clustered.xlsx"'
 
 
 @pytest.mark.parametrize("name, content", [("x.exe", b"MZ"), ("x.xlsx", b"no workbook"), ("x.csv", b"a,b\n1,2\n"), ("", b"")])
 def test_a_file_that_holds_no_corrections_is_refused(client, name, content):
-    answer = client.post(f"{BASE}/corrections", data={"secret": secret_of(client)}, files={"file": (name, content)})
-    assert answer.status_code in (400, 422)
+    assert upload(client, name, content).status_code in (400, 422)
 
 
 @pytest.mark.parametrize(
