@@ -18,7 +18,7 @@ from clustering_pipeline.catalogue.sheets import (
 )
 from clustering_pipeline.catalogue.slugs import category_slug, without_accents
 from clustering_pipeline.catalogue.sources import CatalogueSource, SourceRecords, read_source
-from clustering_pipeline.catalogue.stage import ReadWorkbook, category_values, read_catalogue, read_workbook
+from clustering_pipeline.catalogue.stage import ReadWorkbook, category_values, check_workbook, read_catalogue, read_workbook
 from clustering_pipeline.catalogue.tables import SheetTable, Table, read_table
 from clustering_pipeline.catalogue.values import EXACT_DIGITS, cell_text
 
@@ -40,6 +40,7 @@ __all__ = [
     "category_slug",
     "category_values",
     "cell_text",
+    "check_workbook",
     "column_letters",
     "head_rows",
     "is_own_sheet",

@@ -108,6 +108,10 @@ class SourceRecords:
                 "Run `clustering-pipeline run CATALOGUE --category NAME` once."
             ) from error
 
+    def holds(self, category: str, content: bytes) -> bool:
+        """Whether the record of `category` is of these very bytes."""
+        return self.files.exists(_record_path(category)) and self.load(category).sha256 == hashlib.sha256(content).hexdigest()
+
     def all(self) -> list[CatalogueSource]:
         """Return every category's record, ordered by slug."""
         return [_from_json(self.files.read(f"{FOLDER}/{name}")) for name in self.files.list(FOLDER, ".json")]

@@ -69,11 +69,18 @@ def read_workbook(
     sheets = select_sheets(table, name, settings)
     rows = [row for sheet in sheets for row in ListingReader(sheet, settings, pictures, category).rows()]
     if not rows:
-        raise InputError(f"{name} has the columns ({_chosen(sheets)}) but no row below them{_of_category(category)}.")
+        raise _no_rows(sheets, name, category)
     listings = pd.DataFrame(rows)
     listings.insert(0, "listing", range(len(listings)))
     mark_duplicates(listings)
     return ReadWorkbook(listings, _facts(table, sheets, listings))
+
+
+def check_workbook(content: bytes, name: str, settings: CatalogueSettings) -> None:
+    """Raise the InputError that reading a table file would end with: it cannot be read, lacks the columns, or has no rows."""
+    sheets = select_sheets(read_table(content, name, settings), name, settings)
+    if not any(len(sheet.table.rows) > sheet.columns.header_row for sheet in sheets):
+        raise _no_rows(sheets, name)
 
 
 def category_values(content: bytes, name: str, column: str, settings: CatalogueSettings) -> list[str]:
@@ -98,8 +105,9 @@ def _chosen(sheets: list[SelectedSheet]) -> str:
     return "; ".join(f"{sheet.table.name}: {sheet.columns.describe()}" for sheet in sheets)
 
 
-def _of_category(category: tuple[str, str] | None) -> str:
-    return f" with {category[1]!r} in the column {category[0]!r}" if category else ""
+def _no_rows(sheets: list[SelectedSheet], name: str, category: tuple[str, str] | None = None) -> InputError:
+    of_category = f" with {category[1]!r} in the column {category[0]!r}" if category else ""
+    return InputError(f"{name} has the columns ({_chosen(sheets)}) but no row below them{of_category}.")
 
 
 def _facts(table: Table, sheets: list[SelectedSheet], listings: pd.DataFrame) -> dict[str, int | float | str]:

@@ -139,8 +139,21 @@ def _prepare(request: RunRequest, category: _Category) -> _Job:
     output = request.output or default_output(request.catalogue, slug if category.value else None)
     check_output(request.catalogue, output)
     workplace = find_workplace(read_overrides(request.assignments, request.settings, request.hosts, slug))
-    workplace.category_settings(slug)
+    if request.catalogue.is_dir() or category.value:
+        workplace.category_settings(slug)
+    else:
+        _refuse_unreadable(request, workplace, slug)
     return _Job(category, output, workplace)
+
+
+def _refuse_unreadable(request: RunRequest, workplace: Workplace, slug: str) -> None:
+    """Raise the InputError of a workbook that cannot be used, before anything is recorded; one read before is not read again."""
+    from clustering_pipeline.catalogue import check_workbook, read_source
+
+    settings, content = workplace.category_settings(slug).catalogue, read_source(request.catalogue)
+    if not workplace.sources.holds(slug, content):
+        asked = settings.model_copy(update={"sheets": tuple(request.sheets) or settings.sheets})
+        check_workbook(content, request.catalogue.name, asked)
 
 
 def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:

@@ -234,11 +234,12 @@ def test_a_missing_file_is_named(call: Call, tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a workbook at all", b"PK\x03\x04 half a zip"])
-def test_files_that_are_no_workbook_are_refused(call: Call, tmp_path: Path, content: bytes):
+def test_files_that_are_no_workbook_are_refused_and_leave_nothing(call: Call, tmp_path: Path, home: Path, content: bytes):
     (tmp_path / "broken.xlsx").write_bytes(content)
     answer = call("run", tmp_path / "broken.xlsx", *QUICK)
     assert answer.code == 2, answer.errors
     assert "broken.xlsx" in answer.error
+    assert not list((home / "storage").rglob("*.*"))
 
 
 def test_a_workbook_without_the_columns_says_which_it_has_and_which_is_closest(call: Call, tmp_path: Path):
