@@ -1,6 +1,8 @@
 """The page that people look at after a run."""
 
 import hashlib
+import platform
+from importlib.metadata import version
 
 import pandas as pd
 
@@ -21,6 +23,9 @@ STEPS = (
     "matches",
     "clusters",
 )
+
+# What the figures of a run depend on besides the settings.
+PACKAGES = ("clustering-pipeline", "numpy", "opencv-python-headless", "scikit-learn", "rapidocr")
 
 
 @stage_asset(WRITTEN_FILES, group="results", kinds=["html"])
@@ -78,4 +83,5 @@ def _facts(run: AssetRun) -> dict[str, dict[str, int | float | str]]:
         for stage in STAGES
         for name, value in in_force.stage(stage).model_dump(mode="json").items()
     }
+    facts["versions"] = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
     return facts

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from clustering_pipeline.errors import InputError
 from clustering_pipeline.report import Cluster, Listing
-from clustering_pipeline.review.store import DIFFERENT, NAME, SAME
+from clustering_pipeline.review.store import DIFFERENT, KEEP, NAME, SAME
 
 Statement = Mapping[str, object]
 
@@ -59,6 +59,12 @@ def move(cluster: Cluster, chosen: Sequence[Listing], target: Cluster, by: Signa
 def name(cluster: Cluster, text: str, by: Signature) -> list[Statement]:
     """Return the statement of what people call a cluster."""
     return [{"kind": NAME, "cluster_id": cluster.cluster_id, "name": text, "category": by.category, "author": by.author}]
+
+
+def keep(listing: Listing, by: Signature) -> list[Statement]:
+    """Return the statement that a listing's picture is to be compared although the pipeline rejected it."""
+    place = {"id_a": listing.product_base_id, "image_a": listing.image_sha256}
+    return [{"kind": KEEP, **place, "category": by.category, "author": by.author}]
 
 
 def _others(cluster: Cluster, chosen: Sequence[Listing]) -> list[Listing]:

@@ -1,4 +1,4 @@
-"""The append-only table of corrections: same, different, name, and the withdrawal of an earlier one."""
+"""The append-only table of corrections: same, different, name, keep, and the withdrawal of an earlier one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from clustering_pipeline.manifests import CORRECTIONS, conform
 from clustering_pipeline.review.database import ReviewDatabase
 from clustering_pipeline.review.files import read_statements, write_statements
 
-SAME, DIFFERENT, NAME, WITHDRAW = "same", "different", "name", "withdraw"
+SAME, DIFFERENT, NAME, KEEP, WITHDRAW = "same", "different", "name", "keep", "withdraw"
 COLUMNS = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name", "category", "author", "time", "withdrawn")
 _TABLES = MetaData()
 _ROWS = Table(
@@ -86,6 +86,12 @@ class CorrectionStore:
     def name(self, cluster_id: int, name: str, *, author: str, category: str | None = None) -> int:
         """Record what people call a cluster and return the number of the statement."""
         return self.add([{"kind": NAME, "cluster_id": cluster_id, "name": name, "category": category, "author": author}])[0]
+
+    def keep(self, a: str | ListingReference, *, author: str, category: str | None = None) -> int:
+        """Record that a listing's pictures are to be kept whatever their quality; returns the number of the statement."""
+        kept = a if isinstance(a, ListingReference) else ListingReference(a)
+        statement = {"kind": KEEP, "id_a": kept.product_base_id, "image_a": kept.image_sha256}
+        return self.add([{**statement, "category": category, "author": author}])[0]
 
     def undo(self, number: int, *, author: str) -> int:
         """Withdraw statement `number` and return the number of the withdrawal; raises InputError when it is not in force."""
@@ -201,7 +207,8 @@ def _checked(statement: Mapping[str, object], position: int) -> dict[str, object
     if problem:
         raise InputError(
             f"Correction {position} {problem}. A correction is same or different with two listings (id_a, id_b and, if an id "
-            "has several pictures, image_a, image_b), or name with a cluster_id and a name; nothing was recorded."
+            "has several pictures, image_a, image_b), keep with one (id_a), or name with a cluster_id and a name; nothing was "
+            "recorded."
         )
     time = statement.get("time") or datetime.now(UTC).isoformat(timespec="seconds")
     return {column: time if column == "time" else statement.get(column) or None for column in COLUMNS}
@@ -209,7 +216,7 @@ def _checked(statement: Mapping[str, object], position: int) -> dict[str, object
 
 def _problem(statement: Mapping[str, object]) -> str | None:
     kind = statement.get("kind")
-    if kind not in (SAME, DIFFERENT, NAME, WITHDRAW):
+    if kind not in (SAME, DIFFERENT, NAME, KEEP, WITHDRAW):
         return f"is of the kind {kind!r}"
     if not statement.get("author"):
         return "has no author"
@@ -218,6 +225,8 @@ def _problem(statement: Mapping[str, object]) -> str | None:
     if kind == NAME:
         named = statement.get("name") and isinstance(statement.get("cluster_id"), int) and int(str(statement["cluster_id"])) > 0
         return None if named else "has no name or no positive cluster_id"
+    if kind == KEEP:
+        return None if statement.get("id_a") and not statement.get("id_b") else "does not name one listing"
     return _pair_problem(statement) if kind in (SAME, DIFFERENT) else None
 
 

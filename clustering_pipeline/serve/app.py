@@ -18,6 +18,7 @@ from clustering_pipeline.serve.library import Library, UnknownError
 from clustering_pipeline.serve.options import ServeOptions
 from clustering_pipeline.serve.picture_pages import picture_router
 from clustering_pipeline.serve.queries import Queries
+from clustering_pipeline.serve.rejected_pages import rejected_router
 from clustering_pipeline.serve.review_pages import review_router
 from clustering_pipeline.serve.search_pages import search_router
 from clustering_pipeline.serve.web import STATIC_TYPES, Pages, static_files
@@ -48,6 +49,7 @@ def create_app(workplace: Workplace, options: ServeOptions) -> FastAPI:
         picture_router(library),
         search_router(library, pages, finder),
         review_router(library, pages),
+        rejected_router(library, pages),
         correction_router(library, pages),
     ):
         app.include_router(router)

@@ -4,6 +4,7 @@ A page of another site may send requests to a server on loopback, or reach it un
 the Host header, the origin of every writing request and a secret in every form are checked, token or not.
 """
 
+import asyncio
 import hmac
 import ipaddress
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from clustering_pipeline.serve.options import ServeOptions
 
 TOKEN_COOKIE = "cp_token"
+# Seconds between two parts of a body.
+LONGEST_SILENCE = 20.0
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PAGE_POLICY = (
     "default-src 'none'; img-src 'self' blob:; style-src 'self'; script-src 'self'; connect-src 'self'; "
@@ -52,15 +55,20 @@ class Gate:
 
 
 class _LimitedBody:
-    """Cuts a body off at the limit; the form or JSON reader then meets a client that has gone."""
+    """Cuts a body off at the limit, or when nothing of it comes for a while; its reader then meets a client that has gone."""
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
         self._left = limit
+        self._whole = False
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        try:
+            message = await asyncio.wait_for(self._receive(), None if self._whole else LONGEST_SILENCE)
+        except TimeoutError:
+            return {"type": "http.disconnect"}
         self._left -= len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
         return message if self._left >= 0 else {"type": "http.disconnect"}
 
 
@@ -76,7 +84,10 @@ def _refusal(request: Request, options: ServeOptions) -> Response | None:
 
 
 def _known_host(header: str, options: ServeOptions) -> bool:
-    name = urlsplit(f"//{header}").hostname or ""
+    try:
+        name = urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return False
     if name in ("localhost", options.host, *options.names):
         return True
     try:
@@ -90,7 +101,7 @@ def _own_origin(request: Request) -> bool:
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         return False
     origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+    return origin is None or origin.partition("://")[2] == request.headers.get("host")
 
 
 def _token_answer(request: Request, options: ServeOptions) -> Response | None:

@@ -1,8 +1,10 @@
+import asyncio
+
 import pytest
 from fastapi.testclient import TestClient
 
 from clustering_pipeline.errors import InputError
-from clustering_pipeline.serve import ServeOptions, create_app
+from clustering_pipeline.serve import ServeOptions, create_app, gate
 from clustering_pipeline.workplace import PipelineHome, Workplace
 from clustering_pipeline_tests.serve.conftest import ADDRESS
 
@@ -19,7 +21,9 @@ def guarded(tmp_path):
     return client_with(tmp_path, base_url="http://192.0.2.7:8765", host="0.0.0.0", token=TOKEN)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "", "localhost.evil.example"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "", "localhost.evil.example", "[::1", "[x]"]
+)
 def test_a_name_that_is_not_ours_is_refused(tmp_path, host):
     answer = client_with(tmp_path).get("/", headers={"host": host})
     assert answer.status_code == 421
@@ -95,6 +99,25 @@ def test_a_body_that_hides_its_length_is_cut_off(tmp_path):
         assert answer.status_code >= 400
         raise ConnectionError
     assert caught.type.__name__ in ("ClientDisconnect", "ConnectionError")
+
+
+def test_a_client_that_stops_sending_is_let_go(monkeypatch):
+    monkeypatch.setattr(gate, "LONGEST_SILENCE", 0.01)
+    answers = []
+
+    async def application(scope, receive, send):
+        answers.extend([await receive(), await receive()])
+
+    async def sends_half_a_body():
+        if not answers and not sent:
+            sent.append(True)
+            return {"type": "http.request", "body": b"half", "more_body": True}
+        await asyncio.Event().wait()
+
+    sent = []
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"host", b"127.0.0.1")]}
+    asyncio.run(gate.Gate(application, ServeOptions())(scope, sends_half_a_body, None))
+    assert [answer["type"] for answer in answers] == ["http.request", "http.disconnect"]
 
 
 @pytest.mark.parametrize(
