@@ -73,16 +73,17 @@ def write_vocabulary(vocabulary: Vocabulary) -> bytes:
     return buffer.getvalue()
 
 
-def vlad(descriptors: Floats, words: Floats) -> Floats:
+def vlad(descriptors: Floats, words: Floats, weights: Floats | None = None) -> Floats:
     """Return the vector of locally aggregated descriptors (Jégou et al. 2010), intra-normalised: float32 (words · 128,).
 
-    Each descriptor's difference from its nearest word is summed per word; each word's sum is scaled to unit length
-    (Arandjelović and Zisserman 2013), then the whole vector.
+    Each descriptor's difference from its nearest word is summed per word, times its weight where `weights`, float32 (n,), are
+    given; each word's sum is scaled to unit length (Arandjelović and Zisserman 2013), then the whole vector.
     """
     residuals = np.zeros_like(words)
     if len(descriptors):
         nearest = (descriptors @ words.T - 0.5 * np.square(words).sum(axis=1)).argmax(axis=1)
-        np.add.at(residuals, nearest, descriptors - words[nearest])
+        differences = descriptors - words[nearest]
+        np.add.at(residuals, nearest, differences if weights is None else differences * weights[:, None])
     residuals /= np.maximum(np.linalg.norm(residuals, axis=1, keepdims=True), 1e-12)
     return unit(residuals.ravel())
 

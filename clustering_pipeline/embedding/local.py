@@ -17,7 +17,10 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class LocalPreparation:
-    """VLAD over the words, projected, beside the projected colour histogram; the shipped words when none are given."""
+    """VLAD over the words, projected, beside the projected colour histogram; the shipped words when none are given.
+
+    Keypoints count by their centrality, so that photographs of one product are neighbours rather than those of one shelf.
+    """
 
     colour_share: float
     vocabulary: Vocabulary | None = None
@@ -28,7 +31,7 @@ class LocalPreparation:
         return np.array([self._vector(features, colour, learnt) for features, colour in inputs], np.float32)
 
     def _vector(self, features: LocalFeatures, colour: Floats, learnt: Vocabulary) -> Floats:
-        aggregated = vlad(unit_descriptors(features.descriptors), learnt.words)
+        aggregated = vlad(unit_descriptors(features.descriptors), learnt.words, features.centrality)
         # A product without any keypoint has no print to compare; its colour speaks alone.
         seen = float(len(features) > 0)
         print_part = unit(learnt.projection @ (aggregated - learnt.mean)) * seen
@@ -50,7 +53,7 @@ class LocalEncoder:
         self._colour_share = settings.colour_share
 
     def identity(self, context: StageContext) -> str:
-        return self._learnt.digest
+        return f"{self._learnt.digest}-central"
 
     def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
         return {"dimension": len(self._learnt.projection) + len(self._learnt.colour_projection)}

@@ -1,6 +1,7 @@
 """Keypoints and RootSIFT descriptors of a product."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -11,6 +12,8 @@ from clustering_pipeline.imaging import Box
 # RootSIFT has unit length; its components rarely exceed one half.
 _QUANTISATION = 512.0
 DESCRIPTOR_LENGTH = 128
+# Standard deviation of where products are held, as a share of half a frame's side.
+_CENTRAL_SPREAD = 0.45
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,27 @@ class LocalFeatures:
 
     def __len__(self) -> int:
         return len(self.points)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the product stands before a plain or evenly shaded background."""
+        return bool(self.silhouette.any())
+
+    @cached_property
+    def centrality(self) -> NDArray[np.float32]:
+        """float32 (n,), 0 to 1: how likely each keypoint lies on the product; 1 before a plain background."""
+        if self.is_plain:
+            return np.ones(len(self), np.float32)
+        return central_weight((self.points / np.array([self.width, self.height])).astype(np.float32))
+
+
+def central_weight(shares: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how central places are, float32 (n,), given as shares of a frame's width and height: a Gaussian about its middle.
+
+    People hold a product into the middle of a picture that shows more than the product.
+    """
+    offset = (2 * shares - 1) / _CENTRAL_SPREAD
+    return np.exp(-0.5 * np.square(offset).sum(axis=1)).astype(np.float32)
 
 
 def detect_keypoints(

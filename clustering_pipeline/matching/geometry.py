@@ -71,21 +71,28 @@ def match_geometry(
     tolerance: float,
     smallest: int,
 ) -> AffineMatch | None:
-    """Return the affine map with most one-to-one inliers within `tolerance` pixels, or None below `smallest` of them.
+    """Return the affine map with most inliers within `tolerance` pixels, or None below `smallest` one-to-one inliers.
 
     Every correspondence of two SIFT keypoints states a similarity transform by itself (its position, scale and angle);
     the best supported of these are refined to affine maps by least squares (Philbin et al. 2007). There is no random
     sampling. Maps that mirror, scale areas beyond 0.1 to 10 or stretch one axis over 4 times the other are refused.
+
+    Correspondences count by their centrality: two photographs at one shelf share their background as well, and the map that
+    is wanted is that of the product.
     """
     left, right, distances = correspondences
     if len(left) < smallest:
         return None
     source, target = first.points[left], second.points[right]
-    similarities = _single_correspondence_maps(first, second, left, right, distances)
-    refined, inside = _refine(_best_supported(similarities, source, target, 2 * tolerance, smallest), source, target, tolerance)
-    support = inside.sum(axis=1)
-    best = int(support.argmax()) if len(support) else -1
-    if best < 0 or support[best] < smallest or not _plausible(refined[best]):
+    weights = np.sqrt(first.centrality[left] * second.centrality[right])
+    stated = _single_correspondence_maps(first, second, left, right, distances / np.sqrt(np.sqrt(weights)))
+    promising = _best_supported(stated, source, target, weights, 2 * tolerance, smallest)
+    if len(promising) == 0:
+        return None
+    refined, inside = _refine(promising, source, target, tolerance)
+    support = np.where((inside.sum(axis=1) >= smallest) & _plausible(refined), inside @ weights, 0)
+    best = int(support.argmax())
+    if support[best] == 0:
         return None
     kept = _one_to_one(np.flatnonzero(inside[best]), left, right, distances)
     return AffineMatch(refined[best], left[kept], right[kept]) if len(kept) >= smallest else None
@@ -104,9 +111,9 @@ def invert(matrix: Floats) -> Floats:
 
 
 def _single_correspondence_maps(
-    first: LocalFeatures, second: LocalFeatures, left: Indices, right: Indices, distances: Floats
+    first: LocalFeatures, second: LocalFeatures, left: Indices, right: Indices, doubts: Floats
 ) -> Floats:
-    chosen = np.argsort(distances, kind="stable")[:_HYPOTHESES]
+    chosen = np.argsort(doubts, kind="stable")[:_HYPOTHESES]
     left, right = left[chosen], right[chosen]
     scale = second.scales[right] / np.maximum(first.scales[left], 1e-3)
     angle = second.angles[right] - first.angles[left]
@@ -116,13 +123,15 @@ def _single_correspondence_maps(
     return np.concatenate([linear, shift[:, :, None]], axis=2).astype(np.float32)
 
 
-def _best_supported(matrices: Floats, source: Floats, target: Floats, tolerance: float, smallest: int) -> Floats:
+def _best_supported(
+    matrices: Floats, source: Floats, target: Floats, weights: Floats, tolerance: float, smallest: int
+) -> Floats:
     homogeneous = np.column_stack([source, np.ones(len(source), np.float32)])
     mapped = matrices.reshape(-1, 3) @ homogeneous.T
     error = mapped.reshape(len(matrices), 2, len(source)) - target.T
-    support = (np.square(error).sum(axis=1) <= tolerance * tolerance).sum(axis=1)
-    order = np.argsort(-support, kind="stable")[:_REFINED]
-    chosen: Floats = matrices[order[support[order] >= smallest]]
+    inside = np.square(error).sum(axis=1) <= tolerance * tolerance
+    order = np.argsort(-(inside @ weights), kind="stable")[:_REFINED]
+    chosen: Floats = matrices[order[inside[order].sum(axis=1) >= smallest]]
     return chosen
 
 
@@ -157,10 +166,10 @@ def _least_squares(squares: NDArray[np.float64], products: NDArray[np.float64]) 
     return np.ascontiguousarray(solved.transpose(0, 2, 1), np.float32)
 
 
-def _plausible(matrix: Floats) -> bool:
-    singular = np.linalg.svd(matrix[:, :2], compute_uv=False)
-    area = float(np.linalg.det(matrix[:, :2]))
-    return 0.1 <= area <= 10 and bool(singular[0] <= 4 * singular[1])
+def _plausible(matrices: Floats) -> NDArray[np.bool_]:
+    linear = matrices[:, :, :2]
+    singular, area = np.linalg.svd(linear, compute_uv=False), np.linalg.det(linear)
+    return np.asarray((area >= 0.1) & (area <= 10) & (singular[:, 0] <= 4 * singular[:, 1]), bool)
 
 
 def _one_to_one(positions: Indices, left: Indices, right: Indices, distances: Floats) -> Indices:

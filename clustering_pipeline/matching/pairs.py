@@ -20,7 +20,7 @@ from clustering_pipeline.storage import BlobStore, compute_missing
 _SCHEMA = pa.schema(
     [
         ("inliers", pa.int32()),
-        ("cells", pa.int16()),
+        ("cells", pa.float32()),
         ("agreement", pa.float32()),
         ("centre_agreement", pa.float32()),
         ("colour", pa.float32()),

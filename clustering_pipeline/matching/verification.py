@@ -1,12 +1,13 @@
 """How well the print of two products agrees, from the inliers of their affine map."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.features import LocalFeatures, unit_descriptors
+from clustering_pipeline.features import LocalFeatures, central_weight, unit_descriptors
 from clustering_pipeline.matching.geometry import AffineMatch, Floats, invert, match_geometry, nearest_descriptors, project
 from clustering_pipeline.settings import VerificationSettings
 
@@ -21,7 +22,8 @@ class PrintEvidence:
 
     Attributes:
         match: the affine map and its inliers, None when the print does not agree.
-        cells: cells of an 8×8 grid hit by inliers, the smaller of the two pictures.
+        cells: cells of an 8×8 grid hit by inliers, the smaller of the two pictures. Where a background is not plain a cell counts
+            by how central it is, one on average.
         agreement: inliers over the geometric mean of the keypoints that each picture has where the other one is.
         centre_agreement: the same within the central 60 % of both pictures, where a seller's frame is not.
         colour: agreement of the colours in the common region, 0 to 1.
@@ -30,7 +32,7 @@ class PrintEvidence:
     """
 
     match: AffineMatch | None
-    cells: int = 0
+    cells: float = 0.0
     agreement: float = 0.0
     centre_agreement: float = 0.0
     colour: float = 0.0
@@ -62,7 +64,7 @@ def measure(first: LocalFeatures, second: LocalFeatures, match: AffineMatch) -> 
     central_inliers = int((central_first[match.first] & central_second[match.second]).sum())
     return PrintEvidence(
         match=match,
-        cells=min(_cells(share_first[match.first]), _cells(share_second[match.second])),
+        cells=min(_cells(share_first[match.first], first), _cells(share_second[match.second], second)),
         agreement=_agreement(len(match), int(in_second.sum()), int(in_first.sum())),
         centre_agreement=_agreement(
             central_inliers, int((in_second & central_first).sum()), int((in_first & central_second).sum())
@@ -98,9 +100,18 @@ def _central(shares: Floats) -> NDArray[np.bool_]:
     return np.asarray(((shares >= _CENTRE[0]) & (shares <= _CENTRE[1])).all(axis=1), bool)
 
 
-def _cells(shares: Floats) -> int:
+def _cells(shares: Floats, features: LocalFeatures) -> float:
     column, row = np.clip((shares * _GRID).astype(np.int64), 0, _GRID - 1).T
-    return len(np.unique(row * _GRID + column))
+    hit = np.unique(row * _GRID + column)
+    return float(len(hit) if features.is_plain else _central_cells()[hit].sum())
+
+
+@lru_cache(maxsize=1)
+def _central_cells() -> Floats:
+    """Return how central each cell of the grid is: float32 (64,), 1 on average."""
+    row, column = np.divmod(np.arange(_GRID * _GRID), _GRID)
+    weights = central_weight(((np.column_stack([column, row]) + 0.5) / _GRID).astype(np.float32))
+    return np.asarray(weights / weights.mean(), np.float32)
 
 
 def _agreement(inliers: int, visible_first: int, visible_second: int) -> float:

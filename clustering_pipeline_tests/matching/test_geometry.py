@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clustering_pipeline.features import extract
+from clustering_pipeline.features import LocalFeatures, extract
 from clustering_pipeline.matching import verify
 from clustering_pipeline.settings import VerificationSettings
 from clustering_pipeline.synthetic import STUDIO, draw_products, draw_sellers, photograph, studio_picture
@@ -68,3 +68,22 @@ def test_a_sellers_frame_alone_has_no_centre(families):
     seller = draw_sellers(1, seed=3, all_decorated=True)[0]
     first, second = (extract(photograph(product, seller, 5, STUDIO))[0] for product in families)
     assert verify(first, second, SETTINGS).centre_agreement < 0.25
+
+
+def _shelf_picture(product_shift, background):
+    """A product of 40 keypoints in the middle, before 100 keypoints of one shelf."""
+    rng = np.random.default_rng(3)
+    around = rng.uniform(0, 2 * np.pi, 100)
+    shelf = np.column_stack([180 + 170 * np.cos(around), 180 + 170 * np.sin(around)])
+    points = np.concatenate([rng.uniform(130, 230, (40, 2)) + product_shift, shelf]).astype(np.float32)
+    angles, scales = np.zeros(140, np.float32), np.full(140, 4, np.float32)
+    descriptors = rng.integers(0, 80, (140, 128)).astype(np.uint8)
+    silhouette = np.zeros((48, 48), np.uint8) if background else np.full((48, 48), 255, np.uint8)
+    thumbnail = np.zeros((32, 32, 3), np.uint8)
+    return LocalFeatures((0, 0, 360, 360), 360, 360, points, scales, angles, descriptors, thumbnail, silhouette)
+
+
+@pytest.mark.parametrize(("background", "shift"), [(True, (30.0, -20.0)), (False, (0.0, 0.0))])
+def test_before_a_busy_background_the_map_is_that_of_the_product(background, shift):
+    match = verify(_shelf_picture((0, 0), background), _shelf_picture((30, -20), background), SETTINGS).match
+    np.testing.assert_allclose(match.matrix[:, 2], shift, atol=1)
