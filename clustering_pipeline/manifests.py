@@ -164,6 +164,7 @@ MATCHES = _manifest(
         ("weight", REAL),
         ("shape_similarity", REAL),
         ("overlay_share", REAL),
+        ("contradiction", REAL),
     ],
 )
 

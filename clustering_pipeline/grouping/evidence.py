@@ -6,8 +6,8 @@ import pandas as pd
 from clustering_pipeline.grouping.listings import ListingPictures
 from clustering_pipeline.grouping.methods import evidence_of
 from clustering_pipeline.grouping.neighbours import nearest_neighbours
-from clustering_pipeline.grouping.problem import Edges, GroupingProblem, make_edges
-from clustering_pipeline.grouping.variants import keeper_of, link_variants
+from clustering_pipeline.grouping.problem import Edges, GroupingProblem, make_edges, no_edges
+from clustering_pipeline.grouping.variants import keeper_of, link_variants, without_split
 from clustering_pipeline.settings import ClusterSettings
 
 # Neighbours per crop that stand as evidence where no match was verified.
@@ -23,7 +23,9 @@ def build_problem(
     vectors = _vectors([keeper_of(key) for key in keys], embeddings)
     verified = evidence_of(settings) == "matches"
     edges = _match_edges(keys, matches) if verified else _cosine_edges(keys, vectors, settings.block_rows)
-    return GroupingProblem(keys, listings.to_numpy(np.int64), link_variants(edges, keys, brought.quantities), vectors)
+    linked = link_variants(edges, keys, brought.statements)
+    contradictions = without_split(_contradictions(keys, matches), keys) if verified else no_edges()
+    return GroupingProblem(keys, listings.to_numpy(np.int64), linked, vectors, contradictions)
 
 
 def _vectors(keys: list[str], embeddings: pd.DataFrame) -> np.ndarray:
@@ -39,12 +41,22 @@ def _vectors(keys: list[str], embeddings: pd.DataFrame) -> np.ndarray:
 
 
 def _match_edges(keys: list[str], matches: pd.DataFrame) -> Edges:
+    edges = _edges_of(keys, matches, "weight")
+    return edges.where(edges.weights > 0)
+
+
+def _contradictions(keys: list[str], matches: pd.DataFrame) -> Edges:
+    edges = _edges_of(keys, matches, "contradiction")
+    return edges.where(edges.weights != 0)
+
+
+def _edges_of(keys: list[str], matches: pd.DataFrame, column: str) -> Edges:
     index = pd.Index(keys)
     rows, columns = (index.get_indexer(pd.Index(matches[side])) for side in ("crop_a", "crop_b"))
-    weights = matches["weight"].fillna(0.0).to_numpy(float)
+    values = matches[column].fillna(0.0).to_numpy(float)
     probabilities = matches["probability"].fillna(0.0).to_numpy(float)
-    known = (rows >= 0) & (columns >= 0) & (weights > 0)
-    return make_edges(rows[known], columns[known], weights[known], probabilities[known], len(keys))
+    known = (rows >= 0) & (columns >= 0)
+    return make_edges(rows[known], columns[known], values[known], probabilities[known], len(keys))
 
 
 def _cosine_edges(keys: list[str], vectors: np.ndarray, block_rows: int) -> Edges:

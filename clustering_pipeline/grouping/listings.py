@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from clustering_pipeline.grouping.variants import Quantities, split_by_title
+from clustering_pipeline.grouping.variants import split_by_title
 from clustering_pipeline.settings import ClusterSettings
+from clustering_pipeline.wording import Statement
 
 NO_PICTURE = "No picture of this listing was fetched. Run again to fetch it."
 NO_CROP = "The picture could not be opened, so no product could be cut out of it."
@@ -17,12 +18,12 @@ class ListingPictures:
 
     `pictures`: one row per (listing, position, rank) with a kept crop: `crop_sha256`, its `keeper`, `relation` to it
     ("", "duplicate" or "semantic duplicate"), `node_key`, `image_sha256` and the listing's `product_base_id` and `title`.
-    `quantities`: what the titles of each node state.
+    `statements`: what the titles of each node say.
     """
 
     listings: pd.DataFrame
     pictures: pd.DataFrame
-    quantities: dict[str, Quantities]
+    statements: dict[str, Statement]
 
 
 def listing_pictures(
@@ -46,8 +47,8 @@ def listing_pictures(
     pictures = pictures.sort_values(["listing", "position", "rank"], kind="stable", ignore_index=True)
     kept = pictures[pictures["keeper"].notna()].reset_index(drop=True)
     titles = kept["title"] if settings.same_photo == "split_on_title_conflict" else kept["title"].iloc[:0].reindex(kept.index)
-    kept["node_key"], quantities = split_by_title(kept["keeper"], titles)
-    return ListingPictures(_standings(catalogue, raw_images, fetched, pictures), kept, quantities)
+    kept["node_key"], statements = split_by_title(kept["crop_sha256"], kept["keeper"], titles)
+    return ListingPictures(_standings(catalogue, raw_images, fetched, pictures), kept, statements)
 
 
 def _main_crops(crops: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from clustering_pipeline.errors import InputError
 from clustering_pipeline.grouping import cuda, hierarchy
 from clustering_pipeline.grouping import density as on_cpu
 from clustering_pipeline.grouping.centroids import kmeans
+from clustering_pipeline.grouping.contradictions import cut_contradicted
 from clustering_pipeline.grouping.map_equation import communities
 from clustering_pipeline.grouping.neighbours import pairs_within
 from clustering_pipeline.grouping.problem import GroupingProblem
@@ -37,16 +38,19 @@ def evidence_of(settings: ClusterSettings) -> str:
 
 
 def graph(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
-    """Communities of the evidence by the map equation; strong matches are capped, and of each only what exceeds the least counts.
+    """Communities of the evidence by the map equation, cut where their members contradict each other.
+
+    Strong matches are capped, and of each only what exceeds the least counts.
 
     Many weak links between two products of many listings would otherwise add up to as much as the few strong ones within.
     Copies of one picture are no independent evidence, so that a keeper's links weigh the same however many it stands for.
     """
     edges = problem.edges.where(problem.edges.weights > settings.smallest_weight)
     weights = np.minimum(edges.weights, settings.largest_weight) - settings.smallest_weight
-    return communities(
+    modules = communities(
         problem.size, edges.rows, edges.columns, weights, problem.hashes, trials=settings.trials, elsewhere=settings.elsewhere
     )
+    return cut_contradicted(modules, problem.contradictions, edges, settings.contradiction)
 
 
 def dbscan(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What a grouping method is given: keepers, how many listings each stands for, the evidence between them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,18 +24,25 @@ class Edges:
         return Edges(self.rows[chosen], self.columns[chosen], self.weights[chosen], self.probabilities[chosen])
 
 
+def no_edges() -> Edges:
+    """Return no edges at all."""
+    return Edges(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+
+
 @dataclass(frozen=True)
 class GroupingProblem:
     """The nodes are kept crops in the order of their sha256, a node per variant where titles under one photo contradict.
 
     `keys`: sha256 of each crop, with # and a count for further variants (n). `listings`: listings that each stands for
-    (int64, n). `vectors`: unit-length float32 (n, d), zeros where a crop has no embedding.
+    (int64, n). `vectors`: unit-length float32 (n, d), zeros where a crop has no embedding. `contradictions`: pairs whose weight
+    is how strongly they contradict being one product, negative where they could and do not.
     """
 
     keys: list[str]
     listings: np.ndarray
     edges: Edges
     vectors: np.ndarray
+    contradictions: Edges = field(default_factory=no_edges)
 
     @property
     def size(self) -> int:

@@ -80,7 +80,9 @@ def _cached_grouping(problem: GroupingProblem, settings: ClusterSettings, contex
     """Return a label per node, the chosen parameters as JSON, and whether both came from the cache (1 or 0)."""
     content = hashlib.sha256("".join(problem.keys).encode())
     edges = problem.edges
-    for array in (problem.listings, edges.rows, edges.columns, edges.weights, edges.probabilities, problem.vectors):
+    against = problem.contradictions
+    evidence = (edges.rows, edges.columns, edges.weights, edges.probabilities, against.rows, against.columns, against.weights)
+    for array in (problem.listings, *evidence, problem.vectors):
         content.update(np.ascontiguousarray(array).tobytes())
 
     def compute(keys: list[str]) -> Iterator[pd.DataFrame]:

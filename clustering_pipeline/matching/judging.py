@@ -10,10 +10,22 @@ from numpy.typing import NDArray
 from clustering_pipeline.matching.consistency import profile_disagreement
 from clustering_pipeline.matching.overlays import overlay_shares, without_overlays
 from clustering_pipeline.matching.products import Products
-from clustering_pipeline.matching.text_evidence import TextEvidence, compare_packs, compare_titles, number_conflicts
+from clustering_pipeline.matching.text_evidence import (
+    TextEvidence,
+    TitleEvidence,
+    compare_packs,
+    compare_titles,
+)
 from clustering_pipeline.matching.text_reader import TextLine
 from clustering_pipeline.matching.verification import print_weight
-from clustering_pipeline.matching.weights import SMALLEST_WEIGHT, PairEvidence, Reals, pair_weights, probability_of
+from clustering_pipeline.matching.weights import (
+    SMALLEST_WEIGHT,
+    PairEvidence,
+    Reals,
+    contradiction_of,
+    pair_weights,
+    probability_of,
+)
 from clustering_pipeline.settings import MatchSettings
 
 
@@ -50,7 +62,8 @@ def picture_weights(products: Products, candidates: Candidates) -> Reals:
     """Return the weight of each candidate by its pictures alone, before any text is read."""
     count = len(candidates)
     nothing = TextEvidence(np.zeros(count, bool), np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64))
-    evidence = _evidence(products, candidates, nothing, [None] * count)
+    unsaid = TitleEvidence(np.full(count, np.nan), [None] * count, [None] * count)
+    evidence = _evidence(products, candidates, nothing, unsaid)
     return pair_weights(evidence, veto_numbers=False, drop_weak=False)
 
 
@@ -61,8 +74,8 @@ def judge(
     pairs, raw = candidates.pairs, candidates.raw
     lines = without_overlays(products, lines)
     text = compare_packs(raw, pairs, lines, len(products))
-    conflicts = number_conflicts(products, pairs, lines)
-    evidence = _evidence(products, candidates, text, conflicts)
+    titles = compare_titles(products, pairs, lines)
+    evidence = _evidence(products, candidates, text, titles)
     weight = pair_weights(evidence, veto_numbers=settings.number_conflict == "veto")
     names = np.array(products.crops, dtype=object)
     return pd.DataFrame(
@@ -76,12 +89,13 @@ def judge(
             "lines_agreeing": text.agreeing,
             "lines_conflicting": text.conflicting,
             "colour_similarity": np.where(raw["inliers"] > 0, raw["colour"], np.nan),
-            "title_similarity": compare_titles(products, pairs),
-            "number_conflict": conflicts,
+            "title_similarity": titles.similarity,
+            "number_conflict": titles.conflicts,
             "probability": np.where(weight > 0, probability_of(weight), 0.0),
             "weight": weight,
             "shape_similarity": candidates.shape,
             "overlay_share": evidence.overlay,
+            "contradiction": contradiction_of(evidence),
         }
     )
 
@@ -92,10 +106,10 @@ def print_weights(raw: pd.DataFrame) -> Reals:
     return np.nan_to_num(print_weight(cells, agreement, centre))
 
 
-def _evidence(products: Products, candidates: Candidates, text: TextEvidence, conflicts: Sequence[str | None]) -> PairEvidence:
+def _evidence(products: Products, candidates: Candidates, text: TextEvidence, titles: TitleEvidence) -> PairEvidence:
     left, right = candidates.pairs.T
     weight = print_weights(candidates.raw)
-    contradicted = np.array([conflict is not None for conflict in conflicts], bool)
+    contradicted = np.array([conflict is not None for conflict in titles.conflicts], bool)
     copies_differ = (products.copies[left] > 1) != (products.copies[right] > 1)
     contradicting = (text.conflicting > 0) | contradicted | copies_differ
     compared = text.present & (weight > SMALLEST_WEIGHT)
@@ -108,7 +122,10 @@ def _evidence(products: Products, candidates: Candidates, text: TextEvidence, co
         has_text=text.present,
         text_similarity=text.similarity,
         conflicting=text.conflicting,
+        agreeing=text.agreeing,
         contradicted=contradicted,
+        titles_contradict=np.array([conflict is not None for conflict in titles.in_titles], bool),
+        title_similarity=titles.similarity,
         copies_differ=copies_differ,
         neighbours_differ=profile_disagreement(candidates.pairs, compared, contradicting, len(products)),
     )

@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.matching.products import Products
-from clustering_pipeline.matching.text_agreement import plain_letters
 from clustering_pipeline.matching.text_reader import TextLine
+from clustering_pipeline.wording import plain_letters
 
 # An overlay sits at the same place of every picture; photographs of products hardly ever do.
 _LARGEST_SHIFT = 0.015

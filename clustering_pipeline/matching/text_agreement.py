@@ -1,10 +1,8 @@
 """What the text of two packs says about them: how alike it is, and where the same place says something else."""
 
 import re
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
 import cv2
 import numpy as np
@@ -14,6 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from clustering_pipeline.matching.geometry import Floats
 from clustering_pipeline.matching.text_reader import TextLine
+from clustering_pipeline.wording import plain_letters, string_similarity
 
 CONFIDENT, VERY_CONFIDENT = 0.6, 0.8
 _AGREE, _CONFLICT = 0.6, 0.45
@@ -34,16 +33,13 @@ class AlignedText:
     conflicting: list[tuple[int, int]]
 
 
-def plain_letters(text: str) -> str:
-    """Return `text` in lower case without accents, punctuation and spaces: what survives any reader."""
-    return plain_words(text).replace(" ", "")
+@dataclass(frozen=True)
+class _ReadLine:
+    """A line's number on its pack, the line, and its plain letters."""
 
-
-def plain_words(text: str) -> str:
-    """Return the words of `text` in lower case without accents and punctuation, parted by single spaces."""
-    decomposed = unicodedata.normalize("NFKD", text.casefold().replace("đ", "d"))
-    bare = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-    return " ".join("".join(letter if letter.isalnum() else " " for letter in bare).split())
+    number: int
+    line: TextLine
+    letters: str
 
 
 def pack_text(lines: Sequence[TextLine]) -> str:
@@ -64,44 +60,55 @@ def ngram_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
 def align_text(first: Sequence[TextLine], second: Sequence[TextLine], matrix: Floats) -> AlignedText:
     """Compare the lines that an affine map lays over each other.
 
-    Lines agree when they are mostly the same letters, and conflict when they are mostly others, or when their numbers differ.
+    Lines agree when they are mostly the same letters. They conflict when they are mostly others, or when their numbers differ,
+    and neither of the two was read elsewhere on the other pack: a map that is off by a line lays different lines of one
+    product over each other.
 
     Args:
         matrix: float32 (2, 3), from shares of the first product frame's width and height to those of the second.
     """
-    left = [(number, line, plain_letters(line.text)) for number, line in enumerate(first) if _comparable(line)]
-    right = [(number, line, plain_letters(line.text)) for number, line in enumerate(second) if _comparable(line)]
+    left, right = _readable(first), _readable(second)
     agreeing, conflicting = [], []
-    for number, line, letters in left:
-        mapped = line.quad @ matrix[:, :2].T + matrix[:, 2]
-        for other, target, other_letters in right:
-            if not _overlapping(mapped, target.quad):
+    for one in filter(_comparable, left):
+        mapped = one.line.quad @ matrix[:, :2].T + matrix[:, 2]
+        for other in filter(_comparable, right):
+            if not _overlapping(mapped, other.line.quad):
                 continue
-            likeness = string_similarity(letters, other_letters)
-            different = likeness < _CONFLICT or (likeness < 1 and _numbers_differ(letters, other_letters))
-            if different:
-                conflicting.append((number, other))
-            elif likeness >= _AGREE:
-                agreeing.append((number, other))
+            if _say_the_same(one.letters, other.letters):
+                agreeing.append((one.number, other.number))
+            elif _contradict(one.letters, other.letters) and not (_read_on(right, one, other) or _read_on(left, other, one)):
+                conflicting.append((one.number, other.number))
     return AlignedText(agreeing, conflicting)
 
 
+def _readable(lines: Sequence[TextLine]) -> list[_ReadLine]:
+    read = [_ReadLine(number, line, plain_letters(line.text)) for number, line in enumerate(lines)]
+    return [one for one in read if one.line.confidence >= CONFIDENT and len(one.letters) >= _SHORTEST_LINE]
+
+
+def _comparable(one: _ReadLine) -> bool:
+    # Digits alone are prices and codes.
+    return one.line.confidence >= VERY_CONFIDENT and not one.letters.isdigit()
+
+
+def _read_on(pack: Sequence[_ReadLine], line: _ReadLine, opposite: _ReadLine) -> bool:
+    """Whether a pack says the same as `line` in any other line than the one that lies opposite."""
+    return any(_say_the_same(line.letters, one.letters) for one in pack if one is not opposite)
+
+
+def _say_the_same(first: str, second: str) -> bool:
+    return string_similarity(first, second) >= _AGREE and not _numbers_differ(first, second)
+
+
+def _contradict(first: str, second: str) -> bool:
+    return string_similarity(first, second) < _CONFLICT or _numbers_differ(first, second)
+
+
 def _numbers_differ(first: str, second: str) -> bool:
+    if string_similarity(first, second) == 1:
+        return False
     left, right = set(_DIGITS.findall(first)), set(_DIGITS.findall(second))
     return bool(left and right) and not left & right
-
-
-def string_similarity(first: str, second: str) -> float:
-    """Return twice the matching characters over all characters; 1 when the shorter is part of the longer."""
-    if not first or not second:
-        return 0.0
-    if first in second or second in first:
-        return 1.0
-    return SequenceMatcher(None, first, second, autojunk=False).ratio()
-
-
-def _comparable(line: TextLine) -> bool:
-    return line.confidence >= VERY_CONFIDENT and len(plain_letters(line.text)) >= _SHORTEST_LINE
 
 
 def _overlapping(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:

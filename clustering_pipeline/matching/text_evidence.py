@@ -2,29 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.matching.products import Products
-from clustering_pipeline.matching.text_agreement import (
-    CONFIDENT,
-    align_text,
-    ngram_vectors,
-    pack_text,
-    plain_words,
-    string_similarity,
-)
+from clustering_pipeline.matching.text_agreement import CONFIDENT, align_text, ngram_vectors, pack_text
 from clustering_pipeline.matching.text_reader import TextLine
-from clustering_pipeline.wording import Quantity, conflict_between, read_quantities
+from clustering_pipeline.wording import (
+    NOTHING_SAID,
+    Quantity,
+    Statement,
+    conflict_between,
+    contradiction_between,
+    plain_words,
+    read_quantities,
+    read_titles,
+)
 
 Pairs = NDArray[np.int64]
 PackLines = Mapping[int, Sequence[TextLine]]
 
 FEWEST_LETTERS = 6
 _PAIR_BLOCK = 65_536
-_MOST_SUBSTITUTED, _FEWEST_SHARED, _MISSPELT = 3, 4, 0.75
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,26 @@ class TextEvidence:
     similarity: NDArray[np.float64]
     agreeing: NDArray[np.int64]
     conflicting: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TitleEvidence:
+    """What the titles of m pairs say, one entry each.
+
+    Attributes:
+        similarity: cosine of character n-grams, NaN where either has no title.
+        in_titles: how titles contradict each other in a number or a word, or None.
+        in_print: how the print contradicts itself in a number, or None.
+    """
+
+    similarity: NDArray[np.float64]
+    in_titles: list[str | None]
+    in_print: list[str | None]
+
+    @property
+    def conflicts(self) -> list[str | None]:
+        """The contradiction in titles, or else that in print, or None."""
+        return [said or printed for said, printed in zip(self.in_titles, self.in_print, strict=True)]
 
 
 def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count: int) -> TextEvidence:
@@ -60,39 +82,27 @@ def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count:
     return TextEvidence(present, similarity, agreeing, conflicting)
 
 
-def compare_titles(products: Products, pairs: Pairs) -> NDArray[np.float64]:
-    """Return the cosine of the n-grams of the titles behind each pair, NaN where either has none."""
+def compare_titles(products: Products, pairs: Pairs, lines: PackLines) -> TitleEvidence:
+    """Return what the titles behind each pair say, and what the print on the packs says in numbers."""
     texts = [" ".join(plain_words(title) for title in titles) for titles in products.titles]
     known = np.array([bool(text) for text in texts], bool)
-    return np.where(known[pairs].all(axis=1), similarity_of(texts, pairs), np.nan)
+    similarity = np.where(known[pairs].all(axis=1), similarity_of(texts, pairs), np.nan)
+    return TitleEvidence(similarity, _title_conflicts(products, pairs), _printed_conflicts(lines, pairs, len(products)))
 
 
-def number_conflicts(products: Products, pairs: Pairs, lines: PackLines) -> list[str | None]:
-    """Return for each pair how titles contradict each other in a number or a word, or else the print in a number."""
-    stated = [_stated(titles) for titles in products.titles]
-    printed = [_printed(lines.get(row, ())) for row in range(len(products))]
-    words = [frozenset(" ".join(map(plain_words, titles)).split()) for titles in products.titles]
+def _title_conflicts(products: Products, pairs: Pairs) -> list[str | None]:
+    said = read_titles(title for titles in products.titles for title in titles)
+    joined = [reduce(Statement.joined, (said[title] for title in titles), NOTHING_SAID) for titles in products.titles]
     titled = [bool(titles) for titles in products.titles]
-    conflicts: list[str | None] = []
-    for left, right in pairs:
-        conflict = None
-        if titled[left] and titled[right]:
-            conflict = conflict_between(stated[left], stated[right]) or substitution(words[left], words[right])
-        conflicts.append(conflict or conflict_between(printed[left], printed[right], unsaid_is_single=False))
-    return conflicts
+    return [
+        contradiction_between(joined[left], joined[right]) if titled[left] and titled[right] else None
+        for left, right in pairs.tolist()
+    ]
 
 
-def substitution(first: frozenset[str], second: frozenset[str]) -> str | None:
-    """Return the words by which two otherwise equal titles replace each other ("ngay / dem"), or None.
-
-    Titles of near variants differ in a word or two on both sides; titles of other shops differ in more, or only add.
-    """
-    left, right, shared = first - second, second - first, first & second
-    if not left or not right or max(len(left), len(right)) > _MOST_SUBSTITUTED or len(shared) < _FEWEST_SHARED:
-        return None
-    one, other = " ".join(sorted(left)), " ".join(sorted(right))
-    # A misspelt word is no other word.
-    return None if string_similarity(one, other) >= _MISSPELT else f"{one} / {other}"
+def _printed_conflicts(lines: PackLines, pairs: Pairs, count: int) -> list[str | None]:
+    printed = [_printed(lines.get(row, ())) for row in range(count)]
+    return [conflict_between(printed[left], printed[right], unsaid_is_single=False) for left, right in pairs.tolist()]
 
 
 def similarity_of(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
@@ -104,10 +114,6 @@ def similarity_of(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
         product = vectors[left].multiply(vectors[right]).sum(axis=1)
         similarity[start : start + _PAIR_BLOCK] = np.asarray(product).ravel()
     return similarity
-
-
-def _stated(titles: Sequence[str]) -> frozenset[Quantity]:
-    return frozenset().union(*(read_quantities(title) for title in titles))
 
 
 def _printed(lines: Sequence[TextLine]) -> frozenset[Quantity]:

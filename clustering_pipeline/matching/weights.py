@@ -15,7 +15,12 @@ _TEXT_ALONE, _COSINE_ALONE = 0.5, 0.3
 # What each contradiction leaves of a pair's weight: a line at the same place that says something else (two at most are
 # counted), other quantities, another number of copies, and neighbours that contradict only one of the two.
 _LINE_DIFFERS, _NUMBERS_DIFFER, _COPIES_DIFFER, _NEIGHBOURS_DIFFER = 0.2, 0.12, 0.1, 0.15
+# What is left where the titles have nothing in common, and up to which cosine that is so.
+_NAMES_DIFFER, _OTHER_NAME = 0.2, 0.15
 _FEWEST_DIFFERING, _MOST_DIFFERING = 0.2, 0.5
+# Natural logarithms of how much likelier it is between two products than within one that lines at the same place say something
+# else, that titles contradict each other or have nothing in common, and that nothing contradicts although something could.
+_LINES_CONTRADICT, _TITLES_CONTRADICT, _TITLES_APART, _NOTHING_CONTRADICTS = 3.0, 4.5, 3.0, -1.0
 # Intersection over union of silhouettes: below the first two marks differ, from the second on they are one.
 _OTHER_SHAPE, _SAME_SHAPE = 0.8, 0.85
 
@@ -33,7 +38,10 @@ class PairEvidence:
         has_text: whether both packs bear six readable letters or more.
         text_similarity: cosine of character n-grams; 0 without text.
         conflicting: lines at the same place of the print that say something else.
-        contradicted: whether the two state different quantities.
+        agreeing: lines at the same place of the print that say the same.
+        contradicted: whether titles or print state different quantities, or titles replace a word.
+        titles_contradict: whether their titles do; print also shows prices and neighbours on the shelf.
+        title_similarity: cosine of the titles' character n-grams, NaN where either has none.
         copies_differ: whether one picture shows the pack more often than the other.
         neighbours_differ: share of common neighbours that contradict one of the two only; see `profile_disagreement`.
     """
@@ -46,7 +54,10 @@ class PairEvidence:
     has_text: NDArray[np.bool_]
     text_similarity: Reals
     conflicting: NDArray[np.int64]
+    agreeing: NDArray[np.int64]
     contradicted: NDArray[np.bool_]
+    titles_contradict: NDArray[np.bool_]
+    title_similarity: Reals
     copies_differ: NDArray[np.bool_]
     neighbours_differ: Reals
 
@@ -76,6 +87,19 @@ def probability_of(weight: Reals) -> Reals:
     return 1.0 / (1.0 + np.exp(-0.53 * (weight - 1.36)))
 
 
+def contradiction_of(evidence: PairEvidence) -> Reals:
+    """Return how strongly each pair contradicts being one product, as a natural logarithm of odds: float64 (m,).
+
+    Negative where the two agree in what could have told them apart; 0 where nothing could, and where no print agrees.
+    """
+    lines = np.where(evidence.conflicting > 0, _LINES_CONTRADICT, 0.0)
+    apart = np.where(evidence.title_similarity < _OTHER_NAME, _TITLES_APART, 0.0)
+    against = lines + apart + np.where(evidence.titles_contradict, _TITLES_CONTRADICT, 0.0)
+    could = ((evidence.agreeing > 0) | np.isfinite(evidence.title_similarity)) & ~evidence.contradicted
+    against = np.where((against == 0) & could, _NOTHING_CONTRADICTS, against)
+    return np.where(evidence.print_weight > SMALLEST_WEIGHT, against, 0.0)
+
+
 def _left_by_contradictions(evidence: PairEvidence, veto_numbers: bool) -> Reals:
     """Return what share of its weight each pair keeps."""
     span = _MOST_DIFFERING - _FEWEST_DIFFERING
@@ -83,6 +107,7 @@ def _left_by_contradictions(evidence: PairEvidence, veto_numbers: bool) -> Reals
     return np.asarray(
         _LINE_DIFFERS ** np.minimum(evidence.conflicting, 2)
         * np.where(evidence.contradicted, 0.0 if veto_numbers else _NUMBERS_DIFFER, 1.0)
+        * np.where(evidence.title_similarity < _OTHER_NAME, _NAMES_DIFFER, 1.0)
         * np.where(evidence.copies_differ, _COPIES_DIFFER, 1.0)
         * _NEIGHBOURS_DIFFER**doubt
     )

@@ -38,6 +38,9 @@ class ClusterSettings(StageSettings):
     elsewhere: float = Field(
         300.0, ge=0, description="graph: weight of links between the products of a catalogue of usual size; more joins more."
     )
+    contradiction: float = Field(
+        2.0, ge=0, description="graph: least evidence (natural log of odds) of contradictions that cuts a module in two."
+    )
     trials: int = Field(5, ge=1, le=100, description="graph: searches, of which the shortest description is taken.")
     eps: Annotated[float, Field(gt=0, le=2)] | Literal["auto"] = Field(
         0.25,

@@ -1,6 +1,6 @@
 """Knobs of candidate pairs and their verification."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -24,6 +24,8 @@ class TextReaderSettings(StageSettings):
 class VerificationSettings(StageSettings):
     """When the print of two crops is the same print."""
 
+    logic_version: ClassVar[str] = "2"
+
     ratio: float = Field(0.85, gt=0, le=1, description="Lowe's ratio: nearest over second nearest descriptor distance.")
     tolerance: float = Field(8.0, gt=0, description="Pixels of the product frame by which an inlier may miss the affine map.")
     smallest: int = Field(8, ge=4, description="Fewest inliers of a verified pair.")
@@ -31,6 +33,8 @@ class VerificationSettings(StageSettings):
 
 class MatchSettings(StageSettings):
     """Which pairs are looked at and what makes a match."""
+
+    logic_version: ClassVar[str] = "2"
 
     enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
     neighbours: int = Field(30, ge=1, description="Candidates per crop, in both directions.")

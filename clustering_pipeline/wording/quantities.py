@@ -1,10 +1,11 @@
 """Numbers with a meaning in titles and on packs: volume, mass, pieces, sun protection, share, packs in a bundle."""
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from clustering_pipeline.wording.plain import without_accents
 
 _NUMBER = r"(\d+(?:[.,]\d+)*)"
 _EDGE = r"(?![a-z0-9])"
@@ -75,6 +76,14 @@ def read_quantities(text: str) -> frozenset[Quantity]:
     return frozenset([*_measures(plain), *_protection(plain), *_bundles(plain)])
 
 
+def without_quantities(text: str) -> str:
+    """Return the plain text of a title without what `read_quantities` reads in it."""
+    plain = _plain(text)
+    for pattern in (_BUNDLE_BEFORE, _TIMES_BEFORE, _TIMES_AFTER, _TWIN, _SPF, _MEASURE, _BUNDLE_AFTER):
+        plain = pattern.sub(" ", plain)
+    return " ".join(plain.split())
+
+
 def quantity_conflict(first: str, second: str, *, unsaid_is_single: bool = True) -> str | None:
     """Return how two texts contradict each other in number ("50 ml / 100 ml"), or None.
 
@@ -108,9 +117,7 @@ def _equal(first: float, second: float) -> bool:
 
 
 def _plain(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text.casefold().replace("đ", "d"))
-    letters = "".join(letter for letter in decomposed if not unicodedata.combining(letter))
-    return " ".join(letters.split())
+    return " ".join(without_accents(text).split())
 
 
 def _measures(text: str) -> Iterator[Quantity]:

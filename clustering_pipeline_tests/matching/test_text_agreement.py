@@ -4,10 +4,9 @@ from clustering_pipeline.matching.text_agreement import (
     align_text,
     ngram_vectors,
     pack_text,
-    plain_letters,
-    string_similarity,
 )
 from clustering_pipeline.matching.text_reader import TextLine, lines_from_json, lines_to_json
+from clustering_pipeline.wording import plain_letters, string_similarity
 
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
@@ -66,3 +65,16 @@ def test_lines_survive_the_cache():
     again = lines_from_json(lines_to_json([line("Kem chống nắng")]))
     assert again[0].text == "Kem chống nắng"
     np.testing.assert_allclose(again[0].quad, line("").quad)
+
+
+def test_a_map_that_is_off_by_a_line_shows_no_conflict():
+    first, second = [line("MELLAN"), line("MJÖLK", y=0.2)], [line("MJOLK"), line("MELLAN", y=0.3)]
+    assert not align_text(first, second, IDENTITY).conflicting
+
+
+def test_a_number_elsewhere_excuses_no_other_number():
+    assert align_text([line("50 ml")], [line("100 ml"), line("100 ml", y=0.8)], IDENTITY).conflicting == [(0, 0)]
+
+
+def test_prices_are_not_compared():
+    assert not align_text([line("1495")], [line("2195")], IDENTITY).conflicting

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clustering_pipeline.matching.weights import LARGEST_WEIGHT, PairEvidence, pair_weights, probability_of
+from clustering_pipeline.matching.weights import LARGEST_WEIGHT, PairEvidence, contradiction_of, pair_weights, probability_of
 
 
 def evidence(**values):
@@ -14,7 +14,10 @@ def evidence(**values):
         "has_text": False,
         "text_similarity": 0.0,
         "conflicting": 0,
+        "agreeing": 0,
         "contradicted": False,
+        "titles_contradict": False,
+        "title_similarity": np.nan,
         "copies_differ": False,
         "neighbours_differ": 0.0,
     }
@@ -37,6 +40,7 @@ def test_print_alone_is_its_own_weight():
         {"contradicted": True},
         {"copies_differ": True},
         {"overlay": 0.5},
+        {"title_similarity": 0.05},
         {"neighbours_differ": 0.6},
     ],
 )
@@ -72,3 +76,24 @@ def test_a_heavier_pair_is_more_probable():
     probability = probability_of(np.array([0.6, 1.0, 3.0, 6.0]))
     assert (np.diff(probability) > 0).all()
     assert 0 < probability[0] < probability[-1] < 1
+
+
+def contradiction(**values):
+    return float(contradiction_of(evidence(**values))[0])
+
+
+def test_only_what_could_have_told_products_apart_speaks_for_one_product():
+    assert contradiction() == 0.0
+    assert contradiction(agreeing=1) < 0
+    assert contradiction(title_similarity=0.8) < 0
+    assert contradiction(agreeing=1, print_weight=0.0) == 0.0
+
+
+def test_contradictions_add_up():
+    assert contradiction(conflicting=1, agreeing=3) > 0
+    both = contradiction(conflicting=1, titles_contradict=True, contradicted=True)
+    assert both > contradiction(titles_contradict=True, contradicted=True) > contradiction(conflicting=1)
+
+
+def test_print_that_states_another_number_is_no_sure_contradiction():
+    assert contradiction(agreeing=1, contradicted=True) == 0.0
