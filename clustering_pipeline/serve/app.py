@@ -93,6 +93,10 @@ def _add_problems(app: FastAPI, pages: Pages) -> None:
     def http(request: Request, error: HTTPException) -> Response:
         return answer(request, error.status_code, str(error.detail))
 
+    @app.exception_handler(Exception)
+    def fault(request: Request, error: Exception) -> Response:
+        return answer(request, 500, "The server met a fault of its own. Its log has the details; please report them.")
+
     @app.exception_handler(RequestValidationError)
     def validation(request: Request, error: RequestValidationError) -> Response:
         if request.url.path.startswith("/api/"):

@@ -183,8 +183,10 @@ class Library:
     def workbook_path(self, slug: str) -> str | None:
         """Return where the labelled workbook of a category lies among the outputs; None before there is one."""
         written = self._manifests.read("labeled_excel", slug)
-        path = None if written is None or written.empty else str(written["path"].iloc[0])
-        return path if path and self.workplace.files("outputs").exists(path) else None
+        paths = [] if written is None else written["path"].astype(str).tolist()
+        # The others are copies outside the storage, where the user wanted them.
+        kept = (path for path in paths if path.startswith(f"{slug}/") and self.workplace.files("outputs").exists(path))
+        return next(kept, None)
 
     def workbook(self, slug: str) -> tuple[str, bytes]:
         """Return the name and the bytes of a category's labelled workbook; raises UnknownError when there is none."""

@@ -143,7 +143,8 @@ def test_the_workbook_of_another_category_is_refused(client, workplace):
 def test_the_labelled_workbook_is_given_out(client, workplace):
     assert client.get(f"{BASE}/workbook").status_code == 404
     workplace.files("outputs").write(f"{home.SLUG}/Kem <chống>.xlsx", b"labelled")
-    written = pd.DataFrame({"path": [f"{home.SLUG}/Kem <chống>.xlsx"], "sha256": ["0" * 64], "rows": [1]})
+    paths = ["/home/lan/Kem <chống>.xlsx", f"{home.SLUG}/Kem <chống>.xlsx"]
+    written = pd.DataFrame({"path": paths, "sha256": ["0" * 64, "1" * 64], "rows": [1, 1]})
     workplace.manifests.write("labeled_excel", home.SLUG, written, WRITTEN_FILES)
     answer = client.get(f"{BASE}/workbook")
     assert answer.content == b"labelled"
