@@ -59,7 +59,12 @@ def _frames(workplace: Workplace, slug: str, pictures: list[Path]) -> dict[str, 
     frames["local_features"] = extract_local_features(frames["clean_images"], settings.local_features, context).manifest
     frames["embeddings"] = embed_crops(frames["clean_images"], frames["local_features"], settings.embeddings, context).manifest
     frames["semantic_duplicates"] = find_semantic_duplicates(
-        frames["embeddings"], frames["clean_images"], settings.embeddings.encoder, settings.semantic_duplicates, context
+        frames["embeddings"],
+        frames["clean_images"],
+        settings.embeddings.encoder,
+        settings.semantic_duplicates,
+        settings.clean_images,
+        context,
     ).manifest
     matches = settings.matches.model_copy(update={"text": False})
     order = ("embeddings", "local_features", "clean_images", "crops", "raw_images", "catalogue", "semantic_duplicates")

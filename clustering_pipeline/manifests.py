@@ -123,6 +123,9 @@ CLEAN_IMAGES = _manifest(
     ],
 )
 
+# A row is a picture that people want kept whatever its quality.
+OVERRULED_PICTURES = _manifest("overruled_pictures", ("image_sha256",), [("image_sha256", TEXT)])
+
 # A row is a kept crop; `features` is the blob of its keypoints and descriptors, the box is the product's within the crop,
 # `copies` how often its print stands side by side.
 LOCAL_FEATURES = _manifest(
@@ -140,8 +143,11 @@ LOCAL_FEATURES = _manifest(
 
 EMBEDDINGS = _manifest("embeddings", ("crop_sha256",), [("crop_sha256", TEXT), ("vector", VECTOR)])
 
+# `reason`: why a crop that is rejected leaves its listing without a cluster; null for one that is linked to its keeper.
 SEMANTIC_DUPLICATES = _manifest(
-    "semantic_duplicates", ("crop_sha256",), [("crop_sha256", TEXT), ("keeper", TEXT), ("similarity", REAL)]
+    "semantic_duplicates",
+    ("crop_sha256",),
+    [("crop_sha256", TEXT), ("keeper", TEXT), ("similarity", REAL), ("reason", TEXT)],
 )
 
 # A row is a pair of keepers, crop_a < crop_b, with the evidence; `weight` is what the grouping uses, 0 when refused.
@@ -217,6 +223,7 @@ MANIFESTS = {
         RAW_IMAGES,
         ENGLISH_PROMPTS,
         CROPS,
+        OVERRULED_PICTURES,
         CLEAN_IMAGES,
         LOCAL_FEATURES,
         EMBEDDINGS,

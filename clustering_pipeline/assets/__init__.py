@@ -14,6 +14,7 @@ from clustering_pipeline.assets.english_prompts import english_prompts
 from clustering_pipeline.assets.labeled_excel import labeled_excel
 from clustering_pipeline.assets.local_features import local_features
 from clustering_pipeline.assets.matches import matches
+from clustering_pipeline.assets.overruled_pictures import overruled_pictures
 from clustering_pipeline.assets.raw_images import raw_images
 from clustering_pipeline.assets.search_index import search_index
 from clustering_pipeline.assets.semantic_duplicates import semantic_duplicates
@@ -26,6 +27,7 @@ ASSETS = [
     raw_images,
     english_prompts,
     crops,
+    overruled_pictures,
     clean_images,
     local_features,
     embeddings,

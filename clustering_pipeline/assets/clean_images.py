@@ -10,8 +10,14 @@ from clustering_pipeline.stage import StageResult
 
 
 @stage_asset(CLEAN_IMAGES, group="pictures", kinds=["opencv"], checks=[REJECTED_SHARE])
-def clean_images(crops: pd.DataFrame, raw_images: pd.DataFrame, settings: CleanImageSettings, run: AssetRun) -> StageResult:
+def clean_images(
+    crops: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    overruled_pictures: pd.DataFrame,
+    settings: CleanImageSettings,
+    run: AssetRun,
+) -> StageResult:
     """Every crop: kept, or too bad to compare, or a duplicate of the keeper that stands for it."""
     from clustering_pipeline.deduplication import clean_images as filter_crops
 
-    return filter_crops(crops, raw_images, settings, run.stage)
+    return filter_crops(crops, raw_images, settings, run.stage, overruled_pictures["image_sha256"].tolist())

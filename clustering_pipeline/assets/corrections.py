@@ -10,7 +10,7 @@ from clustering_pipeline.stage import StageResult
 
 @stage_asset(CORRECTIONS, group="clusters", kinds=["sqlite"])
 def corrections(catalogue: pd.DataFrame, run: AssetRun) -> Sourced:
-    """The statements of people that concern this category: same, different, and the names of clusters."""
+    """The statements of people that concern this category: same, different, keep, and the names of clusters."""
     version = corrections_version(run.workplace, run.category)
     statements = run.workplace.corrections.read(run.category)
     known = set(catalogue["product_base_id"].dropna())

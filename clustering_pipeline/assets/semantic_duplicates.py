@@ -11,6 +11,7 @@ from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, 
 def semantic_duplicates(
     embeddings: pd.DataFrame,
     clean_images: pd.DataFrame,
+    overruled_pictures: pd.DataFrame,
     encoder: EmbeddingSettings,
     settings: SemanticDuplicateSettings,
     filter_settings: CleanImageSettings,
@@ -22,7 +23,8 @@ def semantic_duplicates(
     """
     from clustering_pipeline.deduplication import find_semantic_duplicates, write_pairs_page
 
-    result = find_semantic_duplicates(embeddings, clean_images, encoder.encoder, settings, run.stage)
+    keep = overruled_pictures["image_sha256"].tolist()
+    result = find_semantic_duplicates(embeddings, clean_images, encoder.encoder, settings, filter_settings, run.stage, keep)
     filtered = run.workplace.manifests.read_facts("clean_images", run.category)
     page = write_pairs_page(clean_images, result.manifest, filtered, filter_settings, run.stage.blobs)
     run.workplace.files("outputs").write(f"{run.category}/left-out.html", page)

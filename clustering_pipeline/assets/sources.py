@@ -32,6 +32,12 @@ def corrections_version(workplace: Workplace, category: str) -> str:
     return content_version(workplace.corrections.read(category), CORRECTIONS)
 
 
+def overrules_version(workplace: Workplace, category: str) -> str:
+    """Return the version of what people said about rejects that may concern a category."""
+    statements = workplace.corrections.read(category)
+    return content_version(statements[statements["kind"] == "keep"], CORRECTIONS)
+
+
 def delivery_version(source: "CatalogueSource") -> str:
     """Return the version of a delivery: the bytes that were labelled, where they went, and whether they are still there."""
     there = source.output is None or Path(source.output).exists()
@@ -44,6 +50,7 @@ def source_versions(workplace: Workplace, category: str) -> dict[str, SourceVers
     versions = {f"settings/{name}": settings_version(settings.stage(name)) for name in STAGES}
     versions["catalogue"] = SourceVersion(catalogue_version(source))
     versions["corrections"] = SourceVersion(corrections_version(workplace, category))
+    versions["overruled_pictures"] = SourceVersion(overrules_version(workplace, category))
     versions["labeled_excel"] = SourceVersion(delivery_version(source))
     return versions
 

@@ -10,7 +10,9 @@ from clustering_pipeline.cli.place import find_workplace
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
 from clustering_pipeline.workplace import Workplace
 
-corrections_app = typer.Typer(help="Statements of people: same(a, b), different(a, b), name(cluster).", no_args_is_help=True)
+corrections_app = typer.Typer(
+    help="Statements of people: same(a, b), different(a, b), name(cluster), keep(a).", no_args_is_help=True
+)
 
 
 @corrections_app.command("import")

@@ -1,28 +1,24 @@
 """The clean_images stage: which crops are worth comparing, and which show the same picture as another."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from functools import partial
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from clustering_pipeline.deduplication.funnel import funnel_facts
 from clustering_pipeline.deduplication.keepers import Merits
-from clustering_pipeline.deduplication.looks import LOOKS, look_batch
-from clustering_pipeline.deduplication.measures import MEASURES, CropSource, measure_batch
+from clustering_pipeline.deduplication.measures import MEASURES, measure_batch
+from clustering_pipeline.deduplication.per_crop import compute_per_crop, fingerprint_of, look_at
 from clustering_pipeline.deduplication.perceptual import Duplicate, Hashes, candidate_sets, find_duplicates, orientations
 from clustering_pipeline.deduplication.verdicts import judge, overruled
 from clustering_pipeline.manifests import CLEAN_IMAGES, conform
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stage import StageContext, StageResult
-from clustering_pipeline.storage import compute_missing
 
 _BOX = ["x0", "y0", "x1", "y1"]
 _SIZE = ["image_width", "image_height"]
-Batch = Callable[[list[CropSource]], list[dict[str, Any]]]
 
 
 def clean_images(
@@ -65,42 +61,10 @@ def _file_sizes(raw_images: pd.DataFrame) -> dict[str, float]:
 
 
 def _measured(distinct: pd.DataFrame, settings: CleanImageSettings, context: StageContext) -> tuple[pd.DataFrame, int]:
-    fingerprint = _fingerprint("measures", settings.logic_version, settings.region, *MEASURES.names)
+    fingerprint = fingerprint_of("measures", settings.logic_version, settings.region, *MEASURES.names)
     batch = partial(measure_batch, blobs=context.blobs, region=settings.region)
-    rows, cached = _per_crop("Judging pictures", batch, distinct, MEASURES, fingerprint, settings, context)
+    rows, cached = compute_per_crop("Judging pictures", batch, distinct, MEASURES, fingerprint, settings, context)
     return pd.concat([distinct, rows.reset_index(drop=True)], axis=1), cached
-
-
-def _fingerprint(*parts: str) -> str:
-    """Return the fingerprint of what is measured, which no limit changes."""
-    return sha256(" ".join(parts).encode()).hexdigest()
-
-
-def _per_crop(
-    title: str,
-    batch: Batch,
-    crops: pd.DataFrame,
-    schema: pa.Schema,
-    fingerprint: str,
-    settings: CleanImageSettings,
-    context: StageContext,
-) -> tuple[pd.DataFrame, int]:
-    sources = {source.key: source for source in map(_source, crops.to_dict("records"))}
-    table = context.tables.table("clean_images", fingerprint, schema)
-
-    def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
-        with context.progress.track(title, len(missing), "crop") as bar:
-            work = [sources[key] for key in missing]
-            for rows in context.engine.map_batches(batch, work, batch_size=settings.batch_size):
-                yield pd.DataFrame(rows, columns=["key", *schema.names])
-                bar.advance(len(rows))
-
-    return compute_missing(table, sources, compute)
-
-
-def _source(row: dict[Any, Any]) -> CropSource:
-    box = (int(row["x0"]), int(row["y0"]), int(row["x1"]), int(row["y1"]))
-    return CropSource(row["crop_sha256"], row["image_sha256"], box, bool(row["is_main"]))
 
 
 def _verdicts(measured: pd.DataFrame, settings: CleanImageSettings, keep: Collection[str]) -> list[tuple[str, str] | None]:
@@ -128,19 +92,13 @@ def _duplicates(
     if not sets:
         return []
     involved = readable.iloc[np.concatenate(sets)]
-    looks = _looks(involved, settings, context).set_axis(involved.index).reindex(readable.index)
+    looks = look_at(involved, settings, context).set_axis(involved.index).reindex(readable.index)
     merits = _merits(readable, looks, acceptable, settings)
     thumbnails = {int(row): looks["thumbnail"].iloc[row] for rows in sets for row in rows}
     found = find_duplicates(sets, hashes, thumbnails, merits, settings)
     places = readable.index.to_numpy()
     named = (Duplicate(int(places[one.row]), int(places[one.keeper]), one.distance) for one in found if acceptable[one.keeper])
     return list(named)
-
-
-def _looks(crops: pd.DataFrame, settings: CleanImageSettings, context: StageContext) -> pd.DataFrame:
-    fingerprint = _fingerprint("looks", settings.logic_version, *LOOKS.names)
-    batch = partial(look_batch, blobs=context.blobs)
-    return _per_crop("Comparing look-alikes", batch, crops, LOOKS, fingerprint, settings, context)[0]
 
 
 def _merits(

@@ -1,5 +1,8 @@
 """The semantic_duplicates stage: near-identical pictures by their embeddings, each checked against its keeper."""
 
+from collections.abc import Collection
+from typing import Any
+
 import faiss
 import numpy as np
 import pandas as pd
@@ -7,8 +10,10 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.deduplication.components import Indices, components
 from clustering_pipeline.deduplication.keepers import Merits, assign
+from clustering_pipeline.deduplication.per_crop import look_at
+from clustering_pipeline.deduplication.verdicts import overruled
 from clustering_pipeline.manifests import SEMANTIC_DUPLICATES, conform
-from clustering_pipeline.settings import SemanticDuplicateSettings
+from clustering_pipeline.settings import CleanImageSettings, SemanticDuplicateSettings
 from clustering_pipeline.stage import StageContext, StageResult
 
 Vectors = NDArray[np.float32]
@@ -26,28 +31,51 @@ def find_semantic_duplicates(
     clean_images: pd.DataFrame,
     encoder: str,
     settings: SemanticDuplicateSettings,
+    filters: CleanImageSettings,
     context: StageContext,
+    overruled_images: Collection[str] = (),
 ) -> StageResult:
     """Name the keeper of every embedded crop; manifest SEMANTIC_DUPLICATES, a crop without duplicates is its own keeper.
 
     Crops whose unit-length vectors reach the threshold in cosine are joined, then each is checked against its keeper and
-    released when it does not reach the threshold itself.
+    released when it does not reach the threshold itself. With `found: reject` all but the keepers have a reason, and
+    `overruled_images` and the setting `keep` spare pictures and crops from that.
     """
     ordered = embeddings.sort_values("crop_sha256", ignore_index=True)
-    digests = ordered["crop_sha256"].to_numpy(object)
+    rows = clean_images.set_index("crop_sha256", drop=False).reindex(ordered["crop_sha256"])
     vectors = stack(ordered["vector"])
     threshold = THRESHOLDS.get(encoder, DEFAULT_THRESHOLD) if settings.threshold is None else settings.threshold
-    keeper, similarity = np.arange(len(digests)), np.ones(len(digests))
-    merits = _merits(clean_images, digests)
-    with context.progress.track("Near-identical pictures", len(digests), "crop") as bar:
-        for group in components(len(digests), *near_pairs(vectors, threshold)):
+    keeper, similarity = _assign_keepers(vectors, rows, threshold, filters, context)
+    digests = rows.index.to_numpy(object)
+    frame = pd.DataFrame({"crop_sha256": digests, "keeper": digests[keeper], "similarity": similarity, "reason": None})
+    linked = frame["keeper"] != frame["crop_sha256"]
+    if settings.found == "reject":
+        spared = overruled(rows, (*filters.keep, *overruled_images)).to_numpy(bool)
+        frame.loc[spared, "keeper"], frame.loc[spared, "similarity"] = frame.loc[spared, "crop_sha256"], 1.0
+        linked &= ~spared
+        frame.loc[linked, "reason"] = [_reason(row) for row in frame[linked].itertuples()]
+    verb = "linked to a keeper" if settings.found == "link" else "rejected"
+    facts: dict[str, int | float | str] = {"crops": len(frame), verb: int(linked.sum()), "cosine threshold": threshold}
+    return StageResult(conform(frame, SEMANTIC_DUPLICATES), facts)
+
+
+def _reason(row: Any) -> str:
+    return f"nearly the same picture as {row.keeper[:12]}: cosine {row.similarity:.4f}"
+
+
+def _assign_keepers(
+    vectors: Vectors, rows: pd.DataFrame, threshold: float, filters: CleanImageSettings, context: StageContext
+) -> tuple[Indices, NDArray[np.float64]]:
+    """Return the row of the keeper of every row, and the cosine to it."""
+    keeper, similarity = np.arange(len(rows)), np.ones(len(rows))
+    groups = components(len(rows), *near_pairs(vectors, threshold))
+    merits = _merits(rows, groups, filters, context)
+    with context.progress.track("Near-identical pictures", len(rows), "crop") as bar:
+        for group in groups:
             for king, members in assign(group, merits, lambda row, others: _cosines(vectors, row, others) >= threshold):
                 keeper[members], similarity[members] = king, _cosines(vectors, king, members)
-        bar.advance(len(digests))
-    frame = pd.DataFrame({"crop_sha256": digests, "keeper": digests[keeper], "similarity": similarity})
-    linked = int((keeper != np.arange(len(digests))).sum())
-    facts: dict[str, int | float | str] = {"crops": len(digests), "linked to a keeper": linked, "cosine threshold": threshold}
-    return StageResult(conform(frame, SEMANTIC_DUPLICATES), facts)
+        bar.advance(len(rows))
+    return keeper, similarity
 
 
 def stack(vectors: pd.Series) -> Vectors:
@@ -77,9 +105,15 @@ def _cosines(vectors: Vectors, row: int, others: Indices) -> NDArray[np.float64]
     return np.minimum(cosines, 1.0)
 
 
-def _merits(clean_images: pd.DataFrame, digests: NDArray[np.object_]) -> Merits:
-    rows = clean_images.set_index("crop_sha256").reindex(digests)
-    pixels = ((rows["x1"] - rows["x0"]) * (rows["y1"] - rows["y0"])).to_numpy(np.float64, na_value=0)
-    everything, nothing = np.ones(len(digests), np.bool_), np.zeros(len(digests))
-    detail = rows["detail"].to_numpy(np.float64, na_value=0) * pixels
-    return Merits(everything, everything, detail, pixels, nothing, nothing)
+def _merits(rows: pd.DataFrame, groups: list[Indices], filters: CleanImageSettings, context: StageContext) -> Merits:
+    """Return the merits of the rows in `groups`, by which the perceptual filter chooses too; the rest have none."""
+    members = rows.iloc[np.concatenate(groups)] if groups else rows.iloc[:0]
+    looks = look_at(members, filters, context).set_axis(members.index).reindex(rows.index)
+    return Merits(
+        acceptable=np.ones(len(rows), np.bool_),
+        sharp=(rows["sharpness"] >= filters.limits().sharpness).to_numpy(bool, na_value=False),
+        detail=looks["edges"].fillna(0).to_numpy(np.float64),
+        pixels=((rows["x1"] - rows["x0"]) * (rows["y1"] - rows["y0"])).to_numpy(np.float64, na_value=0),
+        file_size=np.zeros(len(rows)),
+        background=looks["background"].fillna(0).to_numpy(np.float64),
+    )

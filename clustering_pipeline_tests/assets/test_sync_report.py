@@ -29,7 +29,7 @@ def test_a_category_that_never_ran_is_missing_and_overdue(workplace, instance):
     result = dg.materialize([sync_report], instance=instance, resources={"workplace": workplace})
     metadata = result.asset_materializations_for_node("sync_report")[0].metadata
     assert (metadata["categories"].value, metadata["fresh_categories"].value) == (1, 0)
-    assert metadata["assets_missing"].value == 27
+    assert metadata["assets_missing"].value == 28
     assert [check.passed for check in result.get_asset_check_evaluations()] == [False]
 
 

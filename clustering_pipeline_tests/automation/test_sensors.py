@@ -50,7 +50,7 @@ def daemon(tmp_path):
 
 def test_sync_requests_the_same_work_once(daemon):
     first = daemon.look("sync")
-    assert [(request.partition_key, len(request.asset_selection)) for request in first.run_requests] == [("serum", 27)]
+    assert [(request.partition_key, len(request.asset_selection)) for request in first.run_requests] == [("serum", 28)]
     again = daemon.look("sync", first.cursor)
     assert not again.run_requests and again.cursor == first.cursor
 

@@ -27,7 +27,7 @@ SERUM = "serum"
 STALE_STATUS = """query ($keys: [AssetKeyInput!]!, $category: String!) { assetNodes(assetKeys: $keys) {
   assetKey { path } staleStatusByPartition(partitions: [$category]) } }"""
 AFTER_CLUSTERS = {"labeled_excel", "category_report", "search_index"}
-AFTER_CATALOGUE = {"raw_images", "corrections"}
+AFTER_CATALOGUE = {"raw_images", "corrections", "overruled_pictures"}
 # Made from manifests, but also from the bytes of the workbook and where they go.
 DELIVERED = {"labeled_excel"}
 AFTER_PICTURES = {"crops", "clean_images", "local_features", "embeddings", "semantic_duplicates", "matches", "clusters"}
@@ -190,7 +190,7 @@ def test_a_photo_changed_behind_its_address(table, changed_photo):
     table.expect_nothing()
     settings = table.workplace.home.settings_file
     settings.write_text(settings.read_text().replace("retries: 0", "retries: 0\n  refresh: always"))
-    assert table.sync() == {"settings/download", "raw_images"} | AFTER_PICTURES | AFTER_CLUSTERS
+    assert table.sync() == {"settings/download", "raw_images", "overruled_pictures"} | AFTER_PICTURES | AFTER_CLUSTERS
 
 
 @pytest.mark.slow
@@ -198,6 +198,17 @@ def test_a_correction_added(table):
     first, second = table.workplace.manifests.read("catalogue", SERUM)["product_base_id"].iloc[:2]
     table.workplace.corrections.different(first, second, author="a person")
     table.expect({"corrections"}, {"clusters"} | AFTER_CLUSTERS)
+
+
+@pytest.mark.slow
+def test_a_reject_overruled(table):
+    listing = table.workplace.manifests.read("catalogue", SERUM)["product_base_id"].iloc[0]
+    number = table.workplace.corrections.keep(listing, author="a person")
+    picture = table.workplace.manifests.read("raw_images", SERUM)["image_sha256"].iloc[0]
+    table.expect({"overruled_pictures", "corrections"}, {"clean_images", "semantic_duplicates", "clusters", "category_report"})
+    assert table.workplace.manifests.read("overruled_pictures", SERUM)["image_sha256"].tolist() == [picture]
+    table.workplace.corrections.undo(number, author="a person")
+    assert {"overruled_pictures", "clean_images"} <= table.sync()
 
 
 def test_a_category_added(table):

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering_pipeline.deduplication import clean_images
+from clustering_pipeline.deduplication import clean_images, resolve_overrules
 from clustering_pipeline.manifests import CROPS, RAW_IMAGES, empty
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline_tests.deduplication.conftest import on_white, scene
@@ -62,6 +62,16 @@ def test_a_reject_is_overruled_by_setting_or_by_a_person(shelf):
     assert shelf.rows(CleanImageSettings(keep=("0123abcd",)))["bad"].status == "rejected"
     with pytest.raises(ValueError, match="8 to 64"):
         CleanImageSettings(keep=("abc",))
+
+
+def test_what_people_keep_are_all_pictures_of_a_listing_or_the_one_they_name():
+    catalogue = pd.DataFrame({"listing": [0, 1, 2], "product_base_id": ["a", "b", "b"]})
+    pictures = pd.DataFrame({"listing": [0, 1, 1, 2], "image_sha256": ["p", "q", "r", None]})
+    statements = pd.DataFrame(
+        {"kind": ["keep", "keep", "same", "keep"], "id_a": ["a", "b", "b", "x"], "image_a": [None, "r", "q", None]}
+    )
+    assert resolve_overrules(statements, catalogue, pictures).manifest["image_sha256"].tolist() == ["p", "r"]
+    assert resolve_overrules(statements[:0], catalogue, pictures).manifest.empty
 
 
 def test_copies_follow_the_most_detailed_and_largest(shelf):

@@ -31,7 +31,7 @@ def test_the_most_doubtful_come_first(shelf):
     shelf.add("good", scene(1))
     manifest = shelf.clean().manifest
     bad, good = shelf.digests["bad"], shelf.digests["good"]
-    semantic = pd.DataFrame({"crop_sha256": [good, "x"], "keeper": [good, good], "similarity": [1.0, 0.99]})
+    semantic = pd.DataFrame({"crop_sha256": [good, "x"], "keeper": [good, good], "similarity": [1.0, 0.99], "reason": None})
     assert [row.crop for row in left_out(manifest, semantic, SETTINGS)] == ["x", bad]
 
 

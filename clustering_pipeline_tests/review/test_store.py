@@ -18,6 +18,8 @@ def test_statements_are_read_back_with_author_and_time(store):
     store.different("a", "c", author="Minh")
     store.name(7, "Kem chống nắng 50 ml", author="Lan", category="kem-chong-nang")
     frame = store.read()
+    store.keep(ListingReference("d", "e" * 64), author="Lan")
+    assert store.read().loc[3, ["kind", "id_a", "image_a"]].tolist() == ["keep", "d", "e" * 64]
     assert frame["kind"].tolist() == ["same", "different", "name"]
     assert frame.loc[0, ["id_a", "id_b", "image_b", "author"]].tolist() == ["a", "b", "f" * 64, "Lan"]
     assert frame.loc[2, "cluster_id"] == 7
@@ -57,6 +59,8 @@ def test_rows_can_be_neither_changed_nor_removed(store):
         {"kind": "different", "id_a": "a", "id_b": "b"},
         {"kind": "name", "cluster_id": -1, "name": "noise", "author": "x"},
         {"kind": "name", "cluster_id": 3, "name": "", "author": "x"},
+        {"kind": "keep", "author": "x"},
+        {"kind": "keep", "id_a": "a", "id_b": "b", "author": "x"},
         {"kind": "merge", "id_a": "a", "id_b": "b", "author": "x"},
         {"kind": "same", "id_a": "a", "id_b": "b", "author": "x", "colour": "red"},
     ],

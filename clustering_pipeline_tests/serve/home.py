@@ -149,5 +149,5 @@ def _all_kept(crops):
 
 def _each_its_own(embeddings):
     crops = embeddings["crop_sha256"]
-    frame = pd.DataFrame({"crop_sha256": crops, "keeper": crops, "similarity": np.ones(len(crops))})
+    frame = pd.DataFrame({"crop_sha256": crops, "keeper": crops, "similarity": np.ones(len(crops)), "reason": None})
     return conform(frame, SEMANTIC_DUPLICATES)
