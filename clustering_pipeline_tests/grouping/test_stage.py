@@ -46,6 +46,24 @@ def test_listings_of_one_picture_are_a_cluster_even_without_matches(world, conte
         assert clusters == {"x": 1, "y": 1, "z": -1}
 
 
+@pytest.mark.parametrize("method", ["graph", "dbscan", "components", "agglomerative", "kmeans"])
+def test_listings_whose_pictures_have_one_keeper_are_a_cluster(world, context, method):
+    world.listing("x", "photo").listing("y", "copy").listing("z", "near").listing("v", "other").listing("w", "another")
+    world.duplicate("copy", "photo").semantic_duplicate("near", "photo")
+    clusters = world.clusters(context, method=method, min_samples=3, eps=0.01, threshold=0.99, k=3)
+    assert clusters["x"] == clusters["y"] == clusters["z"] != -1
+    assert clusters["x"] not in (clusters["v"], clusters["w"])
+
+
+def test_what_is_rejected_for_being_too_alike_has_no_cluster(world, context):
+    two_products(world).listing("near", "near").listing("copy", "copy").semantic_duplicate("near", "a1")
+    world.semantic_duplicates[-1]["reason"] = "nearly the same picture as a1"
+    manifest = world.duplicate("copy", "near").group(context).manifest
+    assert manifest["status"].iloc[7:].tolist() == ["rejected", "rejected"]
+    assert manifest["reason"].iloc[7:].tolist() == ["nearly the same picture as a1"] * 2
+    assert manifest["cluster_id"].iloc[7:].isna().all()
+
+
 def test_a_listing_without_any_picture_row_failed(world, context):
     world.listing("x")
     manifest = world.group(context).manifest
