@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 from dagster._utils.error import SerializableErrorInfo
 
 from clustering_pipeline.automation.instance import COMMAND_LINE_TAG
@@ -26,7 +27,7 @@ def materialise(definitions: dg.Definitions, instance: dg.DagsterInstance, names
         partition_key=category,
         raise_on_error=False,
         run_config=QUIET,
-        tags={COMMAND_LINE_TAG: str(os.getpid())},
+        tags={COMMAND_LINE_TAG: str(os.getpid()), MAX_RETRIES_TAG: "0"},
     )
     if not result.success:
         raise _failure(result, category)

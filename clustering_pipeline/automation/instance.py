@@ -55,7 +55,7 @@ def runs_in_flight(instance: dg.DagsterInstance, category: str | None = None) ->
 @contextmanager
 def working_alone(home: PipelineHome, instance: dg.DagsterInstance, category: str) -> Iterator[None]:
     """Hold a category for this process; raises StageError when another process or a run of the daemon has it."""
-    with _locked(home.state / "locks" / f"{category}.lock") as locked:
+    with _locked(_lock_of(home, category)) as locked:
         if not locked:
             raise StageError(
                 f"Another command is working on the category {category}. Wait until it has ended; nothing was started here."
@@ -70,6 +70,16 @@ def working_alone(home: PipelineHome, instance: dg.DagsterInstance, category: st
                     "cancel it in the UI under Runs; nothing was started here."
                 )
         yield
+
+
+def is_worked_on(home: PipelineHome, category: str) -> bool:
+    """Whether a command of this machine holds a category."""
+    with _locked(_lock_of(home, category)) as locked:
+        return not locked
+
+
+def _lock_of(home: PipelineHome, category: str) -> Path:
+    return home.state / "locks" / f"{category}.lock"
 
 
 @contextmanager

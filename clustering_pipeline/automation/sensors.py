@@ -24,7 +24,13 @@ SECONDS_BETWEEN_SYNCS = 60
 
 def make_sensors(workplace: Workplace, job: UnresolvedAssetJobDefinition) -> list[dg.SensorDefinition]:
     """Return the sensors of an installation; `job` is what materialises a category."""
-    return [_catalogue_folder(workplace), _sync(workplace), _until_fresh(workplace, job), _failure_message(workplace)]
+    return [
+        _catalogue_folder(workplace),
+        _sync(workplace),
+        _until_fresh(workplace, job),
+        _failure_message(workplace),
+        _abandoned_runs(workplace),
+    ]
 
 
 def _catalogue_folder(workplace: Workplace) -> dg.SensorDefinition:
@@ -121,6 +127,29 @@ def _failure_message(workplace: Workplace) -> dg.SensorDefinition:
         return None
 
     return failure_message
+
+
+def _abandoned_runs(workplace: Workplace) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="abandoned_runs",
+        job_name=CATEGORY_JOB,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
+        description="Ends runs whose code server or command was killed, so that the next run of their category can start.",
+    )
+    def abandoned_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        from clustering_pipeline.automation.lost_runs import lost_runs
+
+        lost = {run.run_id: run for run in lost_runs(workplace.home, context.instance)}
+        # A code server that is busy, or restarts, may be missed once.
+        missed_before = set((context.cursor or "").split())
+        for run_id in lost.keys() & missed_before:
+            context.instance.report_run_failed(lost[run_id], "Whoever worked on this run is gone.")
+        seen_first = sorted(lost.keys() - missed_before)
+        reason = f"{len(lost)} runs have nobody who works on them." if lost else "Every run is worked on."
+        return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=" ".join(seen_first))
+
+    return abandoned_runs
 
 
 def _requests(workplace: Workplace, context: AnySensorContext, categories: Sequence[str]) -> list[dg.RunRequest]:

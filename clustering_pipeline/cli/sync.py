@@ -55,7 +55,11 @@ def status(
     chosen = [known for known in statuses if known.category in slugs]
     for known in chosen:
         _show(terminal, known)
-    terminal.emit({"home": str(workplace.home.path), "categories": [_as_json(known) for known in chosen]})
+    problems = workplace.settings.problems(known.category for known in statuses)
+    if problems:
+        terminal.details("Settings", [("problem", problem) for problem in problems])
+    categories = [_as_json(known) for known in chosen]
+    terminal.emit({"home": str(workplace.home.path), "categories": categories, "settings_problems": list(problems)})
 
 
 def _show(terminal: Terminal, status: "CategoryStatus") -> None:

@@ -98,6 +98,8 @@ def _page_options(workplace: Workplace, terminal: Terminal) -> "ServeOptions | N
 
 def _serve(command: list[str], environment: dict[str, str]) -> int:
     process = subprocess.Popen(command, env=environment)
+    # Whoever ends this process alone, such as a service manager, means Dagster's as well.
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:
             return process.wait()

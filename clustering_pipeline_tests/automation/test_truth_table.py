@@ -17,6 +17,7 @@ import clustering_pipeline.definitions
 from clustering_pipeline.automation import Status, add_category, open_instance, synchronise
 from clustering_pipeline.automation.execution import materialise
 from clustering_pipeline.automation.requests import active_categories
+from clustering_pipeline.automation.storage_report import find_unused, remove_unused
 from clustering_pipeline.automation.synchronise import open_pipeline
 from clustering_pipeline.definitions import build_definitions
 from clustering_pipeline.settings import ClusterSettings
@@ -223,4 +224,21 @@ def test_a_category_added(table):
 def test_a_category_retired(table):
     table.workplace.retired.retire(SERUM)
     assert active_categories(table.workplace, table.instance) == []
+    table.expect_nothing()
+
+
+@pytest.mark.slow
+def test_pruning_costs_nothing_until_a_setting_is_changed_back(table):
+    assert find_unused(table.workplace).digests == ()
+    before = table.workplace.manifests.version("clusters", SERUM)
+    table.installation.settings("local_features:\n  keypoints: 300\n")
+    table.sync()
+    unused = find_unused(table.workplace)
+    # The features of the four pictures as they were.
+    assert len(unused.digests) == 4
+    remove_unused(table.workplace, unused)
+    table.expect_nothing()
+    table.installation.settings()
+    assert {"settings/local_features", "local_features"} <= table.sync()
+    assert table.workplace.manifests.version("clusters", SERUM) == before
     table.expect_nothing()

@@ -1,10 +1,12 @@
 """Processes of this machine that tests start: any command, and a PostgreSQL server of its own."""
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,11 +36,11 @@ def wait_for(what: str, look: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def process(arguments: list[str], environment: dict[str, str], log: Path) -> Iterator[None]:
+def process(arguments: list[str], environment: dict[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("wb") as output:
         running = subprocess.Popen(arguments, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
     try:
-        yield
+        yield running
     finally:
         running.terminate()
         try:
@@ -80,3 +82,28 @@ def postgres(folder: Path) -> Iterator[dict[str, str]]:
     with process(server, dict(os.environ), folder.parent / "postgres.log"):
         wait_for("PostgreSQL", lambda: socket.create_connection(("127.0.0.1", port), 1))
         yield environment
+
+
+class Web:
+    """The GraphQL of a webserver."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}/graphql"
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.load(response)["data"]
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the runs, newest first, with the assets that each materialised."""
+        found = self.ask("{ runsOrError { ... on Runs { results { status assets { key { path } } } } } }")
+        results: list[dict[str, Any]] = found["runsOrError"]["results"]
+        return results
+
+    def finished(self, count: int) -> list[dict[str, Any]] | None:
+        """Return the runs once there are at least `count` and none is under way."""
+        runs = self.runs()
+        assert not [run for run in runs if run["status"] == "FAILURE"]
+        return runs if len(runs) >= count and all(run["status"] == "SUCCESS" for run in runs) else None

@@ -1,21 +1,18 @@
 """The processes of docker/, without containers: PostgreSQL, the gRPC code server, the webserver and the daemon."""
 
-import json
 import os
 import shutil
 import socket
 import sys
-import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_catalogue
-from clustering_pipeline_tests.docker.processes import POSTGRES, free_port, postgres, process, wait_for
+from clustering_pipeline_tests.docker.processes import POSTGRES, Web, free_port, postgres, process, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,31 +35,6 @@ def prepare_home(home: Path, shop: LoopbackShop, code_port: int) -> None:
     settings = {"download": {"allow_hosts": [shop.host]}, "matches": {"text": False}, "compute": {"workers": 1}}
     (home / "settings.yaml").write_text(yaml.safe_dump(settings))
     (home / "catalogues").mkdir()
-
-
-class Web:
-    """The GraphQL of a webserver."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}/graphql"
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)["data"]
-
-    def runs(self) -> list[dict[str, Any]]:
-        """Return the runs, newest first, with the assets that each materialised."""
-        found = self.ask("{ runsOrError { ... on Runs { results { status assets { key { path } } } } } }")
-        results: list[dict[str, Any]] = found["runsOrError"]["results"]
-        return results
-
-    def finished(self, count: int) -> list[dict[str, Any]] | None:
-        """Return the runs once there are at least `count` and none is under way."""
-        runs = self.runs()
-        assert not [run for run in runs if run["status"] == "FAILURE"]
-        return runs if len(runs) >= count and all(run["status"] == "SUCCESS" for run in runs) else None
 
 
 @pytest.fixture
