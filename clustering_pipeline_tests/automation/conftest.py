@@ -1,14 +1,17 @@
 """A home with one tiny category whose pictures a loopback server gives."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
 import openpyxl
 import pytest
 
-from clustering_pipeline.automation import open_instance
+from clustering_pipeline.automation import add_category, open_instance
+from clustering_pipeline.definitions import build_definitions
 from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_catalogue
 from clustering_pipeline.workplace import PipelineHome, Workplace
 
@@ -78,3 +81,32 @@ def installation(tmp_path, small_shop, monkeypatch) -> Iterator[Installation]:
         prepared = Installation(workplace, instance, small_shop)
         prepared.settings()
         yield prepared
+
+
+class Daemon:
+    """Evaluates the sensors and schedules of a home, as the daemon would."""
+
+    def __init__(self, workplace: Workplace, instance: dg.DagsterInstance) -> None:
+        self.workplace, self.instance = workplace, instance
+        self.repository = build_definitions(workplace).get_repository_def()
+
+    def look(self, sensor: str, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
+        context = dg.build_sensor_context(self.instance, cursor=cursor, repository_def=self.repository)
+        return self.repository.get_sensor_def(sensor)(context)
+
+    def tick(self, moment: datetime) -> list[dg.RunRequest | dg.SkipReason]:
+        context = dg.build_schedule_context(self.instance, moment, repository_def=self.repository)
+        return list(self.repository.get_schedule_def("weekly_refresh")(context))
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    workplace = Workplace(PipelineHome(tmp_path / "home").prepare())
+    workplace.home.catalogues.mkdir()
+    workbook = tmp_path / "serum.xlsx"
+    write_catalogue(tmp_path, "http://127.0.0.1:1", products=1, sellers=1, listings_per_product=(1, 1), problems=())
+    shutil.copy(tmp_path / "catalogue.xlsx", workbook)
+    workplace.sources.record(workbook)
+    with dg.DagsterInstance.ephemeral() as instance:
+        add_category(instance, "serum")
+        yield Daemon(workplace, instance)

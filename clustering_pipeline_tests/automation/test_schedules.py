@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from clustering_pipeline.automation.schedules import LATEST, TICK_MINUTES, latest_moment, stagger
+from clustering_pipeline.automation.schedules import LATEST, TICK_MINUTES, latest_moment, next_moment, stagger
 from clustering_pipeline.settings import RefreshSettings
 
 # Monday 02:00 in Ho Chi Minh City.
@@ -31,3 +31,12 @@ def test_a_category_keeps_its_moment():
 
 def test_a_disabled_refresh_is_never_due():
     assert latest_moment("serum", RefreshSettings(enabled=False), MONDAY) is None
+
+
+def test_the_next_moment_is_when_the_category_is_due_and_not_before():
+    settings = RefreshSettings(stagger_minutes=360)
+    moment = next_moment("serum", settings, MONDAY)
+    assert moment == MONDAY + timedelta(minutes=stagger("serum", 360))
+    assert latest_moment("serum", settings, moment) == moment
+    assert next_moment("serum", settings, moment) == moment + timedelta(days=7)
+    assert next_moment("serum", RefreshSettings(enabled=False), MONDAY) is None

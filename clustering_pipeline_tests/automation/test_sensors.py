@@ -13,39 +13,8 @@ from clustering_pipeline.automation import add_category
 from clustering_pipeline.automation.instance import open_instance, working_alone
 from clustering_pipeline.automation.notification import failure_message_of, post
 from clustering_pipeline.automation.schedules import REFRESH_TAG
-from clustering_pipeline.definitions import build_definitions
 from clustering_pipeline.errors import StageError
-from clustering_pipeline.synthetic import write_catalogue
-from clustering_pipeline.workplace import PipelineHome, Workplace
-
-
-class Daemon:
-    """Evaluates the sensors and schedules of a home, as the daemon would."""
-
-    def __init__(self, workplace: Workplace, instance: dg.DagsterInstance) -> None:
-        self.workplace, self.instance = workplace, instance
-        self.repository = build_definitions(workplace).get_repository_def()
-
-    def look(self, sensor: str, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
-        context = dg.build_sensor_context(self.instance, cursor=cursor, repository_def=self.repository)
-        return self.repository.get_sensor_def(sensor)(context)
-
-    def tick(self, moment: datetime) -> list[dg.RunRequest | dg.SkipReason]:
-        context = dg.build_schedule_context(self.instance, moment, repository_def=self.repository)
-        return list(self.repository.get_schedule_def("weekly_refresh")(context))
-
-
-@pytest.fixture
-def daemon(tmp_path):
-    workplace = Workplace(PipelineHome(tmp_path / "home").prepare())
-    workplace.home.catalogues.mkdir()
-    workbook = tmp_path / "serum.xlsx"
-    write_catalogue(tmp_path, "http://127.0.0.1:1", products=1, sellers=1, listings_per_product=(1, 1), problems=())
-    shutil.copy(tmp_path / "catalogue.xlsx", workbook)
-    workplace.sources.record(workbook)
-    with dg.DagsterInstance.ephemeral() as instance:
-        add_category(instance, "serum")
-        yield Daemon(workplace, instance)
+from clustering_pipeline.workplace import PipelineHome
 
 
 def test_sync_requests_the_same_work_once(daemon):

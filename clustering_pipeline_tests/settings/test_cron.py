@@ -46,3 +46,17 @@ def test_any_text_is_a_schedule_or_refused(text):
         Cron.parse(text)
     except ValueError as error:
         assert "cron schedule" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0 2 * * 1", MONDAY + timedelta(days=7)),
+        ("30 2,4 * * *", MONDAY.replace(minute=30)),
+        ("0 1 1 * *", datetime(2025, 4, 1, 1, 0)),
+        ("0 0 29 2 *", datetime(2028, 2, 29)),
+        ("0 0 30 2 *", None),
+    ],
+)
+def test_after(text, expected):
+    assert Cron.parse(text).after(MONDAY) == expected
