@@ -1,0 +1,54 @@
+"""Weights of the architectures that have one size only, filled with noise instead of training."""
+
+import math
+from pathlib import Path
+
+from clustering_pipeline_tests.detection.test_neural import tiny_faster_rcnn
+
+
+def tiny_autoencoder(folder: Path) -> Path:
+    """What `train autoencoder` writes after one epoch on plain noise."""
+    import numpy as np
+
+    from clustering_pipeline.embedding import Training, train_autoencoder
+    from clustering_pipeline.hardware import Hardware
+    from clustering_pipeline.progress import SilentProgress
+
+    crops = list(np.random.default_rng(0).integers(0, 256, (8, 40, 40, 3), dtype=np.uint8))
+    train_autoencoder(crops, folder, Training(dimension=8, epochs=1), Hardware(device="cpu"), SilentProgress())
+    return folder
+
+
+def tiny_resnet_ibn(path: Path) -> Path:
+    import torch
+
+    from clustering_pipeline.embedding.convolutional import resnet50_ibn
+
+    torch.manual_seed(0)
+    torch.save({"state_dict": {f"module.{name}": value for name, value in resnet50_ibn().state_dict().items()}}, path)
+    return path
+
+
+def tiny_vgg(path: Path) -> Path:
+    import torch
+    from torchvision.models import vgg16
+
+    with torch.device("meta"):
+        shapes = vgg16(weights=None).state_dict()
+    torch.manual_seed(0)
+    torch.save({name: torch.randn(value.shape) / math.sqrt(value[0].numel()) for name, value in shapes.items()}, path)
+    return path
+
+
+def certain_faster_rcnn(folder: Path) -> Path:
+    """A Faster R-CNN that takes every anchor for a top: its heads have no weights, and a bias for class 1."""
+    import torch
+
+    place = tiny_faster_rcnn(folder)
+    state = torch.load(place / "model.pth", weights_only=True)
+    for name, value in state.items():
+        if name.startswith(("rpn.head.", "roi_heads.box_predictor.")):
+            value.zero_()
+    state["roi_heads.box_predictor.cls_score.bias"][1] = 5
+    torch.save(state, place / "model.pth")
+    return place
