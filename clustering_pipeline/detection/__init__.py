@@ -1,7 +1,9 @@
 """Where the product is in a picture: detectors, the choice among their boxes, and the crops."""
 
+from clustering_pipeline.detection.contact_sheet import write_contact_sheet
 from clustering_pipeline.detection.detections import Detections
 from clustering_pipeline.detection.detectors import DETECTORS, ContourDetector, Detector, make_detector
+from clustering_pipeline.detection.masks import make_segmenter
 from clustering_pipeline.detection.selection import Selected, intersection_over_union, select
 from clustering_pipeline.detection.stage import detect_crops
 
@@ -14,5 +16,7 @@ __all__ = [
     "detect_crops",
     "intersection_over_union",
     "make_detector",
+    "make_segmenter",
     "select",
+    "write_contact_sheet",
 ]

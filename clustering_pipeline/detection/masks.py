@@ -11,7 +11,7 @@ from clustering_pipeline.detection.pretrained import open_pretrained
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.hardware import resolve_device
 from clustering_pipeline.imaging import Box, Pixels
-from clustering_pipeline.models import locate_model, model_digest, read_model_type
+from clustering_pipeline.models import loading_problem, locate_model, model_digest, read_model_type
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stage import StageContext
 
@@ -58,8 +58,8 @@ class SamSegmenter:
             ) from error
         except Exception as error:
             raise StageError(
-                f"The segmenter could not load {place}: {error}. Check the files with `clustering-pipeline models check`, or set "
-                "crops.mask to off."
+                f"The segmenter could not load {place}: {loading_problem(error)}. Check the files with "
+                "`clustering-pipeline models check`, or set crops.mask to off."
             ) from error
 
     def masks(self, pixels: Pixels, boxes: Sequence[Box]) -> list[Mask | None]:

@@ -10,7 +10,7 @@ from clustering_pipeline.detection.detections import Detections
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.hardware import resolve_device
 from clustering_pipeline.imaging import Pixels
-from clustering_pipeline.models import locate_model, model_digest
+from clustering_pipeline.models import loading_problem, locate_model, model_digest
 from clustering_pipeline.prompts import Prompt
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stage import StageContext
@@ -49,7 +49,7 @@ class NeuralDetector:
             ) from error
         except Exception as error:
             raise StageError(
-                f"The detector {self.name} could not load {self.place(context)}: {error}. Check the files with "
+                f"The detector {self.name} could not load {self.place(context)}: {loading_problem(error)}. Check the files with "
                 "`clustering-pipeline models check`, or set crops.detector to the kind that they are of."
             ) from error
 

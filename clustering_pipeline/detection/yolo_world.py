@@ -9,12 +9,13 @@ from PIL import Image
 
 from clustering_pipeline.detection.detections import Detections
 from clustering_pipeline.detection.neural import NeuralDetector, PromptTexts
+from clustering_pipeline.errors import StageError
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.models import ClipTextTower, locate_model, model_digest
 from clustering_pipeline.stage import StageContext
 
-# Read by ultralytics when it is imported: no network, no pip behind the user's back, and checkpoints without code.
-_QUIET_AND_SAFE = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "ULTRALYTICS_SAFE_LOAD": "1", "YOLO_VERBOSE": "false"}
+# Read by ultralytics when it is imported: no network, and no pip behind the user's back.
+_QUIET_AND_OFFLINE = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"}
 
 USUAL_SIDE = 640
 
@@ -82,10 +83,25 @@ class YoloWorldDetector(NeuralDetector):
 
 def _yolo_world_class() -> Any:
     """Return the class of ultralytics and undo what its import does to Pillow: its `Image.open` asks for a package that may be missing."""
-    for name, value in _QUIET_AND_SAFE.items():
+    for name, value in _QUIET_AND_OFFLINE.items():
         os.environ.setdefault(name, value)
     open_image = Image.open
     from ultralytics import YOLOWorld
+    from ultralytics.nn import tasks
 
     Image.open = open_image
+    _refuse_code_in_checkpoints(tasks)
     return YOLOWorld
+
+
+def _refuse_code_in_checkpoints(tasks: Any) -> None:
+    """Have ultralytics read tensors and its own classes only; raises StageError for a version that cannot.
+
+    Its environment variable is read once, at an import that may have been somebody else's.
+    """
+    if not getattr(getattr(tasks, "_SafeLoad", None), "SUPPORTED", False):
+        raise StageError(
+            "This version of ultralytics would run the code in a checkpoint. Update it with `uv sync --extra models`, or set "
+            "crops.detector to grounding-dino or owlv2."
+        )
+    tasks.SAFE_LOAD = True

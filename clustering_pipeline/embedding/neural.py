@@ -13,6 +13,7 @@ from clustering_pipeline.hardware import resolve_device, resolve_precision
 from clustering_pipeline.models import (
     BatchRunner,
     ImagePreprocessing,
+    loading_problem,
     locate_model,
     model_digest,
     read_preprocessing,
@@ -92,7 +93,7 @@ class NeuralEncoder:
             raise
         except Exception as error:
             raise StageError(
-                f"The encoder {self.settings.encoder!r} could not load {place}: {error}. Check the files with "
+                f"The encoder {self.settings.encoder!r} could not load {place}: {loading_problem(error)}. Check the files with "
                 "`clustering-pipeline models check`, or set embeddings.encoder to the kind that they are of."
             ) from error
 

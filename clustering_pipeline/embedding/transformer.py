@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+# The deepest published image towers have about fifty.
+MOST_LAYERS = 512
+
+
 class TransformerEncoder(NeuralEncoder):
     """Loads the image tower that `config.json` describes, from plain files, never with code of the repository.
 
@@ -116,6 +120,11 @@ class ResNetEncoder(TransformerEncoder):
 def _tower_configuration(configuration: Any) -> Any:
     """Return the image tower's part of a two-tower configuration, with the projection that both towers share."""
     tower = getattr(configuration, "vision_config", configuration)
+    layers = getattr(tower, "num_hidden_layers", 0)
+    if layers > MOST_LAYERS:
+        raise StageError(
+            f"config.json says that the image tower has {layers:,} layers, which no model has. Pull the model again."
+        )
     if hasattr(configuration, "projection_dim") and hasattr(tower, "projection_dim"):
         tower.projection_dim = configuration.projection_dim
     return tower

@@ -1,6 +1,15 @@
 """Decoding, cutting, scaling and encoding pictures: upright 8-bit RGB arrays of shape (height, width, 3)."""
 
-from clustering_pipeline.imaging.crops import Box, crop_digest, cut, load_crop, load_image, pack_mask, without_background
+from clustering_pipeline.imaging.crops import (
+    Box,
+    crop_digest,
+    cut,
+    load_crop,
+    load_image,
+    pack_mask,
+    unpack_mask,
+    without_background,
+)
 from clustering_pipeline.imaging.decoding import Pixels, decode_grey, decode_image
 from clustering_pipeline.imaging.errors import ImageError, ImageErrorKind
 from clustering_pipeline.imaging.headers import ImageFacts, probe
@@ -28,5 +37,6 @@ __all__ = [
     "thumbnail",
     "to_jpeg",
     "to_png",
+    "unpack_mask",
     "without_background",
 ]

@@ -1,7 +1,7 @@
 """Model files: what they are called, where they are, how they are loaded safely, and how pixels become their input."""
 
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
-from clustering_pipeline.models.checkpoints import fill, load_into, load_state_dict
+from clustering_pipeline.models.checkpoints import fill, load_into, load_state_dict, loading_problem
 from clustering_pipeline.models.downloads import pull_model
 from clustering_pipeline.models.files import file_digest, locate_model, model_digest, read_model_type, weight_files
 from clustering_pipeline.models.inference import BatchRunner, torch_type
@@ -32,6 +32,7 @@ __all__ = [
     "held_models",
     "load_into",
     "load_state_dict",
+    "loading_problem",
     "locate_model",
     "model_digest",
     "preprocessing_from_configuration",

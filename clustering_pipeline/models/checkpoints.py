@@ -1,6 +1,7 @@
 """Loads weights without running code that a file brings along."""
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from clustering_pipeline.errors import StageError
@@ -22,10 +23,22 @@ def load_state_dict(place: Path) -> "dict[str, torch.Tensor]":
         state = _read(path)
     except Exception as error:
         raise StageError(
-            f"The weights in {path} cannot be loaded: {error}. Only safetensors files, and pickled checkpoints that hold plain tensors, "
-            "are read; convert the file with `safetensors.torch.save_file`, or pull the model again."
+            f"The weights in {path} cannot be loaded: {loading_problem(error)}. Only safetensors files, and pickled checkpoints that hold "
+            "plain tensors, are read; convert the file with `safetensors.torch.save_file`, or pull the model again."
         ) from error
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def loading_problem(error: Exception) -> str:
+    """Return in words why a library could not load weights.
+
+    The library's own advice would be to switch its safety off, or to look at a log that is not shown.
+    """
+    if isinstance(error, UnpicklingError):
+        return "it is a pickled file with more in it than tensors, which could run code, and was not opened"
+    if "ignore_mismatched_sizes" in str(error):
+        return "config.json describes tensors of other shapes than the weights hold"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def load_into(model: "nn.Module", place: Path) -> None:

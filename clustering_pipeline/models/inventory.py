@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile, ZipFile
 
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.hardware import Hardware
@@ -39,10 +40,10 @@ def held_models(hardware: Hardware) -> list[HeldModel]:
 
 
 def check_models(hardware: Hardware) -> Iterator[Check]:
-    """Open every held weight file and hash it; tensors are read as safetensors or with `weights_only`."""
+    """Open every held weight file and hash it; no pickled file is unpickled."""
     for held in held_models(hardware):
         if held.place is not None:
-            problem = _problem(held.place)
+            problem = _problem(held.place, held.card)
             yield Check(held, None if problem else model_digest(held.place), problem)
 
 
@@ -53,15 +54,28 @@ def _place(card: ModelCard, hardware: Hardware) -> Path | None:
         return None
 
 
-def _problem(place: Path) -> str | None:
+def _problem(place: Path, card: ModelCard) -> str | None:
     for file in [place] if place.is_file() else weight_files(place):
-        if file.suffix == ".safetensors":
-            problem = _unreadable_safetensors(file)
-            if problem:
-                return f"{file} is damaged ({problem}). Pull the model again."
-        elif file.stat().st_size == 0:
-            return f"{file} is empty. Pull the model again."
+        problem = _unreadable_safetensors(file) if file.suffix == ".safetensors" else _unlike_published(file, card)
+        if problem:
+            return f"{file} is damaged ({problem}). Pull the model again."
     return None
+
+
+def _unlike_published(file: Path, card: ModelCard) -> str | None:
+    """Return what is wrong with a file that is not safetensors: its published digest, else the checksums of its archive."""
+    if card.sha256_prefix:
+        return None if model_digest(file).startswith(card.sha256_prefix) else "another digest than the published file's"
+    if file.stat().st_size == 0:
+        return "empty"
+    if file.suffix == ".onnx":
+        return None
+    try:
+        with ZipFile(file) as archive:
+            broken = archive.testzip()
+    except (BadZipFile, OSError) as error:
+        return str(error)
+    return f"{broken} does not match its checksum" if broken else None
 
 
 def _unreadable_safetensors(file: Path) -> str | None:

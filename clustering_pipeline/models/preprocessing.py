@@ -18,6 +18,8 @@ from PIL import Image
 from clustering_pipeline.errors import StageError
 
 Pixels = NDArray[np.uint8]
+# No published image tower has a larger input; a configuration that says so would fill the memory.
+LONGEST_SIDE = 4096
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -87,13 +89,24 @@ def read_preprocessing(folder: Path) -> ImagePreprocessing:
             f"The preprocessing of the model in {folder} cannot be read from {path.name}: {error}. Pull the model again, or copy "
             "that file beside its weights."
         ) from error
-    return preprocessing_from_configuration(configuration)
+    try:
+        return preprocessing_from_configuration(configuration)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StageError(
+            f"{path} describes a preprocessing that is not known here ({error}). Pull the model again, or choose one whose pictures are "
+            "resized, cropped and normalised."
+        ) from error
 
 
 def preprocessing_from_configuration(configuration: dict[str, Any]) -> ImagePreprocessing:
-    """Return the preprocessing that a transformers image processor configuration describes."""
+    """Return the preprocessing that an image processor of transformers describes; raises KeyError, TypeError or ValueError."""
     resize, crop = _resize_and_crop(configuration)
+    sides = (*resize, *(crop or ()))
+    if not all(isinstance(side, int) and 0 < side <= LONGEST_SIDE for side in sides):
+        raise ValueError(f"sides of {sides} pixels")
     normalises = configuration.get("do_normalize", True)
+    if normalises and not all(configuration["image_std"]):
+        raise ValueError("image_std has a zero")
     return ImagePreprocessing(
         resize=resize,
         crop=crop,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.errors import StageError
+from clustering_pipeline.models.checkpoints import loading_problem
 
 
 class ClipTextTower:
@@ -30,7 +31,9 @@ class ClipTextTower:
                 place, config=text, local_files_only=True, trust_remote_code=False, output_loading_info=True
             )
         except Exception as error:
-            raise StageError(f"The text tower in {place} cannot be loaded: {error}. Pull the CLIP model again.") from error
+            raise StageError(
+                f"The text tower in {place} cannot be loaded: {loading_problem(error)}. Pull the CLIP model again."
+            ) from error
         if report["missing_keys"] or report["mismatched_keys"]:
             raise StageError(f"The weights in {place} hold no complete text tower. Pull the CLIP model again.")
         self._model = tower.eval().to(device)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.detection import Selected, make_detector, select
+from clustering_pipeline.detection import Selected, make_detector, make_segmenter, select
 from clustering_pipeline.embedding import Encoder, open_encoder
 from clustering_pipeline.errors import InputError, StageError
 from clustering_pipeline.features import LocalFeatures, extract, load_features, unit_descriptors
-from clustering_pipeline.imaging import Box, Pixels, cut
+from clustering_pipeline.imaging import Box, Pixels, cut, without_background
 from clustering_pipeline.matching import PairJudgement, judge_pair
 from clustering_pipeline.search.lookup import Hit, Mode, SearchIndex
 from clustering_pipeline.search.vectors import Vectors
@@ -71,7 +71,10 @@ class PictureSearch:
         self._settings = index.settings
         self._detector = make_detector(self._settings.crops)
         self._encoder: Encoder = open_encoder(self._settings.embeddings)
+        self._segmenter = make_segmenter(self._settings.crops)
         self._detector.load(context)
+        if self._segmenter:
+            self._segmenter.load(context)
         self._encoder.load(context)
         self._prepare = self._encoder.preparation(context)
 
@@ -87,7 +90,7 @@ class PictureSearch:
             regions = (_drawn(box, width, height, regions[0].label), *regions)
         if not 0 <= region < len(regions):
             raise InputError(f"The picture has {len(regions)} regions, counted from 0; there is no region {region}.")
-        crop = cut(pixels, regions[region].box)
+        crop = self._cut_out(pixels, regions[region].box)
         features, colour = extract(crop, self._settings.local_features)
         prepared = self._prepare([(features, colour) if self._encoder.reads == "local_features" else crop])
         vector = np.asarray(self._encoder.encode(prepared)[0], np.float32)
@@ -117,6 +120,12 @@ class PictureSearch:
             return load_features(self._blobs, hit.features) if hit.features else None
         except StageError:
             return None
+
+    def _cut_out(self, pixels: Pixels, box: Box) -> Pixels:
+        """Return the region without its background where the catalogue's crops have none."""
+        region = cut(pixels, box)
+        (mask,) = self._segmenter.masks(pixels, [box]) if self._segmenter else (None,)
+        return region if mask is None else without_background(region, mask)
 
     def _regions(self, pixels: Pixels) -> tuple[Selected, ...]:
         height, width = pixels.shape[:2]

@@ -38,6 +38,17 @@ def test_check_finds_damage(call, held):
     assert "clip-vit-b-32" in answer.error
 
 
+def test_check_finds_a_pickled_file_that_was_cut_off(call, home):
+    torch = pytest.importorskip("torch")
+    weights = home / "models" / "yolo-world" / "yolov8s-worldv2.pt"
+    weights.parent.mkdir(parents=True)
+    torch.save({"weight": torch.ones(1000)}, weights)
+    assert call("models", "check").code == 0
+    weights.write_bytes(weights.read_bytes()[:-500])
+    answer = call("models", "check")
+    assert (answer.code, "yolo-world" in answer.error) == (3, True)
+
+
 def test_an_unknown_name_is_a_usage_error(call):
     answer = call("models", "pull", "no-such-model")
     assert answer.code == 2

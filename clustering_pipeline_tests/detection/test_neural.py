@@ -196,6 +196,23 @@ def test_damaged_weights_fail_with_a_sentence(name, tmp_path, context):
         make_detector(CropSettings(detector=name, model=str(place), **text)).load(context)
 
 
+class Harmful:
+    def __reduce__(self):
+        return (os.mkdir, ("harm",))
+
+
+@pytest.mark.parametrize("name", ["yolo-world", "faster-rcnn"])
+def test_a_checkpoint_that_would_run_code_is_not_opened(name, tmp_path, context, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = BUILDERS[name](tmp_path / "model")
+    weights = place if place.is_file() else place / "model.pth"
+    torch.save({"model": Harmful()}, weights)
+    text = {"text_model": str(tiny_clip(tmp_path / "clip"))} if name == "yolo-world" else {}
+    with pytest.raises(StageError, match=r"could not load|cannot be loaded"):
+        make_detector(CropSettings(detector=name, model=str(place), **text)).load(context)
+    assert not (tmp_path / "harm").exists()
+
+
 @pytest.mark.parametrize("name", [name for name in DETECTORS if name not in ("contour", "given")])
 def test_missing_weights_name_the_setting(name, context):
     with pytest.raises(StageError, match=r"crops\.model"):
