@@ -39,7 +39,7 @@ def place_columns(sheet: SelectedSheet) -> Placement:
     A name that the user has already gets a prefix. Raises InputError when the sheet has no room left.
     """
     own = {name: number for number, name in _named(sheet).items()}
-    last = max([sheet.table.details.last_column, *map(len, sheet.table.rows)])
+    last = max([sheet.table.details.last_column, *map(len, sheet.table.rows), *_merged_columns(sheet)])
     missing = [name for name in OWN_COLUMNS if name not in own]
     if last + len(missing) > MAX_COLUMN:
         raise InputError(
@@ -51,6 +51,12 @@ def place_columns(sheet: SelectedSheet) -> Placement:
     headers = {name: sheet.columns.headers[number - 1] for name, number in own.items()}
     headers |= {name: free_name(name, users) for name in missing}
     return Placement(sheet.columns.header_row, columns, headers, frozenset(own))
+
+
+def _merged_columns(sheet: SelectedSheet) -> list[int]:
+    """Return the last columns of merged cells from the header row on, which would hide ours; one to the edge is none."""
+    reaching = (last for _, _, row, last in sheet.table.details.merged if row >= sheet.columns.header_row)
+    return [last for last in reaching if last + len(OWN_COLUMNS) <= MAX_COLUMN]
 
 
 def _named(sheet: SelectedSheet) -> dict[int, str]:

@@ -158,6 +158,15 @@ def test_columns_hidden_to_the_edge_do_not_hide_ours(tmp_path):
     assert sheet.column_dimensions["K"].hidden
 
 
+def test_our_columns_stand_beside_merged_cells_and_not_under_them(tmp_path):
+    def merge(workbook, sheet):
+        sheet.merge_cells("C1:D1")
+        sheet.merge_cells("A12:XFD12")
+
+    rows = sheet_rows(label(workbook_bytes(prepare=merge), tmp_path))
+    assert rows[0][4:11] == list(OWN_COLUMNS)
+
+
 def test_formatted_blank_cells_at_our_place_are_replaced(tmp_path):
     def blank(_, sheet):
         for row in range(1, 6):
