@@ -1,8 +1,10 @@
 """Fetches the files of a model into the models folder; the only place of the project that talks to a hub."""
 
 import shutil
+from http import HTTPStatus
+from http.client import HTTPResponse
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from clustering_pipeline.errors import InputError, StageError
@@ -74,16 +76,29 @@ def _pull_file(card: ModelCard, folder: Path, progress: Progress) -> None:
 
 
 def _fetch(address: str, partial: Path, progress: Progress) -> None:
+    """Fetch what `partial` lacks; raises OSError when the connection ends before the file does."""
     held = partial.stat().st_size if partial.exists() else 0
-    request = Request(address, headers={"Range": f"bytes={held}-"} if held else {})
-    with urlopen(request, timeout=60) as response:
-        resumes = response.status == 206
-        total = int(response.headers.get("Content-Length", 0)) + (held if resumes else 0)
-        with partial.open("ab" if resumes else "wb") as file, progress.track(partial.name, total, "byte") as bar:
-            bar.advance(held if resumes else 0)
+    with _ask(address, held) as response:
+        begun = held if response.status == HTTPStatus.PARTIAL_CONTENT else 0
+        total = int(response.headers.get("Content-Length", 0)) + begun
+        with partial.open("ab" if begun else "wb") as file, progress.track(partial.name, total, "byte") as bar:
+            bar.advance(begun)
             while piece := response.read(PIECE_BYTES):
                 file.write(piece)
                 bar.advance(len(piece))
+    if partial.stat().st_size < total:
+        raise OSError(f"the connection ended after {partial.stat().st_size:,} of {total:,} bytes")
+
+
+def _ask(address: str, held: int) -> HTTPResponse:
+    """Return the server's answer from byte `held` on; the whole file when the server says that there is nothing from there on."""
+    try:
+        answer: HTTPResponse = urlopen(Request(address, headers={"Range": f"bytes={held}-"} if held else {}), timeout=60)
+    except HTTPError as error:
+        if not held or error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        answer = urlopen(address, timeout=60)
+    return answer
 
 
 def _check_digest(card: ModelCard, partial: Path) -> None:

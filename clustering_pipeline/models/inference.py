@@ -52,7 +52,8 @@ class BatchRunner:
     def _place_is_neutral(self, inputs: NDArray[Any]) -> bool:
         """Return whether rows of noise have equal bits in the opposite order."""
         noise = np.random.default_rng(0).integers(0, 256, (self.batch_size, *inputs.shape[1:])).astype(inputs.dtype)
-        return np.array_equal(self._run(noise)[::-1], self._run(noise[::-1]))
+        forth, back = self._try_batch(noise), self._try_batch(noise[::-1])
+        return forth is not None and back is not None and np.array_equal(forth[::-1], back)
 
     def _try_batch(self, batch: NDArray[Any]) -> NDArray[np.float32] | None:
         """Return the batch's rows, or None when the device is out of memory."""

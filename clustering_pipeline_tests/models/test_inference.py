@@ -1,0 +1,42 @@
+"""Batches of one shape, on a device whose memory is full."""
+
+import numpy as np
+import pytest
+
+from clustering_pipeline.errors import StageError
+from clustering_pipeline.models import BatchRunner
+
+torch = pytest.importorskip("torch")
+
+
+def full_above(rows):
+    def forward(batch):
+        if len(batch) > rows:
+            raise torch.OutOfMemoryError("no memory")
+        return batch.float() * 2
+
+    return forward
+
+
+@pytest.mark.parametrize("rows", [1, 3, 8])
+def test_a_full_memory_halves_the_batch_and_loses_no_row(rows):
+    inputs = np.arange(21, dtype=np.uint8)[:, None]
+    np.testing.assert_array_equal(BatchRunner(full_above(rows), "cpu", 8)(inputs), 2.0 * inputs)
+
+
+def test_a_picture_that_does_not_fit_alone_names_the_remedy():
+    with pytest.raises(StageError, match=r"compute\.precision"):
+        BatchRunner(full_above(0), "cpu", 8)(np.zeros((1, 1), np.uint8))
+
+
+def test_a_kernel_that_treats_places_differently_gets_one_row_at_a_time():
+    def uneven(batch):
+        places = torch.arange(len(batch), dtype=torch.float32)[:, None]
+        return batch.float() + places * 1e-3
+
+    inputs = np.arange(9, dtype=np.uint8)[:, None]
+    np.testing.assert_array_equal(BatchRunner(uneven, "cpu", 8)(inputs), inputs.astype(np.float32))
+
+
+def test_no_rows_give_no_rows():
+    assert len(BatchRunner(full_above(1), "cpu", 8)(np.zeros((0, 4), np.uint8))) == 0
