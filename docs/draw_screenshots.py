@@ -48,7 +48,11 @@ def serving(workplace: Workplace) -> Iterator[str]:
 def draw_review(page: Page, slug: str) -> None:
     """Show the first cluster of the list that has a pair to judge."""
     page.goto(f"/c/{slug}/review")
-    page.locator(".tilelink a").first.click()
+    links = [link.get_attribute("href") for link in page.locator(".tilelink a").all()]
+    for link in links:
+        page.goto(str(link))
+        if page.locator("#weakest").count() and page.locator(".suggestions").count():
+            break
     save(page, "review.jpg")
 
 
@@ -62,6 +66,8 @@ def draw_search(page: Page, slug: str, workplace: Workplace) -> None:
     page.goto(f"/c/{slug}/search")
     page.set_input_files("#picture", {"name": "query", "mimeType": "image/jpeg", "buffer": workplace.blobs.get(str(digest))})
     page.wait_for_selector(".hits li")
+    # The first search of a server loads what all later ones find in memory.
+    page.reload()
     save(page, "search.jpg")
 
 
