@@ -56,7 +56,7 @@ def run(options: Options) -> list[Figure]:
     except ImportError as error:
         raise SuiteUnavailableError(f"{error.name} is absent: install the extra `models`") from error
     on_gpu = torch.cuda.is_available()
-    shape = Shape("ViT-bigG/14", BIGG, 1280, 10_000, 250, 2) if on_gpu else Shape("ViT-B/32", BASE, 512, 64, 32, 3)
+    shape = Shape("ViT-bigG/14", BIGG, 1280, 10_000, 250, 2) if on_gpu else Shape("ViT-B/32", BASE, 512, 96, 16, 3)
     if options.quick:
         shape = Shape("tiny", TINY, 16, 64, 16, 1, 32)
     return [*_throughput(options, shape, on_gpu), *_resilience(options)]

@@ -16,7 +16,10 @@ from clustering_pipeline.models import (
     loading_problem,
     locate_model,
     model_digest,
+    processor_kernels,
+    processor_rows,
     read_preprocessing,
+    remembered,
     torch_type,
 )
 from clustering_pipeline.settings import EmbeddingSettings
@@ -25,6 +28,8 @@ from clustering_pipeline.stage import StageContext
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from clustering_pipeline.models import Forward
 
 
 class NeuralEncoder:
@@ -79,12 +84,20 @@ class NeuralEncoder:
         place = self.place(context)
         module = self._built(place).eval().to(device, torch_type(precision))
         forward = _forward(self, module, self.preprocessing(context), precision)
-        self._runner = BatchRunner(forward, device, self.settings.batch_size)
+        rows = self._processor_rows(forward, context) if device == "cpu" else self.settings.batch_size
+        self._runner = BatchRunner(forward, device, rows)
 
     def encode(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
         if self._runner is None:
             raise RuntimeError("encode() before load()")
         return self._runner(prepared)
+
+    def _processor_rows(self, forward: "Forward", context: StageContext) -> int:
+        """Return how many rows keep their bits on this processor; tried once per model and remembered beside it."""
+        place, size = self.place(context), self.preprocessing(context).input_size
+        entry = f"rows at once: {self.identity(context)} {resolve_precision(context.hardware, 'cpu')} {processor_kernels()}"
+        tried = remembered(place if place.is_dir() else place.parent, entry, lambda: str(processor_rows(forward, (3, *size))))
+        return int(tried) if tried.isdecimal() else 1
 
     def _built(self, place: Path) -> "nn.Module":
         try:
@@ -98,7 +111,7 @@ class NeuralEncoder:
             ) from error
 
 
-def _forward(encoder: NeuralEncoder, module: "nn.Module", preprocessing: ImagePreprocessing, precision: str) -> Any:
+def _forward(encoder: NeuralEncoder, module: "nn.Module", preprocessing: ImagePreprocessing, precision: str) -> "Forward":
     import torch
 
     scale, shift = (torch.from_numpy(values)[:, None, None] for values in preprocessing.normalisation())

@@ -3,8 +3,8 @@
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
 from clustering_pipeline.models.checkpoints import fill, load_into, load_state_dict, loading_problem
 from clustering_pipeline.models.downloads import pull_model
-from clustering_pipeline.models.files import file_digest, locate_model, model_digest, read_model_type, weight_files
-from clustering_pipeline.models.inference import BatchRunner, torch_type
+from clustering_pipeline.models.files import file_digest, locate_model, model_digest, read_model_type, remembered, weight_files
+from clustering_pipeline.models.inference import BatchRunner, Forward, processor_kernels, processor_rows, torch_type
 from clustering_pipeline.models.inventory import Check, HeldModel, check_models, held_models
 from clustering_pipeline.models.preprocessing import (
     IMAGENET_MEAN,
@@ -22,6 +22,7 @@ __all__ = [
     "BatchRunner",
     "Check",
     "ClipTextTower",
+    "Forward",
     "HeldModel",
     "ImagePreprocessing",
     "ModelCard",
@@ -36,9 +37,12 @@ __all__ = [
     "locate_model",
     "model_digest",
     "preprocessing_from_configuration",
+    "processor_kernels",
+    "processor_rows",
     "pull_model",
     "read_model_type",
     "read_preprocessing",
+    "remembered",
     "torch_type",
     "weight_files",
 ]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from clustering_pipeline.errors import StageError
@@ -103,15 +103,28 @@ def _hub_cache(repository: str) -> Path | None:
     return Path(found).parent if isinstance(found, str) else None
 
 
-def _remembered_digest(path: Path) -> str:
-    remembered = path.parent / DIGESTS_FILE
-    known: dict[str, str] = json.loads(remembered.read_text()) if remembered.is_file() else {}
-    status = path.stat()
-    entry = f"{path.name}:{status.st_size}:{status.st_mtime_ns}"
+def remembered(folder: Path, entry: str, make: Callable[[], str]) -> str:
+    """Return what `make` returned when `entry` was first asked for beside the weights in `folder`."""
+    path = folder / DIGESTS_FILE
+    known = _read_remembered(path)
     if entry not in known:
-        known[entry] = file_digest(path)
-        _remember(remembered, known)
+        known[entry] = make()
+        _remember(path, known)
     return known[entry]
+
+
+def _remembered_digest(path: Path) -> str:
+    status = path.stat()
+    return remembered(path.parent, f"{path.name}:{status.st_size}:{status.st_mtime_ns}", lambda: file_digest(path))
+
+
+def _read_remembered(path: Path) -> dict[str, str]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # What was remembered saves time only.
+        return {}
+    return {str(entry): str(value) for entry, value in known.items()} if isinstance(known, dict) else {}
 
 
 def _remember(remembered: Path, known: dict[str, str]) -> None:

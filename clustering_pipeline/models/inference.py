@@ -19,24 +19,18 @@ PROCESSOR_ROWS = 8
 class BatchRunner:
     """Feeds arrays to a forward function on one device, always as many rows at once, the last ones beside zeros.
 
-    On a processor a row's bits depend on that row alone: not on `batch_size`, not on its neighbours, not on its place among
-    them. Libraries choose their kernels by shape, and most give equal bits at every place of one shape; the runner tries it
-    once per model, and takes one row at a time where they do not. On a GPU the rows are `batch_size` until memory is full; then
-    the last bits may change, within the precision of the device.
+    On a processor a row's bits depend on that row alone when `batch_size` comes from `processor_rows`. On a GPU the batch halves
+    when memory is full; then the last bits may change, within the precision of the device.
     """
 
     def __init__(self, forward: Forward, device: str, batch_size: int) -> None:
         """`forward` maps a (batch, …) tensor on `device` to a (batch, dimension) tensor."""
         self.forward = forward
         self.device = device
-        self.batch_size = PROCESSOR_ROWS if device == "cpu" else batch_size
-        self._is_tried = device != "cpu"
+        self.batch_size = batch_size
 
     def __call__(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
         """Return float32 rows for the rows of `inputs`; raises StageError when a single row does not fit in memory."""
-        if len(inputs) and not self._is_tried:
-            self._is_tried = True
-            self.batch_size = self.batch_size if self._place_is_neutral(inputs) else 1
         outputs = []
         start = 0
         while start < len(inputs):
@@ -48,12 +42,6 @@ class BatchRunner:
             outputs.append(rows)
             start += len(batch)
         return np.concatenate(outputs) if outputs else np.empty((0, 0), np.float32)
-
-    def _place_is_neutral(self, inputs: NDArray[Any]) -> bool:
-        """Return whether rows of noise have equal bits in the opposite order."""
-        noise = np.random.default_rng(0).integers(0, 256, (self.batch_size, *inputs.shape[1:])).astype(inputs.dtype)
-        forth, back = self._try_batch(noise), self._try_batch(noise[::-1])
-        return forth is not None and back is not None and np.array_equal(forth[::-1], back)
 
     def _try_batch(self, batch: NDArray[Any]) -> NDArray[np.float32] | None:
         """Return the batch's rows, or None when the device is out of memory."""
@@ -85,6 +73,24 @@ class BatchRunner:
         self.batch_size //= 2
         if self.device == "cuda":
             torch.cuda.empty_cache()
+
+
+def processor_rows(forward: Forward, row_shape: tuple[int, ...]) -> int:
+    """Return how many uint8 rows a processor takes at once so that each row has the same bits whatever the others are: 8, or 1.
+
+    Libraries choose their kernels by shape, and most give equal bits at every place of one shape. That is tried with noise in
+    two orders; where it is not so, rows go in one by one.
+    """
+    runner = BatchRunner(forward, "cpu", PROCESSOR_ROWS)
+    noise = np.random.default_rng(0).integers(0, 256, (PROCESSOR_ROWS, *row_shape), np.uint8)
+    return PROCESSOR_ROWS if np.array_equal(runner(noise)[::-1], runner(noise[::-1])) else 1
+
+
+def processor_kernels() -> str:
+    """Return what decides which kernels torch takes on this processor."""
+    import torch
+
+    return f"torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
 
 
 def torch_type(precision: str) -> "torch.dtype":

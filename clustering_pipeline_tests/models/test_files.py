@@ -45,6 +45,14 @@ def test_the_digest_follows_the_content_and_is_remembered(tmp_path):
     assert model_digest(tmp_path) != first
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"a": 1}'])
+def test_a_damaged_memory_of_digests_costs_time_only(tmp_path, content):
+    (tmp_path / "model.safetensors").write_bytes(b"one")
+    expected = model_digest(tmp_path)
+    (tmp_path / ".digests.json").write_text(content)
+    assert model_digest(tmp_path) == expected
+
+
 class Harmful:
     def __reduce__(self):
         return (open, ("harm", "w"))
