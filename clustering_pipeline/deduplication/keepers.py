@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
-# Counts of edges within this share of the best are the same detail: re-compression alone changes them by that much.
-_SAME_DETAIL = 0.85
+# Counts of edges within this share of the best are the same detail: brightening with clipped whites changes them by that much.
+_SAME_DETAIL = 0.55
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ _CROPPINGS = tuple((share, x, y) for share in _SHARES for y in _PLACES for x in 
 _GOOD_ENOUGH = 0.995
 # How much stronger or weaker the colours of a copy may be, as brightening makes them.
 _WEAKEST, _STRONGEST = 0.7, 1.4
+# Brightening clips strong colours, which takes from their chroma and leaves their hue: another product has another hue.
+_CHROMA_WEIGHT = 0.5
 
 Thumbnails = NDArray[np.float32]
 
@@ -71,7 +73,7 @@ class Likeness(NamedTuple):
     """How alike two thumbnails are once one is laid over the other.
 
     `correlation` is that of L*; `light` and `colour` are the largest mean difference within one of 64 regions, of L* after
-    evening out brightness and contrast, and in the a*b* plane after evening out saturation.
+    evening out brightness and contrast, and in the a*b* plane after evening out saturation, where chroma counts half.
     """
 
     correlation: float
@@ -118,15 +120,19 @@ def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 def _light_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     gain = float(b.std()) / max(float(a.std()), 1e-6)
     difference = (a - a.mean()) * gain - (b - b.mean())
-    return _largest_region(difference[..., None] / max(1.0, gain) ** 0.5)
+    return float(np.abs(_regions(difference[..., None])).max() / max(1.0, gain) ** 0.5)
 
 
 def _colour_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     gain = float(np.clip(np.linalg.norm(b) / max(float(np.linalg.norm(a)), 1e-6), _WEAKEST, _STRONGEST))
-    return _largest_region(a * gain - b)
+    first, second = _regions(a) * gain, _regions(b)
+    chroma = np.linalg.norm(first, axis=-1) - np.linalg.norm(second, axis=-1)
+    hue_squared = np.maximum(((first - second) ** 2).sum(axis=-1) - chroma**2, 0)
+    return float(np.sqrt(hue_squared + (_CHROMA_WEIGHT * chroma) ** 2).max())
 
 
-def _largest_region(difference: NDArray[np.float32]) -> float:
+def _regions(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the means of 64 regions, (8, 8, channels), of values (32, 32, channels)."""
     size = SIDE // _REGIONS
-    means = difference.reshape(_REGIONS, size, _REGIONS, size, -1).mean(axis=(1, 3))
-    return float(np.linalg.norm(means, axis=-1).max())
+    means: NDArray[np.float32] = values.reshape(_REGIONS, size, _REGIONS, size, -1).mean(axis=(1, 3))
+    return means

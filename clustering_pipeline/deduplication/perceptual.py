@@ -61,11 +61,12 @@ def orientations(settings: CleanImageSettings) -> tuple[Orientation, ...]:
 
 
 def candidate_sets(hashes: Hashes, settings: CleanImageSettings) -> list[Indices]:
-    """Return the sets of rows that hang together by pHash alone, of the pictures or of one and the other's centre."""
+    """Return the sets of rows that hang together by hashes alone: pHash, of the pictures or of one and the other's centre, or dHash."""
     count = len(hashes.phash)
     codes = np.concatenate([*(hashes.phashes[way] for way in orientations(settings)), *hashes.centres])
-    pairs = pairs_within(codes, settings.phash_radius)
-    return components(count, pairs.first % count, pairs.second % count) if len(pairs) else []
+    joins = (pairs_within(codes, settings.phash_radius), pairs_within(hashes.dhash, settings.dhash_radius))
+    first, second = (np.concatenate(side) % count for side in zip(*((pairs.first, pairs.second) for pairs in joins), strict=True))
+    return components(count, first, second)
 
 
 def find_duplicates(
@@ -107,6 +108,8 @@ class _Check:
     def _near(self, keeper: int, others: Indices, way: Orientation) -> NDArray[np.bool_]:
         radius, hashes = self.settings.phash_radius, self.hashes
         near = popcount(hashes.phash[keeper] ^ hashes.phashes[way][others]) <= radius
+        if way == UPRIGHT:
+            near |= popcount(hashes.dhash[keeper] ^ hashes.dhash[others]) <= self.settings.dhash_radius
         for centre in hashes.centres if way == UPRIGHT else ():
             near |= popcount(hashes.phash[keeper] ^ centre[others]) <= radius
             near |= popcount(centre[keeper] ^ hashes.phash[others]) <= radius

@@ -1,7 +1,9 @@
 """Opening a picture's header: what format it is, how large, which way up."""
 
 import io
+import logging
 import struct
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
@@ -27,6 +29,10 @@ DAMAGE = (
     OverflowError,
     MemoryError,
 )
+
+# What is wrong with a picture is said on its row; Pillow would say it on the terminal as well.
+warnings.filterwarnings("ignore", module=r"PIL\..*")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),

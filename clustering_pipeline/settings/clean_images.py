@@ -56,8 +56,9 @@ class CleanImageSettings(StageSettings):
     phash_radius: int = Field(
         10, ge=0, le=16, description="Bits of 64 in which the pHash of a duplicate, or of its centre, may differ."
     )
+    dhash_radius: int = Field(4, ge=0, le=16, description="Bits of 64 in which the dHash of a duplicate may differ instead.")
     minimum_correlation: float = Field(
-        0.8, ge=-1, le=1, description="Correlation of the lightness of two duplicates at 32 × 32 pixels, laid over each other."
+        0.85, ge=-1, le=1, description="Correlation of the lightness of two duplicates at 32 × 32 pixels, laid over each other."
     )
     maximum_light_difference: float = Field(
         10.0, ge=0, description="Largest difference of one of 64 regions in L* (0 to 100), brightness and contrast evened out."
