@@ -41,6 +41,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="the smallest sizes that still say something; results are not kept"
     )
+    parser.add_argument("--full", action="store_true", help="the largest sizes, where a suite has some beyond its default")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     return parser.parse_args()
 
@@ -54,7 +55,7 @@ def _run_suite(name: str, module: ModuleType, arguments: argparse.Namespace) -> 
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"benchmark-{name}-") as scratch:
         try:
-            figures: list[Figure] = module.run(Options(Path(scratch), _datasets(), arguments.quick))
+            figures: list[Figure] = module.run(Options(Path(scratch), _datasets(), arguments.quick, arguments.full))
         except SuiteUnavailableError as error:
             print(f"{name}: not run, {error}", file=sys.stderr)
             return 2

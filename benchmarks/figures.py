@@ -14,12 +14,13 @@ class Options:
     """What a suite is told.
 
     `scratch` is an empty folder of its own, `datasets` the folder of real photos when there is one, `quick` asks for the
-    smallest sizes that still say something.
+    smallest sizes that still say something, `full` for the largest of those suites that have a size beyond their default.
     """
 
     scratch: Path
     datasets: Path | None = None
     quick: bool = False
+    full: bool = False
 
     def dataset(self, name: str) -> Path:
         """Return the folder of a data set; raises SuiteUnavailableError when it is absent."""

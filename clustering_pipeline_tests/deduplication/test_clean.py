@@ -101,6 +101,17 @@ def test_colour_variants_of_one_stock_photo_are_two_pictures(shelf):
     assert {row.status for row in shelf.rows().values()} == {"kept"}
 
 
+def test_a_brightened_copy_with_clipped_colours_is_a_copy_and_its_original_is_kept(shelf):
+    original = np.full((480, 400, 3), 250, np.uint8)
+    cv2.rectangle(original, (100, 60), (300, 420), (225, 60, 40), -1)
+    cv2.putText(original, "GEL 50", (120, 260), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (250, 240, 60), 4)
+    shelf.add("original", original)
+    brighter = np.clip(original[12:-12, 10:-10].astype(np.float32) * 1.15 + 8, 0, 255).astype(np.uint8)
+    shelf.add("brighter", brighter)
+    rows = shelf.rows()
+    assert (rows["brighter"].status, rows["brighter"].keeper) == ("duplicate", shelf.digests["original"])
+
+
 @pytest.mark.parametrize(
     "turned", [np.fliplr, np.flipud, lambda pixels: np.rot90(pixels, 1), lambda pixels: np.rot90(pixels, 3)]
 )

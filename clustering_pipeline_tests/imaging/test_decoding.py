@@ -1,6 +1,8 @@
 """Hostile and unusual pictures through the one decoder."""
 
 import io
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -178,3 +180,13 @@ def test_reduced_decoding_keeps_enough_pixels():
     reduced = decode_image(content, at_least=180)
     assert reduced.shape == (200, 400, 3)
     assert decode_image(thumbnail(content, 160)).shape == (80, 160, 3)
+
+
+def test_damage_is_not_told_on_the_terminal():
+    script = (
+        "import io; from PIL import Image; from clustering_pipeline.imaging import ImageError, probe\n"
+        "file = io.BytesIO(); Image.new('1', (10_000, 10_000)).save(file, 'PNG')\n"
+        "try: probe(file.getvalue())\nexcept ImageError as error: print(error.kind)"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert (answer.stdout.strip(), answer.stderr) == ("bomb", "")
