@@ -99,7 +99,9 @@ def _improved(against: sparse.csr_matrix, sides: np.ndarray) -> np.ndarray:
         if gains[node] <= 1e-9:
             break
         sides[node] = -sides[node]
-        pull += 2 * sides[node] * against[:, [node]].toarray().ravel()
+        # The matrix is symmetric: its row is its column.
+        row = slice(against.indptr[node], against.indptr[node + 1])
+        pull[against.indices[row]] += 2 * sides[node] * against.data[row]
     return sides
 
 

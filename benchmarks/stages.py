@@ -1,0 +1,123 @@
+"""The stages from pictures to clusters, run one after the other in this process on files, without catalogue and network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clustering_pipeline.deduplication import clean_images, find_semantic_duplicates
+from clustering_pipeline.detection import detect_crops
+from clustering_pipeline.embedding import embed_crops
+from clustering_pipeline.engine import LocalEngine
+from clustering_pipeline.evaluation import score_clusters
+from clustering_pipeline.features import extract_local_features
+from clustering_pipeline.grouping import group_listings
+from clustering_pipeline.manifests import CATALOGUE, CORRECTIONS, ENGLISH_PROMPTS, RAW_IMAGES, conform, empty
+from clustering_pipeline.matching import match_crops
+from clustering_pipeline.settings import (
+    CleanImageSettings,
+    ClusterSettings,
+    CropSettings,
+    EmbeddingSettings,
+    LocalFeatureSettings,
+    MatchSettings,
+    SemanticDuplicateSettings,
+)
+from clustering_pipeline.stage import StageContext
+from clustering_pipeline.storage import BlobStore, FeatureTables
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A listing's picture, the number or name of its product, and the listing's title if it has one."""
+
+    path: Path
+    group: str
+    title: str | None = None
+
+
+class PreparedSet:
+    """A set of pictures with everything that does not depend on how it is matched and grouped."""
+
+    def __init__(self, pictures: Sequence[Picture], scratch: Path) -> None:
+        """Describe every picture; `scratch` keeps blobs and features."""
+        self.truth = np.array([picture.group for picture in pictures])
+        self._scratch = scratch
+        self._context = self._new_context("prepared")
+        self._raw, self._catalogue = _raw_images(pictures, self._context.blobs), _catalogue(pictures)
+        self._crops = detect_crops(self._raw, empty(ENGLISH_PROMPTS), CropSettings(), self._context).manifest
+        self._clean = clean_images(self._crops, self._raw, CleanImageSettings(), self._context).manifest
+        self._features = extract_local_features(self._clean, LocalFeatureSettings(), self._context).manifest
+        self._embeddings = embed_crops(self._clean, self._features, EmbeddingSettings(), self._context).manifest
+        duplicates = SemanticDuplicateSettings(), CleanImageSettings()
+        found = find_semantic_duplicates(self._embeddings, self._clean, "local", *duplicates, self._context)
+        self._duplicates = found.manifest
+        self._runs = 0
+
+    def match(self, settings: MatchSettings, *, titles: bool = True) -> pd.DataFrame:
+        """Return the MATCHES of the set; raw evidence and text are kept between calls."""
+        catalogue = self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
+        described = (self._embeddings, self._features, self._clean, self._crops, self._raw)
+        return match_crops(*described, catalogue, self._duplicates, settings, self._context).manifest
+
+    def group(self, matches: pd.DataFrame, settings: ClusterSettings, *, titles: bool = True) -> np.ndarray:
+        """Return a cluster per listing in the order of the pictures, a number of its own where nothing matches."""
+        self._runs += 1
+        catalogue = self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
+        pictures = (self._raw, self._crops, self._clean, self._duplicates, self._embeddings)
+        context = self._new_context(f"run {self._runs}")
+        result = group_listings(catalogue, *pictures, matches, empty(CORRECTIONS), settings, context, "set").manifest
+        clusters = result.sort_values("listing")["cluster_id"].astype("Int64").fillna(-1).to_numpy(np.int64)
+        return np.where(clusters >= 0, clusters, -1 - np.arange(len(clusters)))
+
+    def scores(self, clusters: np.ndarray) -> dict[str, float]:
+        """Return every score of `clusters` against the truth."""
+        return score_clusters(self.truth.tolist(), clusters.tolist())
+
+    def half(self, clusters: np.ndarray, remainder: int) -> dict[str, float]:
+        """Return the scores of the odd (1) or even (0) products in the order of their names."""
+        _, number = np.unique(self.truth, return_inverse=True)
+        rows = number % 2 == remainder
+        return score_clusters(self.truth[rows].tolist(), clusters[rows].tolist())
+
+    def _new_context(self, name: str) -> StageContext:
+        state = self._scratch / name
+        state.mkdir(parents=True, exist_ok=True)
+        features = FeatureTables(str(self._scratch / "features"))
+        return StageContext(BlobStore(str(self._scratch / "blobs")), features, state, LocalEngine(2))
+
+
+def _raw_images(pictures: Sequence[Picture], blobs: BlobStore) -> pd.DataFrame:
+    frame = pd.DataFrame(
+        {
+            "listing": range(len(pictures)),
+            "position": 0,
+            "url": [picture.path.name for picture in pictures],
+            "image_sha256": [blobs.put(picture.path.read_bytes()) for picture in pictures],
+            "status": "ok",
+        }
+    )
+    return conform(
+        frame.reindex(columns=RAW_IMAGES.schema.names).astype(object).where(lambda cells: cells.notna(), None), RAW_IMAGES
+    )
+
+
+def _catalogue(pictures: Sequence[Picture]) -> pd.DataFrame:
+    rows = [
+        {
+            "listing": number,
+            "sheet": "listings",
+            "sheet_row": number + 2,
+            "product_base_id": picture.path.name,
+            "url_cell": picture.path.name,
+            "urls": [picture.path.name],
+            "title": picture.title,
+            "usable": True,
+            "reason": None,
+            "extra": "{}",
+        }
+        for number, picture in enumerate(pictures)
+    ]
+    return conform(pd.DataFrame(rows, columns=CATALOGUE.schema.names), CATALOGUE)

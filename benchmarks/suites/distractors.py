@@ -1,0 +1,58 @@
+"""What real photos lose when they are grouped among drawn photographs of other products: brands with near variants, framed by sellers.
+
+The goal is stated for 20,000 of them, which `--full` draws.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.figures import Figure, Options
+from benchmarks.stages import Picture, PreparedSet
+from clustering_pipeline.settings import ClusterSettings, MatchSettings
+from clustering_pipeline.synthetic import draw_products, draw_sellers, encode_jpeg, photograph
+
+QUICK, USUAL, FULL = 300, 2_000, 20_000
+PER_PRODUCT, SEED = 5, 17
+
+
+def run(options: Options) -> list[Figure]:
+    """Group storefront alone and among distractors; raises SuiteUnavailableError without the data set."""
+    size = FULL if options.full else QUICK if options.quick else USUAL
+    folder = options.dataset("storefront")
+    with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
+        real = [Picture(folder / "images" / row["image"], row["group"]) for row in csv.DictReader(file)]
+    alone = _bcubed(real, len(real), options.scratch / "alone")
+    among = _bcubed([*real, *_distractors(options.scratch / "drawn", size)], len(real), options.scratch / "among")
+    return [
+        Figure("storefront alone: BCubed F1", alone),
+        Figure(f"storefront among {size:,} distractors: BCubed F1 of its listings", among),
+        Figure(f"lost among {size:,} distractors", max(0.0, alone - among), "", 0.03, "at most", note=f"asked for {FULL:,}"),
+    ]
+
+
+def _distractors(folder: Path, size: int) -> list[Picture]:
+    folder.mkdir()
+    sellers, pictures = draw_sellers(20, SEED), []
+    for product in draw_products(-(-size // PER_PRODUCT), SEED):
+        for number in range(PER_PRODUCT):
+            path = folder / f"{product.number:05d}-{number}.jpg"
+            seller = sellers[(product.number + number) % len(sellers)]
+            path.write_bytes(encode_jpeg(photograph(product, seller, PER_PRODUCT * product.number + number), 85))
+            pictures.append(Picture(path, f"drawn {product.number}"))
+    return pictures[:size]
+
+
+def _bcubed(pictures: list[Picture], scored: int, scratch: Path) -> float:
+    """Return the BCubed F1 of the first `scored` listings, in which all others count as what they are."""
+    prepared = PreparedSet(pictures, scratch)
+    clusters = prepared.group(prepared.match(MatchSettings()), ClusterSettings())
+    precisions, recalls = [], []
+    for cluster, group in zip(clusters[:scored], prepared.truth[:scored], strict=True):
+        in_cluster, in_group = clusters == cluster, prepared.truth == group
+        common = np.count_nonzero(in_cluster & in_group)
+        precisions.append(common / np.count_nonzero(in_cluster))
+        recalls.append(common / np.count_nonzero(in_group))
+    precision, recall = float(np.mean(precisions)), float(np.mean(recalls))
+    return 2 * precision * recall / (precision + recall)
