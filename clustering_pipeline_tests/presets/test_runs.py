@@ -119,6 +119,9 @@ def test_fashion_search(run_preset, tmp_path, call, shop):  # noqa: F811
     found = call("search", picture, "--category", CATEGORY, "--mode", "class", "--json")
     assert found.code == 0, found.errors
     assert found.json["hits"]
+    trained = call("train", "autoencoder", "--category", CATEGORY, "--dimension", 8, "--epochs", 1, "--json")
+    assert trained.code == 0, trained.errors
+    assert {path.name for path in Path(trained.json["folder"]).iterdir()} == {"config.json", "loss.svg", "model.safetensors"}
 
 
 @pytest.mark.slow
