@@ -85,11 +85,13 @@ def _semantic(semantic_duplicates: pd.DataFrame) -> list[LeftOut]:
     linked = semantic_duplicates[semantic_duplicates["keeper"] != semantic_duplicates["crop_sha256"]]
     span = max(1e-9, 1 - float(linked["similarity"].min())) if len(linked) else 1.0
     return [
-        LeftOut(
-            row["crop_sha256"], row["keeper"], f"cosine {row['similarity']:.4f} to its keeper", (1 - row["similarity"]) / span
-        )
+        LeftOut(row["crop_sha256"], row["keeper"], _semantic_reason(row), (1 - row["similarity"]) / span)
         for row in linked.to_dict("records")
     ]
+
+
+def _semantic_reason(row: Mapping[Any, Any]) -> str:
+    return f"linked: cosine {row['similarity']:.4f} to its keeper" if pd.isna(row["reason"]) else f"rejected: {row['reason']}"
 
 
 def _picture(crop: str, places: Mapping[Any, Mapping[Any, Any]], blobs: BlobStore) -> str | None:

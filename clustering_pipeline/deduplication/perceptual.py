@@ -65,7 +65,9 @@ def candidate_sets(hashes: Hashes, settings: CleanImageSettings) -> list[Indices
     count = len(hashes.phash)
     codes = np.concatenate([*(hashes.phashes[way] for way in orientations(settings)), *hashes.centres])
     joins = (pairs_within(codes, settings.phash_radius), pairs_within(hashes.dhash, settings.dhash_radius))
-    first, second = (np.concatenate(side) % count for side in zip(*((pairs.first, pairs.second) for pairs in joins), strict=True))
+    first, second = (
+        np.concatenate(side) % count for side in zip(*((pairs.first, pairs.second) for pairs in joins), strict=True)
+    )
     return components(count, first, second)
 
 
