@@ -74,7 +74,7 @@ def judge(
     pairs, raw = candidates.pairs, candidates.raw
     lines = without_overlays(products, lines)
     text = compare_packs(raw, pairs, lines, len(products))
-    titles = compare_titles(products, pairs, lines)
+    titles = compare_titles(products, pairs, lines, bundles_differ=settings.bundles == "apart")
     evidence = _evidence(products, candidates, text, titles)
     weight = pair_weights(evidence, veto_numbers=settings.number_conflict == "veto")
     names = np.array(products.crops, dtype=object)

@@ -1,6 +1,7 @@
 """Pairs of crops that show the same product, with the evidence."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,8 @@ def match_crops(
         semantic_duplicates,
         main_only=settings.crops == "main",
     )
+    if settings.bundles == "join":
+        products = replace(products, copies=np.ones_like(products.copies))
     matcher = Matcher(products, _further_vectors(products, clean_images, local_features, settings, context), settings, context)
     candidates = matcher.by_pictures()
     lines = matcher.read_doubtful(candidates)

@@ -1,7 +1,7 @@
 """What text says about pairs: the print on packs, the titles of listings, the quantities in both."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 import numpy as np
@@ -82,27 +82,36 @@ def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count:
     return TextEvidence(present, similarity, agreeing, conflicting)
 
 
-def compare_titles(products: Products, pairs: Pairs, lines: PackLines) -> TitleEvidence:
-    """Return what the titles behind each pair say, and what the print on the packs says in numbers."""
+def compare_titles(products: Products, pairs: Pairs, lines: PackLines, *, bundles_differ: bool = True) -> TitleEvidence:
+    """Return what the titles behind each pair say, and what the print on the packs says in numbers.
+
+    With `bundles_differ` a bundle of two contradicts the single pack.
+    """
     texts = [" ".join(plain_words(title) for title in titles) for titles in products.titles]
     known = np.array([bool(text) for text in texts], bool)
     similarity = np.where(known[pairs].all(axis=1), similarity_of(texts, pairs), np.nan)
-    return TitleEvidence(similarity, _title_conflicts(products, pairs), _printed_conflicts(lines, pairs, len(products)))
+    titled = _title_conflicts(products, pairs, bundles_differ)
+    return TitleEvidence(similarity, titled, _printed_conflicts(lines, pairs, len(products), bundles_differ))
 
 
-def _title_conflicts(products: Products, pairs: Pairs) -> list[str | None]:
+def _title_conflicts(products: Products, pairs: Pairs, bundles_differ: bool) -> list[str | None]:
     said = read_titles(title for titles in products.titles for title in titles)
     joined = [reduce(Statement.joined, (said[title] for title in titles), NOTHING_SAID) for titles in products.titles]
+    counted = [replace(one, quantities=_counted(one.quantities, bundles_differ)) for one in joined]
     titled = [bool(titles) for titles in products.titles]
     return [
-        contradiction_between(joined[left], joined[right]) if titled[left] and titled[right] else None
+        contradiction_between(counted[left], counted[right]) if titled[left] and titled[right] else None
         for left, right in pairs.tolist()
     ]
 
 
-def _printed_conflicts(lines: PackLines, pairs: Pairs, count: int) -> list[str | None]:
-    printed = [_printed(lines.get(row, ())) for row in range(count)]
+def _printed_conflicts(lines: PackLines, pairs: Pairs, count: int, bundles_differ: bool) -> list[str | None]:
+    printed = [_counted(_printed(lines.get(row, ())), bundles_differ) for row in range(count)]
     return [conflict_between(printed[left], printed[right], unsaid_is_single=False) for left, right in pairs.tolist()]
+
+
+def _counted(quantities: frozenset[Quantity], bundles_differ: bool) -> frozenset[Quantity]:
+    return frozenset(one for one in quantities if bundles_differ or one.kind != "packs")
 
 
 def similarity_of(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:

@@ -52,6 +52,9 @@ class MatchSettings(StageSettings):
     number_conflict: Literal["evidence", "veto"] = Field(
         "evidence", description="Whether different volumes, masses or numbers of packs weaken a pair or refuse it."
     )
+    bundles: Literal["apart", "join"] = Field(
+        "apart", description="Whether a bundle of several packs is another product than the single pack, or the same."
+    )
     text: bool = Field(True, description="Read the text on the pack where it can change something.")
     reader: TextReaderSettings = Field(TextReaderSettings(), description="How text is read.")
     verification: VerificationSettings = Field(VerificationSettings(), description="How print is verified.")

@@ -136,6 +136,20 @@ class TestSamePhoto:
             world.listing(identifier, "photo", title=title)
         assert world.clusters(context) == {"a": 1, "b": 1, "c": -1, "d": 1, "e": 1}
 
+    def test_words_that_replace_each_other_part_near_duplicates_but_not_one_picture(self, world, context):
+        name = "Kem dưỡng Lumora Gold ban"
+        for identifier, picture, variant in (
+            ("a", "one", "ngày"),
+            ("b", "one", "ngày"),
+            ("c", "two", "đêm"),
+            ("d", "two", "đêm"),
+        ):
+            world.listing(identifier, picture, title=f"{name} {variant}")
+        world.duplicate("two", "one")
+        assert world.clusters(context) == {"a": 1, "b": 1, "c": 2, "d": 2}
+        world.listing("e", "one", title=f"{name} đêm")
+        assert len(set(world.clusters(context).values())) == 1
+
     @pytest.mark.parametrize("method", ["graph", "dbscan", "components"])
     def test_neighbours_go_with_the_variant_that_they_agree_with(self, world, context, method):
         world.vectors = {"photo": [1, 0], "big": [1, 0.05], "bare": [1, 0.04]}

@@ -1,5 +1,7 @@
 """The whole stage on drawn photographs: which pairs match, why, and that nothing depends on the order of rows."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,3 +80,12 @@ def test_shuffled_rows_give_the_same_matches_clusters_and_numbers(pictures, prep
 
 def test_switched_off_there_are_no_matches(prepared):
     assert prepared.match(MatchSettings(enabled=False)).empty
+
+
+@pytest.mark.parametrize(("bundles", "contradictions"), [("apart", {"1 pack / 2 packs", "2 packs / 1 pack"}), ("join", set())])
+def test_a_bundle_is_another_product_unless_a_setting_joins_them(pictures, tmp_path, bundles, contradictions):
+    title = "kem dưỡng Lumora Gold ban ngày 50 ml"
+    titled = [replace(picture, title=f"Combo 2 {title}" if number else title) for number, picture in enumerate(pictures[:3])]
+    matches = PreparedSet(titled, tmp_path).match(MatchSettings(text=False, bundles=bundles))
+    assert set(matches["number_conflict"].dropna()) <= contradictions
+    assert matches["number_conflict"].notna().any() == bool(contradictions)
