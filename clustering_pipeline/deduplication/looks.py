@@ -54,7 +54,7 @@ def look(pixels: Pixels) -> dict[str, Any]:
 
 def _edge_pixels(grey: NDArray[Any]) -> int:
     # Thresholds follow the picture's own contrast, so that a brightened copy has no more edges than the original.
-    spread = float(grey.std())
+    spread = float(cv2.meanStdDev(grey)[1][0, 0])
     return int(cv2.countNonZero(cv2.Canny(grey, spread, 2 * spread)))
 
 
