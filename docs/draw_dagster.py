@@ -19,6 +19,7 @@ from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_cata
 
 HERE = Path(__file__).parent
 CATEGORIES = {"Kem chống nắng": 1, "Nước hoa hồng": 2}
+METHODS = ("dbscan", "components", "agglomerative", "graph")
 SETTINGS = "download:\n  allow_hosts: ['{host}']\n  retries: 0\nmatches:\n  text: false\n{more}"
 BACKFILL = """mutation ($keys: [String!]!, $assets: [AssetKeyInput!]!) {
   launchPartitionBackfill(backfillParams: {partitionNames: $keys, assetSelection: $assets, title: "The week's catalogues"}) {
@@ -26,7 +27,7 @@ BACKFILL = """mutation ($keys: [String!]!, $assets: [AssetKeyInput!]!) {
 
 
 def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
-    """Run every category twice, the first time with another grouping, and return their slugs."""
+    """Run every category a few times, each time with another grouping, and return their slugs."""
     from clustering_pipeline.automation import open_instance, synchronise
     from clustering_pipeline.workplace import PipelineHome, Workplace
 
@@ -37,7 +38,8 @@ def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
         url = f"{shop.url}/{seed}/images"
         write_catalogue(drawn, url, products=4, sellers=4, listings_per_product=(2, 4), problems=(), seed=seed)
         slugs.append(workplace.sources.record(drawn / "catalogue.xlsx", name).category)
-    for more in ("clusters:\n  method: dbscan\n", ""):
+    for method in METHODS:
+        more = f"clusters:\n  method: {method}\n"
         workplace.home.settings_file.write_text(SETTINGS.format(host=shop.host, more=more))
         with open_instance(workplace.home) as instance:
             for slug in slugs:
@@ -77,17 +79,22 @@ def services(home: Path) -> Iterator[str]:
             process.wait(60)
 
 
-def photograph(url: str, pages: dict[str, str]) -> None:
-    """Take a picture of each page: file name to path."""
+def photograph(url: str, pages: dict[str, tuple[str, str]]) -> None:
+    """Take a picture of each page: file name to its path and to the button to press on it, if any."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
         page = browser.new_page(viewport={"width": 1500, "height": 900})
-        for name, path in pages.items():
+        for name, (path, button) in pages.items():
             page.goto(f"{url}/{path}", timeout=120_000)
             page.wait_for_timeout(12_000)
+            if button:
+                pressed = page.get_by_text(button, exact=True).first
+                pressed.click()
+                pressed.evaluate("element => element.scrollIntoView({block: 'start'})")
+                page.wait_for_timeout(4_000)
             page.screenshot(path=HERE / name, type="jpeg", quality=70)
         browser.close()
 
@@ -107,9 +114,10 @@ def main() -> None:
             photograph(
                 url,
                 {
-                    "dagster-lineage.jpg": "assets/clusters?view=lineage&lineageScope=upstream&lineageDepth=4",
-                    "dagster-asset.jpg": "assets/clusters",
-                    "dagster-backfill.jpg": "overview/backfills",
+                    "dagster-lineage.jpg": ("assets/clusters?view=lineage&lineageScope=upstream&lineageDepth=4", ""),
+                    "dagster-asset.jpg": ("assets/clusters", ""),
+                    "dagster-plots.jpg": ("assets/clusters", "Plots"),
+                    "dagster-backfill.jpg": ("overview/backfills", ""),
                 },
             )
 
