@@ -79,19 +79,19 @@ def services(home: Path) -> Iterator[str]:
             process.wait(60)
 
 
-def photograph(url: str, pages: dict[str, tuple[str, str]]) -> None:
-    """Take a picture of each page: file name to its path and to the button to press on it, if any."""
+def photograph(url: str, pages: dict[str, tuple[str, ...]]) -> None:
+    """Take a picture of each page: file name to its path and the buttons to press on it."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
         page = browser.new_page(viewport={"width": 1500, "height": 900})
-        for name, (path, button) in pages.items():
+        for name, (path, *buttons) in pages.items():
             page.goto(f"{url}/{path}", timeout=120_000)
             page.wait_for_timeout(12_000)
-            if button:
-                pressed = page.get_by_text(button, exact=True).first
+            for button in buttons:
+                pressed = page.get_by_text(button, exact=True).last
                 pressed.click()
                 pressed.evaluate("element => element.scrollIntoView({block: 'start'})")
                 page.wait_for_timeout(4_000)
@@ -114,10 +114,10 @@ def main() -> None:
             photograph(
                 url,
                 {
-                    "dagster-lineage.jpg": ("assets/clusters?view=lineage&lineageScope=upstream&lineageDepth=4", ""),
-                    "dagster-asset.jpg": ("assets/clusters", ""),
-                    "dagster-plots.jpg": ("assets/clusters", "Plots"),
-                    "dagster-backfill.jpg": ("overview/backfills", ""),
+                    "dagster-lineage.jpg": ("assets/clusters?view=lineage&lineageScope=upstream&lineageDepth=4",),
+                    "dagster-asset.jpg": ("assets/clusters",),
+                    "dagster-plots.jpg": ("assets/clusters", "Plots", "Events"),
+                    "dagster-backfill.jpg": ("overview/backfills",),
                 },
             )
 

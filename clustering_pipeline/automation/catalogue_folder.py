@@ -113,8 +113,8 @@ def _take_in_file(
         content = folder.read(name)
         read_workbook(content, name, workplace.category_settings(category).catalogue)
         _record(workplace, category, _local_copy(workplace, folder, name, content))
-    except InputError as error:
-        findings.problems.append(str(error))
+    except (InputError, OSError) as error:
+        findings.problems.append(str(error) if isinstance(error, InputError) else f"{name} cannot be read ({error}).")
         return remembered[name].category
     workplace.retired.restore(category)
     findings.changed.append(category)

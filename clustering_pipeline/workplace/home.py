@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +57,17 @@ class PipelineHome:
         return self.path / "catalogues"
 
     def prepare(self) -> "PipelineHome":
-        """Create the folder with its `dagster.yaml` where they are missing and return self; raises InputError."""
+        """Create the folder with its `dagster.yaml` where they are missing and return self.
+
+        Raises InputError when it cannot be made or written to.
+        """
         try:
             for folder in (self.path, self.state, self.storage):
                 folder.mkdir(parents=True, exist_ok=True)
             if not (self.path / INSTANCE_FILE).exists():
                 shutil.copyfile(next(path for path in TEMPLATES if path.exists()), self.path / INSTANCE_FILE)
+            with tempfile.TemporaryFile(dir=self.state):
+                pass
         except OSError as error:
             raise InputError(
                 f"The Dagster home {self.path} cannot be used ({error.strerror}). Set {HOME_VARIABLE} to a folder that this "

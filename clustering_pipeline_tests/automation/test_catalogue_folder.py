@@ -108,3 +108,17 @@ def test_a_missing_folder_is_an_input_error_that_names_the_setting(folder):
 
 def test_nothing_is_settled_at_the_first_look():
     assert look({"a.xlsx": "1:1"}, {}).settled == ()
+
+
+def test_a_file_that_may_not_be_read_leaves_the_others_alone(folder, monkeypatch):
+    def read(tree, name):
+        if name == "toner.xlsx":
+            raise PermissionError(13, "Permission denied", name)
+        return (folder.path / name).read_bytes()
+
+    monkeypatch.setattr(FileTree, "read", read)
+    folder.drop("serum.xlsx")
+    folder.drop("toner.xlsx")
+    findings = folder.settle()
+    assert findings.changed == ["serum"]
+    assert "toner.xlsx cannot be read" in findings.problems[0]

@@ -1,4 +1,4 @@
-"""`ui` opens Dagster's own pages on the home, and Ctrl-C closes them."""
+"""`ui` opens Dagster's own pages and those of the reports on the home, and Ctrl-C closes them."""
 
 import os
 import signal
@@ -34,7 +34,9 @@ def answers(url: str, process: subprocess.Popen[str], seconds: float = 200) -> b
 
 @pytest.mark.slow
 def test_ui_serves_dagsters_pages_until_ctrl_c(home: Path, tmp_path: Path):
-    port = free_port()
+    port, pages = free_port(), free_port()
+    home.mkdir()
+    (home / "settings.yaml").write_text(f"automation:\n  pages_url: http://127.0.0.1:{pages}\n")
     command = [sys.executable, "-c", "from clustering_pipeline.cli import main; main()", "ui", "--port", str(port)]
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     process = subprocess.Popen(
@@ -48,6 +50,8 @@ def test_ui_serves_dagsters_pages_until_ctrl_c(home: Path, tmp_path: Path):
     )
     try:
         assert answers(f"http://127.0.0.1:{port}/server_info", process)
+        # Where the links of the UI go.
+        assert answers(f"http://127.0.0.1:{pages}/", process)
         # Ctrl-C goes to every process of the terminal.
         os.killpg(process.pid, signal.SIGINT)
         output, _ = process.communicate(timeout=120)

@@ -195,6 +195,12 @@ def test_the_language_can_be_changed_and_stays(client):
     assert "Duyệt" not in client.get(f"{BASE}/review?lang=en").text
 
 
+def test_pages_that_stages_wrote_are_shown_and_no_other_file(reader):
+    assert reader.get(f"{BASE}/pages/report").text == reader.get(f"{BASE}/report").text
+    for name in ("nothing", "..%2freport", ".report"):
+        assert reader.get(f"{BASE}/pages/{name}").status_code == 404
+
+
 def test_the_report_is_shown_in_a_sandbox(reader):
     answer = reader.get(f"{BASE}/report")
     assert "sandbox" in answer.headers["content-security-policy"] and home.NAME in answer.text
