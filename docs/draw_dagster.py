@@ -76,7 +76,10 @@ def services(home: Path) -> Iterator[str]:
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(60)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def photograph(url: str, pages: dict[str, tuple[str, ...]]) -> None:
