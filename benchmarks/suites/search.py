@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pandas as pd
 import uvicorn
+from threadpoolctl import threadpool_limits
 
 from benchmarks.category import Prepared, prepare_category
 from benchmarks.figures import Figure, Options, SuiteUnavailableError
@@ -103,7 +104,9 @@ def _cluster_mode(vectors: np.ndarray, rows: np.ndarray, queries: np.ndarray) ->
 
 def _pictures(options: Options) -> list[Figure]:
     prepared = prepare_category(options.dataset("storefront"), options.scratch / "home", options.quick)
-    figures = _leave_one_out(prepared)
+    # One thread a search, as the server gives it.
+    with threadpool_limits(limits=1):
+        figures = _leave_one_out(prepared)
     with _served(prepared) as address:
         figures += _requests(prepared, address)
     return figures

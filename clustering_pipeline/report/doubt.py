@@ -132,7 +132,9 @@ def _cluster(
 
 
 def _doubt(listings: Sequence[Listing], weakest: Link | None) -> float:
-    """One minus the probability of the weakest link; without one, one minus the lowest confidence."""
+    """One minus the probability of the weakest link; without one, one minus the lowest confidence, of one picture none."""
+    if listings[0].keeper is not None and len({item.keeper for item in listings}) == 1:
+        return 0.0
     if weakest is not None and weakest.probability is not None and not math.isnan(weakest.probability):
         return 1 - weakest.probability
     known = [item.confidence for item in listings if item.confidence is not None and not math.isnan(item.confidence)]

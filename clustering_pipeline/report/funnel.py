@@ -1,5 +1,6 @@
 """How many listings are left after each step."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 from clustering_pipeline.report.tables import CategoryTables, Listing
@@ -33,6 +34,12 @@ def status_counts(listings: list[Listing]) -> dict[str, int]:
     for listing in listings:
         counts[listing.status] = counts.get(listing.status, 0) + 1
     return counts
+
+
+def lost_reasons(listings: list[Listing], most: int = 8) -> list[tuple[str, int]]:
+    """Return why listings have no usable picture, the most frequent reason first, at most `most` of them."""
+    lost = (listing.reason for listing in listings if listing.status in ("rejected", "download_failed", "invalid_row"))
+    return Counter(reason for reason in lost if reason).most_common(most)
 
 
 def picture_counts(tables: CategoryTables) -> list[Step]:

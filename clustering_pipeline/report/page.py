@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from clustering_pipeline.report.doubt import Cluster, Link, review_order
-from clustering_pipeline.report.funnel import funnel, picture_counts, size_histogram, status_counts
+from clustering_pipeline.report.funnel import funnel, lost_reasons, picture_counts, size_histogram, status_counts
 from clustering_pipeline.report.history import ResultHistory
 from clustering_pipeline.report.map import draw_map
 from clustering_pipeline.report.pairs import worst_pairs
@@ -94,6 +94,7 @@ def _content(
         "several": several,
         "counts": status_counts(listings),
         "steps": funnel(listings),
+        "lost_reasons": lost_reasons(listings),
         "picture_counts": picture_counts(tables),
         "sizes": size_histogram([cluster.size for cluster in clusters]),
         "by_status": _by_status(listings),

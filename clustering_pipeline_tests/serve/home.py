@@ -123,9 +123,7 @@ def _images(images):
             "product_base_id": [f"P{number:03d}" for number in numbers],
             "url_cell": urls,
             "urls": [[url] for url in urls],
-            "title": [
-                f"{products[number // SELLERS].brand} {products[number // SELLERS].line} #{number}" for number in numbers
-            ],
+            "title": [f"{products[number // SELLERS].brand} {products[number // SELLERS].line}" for number in numbers],
             "usable": True,
             "reason": None,
             "extra": "{}",
