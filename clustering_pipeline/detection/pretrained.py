@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from clustering_pipeline.errors import StageError
+from clustering_pipeline.models import quiet_transformers
 
 
 def open_pretrained(place: Path, model_class: str, name: str, device: str) -> tuple[Any, Any]:
@@ -11,9 +12,7 @@ def open_pretrained(place: Path, model_class: str, name: str, device: str) -> tu
 
     Raises StageError for weights with holes, which the library would fill with random numbers.
     """
-    import transformers
-
-    transformers.logging.set_verbosity_error()
+    transformers = quiet_transformers()
     processor: Any = transformers.AutoProcessor.from_pretrained(place, local_files_only=True, trust_remote_code=False)
     model, report = getattr(transformers, model_class).from_pretrained(
         place, local_files_only=True, trust_remote_code=False, output_loading_info=True

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustering_pipeline.errors import StageError
-from clustering_pipeline.models import ImagePreprocessing, fill, load_state_dict
+from clustering_pipeline.models import ImagePreprocessing, fill, load_state_dict, quiet_transformers
 
 if TYPE_CHECKING:
     import torch
@@ -72,7 +72,6 @@ def build_open_clip_tower(place: Path) -> "nn.Module":
     Raises StageError for a tower that is no base or large SigLIP, and for weights that do not fit it.
     """
     import torch
-    import transformers
 
     configuration = _read(place)
     name = str(configuration.get("model_cfg", {}).get("vision_cfg", {}).get("timm_model_name"))
@@ -84,7 +83,7 @@ def build_open_clip_tower(place: Path) -> "nn.Module":
     state = _named_as_transformers(load_state_dict(place / WEIGHTS))
     vision = _vision_configuration(state, _image_side(place, configuration), place)
     with torch.device("meta"):
-        tower: nn.Module = transformers.SiglipVisionModel(vision)
+        tower: nn.Module = quiet_transformers().SiglipVisionModel(vision)
     outer = next(iter(tower.state_dict())).partition("embeddings.")[0]
     fill(tower, {outer + key: value for key, value in state.items()}, place)
     return tower
@@ -108,8 +107,6 @@ def _image_side(place: Path, configuration: dict[str, Any]) -> int:
 
 
 def _vision_configuration(state: State, side: int, place: Path) -> Any:
-    import transformers
-
     try:
         width, _, _, patch = state["embeddings.patch_embedding.weight"].shape
         inner = len(state["encoder.layers.0.mlp.fc1.weight"])
@@ -117,7 +114,7 @@ def _vision_configuration(state: State, side: int, place: Path) -> Any:
         raise StageError(
             f"The weights in {place / WEIGHTS} hold no SigLIP image tower ({error}). Pull the model again."
         ) from error
-    return transformers.SiglipVisionConfig(
+    return quiet_transformers().SiglipVisionConfig(
         hidden_size=width,
         intermediate_size=inner,
         num_hidden_layers=len({name.split(".")[2] for name in state if name.startswith("encoder.layers.")}),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from clustering_pipeline.embedding.neural import NeuralEncoder
 from clustering_pipeline.embedding.open_clip import build_open_clip_tower, is_open_clip, read_open_clip_preprocessing
 from clustering_pipeline.errors import StageError
-from clustering_pipeline.models import ImagePreprocessing, read_model_type
+from clustering_pipeline.models import ImagePreprocessing, quiet_transformers, read_model_type
 from clustering_pipeline.stage import StageContext
 
 if TYPE_CHECKING:
@@ -28,13 +28,10 @@ class TransformerEncoder(NeuralEncoder):
     _attribute = ""
 
     def build(self, place: Path) -> "nn.Module":
-        import transformers
-
+        transformers = quiet_transformers()
         class_name, attribute = self._tower(place)
         tower_class = getattr(transformers, class_name)
         configuration = _tower_configuration(transformers.AutoConfig.from_pretrained(place, trust_remote_code=False))
-        # The library's report of unused text weights is no news: only the image tower is wanted.
-        transformers.logging.set_verbosity_error()
         options = {"add_pooling_layer": False} if attribute == "first_token" else {}
         tower, report = tower_class.from_pretrained(
             place, config=configuration, local_files_only=True, trust_remote_code=False, output_loading_info=True, **options

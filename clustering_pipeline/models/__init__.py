@@ -6,6 +6,7 @@ from clustering_pipeline.models.downloads import pull_model
 from clustering_pipeline.models.files import file_digest, locate_model, model_digest, read_model_type, remembered, weight_files
 from clustering_pipeline.models.inference import BatchRunner, Forward, processor_kernels, processor_rows, torch_type
 from clustering_pipeline.models.inventory import Check, HeldModel, check_models, held_models
+from clustering_pipeline.models.library import quiet_transformers
 from clustering_pipeline.models.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -40,6 +41,7 @@ __all__ = [
     "processor_kernels",
     "processor_rows",
     "pull_model",
+    "quiet_transformers",
     "read_model_type",
     "read_preprocessing",
     "remembered",

@@ -76,6 +76,8 @@ def file_digest(path: Path) -> str:
 
 def _places(model: str, hardware: Hardware) -> Iterator[Path]:
     yield Path(model).expanduser()
+    if Path(model).is_absolute():
+        return
     card = find_card(model)
     folder_name = card.folder_name if card else model.replace("/", "--")
     if hardware.models_folder is not None and "/" not in folder_name and ".." not in folder_name:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.errors import StageError
 from clustering_pipeline.models.checkpoints import loading_problem
+from clustering_pipeline.models.library import quiet_transformers
 
 
 class ClipTextTower:
@@ -16,9 +17,7 @@ class ClipTextTower:
 
     def __init__(self, place: Path, device: str) -> None:
         """Raises StageError when the folder is not a complete CLIP model."""
-        import transformers
-
-        transformers.logging.set_verbosity_error()
+        transformers = quiet_transformers()
         try:
             configuration = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
             text = configuration.text_config
