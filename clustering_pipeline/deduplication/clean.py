@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from clustering_pipeline.deduplication.drawing import draw_funnel
 from clustering_pipeline.deduplication.funnel import funnel_facts
 from clustering_pipeline.deduplication.keepers import Merits
 from clustering_pipeline.deduplication.measures import MEASURES, measure_batch
@@ -40,8 +41,9 @@ def clean_images(
     verdicts = _verdicts(measured, settings, (*settings.keep, *overruled_images))
     duplicates = _duplicates(measured, verdicts, settings, context) if settings.duplicates else []
     manifest = _manifest(measured, verdicts, duplicates)
-    facts = {**funnel_facts(raw_images, crops, manifest), "crops from the cache": cached}
-    return StageResult(manifest, facts)
+    facts = funnel_facts(raw_images, crops, manifest)
+    drawing = context.blobs.put(draw_funnel(facts))
+    return StageResult(manifest, {**facts, "crops from the cache": cached, "funnel_of_pictures_svg": drawing})
 
 
 def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:

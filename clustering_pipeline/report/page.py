@@ -20,6 +20,7 @@ from clustering_pipeline.settings import MatchSettings, ReportSettings
 from clustering_pipeline.stage import StageContext
 
 DRAWING = "_svg"
+FUNNEL = "funnel of pictures"
 Facts = Mapping[str, Mapping[str, int | float | str]]
 
 
@@ -85,6 +86,7 @@ def _content(
     several = [cluster for cluster in clusters if cluster.size > 1]
     drawings = _drawings(facts, context)
     return {
+        "funnel_drawing": drawings.pop(FUNNEL, None),
         "drawings": drawings,
         "pairs": worst_pairs(several[: settings.pairs_drawn], tables, matching, context),
         "dots": [] if any("projection" in title for title in drawings) else draw_map(tables, listings),

@@ -17,6 +17,7 @@ _WORDS: Words = {
     "download_failed": ("Failed downloads", "Tải ảnh thất bại"),
     "invalid_row": ("Unusable rows", "Dòng không dùng được"),
     "funnel": ("From rows to clusters", "Từ dòng dữ liệu đến cụm"),
+    "funnel_of_pictures": ("What is left of the pictures after each filter", "Số ảnh còn lại sau mỗi bộ lọc"),
     "funnel_lead": ("What was left after each step, and why.", "Còn lại bao nhiêu sau mỗi bước, và vì sao."),
     "step_rows": ("Rows in the workbook", "Dòng trong bảng tính"),
     "step_usable": ("Rows with an id and a URL", "Dòng có mã và đường dẫn"),

@@ -154,6 +154,7 @@ def test_the_funnel_counts_every_step(shelf):
     facts = shelf.clean().facts
     assert (facts["distinct crops"], facts["crops good enough"], facts["crops kept"], facts["duplicates"]) == (3, 2, 1, 1)
     assert facts["rejected: blurred"] == 1
+    assert b"<title>The funnel of pictures</title>" in shelf.context.blobs.get(facts["funnel_of_pictures_svg"])
 
 
 def test_an_empty_category(context):

@@ -111,3 +111,5 @@ def test_drawings_of_the_steps_are_shown_as_images(context, tables):
     page = write_report(tables, facts, ReportSettings(), context).decode()
     assert 'src="data:image/svg+xml;base64,' in page and 'alt="eps curve"' in page and "k curve" not in page
     assert digest not in page
+    funnel = {"clean_images": {"funnel_of_pictures_svg": digest}}
+    assert 'class="funnel-drawing"' in write_report(tables, funnel, ReportSettings(), context).decode()
