@@ -34,9 +34,15 @@ NOTHING_SAID = Statement(frozenset(), frozenset())
 
 def read_titles(titles: Iterable[str]) -> dict[str, Statement]:
     """Return what each of the titles of a catalogue says."""
-    words = {title: frozenset(plain_words(without_quantities(title)).split()) for title in sorted(set(titles))}
+    words = {title: _telling(title) for title in sorted(set(titles))}
     talk = shop_words(words.values())
     return {title: Statement(read_quantities(title), said - talk) for title, said in words.items()}
+
+
+def _telling(title: str) -> Words:
+    # What has a digit and is no quantity is a shop's own code or number.
+    plain = plain_words(without_quantities(title)).split()
+    return frozenset(word for word in plain if not any(letter.isdigit() for letter in word))
 
 
 def contradiction_between(first: Statement, second: Statement) -> str | None:

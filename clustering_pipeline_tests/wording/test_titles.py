@@ -47,3 +47,9 @@ def test_titles_are_read_without_quantities_and_shop_words():
     assert said[titles[0]].words == words("kem duong lumora gold ban ngay")
     other = read_titles([*titles, "Kem dưỡng Lumora Gold ban ngày 100 ml"])["Kem dưỡng Lumora Gold ban ngày 100 ml"]
     assert contradiction_between(said[titles[1]], other) == "50 ml / 100 ml"
+
+
+def test_a_shops_own_codes_say_nothing():
+    first, second = (f"Kem dưỡng Lumora Gold {code}" for code in ("#3 MS1234", "#2 MS 77"))
+    said = read_titles([first, second])
+    assert contradiction_between(said[first], said[second]) is None
