@@ -11,7 +11,6 @@ from clustering_pipeline.stage import StageResult
 @stage_asset(CORRECTIONS, group="clusters", kinds=["sqlite"])
 def corrections(catalogue: pd.DataFrame, run: AssetRun) -> Sourced:
     """The statements of people that concern this category: same, different, keep, and the names of clusters."""
-    version = corrections_version(run.workplace, run.category)
     statements = run.workplace.corrections.read(run.category)
     known = set(catalogue["product_base_id"].dropna())
     concerned = statements[statements["id_a"].isin(known) | statements["id_b"].isin(known) | statements["cluster_id"].notna()]
@@ -19,4 +18,4 @@ def corrections(catalogue: pd.DataFrame, run: AssetRun) -> Sourced:
         "statements": len(concerned),
         **{f"statements_{kind}": int(n) for kind, n in concerned["kind"].value_counts().items()},
     }
-    return Sourced(StageResult(conform(concerned, CORRECTIONS), facts), version)
+    return Sourced(StageResult(conform(concerned, CORRECTIONS), facts), corrections_version(statements))

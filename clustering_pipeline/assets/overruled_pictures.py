@@ -15,6 +15,5 @@ def overruled_pictures(catalogue: pd.DataFrame, raw_images: pd.DataFrame, run: A
     """
     from clustering_pipeline.deduplication import resolve_overrules
 
-    version = overrules_version(run.workplace, run.category)
     statements = run.workplace.corrections.read(run.category)
-    return Sourced(resolve_overrules(statements, catalogue, raw_images), version)
+    return Sourced(resolve_overrules(statements, catalogue, raw_images), overrules_version(statements))

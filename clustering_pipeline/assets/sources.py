@@ -6,6 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from clustering_pipeline.automation.staleness import SourceVersion
 from clustering_pipeline.manifests import CORRECTIONS, content_version
 from clustering_pipeline.settings import STAGES, StageSettings
@@ -27,14 +29,13 @@ def catalogue_version(source: "CatalogueSource") -> str:
     return _digest(sorted(read.items()))
 
 
-def corrections_version(workplace: Workplace, category: str) -> str:
-    """Return the version of the corrections that may concern a category."""
-    return content_version(workplace.corrections.read(category), CORRECTIONS)
+def corrections_version(statements: pd.DataFrame) -> str:
+    """Return the version of the corrections that may concern a category, given as the store has them."""
+    return content_version(statements, CORRECTIONS)
 
 
-def overrules_version(workplace: Workplace, category: str) -> str:
-    """Return the version of what people said about rejects that may concern a category."""
-    statements = workplace.corrections.read(category)
+def overrules_version(statements: pd.DataFrame) -> str:
+    """Return the version of what such corrections say about rejects."""
     return content_version(statements[statements["kind"] == "keep"], CORRECTIONS)
 
 
@@ -49,8 +50,9 @@ def source_versions(workplace: Workplace, category: str) -> dict[str, SourceVers
     settings, source = workplace.category_settings(category), workplace.sources.load(category)
     versions = {f"settings/{name}": settings_version(settings.stage(name)) for name in STAGES}
     versions["catalogue"] = SourceVersion(catalogue_version(source))
-    versions["corrections"] = SourceVersion(corrections_version(workplace, category))
-    versions["overruled_pictures"] = SourceVersion(overrules_version(workplace, category))
+    statements = workplace.corrections.read(category)
+    versions["corrections"] = SourceVersion(corrections_version(statements))
+    versions["overruled_pictures"] = SourceVersion(overrules_version(statements))
     versions["labeled_excel"] = SourceVersion(delivery_version(source))
     return versions
 
