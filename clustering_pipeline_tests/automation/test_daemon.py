@@ -125,6 +125,8 @@ def test_runs_whose_code_server_was_killed_are_ended_and_tried_again(installatio
     installation.sync_by_itself()
     with installation.daemon("first.log") as first:
         assert installation.shop.is_waiting.wait(240)
+        # One that is only starting would be given up after `start_timeout_seconds`.
+        wait_for("both runs", lambda: len(installation.runs(dg.DagsterRunStatus.STARTED)) == len(CATEGORIES))
         for killed in [first.pid, *descendants(first.pid)]:
             os.kill(killed, signal.SIGKILL)
     orphaned = {run.run_id for run in installation.runs(dg.DagsterRunStatus.STARTED)}
