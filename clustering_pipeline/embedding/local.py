@@ -53,7 +53,7 @@ class LocalEncoder:
         self._colour_share = settings.colour_share
 
     def identity(self, context: StageContext) -> str:
-        return f"{self._learnt.digest}-central"
+        return self._learnt.digest
 
     def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
         return {"dimension": len(self._learnt.projection) + len(self._learnt.colour_projection)}

@@ -1,6 +1,6 @@
 """Knobs of the grouping."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from clustering_pipeline.settings.base import StageSettings, performance_field
 
 class ClusterSettings(StageSettings):
     """Which method makes clusters, of what evidence, and its parameters."""
+
+    logic_version: ClassVar[str] = "2"
 
     method: str = Field(
         "graph", description="graph, dbscan, hdbscan, kmeans, spectral, agglomerative or components: the grouping method."

@@ -1,6 +1,6 @@
 """Knobs of the encoder."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,8 @@ from clustering_pipeline.settings.base import StageSettings, performance_field
 
 class EmbeddingSettings(StageSettings):
     """Which encoder turns a crop into a vector."""
+
+    logic_version: ClassVar[str] = "2"
 
     encoder: str = Field("local", description="Name of the encoder in the registry.")
     colour_share: float = Field(0.6, ge=0, description="local: weight of colour beside print, whose weight is 1.")

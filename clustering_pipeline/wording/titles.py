@@ -1,12 +1,14 @@
 """What titles say about the product and not about the shop, and how two of them contradict each other."""
 
+import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 from clustering_pipeline.wording.plain import plain_words, string_similarity
 from clustering_pipeline.wording.quantities import Quantity, conflict_between, read_quantities, without_quantities
+from clustering_pipeline.wording.shop_phrases import without_shop_phrases
 
 Words = frozenset[str]
 
@@ -15,6 +17,7 @@ _MOST_SUBSTITUTED, _FEWEST_SHARED, _MISSPELT = 3, 4, 0.75
 _MOST_ADDED, _FEWEST_PRODUCTS = 6, 3
 # Titles of one product have their rarest words in common; so many of them are compared with each other.
 _RAREST, _COMPARED = 2, 40
+_HAS_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,29 @@ NOTHING_SAID = Statement(frozenset(), frozenset())
 
 
 def read_titles(titles: Iterable[str]) -> dict[str, Statement]:
-    """Return what each of the titles of a catalogue says."""
-    words = {title: _telling(title) for title in sorted(set(titles))}
+    """Return what each of the titles of a catalogue's listings says; a title may come several times."""
+    listings = Counter(titles)
+    words = {title: _words(title) for title in sorted(listings)}
     talk = shop_words(words.values())
-    return {title: Statement(read_quantities(title), said - talk) for title, said in words.items()}
+    words = {title: said - talk for title, said in words.items()}
+    codes = _own_codes(words, listings)
+    return {title: Statement(read_quantities(title), said - codes[title]) for title, said in words.items()}
 
 
-def _telling(title: str) -> Words:
-    # What has a digit and is no quantity is a shop's own code or number.
-    plain = plain_words(without_quantities(title)).split()
-    return frozenset(word for word in plain if not any(letter.isdigit() for letter in word))
+def _words(title: str) -> Words:
+    return frozenset(without_shop_phrases(plain_words(without_quantities(title))).split())
+
+
+def _own_codes(words: Mapping[str, Words], listings: Mapping[str, int]) -> dict[str, Words]:
+    """Return the words with digits of each title that no other listing of the same words has: codes of the shop ("MS1234"),
+    and not of the product ("M12")."""
+    numbered = {title: frozenset(word for word in said if _HAS_DIGIT.search(word)) for title, said in words.items()}
+    told: Counter[tuple[Words, str]] = Counter()
+    for title, codes in numbered.items():
+        told.update({(words[title] - codes, code): listings[title] for code in codes})
+    return {
+        title: frozenset(code for code in codes if told[words[title] - codes, code] < 2) for title, codes in numbered.items()
+    }
 
 
 def contradiction_between(first: Statement, second: Statement) -> str | None:

@@ -53,3 +53,17 @@ def test_a_shops_own_codes_say_nothing():
     first, second = (f"Kem dưỡng Lumora Gold {code}" for code in ("#3 MS1234", "#2 MS 77"))
     said = read_titles([first, second])
     assert contradiction_between(said[first], said[second]) is None
+
+
+def test_a_number_that_several_listings_have_names_the_product():
+    first, second = (f"Điện thoại Samsung Galaxy {model} chính hãng" for model in ("M12", "M22"))
+    said = read_titles([first, first.upper(), second, f"HOT {second}"])
+    assert contradiction_between(said[first], said[second]) == "m12 / m22"
+
+
+@pytest.mark.parametrize("phrases", [("Freeship", "Giá tốt"), ("[CHÍNH HÃNG]", "hàng có sẵn"), ("HOT DEAL", "mẫu mới")])
+def test_what_each_shop_puts_into_all_its_titles_contradicts_nothing(phrases):
+    first, second = (f"Kem dưỡng Lumora Gold ban ngày {phrase}" for phrase in phrases)
+    said = read_titles([first, second])
+    assert contradiction_between(said[first], said[second]) is None
+    assert said[first].words == words("kem duong lumora gold ban ngay")
