@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 LIBRARIES = (
@@ -21,7 +22,7 @@ LIBRARIES = (
 
 
 def describe_machine() -> dict[str, str]:
-    """Return processor, cores, memory, system, Python, libraries and commit, without names or paths of this machine."""
+    """Return processor, cores, memory, system, Python, libraries, commit and date, without names or paths of this machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
@@ -32,6 +33,7 @@ def describe_machine() -> dict[str, str]:
         "python": platform.python_version(),
         "libraries": ", ".join(f"{name} {version}" for name in LIBRARIES if (version := _version(name))),
         "commit": _commit(),
+        "date": datetime.now(UTC).date().isoformat(),
     }
 
 

@@ -62,6 +62,6 @@ def _write_summary(folder: Path) -> None:
         machine = record["machine"]
         parts.append(
             f"## {record['suite']}\n\n{markdown_table(figures)}\n\n"
-            f"{machine['processor']}, {machine['cores']} cores, commit {machine['commit']}.\n"
+            f"{machine['processor']}, {machine['cores']} cores, commit {machine['commit']}, {machine['date']}.\n"
         )
     (folder / "README.md").write_text("\n".join(parts), encoding="utf-8")

@@ -15,7 +15,7 @@ from clustering_pipeline.synthetic import serve_folder
 ASKED = {"storefront": ((0.97, 0.95), (0.95, None)), "cartons": ((0.95, 0.95), (None, None))}
 VARIANTS = (("with text", ()), ("without text", ("matches.text=false",)))
 ASKED_SECONDS = {"storefront": 90.0}
-ASKED_MIXED = {"storefront": 0.03}
+ASKED_MIXED = {"storefront, with text": 0.03}
 
 
 def run(options: Options) -> list[Figure]:
@@ -49,7 +49,7 @@ def _figures(name: str, variant: str, workbook: Path, labels: Path, asked: tuple
     figures = [
         Figure(f"{title}: BCubed F1", scores["bcubed_f1"], asked=asked[0], details=dict(scores), note=_parts(scores, "bcubed")),
         Figure(f"{title}: pairwise F1", scores["pairwise_f1"], asked=asked[1], note=_parts(scores, "pairwise")),
-        Figure(f"{title}: share of mixed clusters", scores["mixed_share"], "", ASKED_MIXED.get(name), "at most"),
+        Figure(f"{title}: share of mixed clusters", scores["mixed_share"], "", ASKED_MIXED.get(title), "at most"),
     ]
     for half, remainder in (("odd", 1), ("even", 0)):
         part = evaluate_workbook(workbook, read_truth(half_of_truth(labels, workbook.with_name(f"{half}.csv"), remainder)))
