@@ -131,6 +131,15 @@ def test_it_works_inside_a_running_event_loop(server, context, settings):
     assert kinds(asyncio.run(caller())) == [None]
 
 
+@pytest.fixture
+def heeds_ctrl_c():
+    # A shell lets what it starts in the background ignore interruptions.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_ctrl_c")
 def test_ctrl_c_keeps_what_was_done(server, context, settings):
     urls = [server.serve(f"/{n}.jpg", reply(200, picture(n))) for n in range(30)]
 
