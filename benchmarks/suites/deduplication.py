@@ -4,6 +4,7 @@ import subprocess
 import sys
 from itertools import combinations, islice
 from pathlib import Path
+from statistics import median
 
 import cv2
 import numpy as np
@@ -100,9 +101,9 @@ def _join(options: Options) -> list[Figure]:
             continue
         results = [_run_join(count) for _ in range(3 if options.full or count < 100_000 else 1)]
         times, memory = tuple(one[0] for one in results), tuple(one[1] for one in results)
-        figures.append(Figure(f"join of {count:,} hashes, radius 6", sorted(times)[1], "s", seconds, "at most", times))
+        figures.append(Figure(f"join of {count:,} hashes, radius 6", median(times), "s", seconds, "at most", times))
         if megabytes:
-            figures.append(Figure("peak memory of that", sorted(memory)[1], "MB", megabytes, "at most", memory))
+            figures.append(Figure("peak memory of that", median(memory), "MB", megabytes, "at most", memory))
     return figures
 
 
