@@ -237,12 +237,12 @@ class _Measure:
 
 
 def _ratios(spent: dict[str, list[float]], count: int, side: int) -> list[Figure]:
-    median = {name: sorted(times)[len(times) // 2] for name, times in spent.items()}
+    middle = {name: median(times) for name, times in spent.items()}
     ours = tuple(count / seconds for seconds in spent["ours"])
-    figures = [Figure(f"hash and quality of {count:,} JPEGs {side} × {side}", count / median["ours"], "pictures/s", runs=ours)]
+    figures = [Figure(f"hash and quality of {count:,} JPEGs {side} × {side}", count / middle["ours"], "pictures/s", runs=ours)]
     for name, asked in (("imagededup", 3.0), ("cleanvision", 10.0)):
         runs = tuple(peer / own for peer, own in zip(spent[name], spent["ours"], strict=False))
-        figures.append(Figure(f"… times as fast as {name}", median[name] / median["ours"], "×", asked, runs=runs))
+        figures.append(Figure(f"… times as fast as {name}", middle[name] / middle["ours"], "×", asked, runs=runs))
     return figures
 
 
