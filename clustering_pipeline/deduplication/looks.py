@@ -22,8 +22,9 @@ _CROPPINGS = tuple((share, x, y) for share in _SHARES for y in _PLACES for x in 
 _GOOD_ENOUGH = 0.995
 # How much stronger or weaker the colours of a copy may be, as brightening makes them.
 _WEAKEST, _STRONGEST = 0.7, 1.4
-# Brightening clips strong colours, which takes from their chroma and leaves their hue: another product has another hue.
-_CHROMA_WEIGHT = 0.5
+# Brightening clips strong colours, which takes some of their chroma and leaves their hue. Another product has another hue, or
+# is white where this one is coloured.
+_CHROMA_WEIGHT, _LEAST_CHROMA_LEFT = 0.5, 0.5
 
 Thumbnails = NDArray[np.float32]
 
@@ -73,7 +74,7 @@ class Likeness(NamedTuple):
     """How alike two thumbnails are once one is laid over the other.
 
     `correlation` is that of L*; `light` and `colour` are the largest mean difference within one of 64 regions, of L* after
-    evening out brightness and contrast, and in the a*b* plane after evening out saturation, where chroma counts half.
+    evening out brightness and contrast, and in the a*b* plane after evening out saturation, where chroma counts half between two colours.
     """
 
     correlation: float
@@ -126,9 +127,11 @@ def _light_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 def _colour_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     gain = float(np.clip(np.linalg.norm(b) / max(float(np.linalg.norm(a)), 1e-6), _WEAKEST, _STRONGEST))
     first, second = _regions(a) * gain, _regions(b)
-    chroma = np.linalg.norm(first, axis=-1) - np.linalg.norm(second, axis=-1)
+    stronger, weaker = np.sort([np.linalg.norm(first, axis=-1), np.linalg.norm(second, axis=-1)], axis=0)[::-1]
+    chroma = stronger - weaker
     hue_squared = np.maximum(((first - second) ** 2).sum(axis=-1) - chroma**2, 0)
-    return float(np.sqrt(hue_squared + (_CHROMA_WEIGHT * chroma) ** 2).max())
+    weight = np.where(weaker >= _LEAST_CHROMA_LEFT * stronger, _CHROMA_WEIGHT, 1.0)
+    return float(np.sqrt(hue_squared + (weight * chroma) ** 2).max())
 
 
 def _regions(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -90,14 +90,15 @@ def test_copies_follow_the_most_detailed_and_largest(shelf):
     assert rows["original"].status == rows["other"].status == "kept"
 
 
-def test_colour_variants_of_one_stock_photo_are_two_pictures(shelf):
+@pytest.mark.parametrize("other_colour", [(120, 150, 230), (165, 165, 165)], ids=["navy", "grey"])
+def test_colour_variants_of_one_stock_photo_are_two_pictures(shelf, other_colour):
     bottle = np.full((240, 200, 3), 255, np.uint8)
-    cv2.rectangle(bottle, (60, 30), (140, 220), (230, 120, 150), -1)
+    cv2.rectangle(bottle, (60, 30), (140, 220), (230, 150, 165), -1)
     cv2.putText(bottle, "GEL", (70, 130), cv2.FONT_HERSHEY_SIMPLEX, 1, (20, 20, 20), 2)
-    navy = bottle.copy()
-    navy[(bottle == (230, 120, 150)).all(axis=2)] = (120, 150, 230)
+    variant = bottle.copy()
+    variant[(bottle == (230, 150, 165)).all(axis=2)] = other_colour
     shelf.add("pink", bottle)
-    shelf.add("navy", navy)
+    shelf.add("variant", variant)
     assert {row.status for row in shelf.rows().values()} == {"kept"}
 
 
