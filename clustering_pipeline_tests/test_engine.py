@@ -1,6 +1,10 @@
 """Batches over the pool of processes, and a worker that dies."""
 
 import os
+import select
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -47,3 +51,24 @@ def test_an_abandoned_map_leaves_the_pool_usable():
     assert next(iterator) == [0]
     iterator.close()
     assert len(list(LocalEngine(2).map_batches(squares, range(20), batch_size=1))) == 20
+
+
+def test_workers_end_with_a_parent_that_is_killed():
+    command = (
+        "import os, time\n"
+        "from clustering_pipeline.engine import LocalEngine\n"
+        "from clustering_pipeline_tests.test_engine import process_numbers\n"
+        "if __name__ == '__main__':\n"
+        "    batches = LocalEngine(2).map_batches(process_numbers, range(20), batch_size=1)\n"
+        "    print(*{pid for batch in batches for pid in batch}, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, text=True) as parent:
+        workers = [int(pid) for pid in parent.stdout.readline().split()]
+        handles = [os.pidfd_open(pid) for pid in workers]
+        parent.send_signal(signal.SIGKILL)
+    for handle in handles:
+        # Readable once the process has ended.
+        assert select.select([handle], [], [], 30)[0]
+        os.close(handle)
+    assert workers
