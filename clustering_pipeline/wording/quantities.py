@@ -44,7 +44,14 @@ _UNITS: dict[str, tuple[str, float]] = {
     "sheets": ("pieces", 1),
     "%": ("%", 1),
 }
-_MEASURE = re.compile(rf"(?<![a-z0-9.,]){_NUMBER}\s*({'|'.join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))}){_EDGE}")
+_MEASURE = re.compile(
+    rf"(?<![a-z0-9.,]){_NUMBER}[\s.]*({'|'.join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))}){_EDGE}"
+)
+# What a price is reduced by, and how genuine a shop says that it is.
+_OFFER = re.compile(
+    r"(?:giam|sale|off|voucher|hoan)(?:\s+(?:gia|toi|den|ngay|len|xu))*\s*[:-]?\s*\d+\s*%|(?<![a-z0-9])[-−–]\d+\s*%|\d+\s*%\s*off"
+    r"|(?<![a-z0-9.,])100\s*%"
+)
 _SPF = re.compile(rf"spf\s*:?\s*{_NUMBER}")
 _BUNDLE_BEFORE = re.compile(r"(?:combo|bo|set|loc|thung|pack of|pack|bundle of)\s*(?:gom\s*)?(\d{1,2})" + _EDGE)
 _BUNDLE_AFTER = re.compile(r"(?<![a-z0-9.,])(\d{1,2})\s*(?:-\s*)?(?:pack|chai|hop|tuyp|tube|hu|lo|lon|bich)" + _EDGE)
@@ -53,6 +60,8 @@ _TIMES_AFTER = re.compile(r"[x×*]\s*(\d{1,2})(?![a-z0-9.,%])")
 _TWIN = re.compile(r"(?<![a-z])(?:twin pack|mua 1 tang 1|1 tang 1)(?![a-z])")
 _THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
 _LARGEST_BUNDLE = 48
+# A millilitre of what shops sell weighs at most so many grams, and at least the inverse.
+_HEAVIEST = 1.6
 
 
 @dataclass(frozen=True, order=True)
@@ -72,14 +81,14 @@ class Quantity:
 
 def read_quantities(text: str) -> frozenset[Quantity]:
     """Return the quantities that a title or the print of a pack states, in any capitals, with or without accents."""
-    plain = _plain(text)
+    plain = _OFFER.sub(" ", _plain(text))
     return frozenset([*_measures(plain), *_protection(plain), *_bundles(plain)])
 
 
 def without_quantities(text: str) -> str:
     """Return the plain text of a title without what `read_quantities` reads in it."""
     plain = _plain(text)
-    for pattern in (_BUNDLE_BEFORE, _TIMES_BEFORE, _TIMES_AFTER, _TWIN, _SPF, _MEASURE, _BUNDLE_AFTER):
+    for pattern in (_OFFER, _BUNDLE_BEFORE, _TIMES_BEFORE, _TIMES_AFTER, _TWIN, _SPF, _MEASURE, _BUNDLE_AFTER):
         plain = pattern.sub(" ", plain)
     return " ".join(plain.split())
 
@@ -87,7 +96,8 @@ def without_quantities(text: str) -> str:
 def quantity_conflict(first: str, second: str, *, unsaid_is_single: bool = True) -> str | None:
     """Return how two texts contradict each other in number ("50 ml / 100 ml"), or None.
 
-    They do when both state a quantity of one kind and share no value of it. With `unsaid_is_single` a text without a number
+    They do when both state a quantity of one kind and share no value of it, or one its volume and the other a mass that no
+    filling of that volume has. With `unsaid_is_single` a text without a number
     of packs means one pack, as titles do; the print on a pack leaves it open.
     """
     return conflict_between(read_quantities(first), read_quantities(second), unsaid_is_single=unsaid_is_single)
@@ -98,8 +108,20 @@ def conflict_between(first: frozenset[Quantity], second: frozenset[Quantity], *,
     left, right = _by_kind(first, unsaid_is_single), _by_kind(second, unsaid_is_single)
     for kind in sorted(left.keys() & right.keys()):
         if not any(_equal(one, other) for one in left[kind] for other in right[kind]):
-            return " / ".join(" + ".join(str(Quantity(kind, value)) for value in sorted(side[kind])) for side in (left, right))
+            return f"{_said(left, kind)} / {_said(right, kind)}"
+    for kind, other in (("ml", "g"), ("g", "ml")):
+        stated = kind in left and other in right and other not in left and kind not in right
+        if stated and not any(_fills(one, two) for one in left[kind] for two in right[other]):
+            return f"{_said(left, kind)} / {_said(right, other)}"
     return None
+
+
+def _said(quantities: dict[str, set[float]], kind: str) -> str:
+    return " + ".join(str(Quantity(kind, value)) for value in sorted(quantities[kind]))
+
+
+def _fills(volume: float, mass: float) -> bool:
+    return max(volume, mass) <= _HEAVIEST * min(volume, mass)
 
 
 def _by_kind(quantities: frozenset[Quantity], unsaid_is_single: bool) -> dict[str, set[float]]:

@@ -18,6 +18,12 @@ from clustering_pipeline.wording import Quantity, quantity_conflict, read_quanti
         ("Twin pack 50ml", "50ml", "2 packs / 1 pack"),
         ("Hộp 20 gói", "hộp 10 gói", "20 pieces / 10 pieces"),
         ("Trà gừng 20 túi", "trà gừng 50 túi", "20 pieces / 50 pieces"),
+        ("Dầu gội 650ml", "Bột giặt 400 g", "650 ml / 400 g"),
+        ("Kem dưỡng 50 g", "kem dưỡng 100ml", "50 g / 100 ml"),
+        ("Kem dưỡng 50ml", "kem dưỡng 50g", None),
+        ("Kem 100 ml (95 g)", "kem 400g", "95 g / 400 g"),
+        ("(Mã giảm 10%) Serum vitamin C 5%", "Serum vitamin C 5% -30%", None),
+        ("Hàng chính hãng 100% cồn 70%", "Giảm giá đến 50% cồn 70%", None),
     ],
 )
 def test_titles_that_contradict_each_other_in_number(first, second, conflict):
@@ -40,7 +46,9 @@ def test_ounces_and_their_rounded_millilitres_agree():
     assert quantity_conflict("1 fl oz", "30 ml") is None
 
 
-@pytest.mark.parametrize("text", ["", "serum b5", "model x100", "2024-05-01", "ml", "0 ml"])
+@pytest.mark.parametrize(
+    "text", ["", "serum b5", "model x100", "2024-05-01", "ml", "0 ml", "-50%", "sale 30%", "20% OFF", "100% cotton"]
+)
 def test_numbers_without_a_meaning_are_left_alone(text):
     assert not read_quantities(text)
 
