@@ -12,10 +12,11 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from clustering_pipeline.matching.geometry import Floats
 from clustering_pipeline.matching.text_reader import TextLine
-from clustering_pipeline.wording import plain_letters, string_similarity
+from clustering_pipeline.wording import plain_letters, plain_words, string_similarity
 
 CONFIDENT, VERY_CONFIDENT = 0.6, 0.8
-_AGREE, _CONFLICT = 0.6, 0.45
+# Similarity of lines at the same place that agree or conflict, and of a line that was read at another place.
+_AGREE, _CONFLICT, _READ_AGAIN = 0.6, 0.45, 0.75
 _SHORTEST_LINE = 3
 _OVERLAP = 0.4
 _DIGITS = re.compile(r"\d+")
@@ -35,11 +36,12 @@ class AlignedText:
 
 @dataclass(frozen=True)
 class _ReadLine:
-    """A line's number on its pack, the line, and its plain letters."""
+    """A line's number on its pack, the line, its plain letters, and the words that these make."""
 
     number: int
     line: TextLine
     letters: str
+    words: tuple[str, ...]
 
 
 def pack_text(lines: Sequence[TextLine]) -> str:
@@ -72,36 +74,51 @@ def align_text(first: Sequence[TextLine], second: Sequence[TextLine], matrix: Fl
     for one in filter(_comparable, left):
         mapped = one.line.quad @ matrix[:, :2].T + matrix[:, 2]
         for other in filter(_comparable, right):
-            if not _overlapping(mapped, other.line.quad):
+            # Digits alone on both are prices and codes.
+            if (one.letters.isdigit() and other.letters.isdigit()) or not _overlapping(mapped, other.line.quad):
                 continue
-            if _say_the_same(one.letters, other.letters):
+            if _say_the_same(one, other):
                 agreeing.append((one.number, other.number))
-            elif _contradict(one.letters, other.letters) and not (_read_on(right, one, other) or _read_on(left, other, one)):
+            elif _contradict(one, other) and not (_read_on(right, one, other) or _read_on(left, other, one)):
                 conflicting.append((one.number, other.number))
     return AlignedText(agreeing, conflicting)
 
 
 def _readable(lines: Sequence[TextLine]) -> list[_ReadLine]:
-    read = [_ReadLine(number, line, plain_letters(line.text)) for number, line in enumerate(lines)]
+    read = [
+        _ReadLine(number, line, plain_letters(line.text), tuple(plain_words(line.text).split()))
+        for number, line in enumerate(lines)
+    ]
     return [one for one in read if one.line.confidence >= CONFIDENT and len(one.letters) >= _SHORTEST_LINE]
 
 
 def _comparable(one: _ReadLine) -> bool:
-    # Digits alone are prices and codes.
-    return one.line.confidence >= VERY_CONFIDENT and not one.letters.isdigit()
+    return one.line.confidence >= VERY_CONFIDENT
 
 
 def _read_on(pack: Sequence[_ReadLine], line: _ReadLine, opposite: _ReadLine) -> bool:
     """Whether a pack says the same as `line` in any other line than the one that lies opposite."""
-    return any(_say_the_same(line.letters, one.letters) for one in pack if one is not opposite)
+    return any(_say_the_same(line, one, _READ_AGAIN) for one in pack if one is not opposite)
 
 
-def _say_the_same(first: str, second: str) -> bool:
-    return string_similarity(first, second) >= _AGREE and not _numbers_differ(first, second)
+def _say_the_same(first: _ReadLine, second: _ReadLine, least: float = _AGREE) -> bool:
+    alike = string_similarity(first.letters, second.letters) >= least
+    return alike and not _numbers_differ(first.letters, second.letters) and not _words_differ(first.words, second.words)
 
 
-def _contradict(first: str, second: str) -> bool:
-    return string_similarity(first, second) < _CONFLICT or _numbers_differ(first, second)
+def _contradict(first: _ReadLine, second: _ReadLine) -> bool:
+    if string_similarity(first.letters, second.letters) < _CONFLICT:
+        return True
+    return _numbers_differ(first.letters, second.letters) or _words_differ(first.words, second.words)
+
+
+def _words_differ(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Whether two lines with a word in common have other words besides ("ban ngay", "ban dem")."""
+    common = set(first) & set(second)
+    left, right = ("".join(word for word in words if word not in common) for words in (first, second))
+    if not common or min(len(left), len(right)) < _SHORTEST_LINE:
+        return False
+    return string_similarity(left, right) < _CONFLICT
 
 
 def _numbers_differ(first: str, second: str) -> bool:

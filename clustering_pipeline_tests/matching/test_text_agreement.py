@@ -72,6 +72,20 @@ def test_a_map_that_is_off_by_a_line_shows_no_conflict():
     assert not align_text(first, second, IDENTITY).conflicting
 
 
+def test_a_line_that_is_only_a_bit_like_another_is_not_read_twice():
+    first, second = [line("THẢO AN"), line("hoa nhài", y=0.5)], [line("THẢO AN"), line("atiso", y=0.5)]
+    assert align_text(first, second, IDENTITY).conflicting == [(1, 1)]
+
+
+def test_a_replaced_word_conflicts_within_lines_that_are_alike():
+    assert align_text([line("kem ban đêm")], [line("kem ban ngày")], IDENTITY).conflicting == [(0, 0)]
+    assert align_text([line("trà túi lọc")], [line("trà tul loc")], IDENTITY).agreeing == [(0, 0)]
+
+
+def test_a_number_whose_unit_was_not_read_contradicts_another():
+    assert align_text([line("180")], [line("100 g")], IDENTITY).conflicting == [(0, 0)]
+
+
 def test_a_number_elsewhere_excuses_no_other_number():
     assert align_text([line("50 ml")], [line("100 ml"), line("100 ml", y=0.8)], IDENTITY).conflicting == [(0, 0)]
 
