@@ -1,11 +1,13 @@
 """Print that a shop lays over everything it lists: its frame, banner and stickers."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from clustering_pipeline.matching.products import Products
 from clustering_pipeline.matching.text_reader import TextLine
@@ -16,21 +18,45 @@ _LARGEST_SHIFT = 0.015
 # Pictures that agree in their middle as well are copies of one photograph rather than one frame around two products.
 _CENTRE_AGREES = 0.25
 
-# A line of an overlay stands in so many pictures at one place, given in such steps of the picture's width and height.
-_FEWEST_PICTURES, _STEPS = 3, 40
+# A line of an overlay stands on so many products at one place, given in such steps of the picture's width and height.
+_FEWEST_PRODUCTS, _STEPS = 3, 40
+
+Place = tuple[str, int, int]
 
 
-def without_overlays(products: Products, lines: Mapping[int, Sequence[TextLine]]) -> dict[int, list[TextLine]]:
-    """Return the lines on each pack less those that stand at the same place of three pictures or more: stickers and banners."""
+def without_overlays(
+    products: Products, lines: Mapping[int, Sequence[TextLine]], pairs: NDArray[np.int64], raw: pd.DataFrame
+) -> dict[int, list[TextLine]]:
+    """Return the lines on each pack less stickers and banners: those that stand at the same place of three pictures or more
+    that are not copies of one photograph, as the evidence `raw` of `pairs` shows."""
     places = {row: [_place(products.places[row], line) for line in found] for row, found in lines.items()}
-    counts = Counter(place for found in places.values() for place in set(found))
+    overlays = _overlays(places, _copies(pairs, raw, len(products)))
     return {
-        row: [line for line, place in zip(found, places[row], strict=True) if counts[place] < _FEWEST_PICTURES]
+        row: [line for line, place in zip(found, places[row], strict=True) if place not in overlays]
         for row, found in lines.items()
     }
 
 
-def _place(product: tuple[float, ...], line: TextLine) -> tuple[str, int, int]:
+def _overlays(places: Mapping[int, Sequence[Place]], copies: sparse.csr_matrix) -> set[Place]:
+    standing = defaultdict(list)
+    for row, found in places.items():
+        for place in set(found):
+            standing[place].append(row)
+    return {
+        place
+        for place, rows in standing.items()
+        if len(rows) >= _FEWEST_PRODUCTS and connected_components(copies[rows][:, rows])[0] >= _FEWEST_PRODUCTS
+    }
+
+
+def _copies(pairs: NDArray[np.int64], raw: pd.DataFrame, count: int) -> sparse.csr_matrix:
+    """Return which of `count` pictures agree in their middle: bool (count, count), one triangle."""
+    alike = (raw["inliers"].to_numpy() > 0) & (raw["centre_agreement"].to_numpy(np.float64) >= _CENTRE_AGREES)
+    left, right = pairs[alike].T
+    return sparse.coo_matrix((np.ones(len(left), bool), (left, right)), shape=(count, count)).tocsr()
+
+
+def _place(product: tuple[float, ...], line: TextLine) -> Place:
     x0, y0, x1, y1 = product
     across, down = line.quad.mean(axis=0)
     return plain_letters(line.text), round((x0 + across * (x1 - x0)) * _STEPS), round((y0 + down * (y1 - y0)) * _STEPS)
