@@ -28,7 +28,7 @@ class LocalFeatures:
         angles: float32 (n,) orientation, radians.
         descriptors: uint8 (n, 128) RootSIFT times 512.
         thumbnail: uint8 (h, w, 3) CIE L*a*b* of the whole frame, each channel offset and scaled to a byte as OpenCV does.
-        silhouette: uint8 (48, 48) coverage of the shape within its bounding box; zeros when the background is not plain.
+        silhouette: uint8 (64, 64) coverage of the shape within its bounding box; zeros when the background is not plain.
         copies: how often the same print stands side by side in the frame, at least; 1 for a single product.
     """
 

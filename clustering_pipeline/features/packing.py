@@ -10,7 +10,7 @@ from clustering_pipeline.features.keypoints import DESCRIPTOR_LENGTH, LocalFeatu
 from clustering_pipeline.features.silhouette import SILHOUETTE_SIDE
 from clustering_pipeline.storage import BlobStore
 
-_MAGIC = b"LFT2"
+_MAGIC = b"LFT3"
 _HEADER = struct.Struct("<4s8I")
 _THUMBNAIL_BYTES = THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3
 _SILHOUETTE_BYTES = SILHOUETTE_SIDE * SILHOUETTE_SIDE

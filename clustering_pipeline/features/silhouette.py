@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from clustering_pipeline.features.colour import to_lab
 from clustering_pipeline.imaging import fit_within
 
-SILHOUETTE_SIDE = 48
-_SEARCH_SIDE = 160
+SILHOUETTE_SIDE = 64
+_SEARCH_SIDE = 240
 # CIE L*a*b* units: how far the border may stray from an even gradient, and the least contrast of a shape.
 _SHADING_TOLERANCE, _SMALLEST_CONTRAST = 12.0, 9.0
 _UNIFORM_SHARE = 0.7
@@ -16,7 +16,7 @@ _SMALLEST_PART = 0.004
 
 
 def silhouette(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the coverage of the foreground within its own bounding box, stretched to 48×48: uint8, 0 to 255.
+    """Return the coverage of the foreground within its own bounding box, stretched to 64×64: uint8, 0 to 255.
 
     The background is a plane in L*a*b* fitted to the outermost pixels; a crop whose border is no even gradient has an empty
     silhouette (zeros). Colour and contrast direction leave no trace, so that a white mark on red equals a black one on white.

@@ -35,15 +35,13 @@ class Candidates:
 
     Attributes:
         pairs: int64 (m, 2), rows of the products, the smaller first.
-        raw: the cached print evidence.
-        shape: intersection over union of the silhouettes, NaN where print is rich or a silhouette is missing.
-        distinctive: whether both silhouettes tell products apart by themselves.
+        raw: the cached evidence of print and silhouettes.
+        bare: whether neither has print to speak of.
     """
 
     pairs: NDArray[np.int64]
     raw: pd.DataFrame
-    shape: Reals
-    distinctive: NDArray[np.bool_]
+    bare: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -53,8 +51,7 @@ class Candidates:
         return Candidates(
             np.concatenate([self.pairs, other.pairs]),
             pd.concat([self.raw, other.raw], ignore_index=True),
-            np.concatenate([self.shape, other.shape]),
-            np.concatenate([self.distinctive, other.distinctive]),
+            np.concatenate([self.bare, other.bare]),
         )
 
 
@@ -72,7 +69,7 @@ def judge(
 ) -> pd.DataFrame:
     """Return the columns of MATCHES for every candidate; `lines` are those read on the packs, by row."""
     pairs, raw = candidates.pairs, candidates.raw
-    lines = without_overlays(products, lines)
+    lines = without_overlays(products, lines, pairs, raw)
     text = compare_packs(raw, pairs, lines, len(products))
     titles = compare_titles(products, pairs, lines, bundles_differ=settings.bundles == "apart")
     evidence = _evidence(products, candidates, text, titles)
@@ -93,7 +90,7 @@ def judge(
             "number_conflict": titles.conflicts,
             "probability": np.where(weight > 0, probability_of(weight), 0.0),
             "weight": weight,
-            "shape_similarity": candidates.shape,
+            "shape_similarity": evidence.shape,
             "overlay_share": evidence.overlay,
             "contradiction": contradiction_of(evidence),
         }
@@ -117,8 +114,8 @@ def _evidence(products: Products, candidates: Candidates, text: TextEvidence, ti
         cosine=np.einsum("ij,ij->i", products.vectors[left], products.vectors[right]).astype(np.float64),
         print_weight=weight,
         overlay=overlay_shares(products, candidates.pairs, candidates.raw),
-        shape=candidates.shape,
-        distinctive=candidates.distinctive,
+        shape=candidates.raw["shape"].to_numpy(np.float64),
+        bare=candidates.bare,
         has_text=text.present,
         text_similarity=text.similarity,
         conflicting=text.conflicting,

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 import pandas as pd
@@ -12,8 +13,9 @@ from threadpoolctl import threadpool_limits
 
 from clustering_pipeline.features import LocalFeatures, load_features, unit_descriptors
 from clustering_pipeline.matching.geometry import Floats
+from clustering_pipeline.matching.shapes import TurnedShape, plain_pairs, shape_agreement, turned_shape
 from clustering_pipeline.matching.verification import PrintEvidence, verify
-from clustering_pipeline.settings import MatchSettings, VerificationSettings
+from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stage import StageContext
 from clustering_pipeline.storage import BlobStore, compute_missing
 
@@ -26,13 +28,14 @@ _SCHEMA = pa.schema(
         ("colour", pa.float32()),
         ("overlap_first", pa.float32()),
         ("overlap_second", pa.float32()),
+        ("shape", pa.float32()),
         ("matrix", pa.list_(pa.float32())),
         ("first", pa.list_(pa.uint16())),
         ("second", pa.list_(pa.uint16())),
     ]
 )
 # What judging reads of it; the inliers themselves would fill the memory.
-_JUDGED = ["inliers", "cells", "agreement", "centre_agreement", "colour", "overlap_first", "overlap_second", "matrix"]
+_JUDGED = ["inliers", "cells", "agreement", "centre_agreement", "colour", "overlap_first", "overlap_second", "shape", "matrix"]
 # Loaded features take about a third of a megabyte each.
 _HELD_IN_MEMORY = 512
 # Pairs whose names are held in memory at once.
@@ -58,12 +61,12 @@ def _slice_evidence(
     sides = [(features[left], features[right]) for left, right in pairs.tolist()]
     keys = [pair_key(first, second) for first, second in sides]
     blobs = dict(zip(keys, sides, strict=True))
-    table = context.tables.table("pair_evidence", settings.verification.fingerprint(), _SCHEMA)
+    table = context.tables.table("pair_evidence", settings.verification.fingerprint(str(settings.plain_keypoints)), _SCHEMA)
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         if not missing:
             return
-        work = partial(_verify_batch, blobs=context.blobs, settings=settings.verification)
+        work = partial(_verify_batch, blobs=context.blobs, settings=settings)
         with context.progress.track("Matches", len(missing), "pair") as bar:
             items = [(key, *blobs[key]) for key in missing]
             for found in context.engine.map_batches(work, items, batch_size=settings.batch_size):
@@ -79,23 +82,21 @@ def pair_key(first: str, second: str) -> str:
     return hashlib.sha256(f"{first}:{second}".encode()).hexdigest()[:32]
 
 
-def _verify_batch(
-    batch: list[tuple[str, str, str]], blobs: BlobStore, settings: VerificationSettings
-) -> list[dict[str, object]]:
+def _verify_batch(batch: list[tuple[str, str, str]], blobs: BlobStore, settings: MatchSettings) -> list[dict[str, object]]:
     # The products are small: more threads than one would only wait for each other.
     with threadpool_limits(1):
         return [_verify_one(key, _loaded(blobs, left), _loaded(blobs, right), settings) for key, left, right in batch]
 
 
-def _verify_one(
-    key: str, first: tuple[LocalFeatures, Floats], second: tuple[LocalFeatures, Floats], settings: VerificationSettings
-) -> dict[str, object]:
-    evidence = verify(first[0], second[0], settings, (first[1], second[1]))
-    return {"key": key, **evidence_row(evidence)}
+def _verify_one(key: str, first: "_Loaded", second: "_Loaded", settings: MatchSettings) -> dict[str, object]:
+    evidence = verify(first.features, second.features, settings.verification, (first.descriptors, second.descriptors))
+    keypoints = np.array([len(first.features), len(second.features)])
+    plain = plain_pairs(keypoints, np.array([[0, 1]]), settings.plain_keypoints).all()
+    return {"key": key, **evidence_row(evidence, shape_agreement(first.shape, second.shape) if plain else float("nan"))}
 
 
-def evidence_row(evidence: PrintEvidence) -> dict[str, object]:
-    """Return the evidence as the values of a cached row."""
+def evidence_row(evidence: PrintEvidence, shape: float) -> dict[str, object]:
+    """Return the evidence of print and silhouettes as the values of a cached row."""
     match = evidence.match
     return {
         "inliers": 0 if match is None else len(match),
@@ -105,17 +106,30 @@ def evidence_row(evidence: PrintEvidence) -> dict[str, object]:
         "colour": evidence.colour,
         "overlap_first": evidence.overlap_first,
         "overlap_second": evidence.overlap_second,
+        "shape": shape,
         "matrix": None if evidence.share_matrix is None else evidence.share_matrix.ravel(),
         "first": None if match is None else match.first.astype(np.uint16),
         "second": None if match is None else match.second.astype(np.uint16),
     }
 
 
-def _loaded(blobs: BlobStore, digest: str) -> tuple[LocalFeatures, Floats]:
+@dataclass(frozen=True)
+class _Loaded:
+    """A crop's local features with what is worked out of them once."""
+
+    features: LocalFeatures
+    descriptors: Floats
+
+    @cached_property
+    def shape(self) -> TurnedShape | None:
+        return turned_shape(self.features)
+
+
+def _loaded(blobs: BlobStore, digest: str) -> _Loaded:
     return _load_once(blobs.files.root, digest)
 
 
 @lru_cache(maxsize=_HELD_IN_MEMORY)
-def _load_once(root: str, digest: str) -> tuple[LocalFeatures, Floats]:
+def _load_once(root: str, digest: str) -> _Loaded:
     features = load_features(BlobStore(root), digest)
-    return features, unit_descriptors(features.descriptors)
+    return _Loaded(features, unit_descriptors(features.descriptors))

@@ -10,95 +10,105 @@ from numpy.typing import NDArray
 from clustering_pipeline.features import LocalFeatures
 from clustering_pipeline.matching.candidates import nearest_pairs
 
-_TURNS = tuple(range(-20, 21, 4))
+_TURNS = range(-20, 21, 2)
+_UPRIGHT = len(_TURNS) // 2
 _COARSE_SIDE = 16
 # Shapes that fill their convex hull (boxes, discs, ovals) are what most unrelated products have in common.
 _MOST_CONVEX = 0.9
+# Multiples of the limit of keypoints: what a noisy crop has at most, and the geometric mean of a plain pair.
+_NOISIEST, _TOGETHER = 1.6, 0.8
+# Renderings of one mark stray by about a pixel along their outline.
+_TOLERANCE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+_CORNERS = np.array([[-0.5, -0.5], [-0.5, 0.5], [0.5, -0.5], [0.5, 0.5]])
 
 
 @dataclass(frozen=True)
-class Shapes:
-    """The silhouettes of the crops that have little print.
+class TurnedShape:
+    """A silhouette that tells products apart, turned by small angles and fitted to its box again.
 
     Attributes:
-        rows: int64 (n,) the crops.
-        turned: uint8 (n, turns, side²) coverage of each silhouette, turned by small angles and fitted to its box again.
-        distinctive: whether the shape alone tells products apart, being neither box nor disc.
+        bits: uint64 (turns, side² / 64) coverage.
+        widened: the same, a pixel wider.
     """
 
-    rows: NDArray[np.int64]
-    turned: NDArray[np.uint8]
-    distinctive: NDArray[np.bool_]
+    bits: NDArray[np.uint64]
+    widened: NDArray[np.uint64]
 
 
-def collect_shapes(rows: Sequence[int], features: Sequence[LocalFeatures]) -> Shapes:
-    """Return the shapes of those of `features` (of the crops `rows`) that stand before a plain background."""
-    found = [(row, one.silhouette) for row, one in zip(rows, features, strict=True) if one.silhouette.any()]
-    if not found:
-        return Shapes(np.zeros(0, np.int64), np.zeros((0, len(_TURNS), 1), np.uint8), np.zeros(0, bool))
-    turned = np.stack([_turned(shape) for _, shape in found])
-    return Shapes(
-        np.array([row for row, _ in found], np.int64), turned, np.array([_convexity(s) < _MOST_CONVEX for _, s in found])
-    )
+def plain_pairs(keypoints: NDArray[np.int64], pairs: NDArray[np.int64], limit: int) -> NDArray[np.bool_]:
+    """Return which pairs (int64 (m, 2)) of crops have too little print to tell whether they are one: bool (m,).
+
+    One of the two may have some more than `limit` keypoints, as noise makes them.
+    """
+    first, second = keypoints[pairs].T
+    return (np.maximum(first, second) <= _NOISIEST * limit) & (first * second <= (_TOGETHER * limit) ** 2)
 
 
-def shape_candidates(shapes: Shapes, neighbours: int) -> NDArray[np.int64]:
-    """Return pairs of crops whose coarse silhouettes are neighbours: int64 (m, 2), i < j."""
-    if len(shapes.rows) < 2:
+def turned_shape(features: LocalFeatures) -> TurnedShape | None:
+    """Return the silhouette of a crop, or None where it has none or one that is box or disc."""
+    silhouette = features.silhouette
+    outline = _hull(silhouette)
+    if outline is None or _convexity(silhouette, outline) >= _MOST_CONVEX:
+        return None
+    return _turned(silhouette, outline)
+
+
+def shape_agreement(first: TurnedShape | None, second: TurnedShape | None) -> float:
+    """Return how far two silhouettes agree at the best turn, NaN where either is missing.
+
+    That is 1 less the area by which either exceeds the other by more than a pixel, as a share of their union.
+    """
+    if first is None or second is None:
+        return float("nan")
+    return max(_best_agreement(first, second), _best_agreement(second, first))
+
+
+def shape_candidates(rows: NDArray[np.int64], features: Sequence[LocalFeatures], neighbours: int) -> NDArray[np.int64]:
+    """Return pairs of the crops `rows` whose coarse silhouettes are neighbours: int64 (m, 2), i < j."""
+    known = [number for number, one in enumerate(features) if one.silhouette.any()]
+    if len(known) < 2:
         return np.zeros((0, 2), np.int64)
-    upright = shapes.turned[:, len(_TURNS) // 2]
-    side = round(upright.shape[1] ** 0.5)
-    small = [cv2.resize(one.reshape(side, side).astype(np.float32), (_COARSE_SIDE, _COARSE_SIDE)).ravel() for one in upright]
-    coarse = np.stack(small)
-    coarse -= coarse.mean(axis=1, keepdims=True)
-    coarse /= np.maximum(np.linalg.norm(coarse, axis=1, keepdims=True), 1e-9)
-    return shapes.rows[nearest_pairs(np.ascontiguousarray(coarse), neighbours)]
+    return rows[known][nearest_pairs(np.stack([_coarse(features[number].silhouette) for number in known]), neighbours)]
 
 
-def shape_agreement(shapes: Shapes, pairs: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return for each pair of crops the intersection over union of the silhouettes at the best turn, NaN where either has
-    none, and whether both shapes are distinctive."""
-    position = {int(row): number for number, row in enumerate(shapes.rows)}
-    upright = shapes.turned[:, len(_TURNS) // 2]
-    agreement, distinctive = np.full(len(pairs), np.nan), np.zeros(len(pairs), bool)
-    for number, (left, right) in enumerate(pairs):
-        first, second = position.get(int(left)), position.get(int(right))
-        if first is None or second is None:
-            continue
-        agreement[number] = max(
-            _overlap(shapes.turned[first], upright[second]), _overlap(shapes.turned[second], upright[first])
-        )
-        distinctive[number] = shapes.distinctive[first] and shapes.distinctive[second]
-    return agreement, distinctive
+def _best_agreement(turned: TurnedShape, upright: TurnedShape) -> float:
+    other, widened = upright.bits[_UPRIGHT], upright.widened[_UPRIGHT]
+    beyond = np.bitwise_count(turned.bits & ~widened) + np.bitwise_count(other & ~turned.widened)
+    union = np.bitwise_count(turned.bits | other).sum(axis=1, dtype=np.int64)
+    return float((1 - beyond.sum(axis=1, dtype=np.int64) / np.maximum(union, 1)).max())
 
 
-def _overlap(turned: NDArray[np.uint8], upright: NDArray[np.uint8]) -> float:
-    common = np.minimum(turned, upright).sum(axis=1, dtype=np.int64)
-    union = turned.sum(axis=1, dtype=np.int64) + upright.sum(dtype=np.int64) - common
-    return float((common / np.maximum(union, 1)).max())
-
-
-def _turned(silhouette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _turned(silhouette: NDArray[np.uint8], outline: NDArray[np.float64]) -> TurnedShape:
     side = len(silhouette)
-    padded = np.pad(cv2.resize(silhouette, (2 * side, 2 * side)), side // 2)
-    centre = ((padded.shape[1] - 1) / 2, (padded.shape[0] - 1) / 2)
-    pictures = []
-    for angle in _TURNS:
-        rotation = cv2.getRotationMatrix2D(centre, angle, 1.0)
-        rotated = cv2.warpAffine(padded, rotation, padded.shape[::-1]) > 127
-        rows, columns = np.flatnonzero(rotated.any(axis=1)), np.flatnonzero(rotated.any(axis=0))
-        inside = rotated[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if len(rows) else rotated
-        fitted = cv2.resize(inside.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
-        pictures.append(np.rint(255 * fitted).astype(np.uint8).ravel())
-    return np.array(pictures, np.uint8)
+    plain, wide = [], []
+    for angle in np.deg2rad(_TURNS):
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        points = outline @ turn.T
+        low, high = points.min(axis=0), points.max(axis=0)
+        scale = side / (high - low)
+        matrix = np.column_stack([scale[:, None] * turn, -scale * low - 0.5])
+        inside = (cv2.warpAffine(silhouette, matrix, (side, side)) > 127).astype(np.uint8)
+        plain.append(np.packbits(inside))
+        wide.append(np.packbits(cv2.dilate(inside, _TOLERANCE).astype(np.uint8, copy=False)))
+    return TurnedShape(np.array(plain).view(np.uint64), np.array(wide).view(np.uint64))
 
 
-def _convexity(silhouette: NDArray[np.uint8]) -> float:
-    """Return the share of its convex hull that the shape covers."""
-    inside = (silhouette > 127).astype(np.uint8)
-    points = cv2.findNonZero(inside)
+def _hull(silhouette: NDArray[np.uint8]) -> NDArray[np.float64] | None:
+    """Return the corners of the pixels on the shape's convex hull, float64 (m, 2), x and y, or None without a shape."""
+    points = cv2.findNonZero((silhouette > 127).astype(np.uint8))
     if points is None:
-        return 1.0
-    hull = np.zeros_like(inside)
-    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
-    return float(inside.sum() / max(1, hull.sum()))
+        return None
+    hull = cv2.convexHull(points)[:, 0].astype(np.float64)
+    return np.asarray((hull[:, None] + _CORNERS).reshape(-1, 2), np.float64)
+
+
+def _coarse(silhouette: NDArray[np.uint8]) -> NDArray[np.float32]:
+    small = cv2.resize(silhouette.astype(np.float32), (_COARSE_SIDE, _COARSE_SIDE), interpolation=cv2.INTER_AREA).ravel()
+    centred = small - small.mean()
+    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-9), np.float32)
+
+
+def _convexity(silhouette: NDArray[np.uint8], outline: NDArray[np.float64]) -> float:
+    """Return the share of its convex hull that the shape covers."""
+    hull = cv2.contourArea(cv2.convexHull(outline.astype(np.float32)))
+    return float((silhouette > 127).sum() / max(1.0, hull))

@@ -6,7 +6,7 @@ import numpy as np
 
 from clustering_pipeline.features import LocalFeatures
 from clustering_pipeline.matching.geometry import Floats
-from clustering_pipeline.matching.shapes import collect_shapes, shape_agreement
+from clustering_pipeline.matching.shapes import plain_pairs, shape_agreement, turned_shape
 from clustering_pipeline.matching.verification import PrintEvidence, print_weight, verify
 from clustering_pipeline.matching.weights import PairEvidence, pair_weights, probability_of
 from clustering_pipeline.settings import MatchSettings
@@ -40,15 +40,16 @@ def judge_pair(
 
 def _evidence(first: LocalFeatures, second: LocalFeatures, found: PrintEvidence, settings: MatchSettings) -> PairEvidence:
     measures = [np.array([value], np.float64) for value in (found.cells, found.agreement, found.centre_agreement)]
-    plain = (first, second) if max(len(first), len(second)) <= settings.plain_keypoints else ()
-    shape, distinctive = shape_agreement(collect_shapes(range(len(plain)), plain), np.array([[0, 1]]))
+    keypoints, both = np.array([len(first), len(second)]), np.array([[0, 1]])
+    plain = plain_pairs(keypoints, both, settings.plain_keypoints).all()
+    shape = shape_agreement(turned_shape(first), turned_shape(second)) if plain else float("nan")
     nothing = np.zeros(1)
     return PairEvidence(
         cosine=nothing,
         print_weight=print_weight(*measures) if found.match is not None else nothing,
         overlay=nothing,
-        shape=shape,
-        distinctive=distinctive,
+        shape=np.array([shape]),
+        bare=np.array([keypoints.max() <= settings.plain_keypoints]),
         has_text=np.array([False]),
         text_similarity=nothing,
         agreeing=np.zeros(1, np.int64),

@@ -21,7 +21,7 @@ from clustering_pipeline.matching.candidates import (
 from clustering_pipeline.matching.judging import Candidates, judge, picture_weights
 from clustering_pipeline.matching.pairs import print_evidence
 from clustering_pipeline.matching.products import Products, collect_products
-from clustering_pipeline.matching.shapes import Shapes, collect_shapes, shape_agreement, shape_candidates
+from clustering_pipeline.matching.shapes import plain_pairs, shape_candidates
 from clustering_pipeline.matching.text_agreement import ngram_vectors, pack_text
 from clustering_pipeline.matching.text_reader import TextLine
 from clustering_pipeline.matching.texts import read_texts
@@ -113,13 +113,12 @@ class Matcher:
         self.context = context
         self.pairs_cached = 0
         self.packs_cached = 0
-        self._shapes = self._plain_shapes()
 
     def by_pictures(self) -> Candidates:
         """Return nearest neighbours of vectors and silhouettes, then friends of friends, verified by their print."""
         count = len(self.products)
         near = self._nearest_in_embeddings()
-        alike = shape_candidates(self._shapes, self.settings.neighbours)
+        alike = self._nearest_in_shape()
         candidates = self._verified(np.concatenate([near, without_known(alike, near, count)]))
         for _ in range(self.settings.friend_rounds):
             weights = picture_weights(self.products, candidates)
@@ -136,6 +135,13 @@ class Matcher:
         for rows, vectors in self._further:
             near = joined_pairs(near, rows[nearest_pairs(vectors, neighbours)], count)
         return near
+
+    def _nearest_in_shape(self) -> NDArray[np.int64]:
+        keypoints, limit = self.products.keypoints, self.settings.plain_keypoints
+        plain = np.flatnonzero(keypoints <= limit)
+        features = [load_features(self.context.blobs, self.products.features[row]) for row in plain.tolist()]
+        alike = shape_candidates(plain, features, self.settings.neighbours)
+        return alike[plain_pairs(keypoints, alike, limit)]
 
     def read_doubtful(self, candidates: Candidates) -> dict[int, list[TextLine]]:
         """Read the packs whose text can change the grouping: at doubtful pairs, at pairs across groups, and those left alone.
@@ -170,9 +176,5 @@ class Matcher:
     def _verified(self, pairs: NDArray[np.int64]) -> Candidates:
         raw, held = print_evidence(pairs, self.products.features, self.settings, self.context)
         self.pairs_cached += held
-        shape, distinctive = shape_agreement(self._shapes, pairs)
-        return Candidates(pairs, raw, shape, distinctive)
-
-    def _plain_shapes(self) -> Shapes:
-        plain = np.flatnonzero(self.products.keypoints <= self.settings.plain_keypoints).tolist()
-        return collect_shapes(plain, [load_features(self.context.blobs, self.products.features[row]) for row in plain])
+        bare = self.products.keypoints[pairs].max(axis=1, initial=0) <= self.settings.plain_keypoints
+        return Candidates(pairs, raw, bare)

@@ -107,7 +107,12 @@ def _title_conflicts(products: Products, pairs: Pairs, bundles_differ: bool) -> 
 
 def _printed_conflicts(lines: PackLines, pairs: Pairs, count: int, bundles_differ: bool) -> list[str | None]:
     printed = [_counted(_printed(lines.get(row, ())), bundles_differ) for row in range(count)]
-    return [conflict_between(printed[left], printed[right], unsaid_is_single=False) for left, right in pairs.tolist()]
+    stated = np.array([bool(one) for one in printed], bool)
+    conflicts: list[str | None] = [None] * len(pairs)
+    for number in np.flatnonzero(stated[pairs].all(axis=1)).tolist():
+        left, right = pairs[number]
+        conflicts[number] = conflict_between(printed[left], printed[right], unsaid_is_single=False)
+    return conflicts
 
 
 def _counted(quantities: frozenset[Quantity], bundles_differ: bool) -> frozenset[Quantity]:

@@ -15,14 +15,14 @@ _TEXT_ALONE, _COSINE_ALONE = 0.5, 0.3
 # What each contradiction leaves of a pair's weight: a line at the same place that says something else (two at most are
 # counted), other quantities, another number of copies, and neighbours that contradict only one of the two.
 _LINE_DIFFERS, _NUMBERS_DIFFER, _COPIES_DIFFER, _NEIGHBOURS_DIFFER = 0.2, 0.12, 0.1, 0.15
-# What is left where the titles have nothing in common, and up to which cosine that is so.
-_NAMES_DIFFER, _OTHER_NAME = 0.2, 0.15
+# What is left where the titles have nothing in common, up to which cosine that is so, and from which on titles are alike.
+_NAMES_DIFFER, _OTHER_NAME, _SAME_NAME = 0.2, 0.15, 0.55
 _FEWEST_DIFFERING, _MOST_DIFFERING = 0.2, 0.5
 # Natural logarithms of how much likelier it is between two products than within one that lines at the same place say something
 # else, that titles contradict each other or have nothing in common, and that nothing contradicts although something could.
 _LINES_CONTRADICT, _TITLES_CONTRADICT, _TITLES_APART, _NOTHING_CONTRADICTS = 3.0, 4.5, 3.0, -1.0
-# Intersection over union of silhouettes: below the first two marks differ, from the second on they are one.
-_OTHER_SHAPE, _SAME_SHAPE = 0.8, 0.85
+# Agreement of silhouettes: below the first two marks differ, from the second on they are one.
+_OTHER_SHAPE, _SAME_SHAPE = 0.9, 0.985
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class PairEvidence:
         cosine: of the vectors.
         print_weight: see `print_weight`; 0 where the print does not agree.
         overlay: how far the print that agrees is what a shop lays over its pictures, 0 to 1.
-        shape: agreement of the silhouettes of two crops with little print, NaN for others.
-        distinctive: whether both silhouettes are neither box nor disc.
+        shape: agreement of the silhouettes of two crops with little print, neither of them box or disc; NaN for others.
+        bare: whether neither has print to speak of, so that a common silhouette makes them one.
         has_text: whether both packs bear six readable letters or more.
         text_similarity: cosine of character n-grams; 0 without text.
         conflicting: lines at the same place of the print that say something else.
@@ -50,7 +50,7 @@ class PairEvidence:
     print_weight: Reals
     overlay: Reals
     shape: Reals
-    distinctive: NDArray[np.bool_]
+    bare: NDArray[np.bool_]
     has_text: NDArray[np.bool_]
     text_similarity: Reals
     conflicting: NDArray[np.int64]
@@ -108,14 +108,13 @@ def _left_by_contradictions(evidence: PairEvidence, veto_numbers: bool) -> Reals
     return np.asarray(
         _LINE_DIFFERS ** np.minimum(evidence.conflicting, 2)
         * np.where(evidence.contradicted, 0.0 if veto_numbers else _NUMBERS_DIFFER, 1.0)
-        * np.where(evidence.title_similarity < _OTHER_NAME, _NAMES_DIFFER, 1.0)
+        * np.interp(np.nan_to_num(evidence.title_similarity, nan=1.0), (_OTHER_NAME, _SAME_NAME), (_NAMES_DIFFER, 1.0))
         * np.where(evidence.copies_differ, _COPIES_DIFFER, 1.0)
         * _NEIGHBOURS_DIFFER**doubt
     )
 
 
 def _with_shape(weight: Reals, evidence: PairEvidence) -> Reals:
-    known = evidence.distinctive & np.isfinite(evidence.shape)
     by_shape = 1 + (LARGEST_WEIGHT - 1) * (evidence.shape - _SAME_SHAPE) / (1 - _SAME_SHAPE)
-    joined = np.where(known & (evidence.shape >= _SAME_SHAPE), np.maximum(weight, by_shape), weight)
-    return np.where(known & (evidence.shape < _OTHER_SHAPE), 0.0, joined)
+    joined = np.where(evidence.bare & (evidence.shape >= _SAME_SHAPE), np.maximum(weight, by_shape), weight)
+    return np.where(evidence.shape < _OTHER_SHAPE, 0.0, joined)

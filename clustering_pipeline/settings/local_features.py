@@ -10,7 +10,7 @@ from clustering_pipeline.settings.base import StageSettings, performance_field
 class LocalFeatureSettings(StageSettings):
     """How local features are taken from a crop."""
 
-    logic_version: ClassVar[str] = "3"
+    logic_version: ClassVar[str] = "4"
 
     longest_side: int = Field(
         360,

@@ -34,7 +34,7 @@ class VerificationSettings(StageSettings):
 class MatchSettings(StageSettings):
     """Which pairs are looked at and what makes a match."""
 
-    logic_version: ClassVar[str] = "3"
+    logic_version: ClassVar[str] = "4"
 
     enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
     neighbours: int = Field(30, ge=1, description="Candidates per crop, in both directions.")

@@ -36,12 +36,12 @@ def test_a_bundle_is_not_the_single_pack(photographs):
 
 
 def test_marks_without_print_are_judged_by_their_silhouette(photographs):
-    shape = np.zeros((48, 48), np.uint8)
-    shape[20:28] = shape[:, 20:28] = 255
+    shape = np.zeros((64, 64), np.uint8)
+    shape[26:38] = shape[:, 26:38] = 255
     nothing = {name: getattr(photographs[0], name)[:0] for name in ("points", "scales", "angles", "descriptors")}
     cross = dataclasses.replace(photographs[0], silhouette=shape, **nothing)
     corner = dataclasses.replace(
-        cross, silhouette=np.where(np.tri(48, dtype=bool) & (np.arange(48) < 12), 255, 0).astype(np.uint8)
+        cross, silhouette=np.where(np.tri(64, dtype=bool) & (np.arange(64) < 16), 255, 0).astype(np.uint8)
     )
     assert judge_pair(cross, cross, SETTINGS).weight > 1
     assert judge_pair(cross, corner, SETTINGS).weight == 0

@@ -10,7 +10,7 @@ def evidence(**values):
         "print_weight": 2.0,
         "overlay": 0.0,
         "shape": np.nan,
-        "distinctive": False,
+        "bare": True,
         "has_text": False,
         "text_similarity": 0.0,
         "conflicting": 0,
@@ -53,13 +53,20 @@ def test_text_joins_packs_whose_print_cannot_be_verified():
     assert weight(print_weight=0.0, has_text=True, text_similarity=0.3) == 0.0
 
 
-def test_a_distinctive_silhouette_joins_marks_and_parts_them():
-    assert weight(print_weight=0.0, shape=0.95, distinctive=True) > 3
-    assert weight(print_weight=2.0, shape=0.4, distinctive=True) == 0.0
+def test_a_silhouette_joins_marks_and_parts_them():
+    assert weight(print_weight=0.0, shape=0.995) > 3
+    assert weight(print_weight=2.0, shape=0.4) == 0.0
+    assert weight(print_weight=2.0, shape=0.95) == weight()
 
 
-def test_a_plain_shape_says_nothing():
-    assert weight(print_weight=0.0, shape=0.99, distinctive=False) == 0.0
+def test_a_silhouette_that_packs_share_does_not_make_them_one():
+    assert weight(print_weight=0.0, shape=0.995, bare=False) == 0.0
+
+
+def test_the_less_titles_have_in_common_the_less_a_pair_weighs():
+    weights = [weight(title_similarity=similarity) for similarity in (0.1, 0.3, 0.5, 0.7)]
+    assert weights == sorted(weights)
+    assert weights[-1] == weight()
 
 
 def test_a_veto_refuses_what_evidence_weakens():
