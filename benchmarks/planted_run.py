@@ -48,6 +48,8 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
         embeddings = embeddings.sample(frac=1, random_state=1, ignore_index=True)
     pictures = (collection.clean_images, collection.crops, collection.raw_images, collection.catalogue)
     clean_images, crops, raw_images, catalogue = pictures
+    # In a run of the pipeline the stages before have started the workers.
+    list(context.engine.map_batches(list, range(64), batch_size=1))
     alike, features = collection.semantic_duplicates, collection.local_features
     started, used = time.perf_counter(), _processor_seconds()
     matched = match_crops(embeddings, features, *pictures, alike, MatchSettings(text=False), context)

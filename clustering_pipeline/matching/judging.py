@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.matching.consistency import profile_disagreement
+from clustering_pipeline.matching.geometry import Floats
 from clustering_pipeline.matching.overlays import overlay_shares, without_overlays
 from clustering_pipeline.matching.products import Products
 from clustering_pipeline.matching.text_evidence import (
@@ -27,6 +28,9 @@ from clustering_pipeline.matching.weights import (
     probability_of,
 )
 from clustering_pipeline.settings import MatchSettings
+
+# Pairs whose vectors are held in memory at once.
+_PAIR_BLOCK = 65_536
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,12 @@ def print_weights(raw: pd.DataFrame) -> Reals:
     return np.nan_to_num(print_weight(cells, agreement, centre))
 
 
+def _cosines(vectors: Floats, pairs: NDArray[np.int64]) -> Reals:
+    blocks = [pairs[start : start + _PAIR_BLOCK] for start in range(0, len(pairs), _PAIR_BLOCK)]
+    products = [np.einsum("ij,ij->i", vectors[block[:, 0]], vectors[block[:, 1]]) for block in blocks]
+    return np.concatenate([np.zeros(0), *products])
+
+
 def _evidence(products: Products, candidates: Candidates, text: TextEvidence, titles: TitleEvidence) -> PairEvidence:
     left, right = candidates.pairs.T
     weight = print_weights(candidates.raw)
@@ -111,7 +121,7 @@ def _evidence(products: Products, candidates: Candidates, text: TextEvidence, ti
     contradicting = (text.conflicting > 0) | contradicted | copies_differ
     compared = text.present & (weight > SMALLEST_WEIGHT)
     return PairEvidence(
-        cosine=np.einsum("ij,ij->i", products.vectors[left], products.vectors[right]).astype(np.float64),
+        cosine=_cosines(products.vectors, candidates.pairs),
         print_weight=weight,
         overlay=overlay_shares(products, candidates.pairs, candidates.raw),
         shape=candidates.raw["shape"].to_numpy(np.float64),

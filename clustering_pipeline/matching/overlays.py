@@ -20,6 +20,8 @@ _CENTRE_AGREES = 0.25
 
 # A line of an overlay stands on so many products at one place, given in such steps of the picture's width and height.
 _FEWEST_PRODUCTS, _STEPS = 3, 40
+# Pairs whose maps are held in memory at once.
+_PAIR_BLOCK = 65_536
 
 Place = tuple[str, int, int]
 
@@ -69,16 +71,20 @@ def overlay_shares(products: Products, pairs: NDArray[np.int64], raw: pd.DataFra
     """
     shares = np.zeros(len(pairs))
     verified = np.flatnonzero(raw["inliers"].to_numpy() > 0)
-    if len(verified) == 0:
-        return shares
-    matrices = np.stack(list(raw["matrix"].iloc[verified])).reshape(-1, 2, 3).astype(np.float64)
+    for start in range(0, len(verified), _PAIR_BLOCK):
+        block = verified[start : start + _PAIR_BLOCK]
+        shares[block] = _overlay_shares(products, pairs[block], raw.iloc[block])
+    return shares
+
+
+def _overlay_shares(products: Products, pairs: NDArray[np.int64], raw: pd.DataFrame) -> NDArray[np.float64]:
+    matrices = np.stack(list(raw["matrix"])).reshape(-1, 2, 3).astype(np.float64)
     places = np.array(products.places, np.float64)
-    left, right = places[pairs[verified, 0]], places[pairs[verified, 1]]
+    left, right = places[pairs[:, 0]], places[pairs[:, 1]]
     corners = np.array([[0, 0], [1, 0], [0, 1], [1, 1]], np.float64)
     mapped = np.einsum("nij,cj->nci", matrices[:, :, :2], corners) + matrices[:, None, :, 2]
     before = left[:, None, :2] + corners * (left[:, None, 2:] - left[:, None, :2])
     after = right[:, None, :2] + mapped * (right[:, None, 2:] - right[:, None, :2])
     in_place = np.abs(after - before).max(axis=(1, 2)) <= _LARGEST_SHIFT
-    centre = raw["centre_agreement"].to_numpy(np.float64)[verified]
-    shares[verified] = np.where(in_place, np.clip(1 - centre / _CENTRE_AGREES, 0, 1), 0.0)
-    return shares
+    centre = raw["centre_agreement"].to_numpy(np.float64)
+    return np.where(in_place, np.clip(1 - centre / _CENTRE_AGREES, 0, 1), 0.0)
