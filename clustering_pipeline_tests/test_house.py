@@ -38,6 +38,11 @@ def test_a_room_is_entered_through_its_face_only(room: str):
     assert entered == []
 
 
+def test_what_is_private_of_dagster_is_used_in_one_place():
+    users = {path.name for path in PACKAGE.rglob("*.py") for name in imports_of(path) if name.startswith("dagster._")}
+    assert users == {"private_api.py"}
+
+
 def test_files_are_small_enough_to_be_read():
     folders = (PACKAGE, ROOT / "clustering_pipeline_tests", ROOT / "benchmarks")
     large = [path for folder in folders for path in folder.rglob("*.py") if path.stat().st_size > LARGEST_FILE]

@@ -4,10 +4,9 @@ import os
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
-from dagster._core.storage.tags import MAX_RETRIES_TAG
-from dagster._utils.error import SerializableErrorInfo
 
 from clustering_pipeline.automation.instance import COMMAND_LINE_TAG
+from clustering_pipeline.automation.private_api import MAX_RETRIES_TAG, SerializableErrorInfo
 from clustering_pipeline.errors import InputError, PipelineError, StageError
 
 INTERRUPTED = "DagsterExecutionInterruptedError"

@@ -1,9 +1,9 @@
 """The parts of the pipeline that people start by hand, for one category or as a backfill of many."""
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from clustering_pipeline.automation.partitions import CATEGORIES
+from clustering_pipeline.automation.private_api import UnresolvedAssetJobDefinition
 
 CATEGORY_JOB = "whole_category"
 REPORT_JOB = "report_status"

@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import dagster as dg
-from dagster._core.errors import DagsterUserCodeUnreachableError
-from dagster._core.storage.tags import GRPC_INFO_TAG
-from dagster._grpc.client import DagsterGrpcClient
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster_shared.serdes import deserialize_value
 
 from clustering_pipeline.automation.instance import COMMAND_LINE_TAG, PARTITION_TAG, is_worked_on
+from clustering_pipeline.automation.private_api import (
+    GRPC_INFO_TAG,
+    CanCancelExecutionRequest,
+    CanCancelExecutionResult,
+    DagsterGrpcClient,
+    DagsterUserCodeUnreachableError,
+)
 from clustering_pipeline.workplace import PipelineHome
 
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]

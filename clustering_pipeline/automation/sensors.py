@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import dagster as dg
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from clustering_pipeline.automation.catalogue_folder import dump_memory, load_memory, take_in
 from clustering_pipeline.automation.execution import asset_of_step, words_of
@@ -11,6 +10,7 @@ from clustering_pipeline.automation.instance import PARTITION_TAG
 from clustering_pipeline.automation.jobs import CATEGORY_JOB
 from clustering_pipeline.automation.notification import failure_message_of, post
 from clustering_pipeline.automation.partitions import CATEGORIES
+from clustering_pipeline.automation.private_api import UnresolvedAssetJobDefinition
 from clustering_pipeline.automation.requests import UNTIL_FRESH_TAG, active_categories, is_busy, next_request
 from clustering_pipeline.automation.staleness import Lineage
 from clustering_pipeline.errors import InputError, PipelineError

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
+
+from clustering_pipeline.automation.private_api import BaseAssetGraph
 
 SOURCE_VERSION = "clustering_pipeline/source_version"
 SOURCE_CHANGED = "its source changed"
