@@ -96,8 +96,7 @@ def _duplicates(
     involved = readable.iloc[np.concatenate(sets)]
     looks = look_at(involved, settings, context).set_axis(involved.index).reindex(readable.index)
     merits = _merits(readable, looks, acceptable, settings)
-    thumbnails = {int(row): looks["thumbnail"].iloc[row] for rows in sets for row in rows}
-    found = find_duplicates(sets, hashes, thumbnails, merits, settings)
+    found = find_duplicates(sets, hashes, looks, merits, settings)
     places = readable.index.to_numpy()
     named = (Duplicate(int(places[one.row]), int(places[one.keeper]), one.distance) for one in found if acceptable[one.keeper])
     return list(named)

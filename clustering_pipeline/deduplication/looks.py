@@ -1,5 +1,6 @@
 """What is compared when two pictures may be one, and which of them is the better: worked out for those alone."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -28,7 +29,9 @@ _CHROMA_WEIGHT, _LEAST_CHROMA_LEFT = 0.5, 0.5
 
 Thumbnails = NDArray[np.float32]
 
-LOOKS = pa.schema([("thumbnail", pa.binary()), ("edges", pa.int64()), ("background", pa.float64())])
+LOOKS = pa.schema([("thumbnail", pa.binary()), ("subject", pa.binary()), ("edges", pa.int64()), ("background", pa.float64())])
+# A subject before a plain border that fills no more of the picture is looked at by itself: all small things look alike from afar.
+_PLAIN, _SMALL, _SUBJECT_TOLERANCE = 0.9, 0.35, 24
 
 
 def look_batch(crops: list[CropSource], blobs: BlobStore) -> list[dict[str, Any]]:
@@ -46,11 +49,27 @@ def _look_stored(crop: CropSource, blobs: BlobStore) -> dict[str, Any]:
 def look(pixels: Pixels) -> dict[str, Any]:
     """Return the columns of LOOKS for a uint8 (height, width, 3) RGB crop.
 
-    `thumbnail`: 32 × 32 RGB bytes; `edges`: Canny edge pixels at full size; `background`: share of border pixels that lie
+    `thumbnail`: 32 × 32 RGB bytes; `subject`: the same of a small subject alone, null where there is none; `edges`: Canny edge
+    pixels at full size; `background`: share of border pixels that lie
     within 10 grey levels of the border's median.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    return {"thumbnail": resize(pixels, SIDE, SIDE).tobytes(), "edges": _edge_pixels(grey), "background": _background(grey)}
+    background = _background(grey)
+    return {
+        "thumbnail": resize(pixels, SIDE, SIDE).tobytes(),
+        "subject": _small_subject(pixels) if background >= _PLAIN else None,
+        "edges": _edge_pixels(grey),
+        "background": background,
+    }
+
+
+def _small_subject(pixels: Pixels) -> bytes | None:
+    border = np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]), axis=0)
+    smooth = cv2.blur(pixels, (3, 3)).astype(np.int16)
+    x, y, width, height = cv2.boundingRect((np.abs(smooth - border).max(axis=2) > _SUBJECT_TOLERANCE).astype(np.uint8))
+    if not 0 < width * height <= _SMALL * pixels.shape[0] * pixels.shape[1]:
+        return None
+    return resize(np.ascontiguousarray(pixels[y : y + height, x : x + width]), SIDE, SIDE).tobytes()
 
 
 def _edge_pixels(grey: NDArray[Any]) -> int:
@@ -64,9 +83,12 @@ def _background(grey: NDArray[Any]) -> float:
     return float((np.abs(border - np.median(border)) <= _BACKGROUND_TOLERANCE).mean())
 
 
-def to_lab(thumbnails: list[bytes]) -> Thumbnails:
-    """Return stored thumbnails as float32 (n, 32, 32, 3) CIE L*a*b*."""
-    stacked = np.frombuffer(b"".join(thumbnails), np.uint8).reshape(-1, SIDE, 3).astype(np.float32) / 255
+def to_lab(thumbnails: Sequence[bytes | None]) -> Thumbnails:
+    """Return stored thumbnails as float32 (n, 32, 32, 3) CIE L*a*b*; missing ones are black."""
+    missing = bytes(SIDE * SIDE * 3)
+    stacked = (
+        np.frombuffer(b"".join(one or missing for one in thumbnails), np.uint8).reshape(-1, SIDE, 3).astype(np.float32) / 255
+    )
     return np.asarray(cv2.cvtColor(stacked, cv2.COLOR_RGB2LAB), np.float32).reshape(-1, SIDE, SIDE, 3)
 
 

@@ -11,7 +11,7 @@ from clustering_pipeline.deduplication.components import Indices, components
 from clustering_pipeline.deduplication.hamming import Codes, pairs_within, popcount
 from clustering_pipeline.deduplication.hashing import MIRRORS, TURNS, UPRIGHT, Orientation, from_hexadecimal, phash_bits, turned
 from clustering_pipeline.deduplication.keepers import Merits, assign
-from clustering_pipeline.deduplication.looks import Thumbnails, compare, to_lab, turn
+from clustering_pipeline.deduplication.looks import Likeness, compare, to_lab, turn
 from clustering_pipeline.settings import CleanImageSettings
 
 
@@ -72,12 +72,12 @@ def candidate_sets(hashes: Hashes, settings: CleanImageSettings) -> list[Indices
 
 
 def find_duplicates(
-    sets: Sequence[Indices], hashes: Hashes, looks: dict[int, bytes], merits: Merits, settings: CleanImageSettings
+    sets: Sequence[Indices], hashes: Hashes, looks: pd.DataFrame, merits: Merits, settings: CleanImageSettings
 ) -> list[Duplicate]:
-    """Return the duplicates within `sets`; `looks` has the stored thumbnail of every row in a set."""
+    """Return the duplicates within `sets`; `looks` has the LOOKS of every row in a set, in the order of `hashes`."""
     found = []
     for rows in sets:
-        check = _Check(rows, hashes, to_lab([looks[int(row)] for row in rows]), settings)
+        check = _Check(rows, hashes, looks.iloc[rows], settings)
         for keeper, members in assign(rows, merits, check.holds):
             found += [Duplicate(int(member), keeper, check.distance(keeper, int(member))) for member in members]
     return found
@@ -86,18 +86,19 @@ def find_duplicates(
 class _Check:
     """Compares the rows of one set with a keeper among them."""
 
-    def __init__(self, rows: Indices, hashes: Hashes, thumbnails: Thumbnails, settings: CleanImageSettings) -> None:
+    def __init__(self, rows: Indices, hashes: Hashes, looks: pd.DataFrame, settings: CleanImageSettings) -> None:
         self.hashes = hashes
         self.settings = settings
-        self.thumbnails = thumbnails
+        self.thumbnails = to_lab(looks["thumbnail"].tolist())
+        self.subjects = to_lab(looks["subject"].tolist())
+        self.small = looks["subject"].notna().to_numpy()
         self.place = {int(row): place for place, row in enumerate(rows)}
 
     def holds(self, keeper: int, others: Indices) -> NDArray[np.bool_]:
         same = np.zeros(len(others), np.bool_)
         for way in orientations(self.settings):
-            turned_others = turn(self.thumbnails[[self.place[int(row)] for row in others]], way)
-            for place in np.flatnonzero(~same & self._near(keeper, others, way)):
-                same[place] = self._looks_alike(keeper, turned_others[place])
+            for number in np.flatnonzero(~same & self._near(keeper, others, way)):
+                same[number] = self._looks_alike(self.place[keeper], self.place[int(others[number])], way)
         return same
 
     def distance(self, keeper: int, member: int) -> int:
@@ -117,8 +118,12 @@ class _Check:
             near |= popcount(centre[keeper] ^ hashes.phash[others]) <= radius
         return near
 
-    def _looks_alike(self, keeper: int, other: NDArray[np.float32]) -> bool:
-        found, limits = compare(self.thumbnails[self.place[keeper]], other), self.settings
+    def _looks_alike(self, keeper: int, other: int, way: Orientation) -> bool:
+        pictures = [self.thumbnails, self.subjects] if self.small[keeper] and self.small[other] else [self.thumbnails]
+        return all(self._within_limits(compare(one[keeper], turn(one[[other]], way)[0])) for one in pictures)
+
+    def _within_limits(self, found: Likeness) -> bool:
+        limits = self.settings
         return (
             found.correlation >= limits.minimum_correlation
             and found.light <= limits.maximum_light_difference

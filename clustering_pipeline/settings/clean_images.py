@@ -25,7 +25,7 @@ class QualityLimits:
 class CleanImageSettings(StageSettings):
     """What is too bad to compare, and what is the same picture."""
 
-    logic_version: ClassVar[str] = "3"
+    logic_version: ClassVar[str] = "4"
 
     preset: Literal["catalogue", "street"] = Field(
         "catalogue",

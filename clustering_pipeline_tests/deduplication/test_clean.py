@@ -102,6 +102,24 @@ def test_colour_variants_of_one_stock_photo_are_two_pictures(shelf, other_colour
     assert {row.status for row in shelf.rows().values()} == {"kept"}
 
 
+def small_on_white(points, colour):
+    picture = np.full((400, 400, 3), 255, np.uint8)
+    cv2.fillPoly(picture, [np.array(points, np.int32)], colour, cv2.LINE_AA)
+    return picture
+
+
+def test_small_things_on_white_that_look_alike_from_afar_are_not_copies(shelf):
+    angles = np.arange(10) * np.pi / 5
+    star = [(200 + r * np.sin(a), 200 - r * np.cos(a)) for a, r in zip(angles, [46, 20] * 5, strict=True)]
+    house = [(200, 154), (244, 186), (236, 237), (164, 237), (156, 186)]
+    shelf.add("star", small_on_white(star, (150, 40, 40)))
+    shelf.add("star again", cv2.resize(small_on_white(star, (150, 40, 40)), (300, 300), interpolation=cv2.INTER_AREA))
+    shelf.add("house", small_on_white(house, (150, 40, 40)))
+    rows = shelf.rows()
+    assert rows["star again"].keeper == shelf.digests["star"]
+    assert rows["house"].status == "kept"
+
+
 def test_a_brightened_copy_with_clipped_colours_is_a_copy_and_its_original_is_kept(shelf):
     original = np.full((480, 400, 3), 250, np.uint8)
     cv2.rectangle(original, (100, 60), (300, 420), (225, 60, 40), -1)
