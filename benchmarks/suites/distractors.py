@@ -9,13 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.drawn_pictures import draw_pictures
 from benchmarks.figures import Figure, Options
 from benchmarks.stages import Picture, PreparedSet
 from clustering_pipeline.settings import ClusterSettings, MatchSettings
-from clustering_pipeline.synthetic import draw_products, draw_sellers, encode_jpeg, photograph
 
 QUICK, USUAL, FULL = 300, 2_000, 20_000
-PER_PRODUCT, SEED = 5, 17
 
 
 def run(options: Options) -> list[Figure]:
@@ -31,7 +30,7 @@ def _lost(real: list[Picture], size: int, scratch: Path, *, text: bool) -> list[
     settings, read = MatchSettings(text=text), "text read" if text else "no text read"
     scratch.mkdir()
     alone = _bcubed(real, len(real), scratch / "alone", settings)
-    among = _bcubed([*real, *_distractors(scratch / "drawn", size)], len(real), scratch / "among", settings)
+    among = _bcubed([*real, *draw_pictures(scratch / "drawn", size)], len(real), scratch / "among", settings)
     return [
         Figure(f"storefront alone, {read}: BCubed F1", alone),
         Figure(f"storefront among {size:,} distractors, {read}: BCubed F1 of its listings", among),
@@ -39,18 +38,6 @@ def _lost(real: list[Picture], size: int, scratch: Path, *, text: bool) -> list[
             f"lost among {size:,} distractors, {read}", max(0.0, alone - among), "", 0.03, "at most", note=f"asked for {FULL:,}"
         ),
     ]
-
-
-def _distractors(folder: Path, size: int) -> list[Picture]:
-    folder.mkdir()
-    sellers, pictures = draw_sellers(20, SEED), []
-    for product in draw_products(-(-size // PER_PRODUCT), SEED):
-        for number in range(PER_PRODUCT):
-            path = folder / f"{product.number:05d}-{number}.jpg"
-            seller = sellers[(product.number + number) % len(sellers)]
-            path.write_bytes(encode_jpeg(photograph(product, seller, PER_PRODUCT * product.number + number), 85))
-            pictures.append(Picture(path, f"drawn {product.number}"))
-    return pictures[:size]
 
 
 def _bcubed(pictures: list[Picture], scored: int, scratch: Path, settings: MatchSettings) -> float:
