@@ -63,12 +63,24 @@ def shape_agreement(first: TurnedShape | None, second: TurnedShape | None) -> fl
     return max(_best_agreement(first, second), _best_agreement(second, first))
 
 
-def shape_candidates(rows: NDArray[np.int64], features: Sequence[LocalFeatures], neighbours: int) -> NDArray[np.int64]:
-    """Return pairs of the crops `rows` whose coarse silhouettes are neighbours: int64 (m, 2), i < j."""
-    known = [number for number, one in enumerate(features) if one.silhouette.any()]
+def coarse_shape(features: LocalFeatures) -> NDArray[np.float32] | None:
+    """Return a crop's silhouette as a unit vector, float32 (256,), or None where it has none."""
+    if not features.is_plain:
+        return None
+    side = (_COARSE_SIDE, _COARSE_SIDE)
+    small = cv2.resize(features.silhouette.astype(np.float32), side, interpolation=cv2.INTER_AREA).ravel()
+    centred = small - small.mean()
+    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-9), np.float32)
+
+
+def shape_candidates(
+    rows: NDArray[np.int64], shapes: Sequence[NDArray[np.float32] | None], neighbours: int
+) -> NDArray[np.int64]:
+    """Return pairs of the crops `rows` whose coarse shapes are neighbours: int64 (m, 2), i < j."""
+    known = [(row, shape) for row, shape in zip(rows.tolist(), shapes, strict=True) if shape is not None]
     if len(known) < 2:
         return np.zeros((0, 2), np.int64)
-    return rows[known][nearest_pairs(np.stack([_coarse(features[number].silhouette) for number in known]), neighbours)]
+    return np.array([row for row, _ in known])[nearest_pairs(np.stack([shape for _, shape in known]), neighbours)]
 
 
 def _best_agreement(turned: TurnedShape, upright: TurnedShape) -> float:
@@ -100,12 +112,6 @@ def _hull(silhouette: NDArray[np.uint8]) -> NDArray[np.float64] | None:
         return None
     hull = cv2.convexHull(points)[:, 0].astype(np.float64)
     return np.asarray((hull[:, None] + _CORNERS).reshape(-1, 2), np.float64)
-
-
-def _coarse(silhouette: NDArray[np.uint8]) -> NDArray[np.float32]:
-    small = cv2.resize(silhouette.astype(np.float32), (_COARSE_SIDE, _COARSE_SIDE), interpolation=cv2.INTER_AREA).ravel()
-    centred = small - small.mean()
-    return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-9), np.float32)
 
 
 def _convexity(silhouette: NDArray[np.uint8], outline: NDArray[np.float64]) -> float:

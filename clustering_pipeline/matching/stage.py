@@ -21,7 +21,7 @@ from clustering_pipeline.matching.candidates import (
 from clustering_pipeline.matching.judging import Candidates, judge, picture_weights
 from clustering_pipeline.matching.pairs import print_evidence
 from clustering_pipeline.matching.products import Products, collect_products
-from clustering_pipeline.matching.shapes import plain_pairs, shape_candidates
+from clustering_pipeline.matching.shapes import coarse_shape, plain_pairs, shape_candidates
 from clustering_pipeline.matching.text_agreement import ngram_vectors, pack_text
 from clustering_pipeline.matching.text_reader import TextLine
 from clustering_pipeline.matching.texts import read_texts
@@ -139,8 +139,8 @@ class Matcher:
     def _nearest_in_shape(self) -> NDArray[np.int64]:
         keypoints, limit = self.products.keypoints, self.settings.plain_keypoints
         plain = np.flatnonzero(keypoints <= limit)
-        features = [load_features(self.context.blobs, self.products.features[row]) for row in plain.tolist()]
-        alike = shape_candidates(plain, features, self.settings.neighbours)
+        shapes = [coarse_shape(load_features(self.context.blobs, self.products.features[row])) for row in plain.tolist()]
+        alike = shape_candidates(plain, shapes, self.settings.neighbours)
         return alike[plain_pairs(keypoints, alike, limit)]
 
     def read_doubtful(self, candidates: Candidates) -> dict[int, list[TextLine]]:

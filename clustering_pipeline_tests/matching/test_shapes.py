@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from clustering_pipeline.features import extract
-from clustering_pipeline.matching.shapes import plain_pairs, shape_agreement, shape_candidates, turned_shape
+from clustering_pipeline.matching.shapes import coarse_shape, plain_pairs, shape_agreement, shape_candidates, turned_shape
 from clustering_pipeline.synthetic import draw_marks, render_mark
 
 
@@ -40,12 +40,13 @@ def test_a_crop_without_a_silhouette_has_no_shape():
     noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
     features = extract(noise)[0]
     assert turned_shape(features) is None
-    assert len(shape_candidates(np.array([0, 1]), [features, features], 5)) == 0
+    assert coarse_shape(features) is None
+    assert len(shape_candidates(np.array([0, 1]), [None, None], 5)) == 0
 
 
 def test_candidates_are_the_nearest_silhouettes(renderings):
-    features = [one for both in renderings for one in both]
-    pairs = shape_candidates(np.arange(8) * 10, features, 1)
+    shapes = [coarse_shape(one) for both in renderings for one in both]
+    pairs = shape_candidates(np.arange(8) * 10, shapes, 1)
     assert {(0, 10), (20, 30), (40, 50), (60, 70)} <= {tuple(pair) for pair in pairs.tolist()}
 
 
