@@ -1,7 +1,7 @@
 """What real photos lose when they are grouped among drawn photographs of other products: brands with near variants, framed by sellers.
 
-The goal is stated for 20,000 of them, which `--full` draws as well; there no text is read, which would take hours and could only
-tell more of them apart.
+The goal is stated for 20,000 of them, which `--full` draws as well; there no text is read, which
+would take an hour on two cores.
 """
 
 import csv
