@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clustering_pipeline.deduplication import clean_images, find_semantic_duplicates
-from clustering_pipeline.detection import detect_crops
-from clustering_pipeline.embedding import embed_crops
-from clustering_pipeline.features import extract_local_features
-from clustering_pipeline.grouping import group_listings
-from clustering_pipeline.manifests import CATALOGUE, CORRECTIONS, ENGLISH_PROMPTS, MANIFESTS, RAW_IMAGES, conform, empty
-from clustering_pipeline.matching import match_crops
-from clustering_pipeline.report import CategoryTables, Listing, read_listings
-from clustering_pipeline.search import QuerySettings, build_index
+from clustering_pipeline.core.manifests import CATALOGUE, CORRECTIONS, ENGLISH_PROMPTS, MANIFESTS, RAW_IMAGES, conform, empty
+from clustering_pipeline.outputs.report import CategoryTables, Listing, read_listings
+from clustering_pipeline.outputs.search import QuerySettings, build_index
+from clustering_pipeline.project import PipelineHome, Workplace
 from clustering_pipeline.settings import PipelineSettings
+from clustering_pipeline.stages.clustering import group_listings
+from clustering_pipeline.stages.deduplication import clean_images, find_semantic_duplicates
+from clustering_pipeline.stages.detection import detect_crops
+from clustering_pipeline.stages.embedding import embed_crops
+from clustering_pipeline.stages.features import extract_local_features
+from clustering_pipeline.stages.matching import match_crops
 from clustering_pipeline.storage import FileTree
-from clustering_pipeline.workplace import PipelineHome, Workplace
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustering_pipeline.features import LocalFeatures, extract, pack
-from clustering_pipeline.manifests import (
+from clustering_pipeline.core.manifests import (
     CATALOGUE,
     CLEAN_IMAGES,
     CROPS,
@@ -25,7 +24,8 @@ from clustering_pipeline.manifests import (
     conform,
 )
 from clustering_pipeline.settings import LocalFeatureSettings
-from clustering_pipeline.stage import StageContext
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.features import LocalFeatures, extract, pack
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.synthetic import draw_products, photograph
 

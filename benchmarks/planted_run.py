@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.collection import Collection, numbers_of, plant, product_of
-from clustering_pipeline.embedding import embed_crops
+from clustering_pipeline.core.manifests import CORRECTIONS, empty
 from clustering_pipeline.evaluation import score_clusters
-from clustering_pipeline.grouping import group_listings
-from clustering_pipeline.manifests import CORRECTIONS, empty
-from clustering_pipeline.matching import match_crops
 from clustering_pipeline.settings import ClusterSettings, EmbeddingSettings, MatchSettings
-from clustering_pipeline.stage import StageContext
+from clustering_pipeline.stages.clustering import group_listings
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.embedding import embed_crops
+from clustering_pipeline.stages.matching import match_crops
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 

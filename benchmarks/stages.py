@@ -7,15 +7,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clustering_pipeline.deduplication import clean_images, find_semantic_duplicates
-from clustering_pipeline.detection import detect_crops
-from clustering_pipeline.embedding import embed_crops
-from clustering_pipeline.engine import LocalEngine
+from clustering_pipeline.core.engine import LocalEngine
+from clustering_pipeline.core.manifests import CATALOGUE, CORRECTIONS, ENGLISH_PROMPTS, RAW_IMAGES, conform, empty
 from clustering_pipeline.evaluation import score_clusters
-from clustering_pipeline.features import extract_local_features
-from clustering_pipeline.grouping import group_listings
-from clustering_pipeline.manifests import CATALOGUE, CORRECTIONS, ENGLISH_PROMPTS, RAW_IMAGES, conform, empty
-from clustering_pipeline.matching import match_crops
 from clustering_pipeline.settings import (
     CleanImageSettings,
     ClusterSettings,
@@ -25,7 +19,13 @@ from clustering_pipeline.settings import (
     MatchSettings,
     SemanticDuplicateSettings,
 )
-from clustering_pipeline.stage import StageContext
+from clustering_pipeline.stages.clustering import group_listings
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.deduplication import clean_images, find_semantic_duplicates
+from clustering_pipeline.stages.detection import detect_crops
+from clustering_pipeline.stages.embedding import embed_crops
+from clustering_pipeline.stages.features import extract_local_features
+from clustering_pipeline.stages.matching import match_crops
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 

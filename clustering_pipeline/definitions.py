@@ -2,13 +2,14 @@
 
 import dagster as dg
 
-from clustering_pipeline.assets import ASSETS
-from clustering_pipeline.automation.jobs import CATEGORY_JOB, make_jobs
-from clustering_pipeline.automation.schedules import make_schedules
-from clustering_pipeline.automation.sensors import make_sensors
-from clustering_pipeline.manifests import MANIFESTS
-from clustering_pipeline.resources import ManifestIOManager
-from clustering_pipeline.workplace import PipelineHome, Workplace
+from clustering_pipeline.core.manifests import MANIFESTS
+from clustering_pipeline.orchestration.assets import ASSETS
+from clustering_pipeline.orchestration.io_manager import ManifestIOManager
+from clustering_pipeline.orchestration.jobs import CATEGORY_JOB, make_jobs
+from clustering_pipeline.orchestration.schedules import make_schedules
+from clustering_pipeline.orchestration.sensors import make_sensors
+from clustering_pipeline.orchestration.sync.synchronise import Pipeline
+from clustering_pipeline.project import PipelineHome, Workplace
 
 
 def build_definitions(workplace: Workplace | None = None) -> dg.Definitions:
@@ -25,6 +26,11 @@ def build_definitions(workplace: Workplace | None = None) -> dg.Definitions:
         executor=dg.in_process_executor,
         resources={"workplace": place, "manifests": ManifestIOManager(place, MANIFESTS)},
     )
+
+
+def open_pipeline(workplace: Workplace) -> Pipeline:
+    """Return the definitions that work in `workplace`, with the means to see what of them is stale."""
+    return Pipeline.of(build_definitions(workplace), workplace)
 
 
 defs = build_definitions()

@@ -7,8 +7,8 @@ import dagster as dg
 import pytest
 
 from clustering_pipeline.definitions import build_definitions
+from clustering_pipeline.project import PipelineHome, Workplace
 from clustering_pipeline.settings import STAGES
-from clustering_pipeline.workplace import PipelineHome, Workplace
 
 FIXED_NAMES = {"raw_images", "english_prompts", "crops", "clean_images", "embeddings", "clusters", "labeled_excel"}
 HEAVY = ("torch", "transformers", "ultralytics", "cuml", "ray", "faiss", "sklearn", "scipy", "cv2", "onnxruntime", "sqlalchemy")

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from clustering_pipeline.definitions import open_pipeline
 from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_catalogue
 
 HERE = Path(__file__).parent
@@ -28,8 +29,9 @@ BACKFILL = """mutation ($keys: [String!]!, $assets: [AssetKeyInput!]!) {
 
 def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
     """Run every category a few times, each time with another grouping, and return their slugs."""
-    from clustering_pipeline.automation import open_instance, synchronise
-    from clustering_pipeline.workplace import PipelineHome, Workplace
+    from clustering_pipeline.orchestration.runtime.instance import open_instance
+    from clustering_pipeline.orchestration.sync.synchronise import synchronise
+    from clustering_pipeline.project import PipelineHome, Workplace
 
     workplace = Workplace(PipelineHome(home).prepare())
     slugs = []
@@ -43,7 +45,7 @@ def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
         workplace.home.settings_file.write_text(SETTINGS.format(host=shop.host, more=more))
         with open_instance(workplace.home) as instance:
             for slug in slugs:
-                synchronise(slug, workplace=workplace, instance=instance)
+                synchronise(slug, pipeline=open_pipeline(workplace), instance=instance)
     return slugs
 
 

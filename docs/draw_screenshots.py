@@ -13,8 +13,8 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
-from clustering_pipeline.serve import ServeOptions, create_app
-from clustering_pipeline.workplace import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.web import ServeOptions, create_app
 
 HERE = Path(__file__).parent
 SIZE = {"width": 1180, "height": 860}

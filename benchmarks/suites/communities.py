@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.figures import Figure, Options
 from benchmarks.peers import PeerEnvironment
 from clustering_pipeline.evaluation import score_clusters
-from clustering_pipeline.grouping import codelength, communities, walk_on
+from clustering_pipeline.stages.clustering import codelength, communities, walk_on
 
 _INFOMAP = """
 import json, sys, time

@@ -13,14 +13,14 @@ import pandas as pd
 from benchmarks.figures import Figure, Options, SuiteUnavailableError
 from benchmarks.measuring import time_once
 from benchmarks.peers import PeerEnvironment
-from clustering_pipeline.deduplication import clean_images
-from clustering_pipeline.deduplication.measures import CropSource, measure_batch
-from clustering_pipeline.detection import detect_crops
-from clustering_pipeline.engine import LocalEngine
+from clustering_pipeline.core.engine import LocalEngine
+from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, RAW_IMAGES, empty
 from clustering_pipeline.imaging import Pixels, decode_grey, decode_image, fit_within, to_jpeg
-from clustering_pipeline.manifests import ENGLISH_PROMPTS, RAW_IMAGES, empty
 from clustering_pipeline.settings import CleanImageSettings, CropSettings
-from clustering_pipeline.stage import StageContext
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.deduplication import clean_images
+from clustering_pipeline.stages.deduplication.quality import CropSource, measure_batch
+from clustering_pipeline.stages.detection import detect_crops
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline.synthetic import draw_products, draw_sellers, photograph
 

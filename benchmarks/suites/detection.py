@@ -13,10 +13,10 @@ import openpyxl
 
 from benchmarks.figures import Figure, Options
 from benchmarks.pipeline import clustering_pipeline, served_copy, set_options
-from clustering_pipeline.detection import intersection_over_union, make_detector, select
 from clustering_pipeline.evaluation import evaluate_workbook, read_truth
 from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import CropSettings
+from clustering_pipeline.stages.detection import intersection_over_union, make_detector, select
 from clustering_pipeline.synthetic import serve_folder
 
 Boxes = dict[str, np.ndarray]

@@ -22,11 +22,11 @@ import pandas as pd
 
 from benchmarks.figures import Figure, Options, SuiteUnavailableError
 from benchmarks.measuring import interleave
-from clustering_pipeline.embedding import embed_crops, open_encoder
-from clustering_pipeline.engine import LocalEngine
-from clustering_pipeline.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
+from clustering_pipeline.core.engine import LocalEngine
+from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings
-from clustering_pipeline.stage import StageContext
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.embedding import embed_crops, open_encoder
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline.synthetic import draw_products, encode_jpeg, studio_picture
 

@@ -13,10 +13,12 @@ from pathlib import Path
 import dagster as dg
 
 from benchmarks.figures import Figure, Options
-from clustering_pipeline.automation import add_category, category_statuses, open_instance, synchronise_all
-from clustering_pipeline.automation.staleness import SOURCE_VERSION, Status
-from clustering_pipeline.automation.synchronise import Pipeline, open_pipeline
-from clustering_pipeline.workplace import PipelineHome, Workplace
+from clustering_pipeline.definitions import open_pipeline
+from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance
+from clustering_pipeline.orchestration.sync.lineage import SOURCE_VERSION, Status
+from clustering_pipeline.orchestration.sync.status import category_statuses
+from clustering_pipeline.orchestration.sync.synchronise import Pipeline, synchronise_all
+from clustering_pipeline.project import PipelineHome, Workplace
 
 
 def run(options: Options) -> list[Figure]:
@@ -28,11 +30,15 @@ def run(options: Options) -> list[Figure]:
     with open_instance(workplace.home) as instance:
         for name in names:
             _make_fresh(pipeline, workplace, instance, name, options.scratch)
-        fresh = {report.status for known in category_statuses(workplace, instance) for report in known.assets.values()}
+        fresh = {
+            report.status
+            for known in category_statuses(workplace, instance, open_pipeline(workplace).lineage)
+            for report in known.assets.values()
+        }
         if fresh != {Status.FRESH}:
             raise RuntimeError(f"The categories were meant to be fresh and are {fresh}.")
-        status = _timed(lambda: category_statuses(workplace, instance))
-        sync = _timed(lambda: synchronise_all(names, workplace=workplace, instance=instance))
+        status = _timed(lambda: category_statuses(workplace, instance, open_pipeline(workplace).lineage))
+        sync = _timed(lambda: synchronise_all(names, pipeline=open_pipeline(workplace), instance=instance))
     assets = len(pipeline.lineage.order)
     return [
         Figure(f"status of {count} categories × {assets} assets", sorted(status)[2], "s", 3.0, "at most", status),

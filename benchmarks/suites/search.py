@@ -21,11 +21,11 @@ from threadpoolctl import threadpool_limits
 from benchmarks.category import Prepared, prepare_category
 from benchmarks.figures import Figure, Options, SuiteUnavailableError
 from clustering_pipeline.imaging import load_image
-from clustering_pipeline.report import Listing
-from clustering_pipeline.search import Mode, PictureSearch, SearchIndex
-from clustering_pipeline.search.vectors import VectorTable, build_lists
-from clustering_pipeline.serve import ServeOptions, create_app
+from clustering_pipeline.outputs.report import Listing
+from clustering_pipeline.outputs.search import Mode, PictureSearch, SearchIndex
+from clustering_pipeline.outputs.search.vectors import VectorTable, build_lists
 from clustering_pipeline.settings import SearchSettings
+from clustering_pipeline.web import ServeOptions, create_app
 
 NEAREST = 10
 

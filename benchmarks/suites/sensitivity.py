@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks.figures import Figure, Options
 from benchmarks.stages import Picture, PreparedSet
-from clustering_pipeline.matching import weights
 from clustering_pipeline.settings import ClusterSettings, MatchSettings
+from clustering_pipeline.stages.matching import weights
 
 Grouped = Callable[[PreparedSet], np.ndarray]
 

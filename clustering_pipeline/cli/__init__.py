@@ -20,7 +20,7 @@ from clustering_pipeline.cli.sync import status, sync
 from clustering_pipeline.cli.terminal import Terminal
 from clustering_pipeline.cli.train import train_app
 from clustering_pipeline.cli.ui import ui
-from clustering_pipeline.errors import PipelineError
+from clustering_pipeline.core.errors import PipelineError
 
 INTERRUPTED = 130
 

@@ -8,7 +8,7 @@ import typer
 
 from clustering_pipeline.cli.place import find_workplace
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
-from clustering_pipeline.workplace import Workplace
+from clustering_pipeline.project import Workplace
 
 corrections_app = typer.Typer(
     help="Statements of people: same(a, b), different(a, b), name(cluster), keep(a).", no_args_is_help=True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.core.errors import InputError
 
 if TYPE_CHECKING:
     from clustering_pipeline.evaluation import Truth

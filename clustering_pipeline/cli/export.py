@@ -9,10 +9,9 @@ import pandas as pd
 import typer
 
 from clustering_pipeline.cli.place import choose_category, find_workplace
-from clustering_pipeline.cli.progress import TerminalProgress
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
-from clustering_pipeline.errors import InputError
-from clustering_pipeline.workplace import Workplace
+from clustering_pipeline.cli.terminal import DebugOption, JsonOption, TerminalProgress, terminal_of
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.project import Workplace
 
 _MANIFESTS = ("catalogue", "raw_images", "crops", "clean_images", "clusters")
 
@@ -36,7 +35,7 @@ def export(
     debug: DebugOption = False,
 ) -> None:
     """Write the pictures of a category as one folder per cluster or per product."""
-    from clustering_pipeline.workbook import export_pictures
+    from clustering_pipeline.outputs.workbook import export_pictures
 
     terminal, workplace = terminal_of(context), find_workplace()
     slugs = choose_category([source.category for source in workplace.sources.all()], category)

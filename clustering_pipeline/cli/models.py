@@ -7,10 +7,9 @@ import typer
 from rich.table import Table
 
 from clustering_pipeline.cli.place import find_workplace
-from clustering_pipeline.cli.progress import TerminalProgress
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
-from clustering_pipeline.errors import StageError
-from clustering_pipeline.hardware import Hardware
+from clustering_pipeline.cli.terminal import DebugOption, JsonOption, TerminalProgress, terminal_of
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.models import check_models, held_models, pull_model
 
 models_app = typer.Typer(

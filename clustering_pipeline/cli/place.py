@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from clustering_pipeline.cli.progress import TerminalProgress
-from clustering_pipeline.cli.terminal import Terminal
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.cli.terminal import Terminal, TerminalProgress
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.progress import ProgressListener
+from clustering_pipeline.project import PipelineHome, Workplace
 from clustering_pipeline.settings import RunOverrides
-from clustering_pipeline.workplace import PipelineHome, ProgressListener, Workplace
 
 # Asked for by nobody in a terminal; Dagster reads it when its first module is imported.
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
@@ -28,7 +28,7 @@ def choose_category(known: Sequence[str], category: str | None) -> list[str]:
         )
     if category is None:
         return list(known)
-    from clustering_pipeline.catalogue import category_slug
+    from clustering_pipeline.core.text import category_slug
 
     slug = category_slug(category)
     if slug not in known:

@@ -6,7 +6,7 @@ import typer
 
 from clustering_pipeline.cli.place import find_workplace
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.core.errors import InputError
 
 
 def pools(
@@ -18,8 +18,8 @@ def pools(
     debug: DebugOption = False,
 ) -> None:
     """Set the limits of the pools gpu, network and gemini in the Dagster instance; doing it again changes nothing."""
-    from clustering_pipeline.automation import open_instance
-    from clustering_pipeline.automation.pools import LIMITS, set_limits
+    from clustering_pipeline.orchestration.runtime.instance import open_instance
+    from clustering_pipeline.orchestration.runtime.pools import LIMITS, set_limits
 
     terminal, workplace = terminal_of(context), find_workplace()
     with open_instance(workplace.home) as instance:

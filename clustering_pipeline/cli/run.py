@@ -10,8 +10,8 @@ import typer
 
 from clustering_pipeline.cli.place import find_workplace, read_overrides, working
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
-from clustering_pipeline.errors import InputError, StageError
-from clustering_pipeline.workplace import Workplace
+from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.project import Workplace
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class _Job:
 
 
 def _categories(request: RunRequest) -> list[_Category]:
-    from clustering_pipeline.catalogue import category_values, read_source
+    from clustering_pipeline.stages.catalogue import category_values, read_source
 
     if request.category_column is None:
         return [_Category(request.category or request.catalogue.stem.removesuffix(".clustered"))]
@@ -132,8 +132,8 @@ def _categories(request: RunRequest) -> list[_Category]:
 
 
 def _prepare(request: RunRequest, category: _Category) -> _Job:
-    from clustering_pipeline.catalogue import category_slug
-    from clustering_pipeline.workbook import check_output, default_output
+    from clustering_pipeline.core.text import category_slug
+    from clustering_pipeline.outputs.workbook import check_output, default_output
 
     slug = category_slug(category.name)
     output = request.output or default_output(request.catalogue, slug if category.value else None)
@@ -148,7 +148,7 @@ def _prepare(request: RunRequest, category: _Category) -> _Job:
 
 def _refuse_unreadable(request: RunRequest, workplace: Workplace, slug: str) -> None:
     """Raise the InputError of a workbook that cannot be used, before anything is recorded; one read before is not read again."""
-    from clustering_pipeline.catalogue import check_workbook, read_source
+    from clustering_pipeline.stages.catalogue import check_workbook, read_source
 
     settings, content = workplace.category_settings(slug).catalogue, read_source(request.catalogue)
     if not workplace.sources.holds(slug, content):
@@ -172,10 +172,12 @@ def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
 
 
 def _materialise(workplace: Workplace, category: str, force: bool, terminal: Terminal) -> None:
-    from clustering_pipeline.automation import open_instance, synchronise
+    from clustering_pipeline.definitions import open_pipeline
+    from clustering_pipeline.orchestration.runtime.instance import open_instance
+    from clustering_pipeline.orchestration.sync.synchronise import synchronise
 
     with open_instance(workplace.home) as instance, working(workplace, terminal) as reporting:
-        synchronise(category, workplace=reporting, instance=instance, force=force)
+        synchronise(category, pipeline=open_pipeline(reporting), instance=instance, force=force)
 
 
 def _outcome(workplace: Workplace, category: str, seconds: float) -> RunOutcome:

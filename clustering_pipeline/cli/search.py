@@ -9,11 +9,11 @@ from rich.table import Table
 
 from clustering_pipeline.cli.place import find_workplace
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.core.errors import InputError
 
 if TYPE_CHECKING:
-    from clustering_pipeline.search import VerifiedHit
-    from clustering_pipeline.workplace import Workplace
+    from clustering_pipeline.outputs.search import VerifiedHit
+    from clustering_pipeline.project import Workplace
 
 
 def search(
@@ -29,9 +29,9 @@ def search(
     debug: DebugOption = False,
 ) -> None:
     """Find the listings that show what a picture shows."""
-    from clustering_pipeline.catalogue import category_slug
+    from clustering_pipeline.core.text import category_slug
     from clustering_pipeline.imaging import ImageError, decode_image
-    from clustering_pipeline.search import PictureSearch, SearchIndex, checked_mode
+    from clustering_pipeline.outputs.search import PictureSearch, SearchIndex, checked_mode
     from clustering_pipeline.storage import FileTree
 
     terminal, workplace, slug = terminal_of(context), find_workplace(), category_slug(category)
@@ -49,7 +49,7 @@ def search(
 
 def _read(image: str, workplace: "Workplace", slug: str) -> bytes:
     if image.lower().startswith(("http://", "https://")):
-        from clustering_pipeline.download import fetch_one
+        from clustering_pipeline.stages.download import fetch_one
 
         return fetch_one(image, workplace.category_settings(slug).download)
     try:

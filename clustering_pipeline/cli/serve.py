@@ -34,7 +34,7 @@ def serve(
     """Open the pages to review, correct and search the clusters, until Ctrl-C."""
     import uvicorn
 
-    from clustering_pipeline.serve import ServeOptions, create_app, is_loopback, new_token
+    from clustering_pipeline.web import ServeOptions, create_app, is_loopback, new_token
 
     terminal = terminal_of(context)
     options = ServeOptions(

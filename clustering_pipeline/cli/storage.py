@@ -6,7 +6,7 @@ import typer
 
 from clustering_pipeline.cli.place import find_workplace
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
 
 storage_app = typer.Typer(help="What is kept for each category, and what can go.", invoke_without_command=True)
 
@@ -16,7 +16,7 @@ def sizes(context: typer.Context, json: JsonOption = False, debug: DebugOption =
     """Show how much each category keeps in each part of the storage."""
     if context.invoked_subcommand is not None:
         return
-    from clustering_pipeline.automation.storage_report import stored_sizes
+    from clustering_pipeline.project.storage_report import stored_sizes
 
     terminal, workplace = terminal_of(context), find_workplace()
     found = stored_sizes(workplace)
@@ -33,9 +33,8 @@ def prune(
     debug: DebugOption = False,
 ) -> None:
     """Remove pictures, features and workbooks that no category refers to any more."""
-    from clustering_pipeline.automation import open_instance
-    from clustering_pipeline.automation.instance import runs_in_flight
-    from clustering_pipeline.automation.storage_report import find_unused, remove_unused
+    from clustering_pipeline.orchestration.runtime.instance import open_instance, runs_in_flight
+    from clustering_pipeline.project.storage_report import find_unused, remove_unused
 
     terminal, workplace = terminal_of(context), find_workplace()
     with open_instance(workplace.home) as instance:

@@ -11,7 +11,7 @@ from clustering_pipeline.cli.place import choose_category, find_workplace, worki
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
 
 if TYPE_CHECKING:
-    from clustering_pipeline.automation import CategoryStatus
+    from clustering_pipeline.orchestration.sync.status import CategoryStatus
 
 _COLOURS = {"fresh": "green", "stale": "yellow", "missing": "cyan", "failed": "red"}
 CategoryOption = Annotated[str | None, typer.Option(metavar="NAME", help="One category only; all by default.")]
@@ -19,13 +19,15 @@ CategoryOption = Annotated[str | None, typer.Option(metavar="NAME", help="One ca
 
 def sync(context: typer.Context, category: CategoryOption = None, json: JsonOption = False, debug: DebugOption = False) -> None:
     """Look at workbooks, settings and corrections, and materialise what is stale or missing, and only that."""
-    from clustering_pipeline.automation import open_instance, synchronise_all
+    from clustering_pipeline.definitions import open_pipeline
+    from clustering_pipeline.orchestration.runtime.instance import open_instance
+    from clustering_pipeline.orchestration.sync.synchronise import synchronise_all
 
     terminal, workplace = terminal_of(context), find_workplace()
     recorded, retired = [source.category for source in workplace.sources.all()], workplace.retired.all()
     slugs = [slug for slug in choose_category(recorded, category) if category or slug not in retired]
     with open_instance(workplace.home) as instance, working(workplace, terminal) as reporting:
-        reports, errors = synchronise_all(slugs, workplace=reporting, instance=instance)
+        reports, errors = synchronise_all(slugs, pipeline=open_pipeline(reporting), instance=instance)
     for report in reports:
         done = ", ".join(report.materialised) or "nothing: all of it is fresh"
         terminal.details(f"Category {report.category}", [("materialised", done), ("time", f"{report.seconds:.1f} s")])
@@ -46,11 +48,13 @@ def status(
     context: typer.Context, category: CategoryOption = None, json: JsonOption = False, debug: DebugOption = False
 ) -> None:
     """Show for every category which assets are fresh, stale and why, missing or failed."""
-    from clustering_pipeline.automation import category_statuses, open_instance
+    from clustering_pipeline.definitions import open_pipeline
+    from clustering_pipeline.orchestration.runtime.instance import open_instance
+    from clustering_pipeline.orchestration.sync.status import category_statuses
 
     terminal, workplace = terminal_of(context), find_workplace()
     with open_instance(workplace.home) as instance:
-        statuses = category_statuses(workplace, instance)
+        statuses = category_statuses(workplace, instance, open_pipeline(workplace).lineage)
     slugs = choose_category([known.category for known in statuses], category)
     chosen = [known for known in statuses if known.category in slugs]
     for known in chosen:

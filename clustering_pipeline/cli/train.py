@@ -9,8 +9,8 @@ import typer
 
 from clustering_pipeline.cli.place import find_workplace, working
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
-from clustering_pipeline.errors import InputError
-from clustering_pipeline.workplace import Workplace
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.project import Workplace
 
 train_app = typer.Typer(help="Train a model on a category's own pictures.", no_args_is_help=True)
 
@@ -25,8 +25,8 @@ def autoencoder(
     debug: DebugOption = False,
 ) -> None:
     """Train the encoder `autoencoder` on the kept crops of a category that was run before."""
-    from clustering_pipeline.catalogue import category_slug
-    from clustering_pipeline.embedding import Training, train_autoencoder
+    from clustering_pipeline.core.text import category_slug
+    from clustering_pipeline.stages.embedding import Training, train_autoencoder
 
     terminal, slug = terminal_of(context), category_slug(category)
     with working(find_workplace(), terminal) as workplace:

@@ -15,12 +15,12 @@ import typer
 
 from clustering_pipeline.cli.place import find_workplace
 from clustering_pipeline.cli.terminal import DebugOption, Terminal, terminal_of
-from clustering_pipeline.errors import InputError, StageError
-from clustering_pipeline.workplace import Workplace
-from clustering_pipeline.workplace.home import HOME_VARIABLE
+from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.project import Workplace
+from clustering_pipeline.project.home import HOME_VARIABLE
 
 if TYPE_CHECKING:
-    from clustering_pipeline.serve import ServeOptions
+    from clustering_pipeline.web import ServeOptions
 
 FIRST_PORT, PORTS_TRIED = 3000, 50
 SECONDS_TO_CLOSE = 5
@@ -48,7 +48,7 @@ def ui(
 
 
 def _set_up(workplace: Workplace) -> None:
-    from clustering_pipeline.automation import open_instance
+    from clustering_pipeline.orchestration.runtime.instance import open_instance
 
     with open_instance(workplace.home):
         workplace.home.catalogues.mkdir(exist_ok=True)
@@ -63,7 +63,7 @@ def _pages(workplace: Workplace, terminal: Terminal) -> Iterator[None]:
         return
     import uvicorn
 
-    from clustering_pipeline.serve import create_app
+    from clustering_pipeline.web import create_app
 
     app = create_app(workplace, options)
     server = uvicorn.Server(uvicorn.Config(app, host=options.host, port=options.port, log_level="warning", server_header=False))
@@ -80,7 +80,7 @@ def _pages(workplace: Workplace, terminal: Terminal) -> Iterator[None]:
 
 def _page_options(workplace: Workplace, terminal: Terminal) -> "ServeOptions | None":
     """Return where to serve the pages, None when they are not to be served here."""
-    from clustering_pipeline.serve import ServeOptions, is_loopback
+    from clustering_pipeline.web import ServeOptions, is_loopback
 
     try:
         address = urlsplit(workplace.settings.installation().automation.pages_url)

@@ -1,7 +1,6 @@
 """How good a grouping is, measured against gold labels."""
 
-from clustering_pipeline.evaluation.confusion import draw_confusion
-from clustering_pipeline.evaluation.scores import score_clusters
+from clustering_pipeline.evaluation.scores import draw_confusion, score_clusters
 from clustering_pipeline.evaluation.truth import Truth, parse_truth, read_truth
 from clustering_pipeline.evaluation.workbook import LabelledRows, evaluate_workbook, labelled_rows
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.core.errors import InputError
 
 GROUP = "group"
 

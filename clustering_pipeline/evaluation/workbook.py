@@ -9,7 +9,7 @@ from pathlib import Path
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.evaluation.scores import score_clusters
 from clustering_pipeline.evaluation.truth import Truth
 

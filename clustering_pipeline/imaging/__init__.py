@@ -11,9 +11,8 @@ from clustering_pipeline.imaging.crops import (
     without_background,
 )
 from clustering_pipeline.imaging.decoding import Pixels, decode_grey, decode_image
-from clustering_pipeline.imaging.errors import ImageError, ImageErrorKind
 from clustering_pipeline.imaging.headers import ImageFacts, probe
-from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
+from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageError, ImageErrorKind, ImageLimits
 from clustering_pipeline.imaging.resizing import fit_within, resize, thumbnail, to_jpeg, to_png
 
 __all__ = [

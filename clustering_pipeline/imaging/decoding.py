@@ -7,9 +7,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from clustering_pipeline.imaging.errors import ImageError
 from clustering_pipeline.imaging.headers import DAMAGE, open_image
-from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
+from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageError, ImageLimits
 
 Pixels = NDArray[np.uint8]
 

@@ -9,8 +9,7 @@ from functools import cache
 
 from PIL import Image, UnidentifiedImageError
 
-from clustering_pipeline.imaging.errors import ImageError
-from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
+from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageError, ImageLimits
 
 # A short list of codecs keeps hostile bytes away from Pillow's rarely used parsers (some of them start programs).
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")

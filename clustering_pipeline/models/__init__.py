@@ -4,9 +4,15 @@ from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
 from clustering_pipeline.models.checkpoints import fill, load_into, load_state_dict, loading_problem
 from clustering_pipeline.models.downloads import pull_model
 from clustering_pipeline.models.files import file_digest, locate_model, model_digest, read_model_type, remembered, weight_files
-from clustering_pipeline.models.inference import BatchRunner, Forward, processor_kernels, processor_rows, torch_type
+from clustering_pipeline.models.inference import (
+    BatchRunner,
+    Forward,
+    processor_kernels,
+    processor_rows,
+    quiet_transformers,
+    torch_type,
+)
 from clustering_pipeline.models.inventory import Check, HeldModel, check_models, held_models
-from clustering_pipeline.models.library import quiet_transformers
 from clustering_pipeline.models.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,

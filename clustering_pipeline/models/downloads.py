@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from clustering_pipeline.errors import InputError, StageError
+from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.progress import Progress
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
 from clustering_pipeline.models.files import file_digest
-from clustering_pipeline.progress import Progress
 
 PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
 PIECE_BYTES = 1 << 20

@@ -5,8 +5,8 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from clustering_pipeline.errors import StageError
-from clustering_pipeline.hardware import Hardware
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.models.cards import find_card
 
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".onnx")

@@ -1,4 +1,4 @@
-"""Runs a torch model over batches of one shape; half the batch when the device's memory is full."""
+"""Running a model: device, precision and batches, and the library that most models are loaded with."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
 
 if TYPE_CHECKING:
     import torch
+
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
 # Rows that a processor takes at once. A setting must not change it, because the number of rows changes the last bits of each.
@@ -98,3 +99,12 @@ def torch_type(precision: str) -> "torch.dtype":
     import torch
 
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
+
+
+def quiet_transformers() -> Any:
+    """Return Hugging Face transformers, silent but for errors: its notes and progress bars would mix with the run's own."""
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    return transformers

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from clustering_pipeline.errors import StageError
-from clustering_pipeline.hardware import Hardware
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard
 from clustering_pipeline.models.files import locate_model, model_digest, weight_files
 

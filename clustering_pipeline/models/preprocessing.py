@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
 
 Pixels = NDArray[np.uint8]
 # No published image tower has a larger input; a configuration that says so would fill the memory.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.models.checkpoints import loading_problem
-from clustering_pipeline.models.library import quiet_transformers
+from clustering_pipeline.models.inference import quiet_transformers
 
 
 class ClipTextTower:

@@ -1,4 +1,4 @@
-"""Corrections as files that people exchange: .xlsx, .csv and .json."""
+"""Corrections as files that people exchange: .xlsx, .csv, .json and edited labelled workbooks."""
 
 import csv
 import io
@@ -12,7 +12,7 @@ import openpyxl
 import pandas as pd
 from openpyxl.utils.exceptions import InvalidFileException
 
-from clustering_pipeline.errors import InputError, StageError
+from clustering_pipeline.core.errors import InputError, StageError
 
 FILE_COLUMNS = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name", "category", "author", "time")
 SUFFIXES = (".xlsx", ".csv", ".json")

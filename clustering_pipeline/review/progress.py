@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, delete, insert, select
 
-from clustering_pipeline.report import Cluster
-from clustering_pipeline.review.database import ReviewDatabase
+from clustering_pipeline.outputs.report import Cluster
+from clustering_pipeline.storage import ReviewDatabase
 
 _TABLES = MetaData()
 _ROWS = Table(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 from sqlalchemy import DDL, BigInteger, Column, Connection, Integer, MetaData, Table, Text, event, insert, select
 
-from clustering_pipeline.errors import InputError
-from clustering_pipeline.manifests import CORRECTIONS, conform
-from clustering_pipeline.review.database import ReviewDatabase
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.manifests import CORRECTIONS, conform
 from clustering_pipeline.review.files import read_statements, write_statements
+from clustering_pipeline.storage import ReviewDatabase
 
 SAME, DIFFERENT, NAME, KEEP, WITHDRAW = "same", "different", "name", "keep", "withdraw"
 COLUMNS = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name", "category", "author", "time", "withdrawn")

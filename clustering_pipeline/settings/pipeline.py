@@ -19,24 +19,31 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
-from clustering_pipeline.errors import InputError
-from clustering_pipeline.settings.automation import AutomationSettings, CheckSettings, RefreshSettings
+from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings.base import StageSettings
-from clustering_pipeline.settings.catalogue import CatalogueSettings
-from clustering_pipeline.settings.clean_images import CleanImageSettings
-from clustering_pipeline.settings.clusters import ClusterSettings
-from clustering_pipeline.settings.crops import CropSettings
-from clustering_pipeline.settings.document import Keys, SettingsLayer, parse_value, read_layer
-from clustering_pipeline.settings.download import DownloadSettings
-from clustering_pipeline.settings.embeddings import EmbeddingSettings
-from clustering_pipeline.settings.local_features import LocalFeatureSettings
-from clustering_pipeline.settings.matches import MatchSettings
-from clustering_pipeline.settings.prompts import PromptSettings
-from clustering_pipeline.settings.report import ReportSettings
-from clustering_pipeline.settings.runtime import ComputeSettings, StorageSettings
-from clustering_pipeline.settings.search import SearchSettings
-from clustering_pipeline.settings.semantic_duplicates import SemanticDuplicateSettings
-from clustering_pipeline.settings.workbook import WorkbookSettings
+from clustering_pipeline.settings.installation import (
+    AutomationSettings,
+    CheckSettings,
+    ComputeSettings,
+    RefreshSettings,
+    StorageSettings,
+)
+from clustering_pipeline.settings.layers import Keys, SettingsLayer, parse_value, read_layer
+from clustering_pipeline.settings.stages import (
+    CatalogueSettings,
+    CleanImageSettings,
+    ClusterSettings,
+    CropSettings,
+    DownloadSettings,
+    EmbeddingSettings,
+    LocalFeatureSettings,
+    MatchSettings,
+    PromptSettings,
+    ReportSettings,
+    SearchSettings,
+    SemanticDuplicateSettings,
+    WorkbookSettings,
+)
 
 SETTINGS_FILE = "settings.yaml"
 CATEGORIES = "categories"

@@ -1,8 +1,22 @@
 """Content-addressed bytes and immutable feature tables on any fsspec file system."""
 
-from clustering_pipeline.storage.blobs import BlobStore
-from clustering_pipeline.storage.files import FileTree
-from clustering_pipeline.storage.manifest_store import ManifestStore
-from clustering_pipeline.storage.tables import FeatureTable, FeatureTables, compute_missing
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["BlobStore", "FeatureTable", "FeatureTables", "FileTree", "ManifestStore", "compute_missing"]
+from clustering_pipeline.storage.blobs import BlobStore
+from clustering_pipeline.storage.feature_tables import FeatureTable, FeatureTables, compute_missing
+from clustering_pipeline.storage.files import FileTree
+from clustering_pipeline.storage.manifests import ManifestStore
+
+if TYPE_CHECKING:
+    from clustering_pipeline.storage.database import ReviewDatabase
+
+__all__ = ["BlobStore", "FeatureTable", "FeatureTables", "FileTree", "ManifestStore", "ReviewDatabase", "compute_missing"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the database only where it is used: SQLAlchemy is slow to load."""
+    if name == "ReviewDatabase":
+        from clustering_pipeline.storage.database import ReviewDatabase
+
+        return ReviewDatabase
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

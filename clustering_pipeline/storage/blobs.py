@@ -2,7 +2,7 @@
 
 import hashlib
 
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.storage.files import FileTree
 
 

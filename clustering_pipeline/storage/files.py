@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
 
 
 class FileTree:

@@ -1,4 +1,4 @@
-"""What is printed on a pack: ornaments, emblem, brand, line, kind, variant, volume and fine print."""
+"""What is printed on a pack, and the words that are: emblem, brand, line, kind, variant, volume and fine print."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.synthetic.lettering import STYLES, Style, blend, print_text
 from clustering_pipeline.synthetic.marks import Mark, mark_mask
-from clustering_pipeline.synthetic.products import Colour, Product
-from clustering_pipeline.synthetic.words import BRANDS, FINE_PRINT, Shape
+from clustering_pipeline.synthetic.products import BRANDS, FINE_PRINT, Colour, Product, Shape
 
 # Width and height of the printed area in pixels.
 LABEL_SIZES: dict[Shape, tuple[int, int]] = {

@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.synthetic.labels import draw_label
-from clustering_pipeline.synthetic.products import Colour, Product
-from clustering_pipeline.synthetic.words import Shape
+from clustering_pipeline.synthetic.products import Colour, Product, Shape
 
 
 def _darker(colour: Colour, factor: float) -> Colour:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.synthetic.lettering import print_text
 from clustering_pipeline.synthetic.packs import cut_out_pack
-from clustering_pipeline.synthetic.products import Colour, Product
-from clustering_pipeline.synthetic.words import BANNERS, SHOPS, STICKERS
+from clustering_pipeline.synthetic.products import BANNERS, SHOPS, STICKERS, Colour, Product
 
 Picture = NDArray[np.uint8]
 

@@ -1,19 +1,22 @@
 """`doctor`: every lack has its remedy, and keys keep their secrets."""
 
+import importlib
 import importlib.metadata
 from pathlib import Path
 
 import pytest
 
-from clustering_pipeline.cli import examination
 from clustering_pipeline_tests.cli.conftest import Call
+
+# The face of the package offers the command under the module's name.
+doctor = importlib.import_module("clustering_pipeline.cli.doctor")
 
 
 @pytest.fixture(autouse=True)
 def quick_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     """Loading torch and its kin in processes of their own takes long and is not what is tested here."""
-    monkeypatch.setattr(examination, "_REQUIRED", examination._REQUIRED[:1])
-    monkeypatch.setattr(examination, "_OPTIONAL", (("no_such_module", "no-such", "magic", "`uv sync --extra magic`"),))
+    monkeypatch.setattr(doctor, "_REQUIRED", doctor._REQUIRED[:1])
+    monkeypatch.setattr(doctor, "_OPTIONAL", (("no_such_module", "no-such", "magic", "`uv sync --extra magic`"),))
 
 
 def test_findings_are_complete_and_each_lack_has_a_remedy(call: Call, home: Path):
@@ -49,7 +52,7 @@ def test_a_home_that_cannot_be_made_is_a_problem(call: Call, tmp_path: Path, mon
 
 def test_two_packages_with_the_module_faiss_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"faiss": ["faiss-cpu", "faiss-gpu-cu12"]})
-    finding = examination._examine_faiss()
+    finding = doctor._examine_faiss()
     assert finding.state == "problem"
     assert "CPU build of faiss-cpu, faiss-gpu-cu12" in finding.found
     assert "uv pip uninstall faiss-cpu" in finding.remedy
@@ -59,6 +62,6 @@ def test_a_module_that_crashes_on_import_is_a_problem_and_harms_nothing(tmp_path
     (tmp_path / "crashing_module.py").write_text("import os; os._exit(7)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(str(tmp_path))
-    finding = examination._examine_module("optional", "crashing_module", "none", "tests", "nowhere")
+    finding = doctor._examine_module("optional", "crashing_module", "none", "tests", "nowhere")
     assert finding.state == "problem"
     assert "status 7" in finding.found

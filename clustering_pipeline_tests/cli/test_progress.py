@@ -6,8 +6,8 @@ import re
 import pytest
 from rich.console import Console
 
-from clustering_pipeline.cli import progress
-from clustering_pipeline.cli.progress import TerminalProgress
+from clustering_pipeline.cli import terminal
+from clustering_pipeline.cli.terminal import TerminalProgress
 
 
 def drawn(console: Console) -> str:
@@ -48,7 +48,7 @@ def test_without_a_terminal_only_slow_work_leaves_a_line(monkeypatch: pytest.Mon
     with TerminalProgress(console) as bars:
         with bars.track("quick", 3, "picture") as bar:
             bar.advance(3)
-        monkeypatch.setattr(progress, "LEAST_SECONDS_TO_REPORT", 0.0)
+        monkeypatch.setattr(terminal, "LEAST_SECONDS_TO_REPORT", 0.0)
         with bars.track("slow", 3, "picture") as bar:
             bar.advance(3)
     assert "quick" not in drawn(console)

@@ -9,7 +9,7 @@ import pytest
 
 from clustering_pipeline.cli import app
 from clustering_pipeline.cli.terminal import terminal_of
-from clustering_pipeline.errors import InputError, StageError
+from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline_tests.cli.conftest import Call
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_pipeline.errors import InputError
+from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.evaluation import evaluate_workbook, parse_truth, read_truth
 
 BY_IMAGE = b"image,group,x0\n0000.jpg,p1,3\n0001.jpg,p1,4\n0002.jpg,p2,5\n"

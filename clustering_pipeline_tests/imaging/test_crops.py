@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.imaging import crop_digest, cut, fit_within, load_crop, to_jpeg, to_png
 from clustering_pipeline.storage import BlobStore
 

@@ -7,10 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.progress import SilentProgress
 from clustering_pipeline.models import ModelCard, pull_model
 from clustering_pipeline.models import downloads as module
-from clustering_pipeline.progress import SilentProgress
 
 CONTENT = bytes(range(256)) * 64
 DIGEST = hashlib.sha256(CONTENT).hexdigest()[:8]

@@ -3,10 +3,10 @@ import pickle
 import numpy as np
 import pytest
 
-from clustering_pipeline.errors import InputError, StageError
-from clustering_pipeline.hardware import Hardware
+from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.hardware import Hardware
+from clustering_pipeline.core.progress import SilentProgress
 from clustering_pipeline.models import load_into, load_state_dict, locate_model, model_digest, pull_model
-from clustering_pipeline.progress import SilentProgress
 
 torch = pytest.importorskip("torch")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.models import BatchRunner, processor_rows
 
 torch = pytest.importorskip("torch")

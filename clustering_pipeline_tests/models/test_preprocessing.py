@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from clustering_pipeline.errors import StageError
+from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.models import preprocessing_from_configuration, read_preprocessing
 
 PROCESSORS = {

@@ -7,14 +7,14 @@ from pathlib import Path
 import openpyxl
 import pytest
 
+from clustering_pipeline.project import PipelineHome, Workplace
 from clustering_pipeline.synthetic import SyntheticCatalogue, write_catalogue
-from clustering_pipeline.workplace import PipelineHome, Workplace
 from clustering_pipeline_tests.cli.conftest import Call, call, home  # noqa: F401
 from clustering_pipeline_tests.cli.shops import open_shop
-from clustering_pipeline_tests.detection.test_neural import tiny_clip, tiny_yolo_world
-from clustering_pipeline_tests.embedding.test_neural import tiny_transformer
 from clustering_pipeline_tests.presets.weights import certain_faster_rcnn, tiny_autoencoder, tiny_resnet_ibn, tiny_vgg
-from clustering_pipeline_tests.prompts.test_gemini import gemini, says  # noqa: F401
+from clustering_pipeline_tests.stages.detection.test_neural import tiny_clip, tiny_yolo_world
+from clustering_pipeline_tests.stages.embedding.test_neural import tiny_transformer
+from clustering_pipeline_tests.stages.prompts.test_gemini import gemini, says  # noqa: F401
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")

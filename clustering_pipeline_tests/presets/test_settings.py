@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clustering_pipeline.detection import DETECTORS
-from clustering_pipeline.embedding import ENCODERS
-from clustering_pipeline.grouping import GROUPING_METHODS
-from clustering_pipeline.grouping.automatic import choose_parameters
-from clustering_pipeline.settings.document import read_layer
+from clustering_pipeline.settings.layers import read_layer
 from clustering_pipeline.settings.pipeline import resolve
-from clustering_pipeline_tests.grouping.test_methods import blobs, problem_of, same_partition
+from clustering_pipeline.stages.clustering import GROUPING_METHODS
+from clustering_pipeline.stages.clustering.tuning import choose_parameters
+from clustering_pipeline.stages.detection import DETECTORS
+from clustering_pipeline.stages.embedding import ENCODERS
+from clustering_pipeline_tests.stages.clustering.test_methods import blobs, problem_of, same_partition
 
 PRESETS = sorted((Path(__file__).parents[2] / "docs" / "presets").glob("*.yaml"))
 

@@ -3,16 +3,16 @@
 import math
 from pathlib import Path
 
-from clustering_pipeline_tests.detection.test_neural import tiny_faster_rcnn
+from clustering_pipeline_tests.stages.detection.test_neural import tiny_faster_rcnn
 
 
 def tiny_autoencoder(folder: Path) -> Path:
     """What `train autoencoder` writes after one epoch on plain noise."""
     import numpy as np
 
-    from clustering_pipeline.embedding import Training, train_autoencoder
-    from clustering_pipeline.hardware import Hardware
-    from clustering_pipeline.progress import SilentProgress
+    from clustering_pipeline.core.hardware import Hardware
+    from clustering_pipeline.core.progress import SilentProgress
+    from clustering_pipeline.stages.embedding import Training, train_autoencoder
 
     crops = list(np.random.default_rng(0).integers(0, 256, (8, 40, 40, 3), dtype=np.uint8))
     train_autoencoder(crops, folder, Training(dimension=8, epochs=1), Hardware(device="cpu"), SilentProgress())
@@ -22,7 +22,7 @@ def tiny_autoencoder(folder: Path) -> Path:
 def tiny_resnet_ibn(path: Path) -> Path:
     import torch
 
-    from clustering_pipeline.embedding.convolutional import resnet50_ibn
+    from clustering_pipeline.stages.embedding.convolutional import resnet50_ibn
 
     torch.manual_seed(0)
     torch.save({"state_dict": {f"module.{name}": value for name, value in resnet50_ibn().state_dict().items()}}, path)

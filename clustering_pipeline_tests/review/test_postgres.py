@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
-from clustering_pipeline.errors import InputError, StageError
-from clustering_pipeline.report import review_order
+from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.outputs.report import review_order
 from clustering_pipeline.review import CorrectionStore, ReviewProgress
 from clustering_pipeline_tests.docker.processes import POSTGRES, postgres
-from clustering_pipeline_tests.report import samples
+from clustering_pipeline_tests.outputs.report import samples
 
 pytestmark = [
     pytest.mark.slow,

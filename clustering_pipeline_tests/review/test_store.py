@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from clustering_pipeline.errors import InputError, StageError
+from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.review import CorrectionStore, ListingReference
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_pipeline.settings.cron import Cron
+from clustering_pipeline.settings.installation import Cron
 
 MONDAY = datetime(2025, 3, 3, 2, 0)
 

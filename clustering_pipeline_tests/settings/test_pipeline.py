@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_pipeline.errors import InputError
-from clustering_pipeline.settings.document import parse_layer, parse_value
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.settings.layers import parse_layer, parse_value
 from clustering_pipeline.settings.pipeline import STAGES, PipelineSettings, RunOverrides, SettingsSource, resolve
 
 FILE = """\

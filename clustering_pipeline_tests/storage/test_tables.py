@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, compute_missing
-from clustering_pipeline.storage.tables import TIER_PARTS
+from clustering_pipeline.storage.feature_tables import TIER_PARTS
 
 SCHEMA = pa.schema([("value", pa.int64())])
 

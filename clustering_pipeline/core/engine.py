@@ -1,0 +1,117 @@
+"""Engines that run the batches of the stages, and the choice among them."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
+from itertools import islice
+from multiprocessing.connection import wait
+from typing import Protocol, TypeVar
+
+from clustering_pipeline.core.errors import InputError, StageError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+BatchFunction = Callable[[list[Item]], list[Result]]
+
+
+class Engine(Protocol):
+    """Maps a batch function over items. The result never depends on the engine, nor on the batch size."""
+
+    def map_batches(
+        self, function: Callable[[list[Item]], list[Result]], items: Sequence[Item], *, batch_size: int
+    ) -> Iterator[list[Result]]:
+        """Yield `function(batch)` for consecutive batches, in the order of `items`.
+
+        `function` must be picklable (a module-level function or a `functools.partial` of one).
+        """
+
+
+def available_cores() -> int:
+    """Cores this process may use, which on a shared machine can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
+    """Yield consecutive slices of `items` with at most `size` elements."""
+    for start in range(0, len(items), size):
+        yield list(items[start : start + size])
+
+
+class LocalEngine:
+    """Runs batches over a pool of processes on this machine, or in this process when there is little to do."""
+
+    def __init__(self, workers: int | None = None, smallest_pool: int = 3) -> None:
+        """`workers`: processes, all available cores by default; fewer than `smallest_pool` batches run in this process."""
+        self.workers = workers or available_cores()
+        self.smallest_pool = smallest_pool
+
+    def map_batches(
+        self, function: Callable[[list[Item]], list[Result]], items: Sequence[Item], *, batch_size: int
+    ) -> Iterator[list[Result]]:
+        batches = batched(items, batch_size)
+        if self.workers == 1 or len(items) <= batch_size * (self.smallest_pool - 1):
+            yield from map(function, batches)
+            return
+        yield from self._map_in_pool(function, batches)
+
+    def _map_in_pool(
+        self, function: Callable[[list[Item]], list[Result]], batches: Iterator[list[Item]]
+    ) -> Iterator[list[Result]]:
+        pool = _shared_pool(self.workers)
+        pending = [pool.submit(function, batch) for batch in islice(batches, self.workers * 2)]
+        try:
+            while pending:
+                result = pending.pop(0).result()
+                pending.extend(pool.submit(function, batch) for batch in islice(batches, 1))
+                yield result
+        except BrokenProcessPool as error:
+            _shared_pool.cache_clear()
+            raise StageError(
+                "A worker process ended in the middle of its work; most often the machine ran out of memory. What was done is kept: "
+                "set compute.workers to a smaller number and run again."
+            ) from error
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+@cache
+def _shared_pool(workers: int) -> ProcessPoolExecutor:
+    """Return the pool that all stages of this process share: a worker's imports take longer than many a stage."""
+    # A forked child would inherit the locks of Dagster's and gRPC's threads.
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker)
+
+
+def _prepare_worker() -> None:
+    # An interruption is the parent's to handle; it lets the batches under way end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The pool already fills the cores; nested threads would only compete.
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is gone, however it ended: a killed parent tells its workers nothing."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+ENGINES: dict[str, Callable[[int | None], Engine]] = {"local": LocalEngine}
+
+
+def make_engine(name: str, workers: int | None) -> Engine:
+    """Return the engine of that name with so many workers, all available cores when None; raises InputError for an unknown one."""
+    if name not in ENGINES:
+        raise InputError(f"`compute.engine` is {name!r}, which is none of {', '.join(sorted(ENGINES))}.")
+    return ENGINES[name](workers)

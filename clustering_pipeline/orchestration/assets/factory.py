@@ -1,0 +1,239 @@
+"""Makes a Dagster asset of a stage function: inputs, settings, version, metadata and checks in one place."""
+
+import inspect
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.manifests import MANIFESTS, Manifest, content_version
+from clustering_pipeline.orchestration.checks import SCHEMA, UNIQUE_KEYS, Check, Evidence
+from clustering_pipeline.orchestration.io_manager import MANIFEST_METADATA
+from clustering_pipeline.orchestration.partitions import CATEGORIES
+from clustering_pipeline.orchestration.sync.lineage import SOURCE_VERSION
+from clustering_pipeline.project import Workplace
+from clustering_pipeline.settings import STAGES, StageSettings
+from clustering_pipeline.stages.contract import StageContext, StageResult
+
+OWNERS = ["team:catalogue"]
+SAMPLE_ROWS = 8
+LONGEST_CELL = 80
+STAGE_NAMES = {settings: name for name, settings in STAGES.items()}
+
+
+@dataclass(frozen=True)
+class AssetRun:
+    """What an asset may ask for besides manifests: its category, the workplace and the context of its stage."""
+
+    category: str
+    workplace: Workplace
+    stage: StageContext
+
+
+@dataclass(frozen=True)
+class Sourced:
+    """A result with what Dagster cannot know of it.
+
+    `source_version`: what the outside was like that it was made from, compared later to see that it changed.
+    `data_version`: the result's version where that is not the hash of its manifest.
+    """
+
+    result: StageResult
+    source_version: str | None = None
+    data_version: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+def stage_asset(
+    manifest: Manifest,
+    *,
+    group: str,
+    kinds: Iterable[str],
+    pool: str | None = None,
+    key: list[str] | None = None,
+    code_version: str | None = None,
+    checks: Sequence[Check] | None = (),
+) -> Callable[[Callable[..., StageResult | Sourced]], dg.AssetsDefinition]:
+    """Return a decorator that makes a partitioned asset of a function of manifests, settings and an `AssetRun`.
+
+    Parameters annotated as frames are upstream assets of the same names; one annotated with a stage's settings class is
+    read from the `settings/<stage>` asset; one annotated `AssetRun` is the run. The docstring is the description. `checks`
+    come besides those of schema and keys; None is for what needs none of them.
+    """
+
+    all_checks = () if checks is None else (SCHEMA, UNIQUE_KEYS, *checks)
+
+    def decorate(compute: Callable[..., StageResult | Sourced]) -> dg.AssetsDefinition:
+        asset_key = dg.AssetKey(key or [compute.__name__])
+        parameters = {name: parameter.annotation for name, parameter in inspect.signature(compute).parameters.items()}
+        frames = [name for name, annotation in parameters.items() if annotation is pd.DataFrame]
+        settings = {name: annotation for name, annotation in parameters.items() if annotation in STAGE_NAMES}
+        inputs = {name: dg.AssetIn(name) for name in frames}
+        inputs |= {name: dg.AssetIn(["settings", STAGE_NAMES[annotation]]) for name, annotation in settings.items()}
+
+        @dg.asset(
+            key=asset_key,
+            ins=inputs,
+            partitions_def=CATEGORIES,
+            group_name=group,
+            kinds=set(kinds),
+            owners=OWNERS,
+            pool=pool,
+            description=inspect.getdoc(compute),
+            code_version=code_version or _code_version(settings.values()),
+            metadata={MANIFEST_METADATA: manifest.name, "dagster/column_schema": column_schema(manifest)},
+            io_manager_key="manifests",
+            dagster_type=frame_type(manifest.name),
+            check_specs=[check_spec(check, asset_key) for check in all_checks],
+        )
+        def asset(
+            context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace], **upstream: pd.DataFrame
+        ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+            run = _asset_run(context, workplace)
+            arguments: dict[str, Any] = {name: upstream[name] for name in frames}
+            arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
+            arguments |= {name: run for name, annotation in parameters.items() if annotation is AssetRun}
+            started = time.monotonic()
+            made = compute(**arguments)
+            outcome = made if isinstance(made, Sourced) else Sourced(made)
+            facts = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
+            facts["seconds"] = round(time.monotonic() - started, 3)
+            name, manifests = asset_key.to_user_string(), workplace.manifests
+            evidence = Evidence(
+                result=outcome.result.manifest,
+                manifest=manifest,
+                upstream={frame: upstream[frame] for frame in frames},
+                facts=facts,
+                facts_before=manifests.read_facts(name, run.category),
+                settings=workplace.category_settings(run.category),
+            )
+            yield from check_results(all_checks, evidence, asset_key)
+            manifests.write_facts(name, run.category, facts)
+            yield _materialise(outcome, facts, manifest)
+
+        return asset
+
+    return decorate
+
+
+def page_link(run: AssetRun, page: str) -> dg.UrlMetadataValue:
+    """Return the link to a page of the run's category (`report`, `pages/left-out`) that `serve` and `ui` show."""
+    root = run.workplace.settings.installation().automation.pages_url.rstrip("/")
+    return dg.MetadataValue.url(f"{root}/c/{run.category}/{page}")
+
+
+def read_settings(frame: pd.DataFrame, settings: type[StageSettings]) -> StageSettings:
+    """Return the settings that a `settings/<stage>` manifest holds."""
+    return settings.model_validate_json(frame["settings"].iloc[0])
+
+
+@cache
+def frame_type(name: str) -> dg.DagsterType:
+    """Return the type of a manifest's frame: its columns, and that keys are there; a frame that differs is not written."""
+    from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
+    from dagster_pandas.constraints import NonNullableColumnConstraint
+
+    manifest = MANIFESTS[name]
+    with warnings.catch_warnings():
+        # Called beta for years; Dagster is pinned to its minor.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        present = [NonNullableColumnConstraint()]
+        columns = [
+            PandasColumn(column, constraints=present if column in manifest.key else []) for column in manifest.schema.names
+        ]
+        return create_dagster_pandas_dataframe_type(f"{name}_manifest", f"The manifest `{name}`.", columns)
+
+
+def check_spec(check: Check, asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """Return what Dagster is told of a check beforehand."""
+    return dg.AssetCheckSpec(check.name, asset=asset, description=check.description, blocking=check.blocking)
+
+
+def check_results(checks: Iterable[Check], evidence: Evidence, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
+    """Yield what the checks say; raises StageError after a blocking one failed, so that nothing is written."""
+    for check in checks:
+        outcome = check.evaluate(evidence)
+        severity = dg.AssetCheckSeverity.ERROR if outcome.severity == "error" else dg.AssetCheckSeverity.WARN
+        yield dg.AssetCheckResult(
+            passed=outcome.passed,
+            asset_key=asset,
+            check_name=check.name,
+            severity=severity,
+            description=outcome.sentence,
+            metadata=dict(outcome.figures),
+        )
+        if check.blocking and not outcome.passed:
+            raise StageError(
+                f"`{asset.to_user_string()}` did not pass the check {check.name}: {outcome.sentence} Nothing was written. This is "
+                "a fault of the stage and not of the catalogue: please report it with the workbook's columns."
+            )
+
+
+def column_schema(manifest: Manifest) -> dg.TableSchema:
+    """Return the columns of a manifest as Dagster shows them."""
+    unique = set(manifest.key) if len(manifest.key) == 1 else set()
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                field.name,
+                str(field.type),
+                constraints=dg.TableColumnConstraints(nullable=field.name not in manifest.key, unique=field.name in unique),
+            )
+            for field in manifest.schema
+        ],
+        constraints=dg.TableConstraints([f"unique: {', '.join(manifest.key)}"]),
+    )
+
+
+def _code_version(settings: Iterable[type[StageSettings]]) -> str:
+    return "-".join(known.logic_version for known in settings) or "1"
+
+
+def _asset_run(context: dg.AssetExecutionContext, workplace: Workplace) -> AssetRun:
+    category = context.partition_key
+    return AssetRun(category, workplace, workplace.context(category, context.log))
+
+
+def _materialise(made: Sourced, facts: Mapping[str, int | float | str], manifest: Manifest) -> dg.MaterializeResult:
+    frame = made.result.manifest
+    metadata = {name: _shown(fact) for name, fact in facts.items()}
+    metadata |= {"dagster/row_count": len(frame), "sample": _sample(frame, manifest), **made.metadata}
+    if made.source_version:
+        metadata[SOURCE_VERSION] = made.source_version
+    version = made.data_version or content_version(frame, manifest)
+    return dg.MaterializeResult(value=frame, metadata=metadata, data_version=dg.DataVersion(version))
+
+
+def _plain(fact: Any) -> int | float | str:
+    """Return a fact as Python's own number or text, which is what JSON and Dagster take."""
+    plain: int | float | str = fact.item() if hasattr(fact, "item") else fact
+    return plain
+
+
+def _shown(fact: float | str) -> Any:
+    if isinstance(fact, str) and fact.lstrip().startswith("|"):
+        return dg.MetadataValue.md(fact)
+    return fact
+
+
+def _sample(frame: pd.DataFrame, manifest: Manifest) -> dg.TableMetadataValue:
+    names = [
+        field.name for field in manifest.schema if not pa.types.is_list(field.type) or pa.types.is_string(field.type.value_type)
+    ]
+    records = [
+        dg.TableRecord({name: _cell(value) for name, value in zip(names, row, strict=True)})
+        for row in frame[names].head(SAMPLE_ROWS).itertuples(index=False)
+    ]
+    return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in names]))
+
+
+def _cell(value: Any) -> str:
+    text = ", ".join(map(str, value)) if hasattr(value, "__len__") and not isinstance(value, str) else str(value)
+    return "" if value is None or value is pd.NA else text[:LONGEST_CELL]

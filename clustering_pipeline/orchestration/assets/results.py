@@ -1,0 +1,224 @@
+"""What is written from the clusters: the labelled workbook, the report and the search index."""
+
+import hashlib
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pandas as pd
+
+from clustering_pipeline.core.manifests import WRITTEN_FILES, conform
+from clustering_pipeline.orchestration.assets.factory import AssetRun, Sourced, page_link, stage_asset
+from clustering_pipeline.orchestration.checks import EVERY_ROW_WRITTEN
+from clustering_pipeline.orchestration.sync.sources import delivery_version
+from clustering_pipeline.settings import (
+    STAGES,
+    CatalogueSettings,
+    CropSettings,
+    EmbeddingSettings,
+    LocalFeatureSettings,
+    MatchSettings,
+    ReportSettings,
+    SearchSettings,
+    WorkbookSettings,
+)
+from clustering_pipeline.stages.contract import StageResult
+from clustering_pipeline.storage import FileTree
+
+if TYPE_CHECKING:
+    from clustering_pipeline.outputs.workbook import DeliveredFile, LabelledWorkbook, WorkbookNotes
+    from clustering_pipeline.stages.catalogue import CatalogueSource
+
+
+@stage_asset(WRITTEN_FILES, group="results", kinds=["excel"], checks=[EVERY_ROW_WRITTEN])
+def labeled_excel(
+    catalogue: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    matches: pd.DataFrame,
+    clusters: pd.DataFrame,
+    catalogue_settings: CatalogueSettings,
+    settings: WorkbookSettings,
+    run: AssetRun,
+) -> Sourced:
+    """The user's own workbook with the cluster, the status and the reason of every listing at its right.
+
+    It is kept in the storage, and delivered to where the category's record says when that names a file.
+    """
+    from clustering_pipeline.outputs.workbook import default_output, deliver_workbook, label_workbook
+
+    source = run.workplace.sources.load(run.category)
+    output = Path(source.output) if source.output else None
+    name = (output or default_output(Path(source.path))).name
+    labelled = label_workbook(
+        run.stage.blobs.get(source.sha256),
+        source.name,
+        catalogue=catalogue,
+        raw_images=raw_images,
+        clean_images=clean_images,
+        matches=matches,
+        clusters=clusters,
+        settings=settings,
+        catalogue_settings=catalogue_settings,
+        blobs=run.stage.blobs,
+        output_name=name,
+        notes=_notes(run, source, catalogue, clusters),
+    )
+    run.workplace.files("outputs").write(f"{run.category}/{name}", labelled.content)
+    delivered = deliver_workbook(labelled.content, output, Path(source.path), run.stage.state) if output else None
+    return _result(run, source, f"{run.category}/{name}", labelled, delivered)
+
+
+def _notes(run: AssetRun, source: "CatalogueSource", catalogue: pd.DataFrame, clusters: pd.DataFrame) -> "WorkbookNotes":
+    from clustering_pipeline.outputs.workbook import WorkbookNotes, cluster_dates, pack_texts, summary_sections
+    from clustering_pipeline.stages.clustering import NumberRegister
+
+    settings = run.workplace.category_settings(run.category)
+    features = run.workplace.manifests.read("local_features", run.category)
+    events = NumberRegister(run.stage.state / "cluster_numbers.sqlite").events(run.category)
+    return WorkbookNotes(
+        category=run.category,
+        category_name=source.display_name,
+        summary=summary_sections(source.name, source.sha256, settings),
+        seen=cluster_dates(events),
+        pack_texts=pack_texts(catalogue, clusters, features, settings.matches, run.stage) if features is not None else {},
+    )
+
+
+def _result(
+    run: AssetRun, source: "CatalogueSource", kept: str, labelled: "LabelledWorkbook", delivered: "DeliveredFile | None"
+) -> Sourced:
+    address = run.workplace.files("outputs").address(kept)
+    written = {kept: hashlib.sha256(labelled.content).hexdigest()}
+    facts: dict[str, int | float | str] = {"rows": labelled.rows, "workbook": str(delivered.path if delivered else address)}
+    if delivered is not None:
+        written[str(delivered.path)] = delivered.sha256
+        facts |= {"message": delivered.message} if delivered.message else {}
+    if labelled.losses:
+        facts["not_kept"] = " ".join(labelled.losses)
+    frame = pd.DataFrame({"path": list(written), "sha256": list(written.values()), "rows": labelled.rows})
+    metadata = {"kept_copy": dg.MetadataValue.path(address), "review": page_link(run, "review")}
+    version = delivery_version(source)
+    return Sourced(StageResult(conform(frame, WRITTEN_FILES), facts), version, metadata=metadata)
+
+
+STEPS = (
+    "catalogue",
+    "raw_images",
+    "english_prompts",
+    "crops",
+    "clean_images",
+    "local_features",
+    "embeddings",
+    "semantic_duplicates",
+    "matches",
+    "clusters",
+)
+
+# What the figures of a run depend on besides the settings.
+PACKAGES = ("clustering-pipeline", "numpy", "opencv-python-headless", "scikit-learn", "rapidocr")
+
+
+@stage_asset(WRITTEN_FILES, group="results", kinds=["html"])
+def category_report(
+    catalogue: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    crops: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    semantic_duplicates: pd.DataFrame,
+    local_features: pd.DataFrame,
+    embeddings: pd.DataFrame,
+    matches: pd.DataFrame,
+    corrections: pd.DataFrame,
+    clusters: pd.DataFrame,
+    match_settings: MatchSettings,
+    settings: ReportSettings,
+    run: AssetRun,
+) -> Sourced:
+    """One self-contained page: what was found, what is doubtful, and what became of every row."""
+    from clustering_pipeline.outputs.report import CategoryTables, write_report
+    from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
+
+    tables = CategoryTables(
+        category=run.category,
+        display_name=run.workplace.sources.load(run.category).display_name,
+        catalogue=catalogue,
+        raw_images=raw_images,
+        crops=crops,
+        clean_images=clean_images,
+        semantic_duplicates=semantic_duplicates,
+        matches=matches,
+        clusters=clusters,
+        local_features=local_features,
+        embeddings=embeddings,
+        corrections=corrections,
+        suggested_names=suggest_names(
+            catalogue, clusters, pack_texts(catalogue, clusters, local_features, match_settings, run.stage)
+        ),
+    )
+    page = write_report(tables, _facts(run), settings, run.stage, matching=match_settings)
+    path = f"{run.category}/report.html"
+    files = run.workplace.files("outputs")
+    files.write(path, page)
+    written = pd.DataFrame({"path": [path], "sha256": [hashlib.sha256(page).hexdigest()], "rows": [len(clusters)]})
+    facts: dict[str, int | float | str] = {"bytes": len(page), "report": files.address(path)}
+    links = {"open_report": page_link(run, "report"), "review": page_link(run, "review")}
+    return Sourced(StageResult(conform(written, WRITTEN_FILES), facts), metadata=links)
+
+
+def _facts(run: AssetRun) -> dict[str, dict[str, int | float | str]]:
+    facts = {step: dict(run.workplace.manifests.read_facts(step, run.category)) for step in STEPS}
+    in_force = run.workplace.category_settings(run.category)
+    facts["settings"] = {
+        f"{stage}.{name}": str(value)
+        for stage in STAGES
+        for name, value in in_force.stage(stage).model_dump(mode="json").items()
+    }
+    facts["versions"] = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    return facts
+
+
+@stage_asset(WRITTEN_FILES, group="results", kinds=["faiss"])
+def search_index(
+    embeddings: pd.DataFrame,
+    clusters: pd.DataFrame,
+    catalogue: pd.DataFrame,
+    crops: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    local_features: pd.DataFrame,
+    english_prompts: pd.DataFrame,
+    crop_settings: CropSettings,
+    feature_settings: LocalFeatureSettings,
+    embedding_settings: EmbeddingSettings,
+    match_settings: MatchSettings,
+    settings: SearchSettings,
+    run: AssetRun,
+) -> Sourced:
+    """The vectors of the category with their clusters, to find the listings that show what a picture shows."""
+    from clustering_pipeline.outputs.search import QuerySettings, build_index
+    from clustering_pipeline.stages.prompts import read_prompts
+
+    root = f"{run.workplace.storage_root}/outputs/{run.category}/search"
+    result = build_index(
+        embeddings,
+        clusters,
+        catalogue,
+        crops,
+        raw_images,
+        clean_images,
+        local_features,
+        settings,
+        run.stage,
+        files=FileTree(root),
+        query=QuerySettings(
+            crops=crop_settings,
+            local_features=feature_settings,
+            embeddings=embedding_settings,
+            matches=match_settings,
+            prompts=tuple(read_prompts(english_prompts)),
+        ),
+    )
+    return Sourced(result, metadata={"index": dg.MetadataValue.path(root)})

@@ -1,0 +1,37 @@
+"""The parts of the pipeline that people start by hand, for one category or as a backfill of many."""
+
+import dagster as dg
+
+from clustering_pipeline.orchestration.partitions import CATEGORIES
+from clustering_pipeline.orchestration.runtime.dagster_internals import UnresolvedAssetJobDefinition
+
+CATEGORY_JOB = "whole_category"
+REPORT_JOB = "report_status"
+
+
+def _from(asset: str) -> dg.AssetSelection:
+    following = dg.AssetSelection.assets(asset).downstream()
+    # The settings that the parts read come along, so that a job always applies what the file says now.
+    return following | (following.upstream(depth=1) & dg.AssetSelection.groups("settings"))
+
+
+def make_jobs() -> list[UnresolvedAssetJobDefinition]:
+    """Return the jobs: the whole category, and the ways to begin later in it."""
+    everything = dg.AssetSelection.groups("settings", "listings", "pictures", "features", "clusters", "results")
+    parts = {
+        CATEGORY_JOB: (everything, "Everything of a category, from its workbook to the labelled workbook."),
+        "from_crops": (_from("crops"), "From the detection on; pictures are not fetched."),
+        "grouping_only": (
+            _from("clusters") | dg.AssetSelection.assets("corrections"),
+            "Clusters and what is written from them.",
+        ),
+        "output_only": (
+            _from("labeled_excel") | _from("category_report") | _from("search_index"),
+            "The labelled workbook, the report and the search index.",
+        ),
+    }
+    jobs = [
+        dg.define_asset_job(name, selection, partitions_def=CATEGORIES, description=description)
+        for name, (selection, description) in parts.items()
+    ]
+    return [*jobs, dg.define_asset_job(REPORT_JOB, ["sync_report"], description="How every category stands.")]

@@ -1,0 +1,1 @@
+"""The Dagster instance of a home and the runs on it."""

@@ -1,0 +1,139 @@
+"""The Dagster instance of a home: its database, the categories it knows, and who is working on them."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.orchestration.partitions import CATEGORIES
+from clustering_pipeline.orchestration.runtime.pools import set_missing_limits
+from clustering_pipeline.project import PipelineHome
+
+
+@contextmanager
+def quick_commits() -> Iterator[None]:
+    """Let commits of this process reach the disk in the background while the block runs.
+
+    A database in write-ahead mode stays whole when the machine stops; at worst the last events are not in it. One idle
+    connection per file keeps SQLite from folding the log into the database whenever Dagster closes its only one.
+    """
+    # Kept out of the import of the definitions, which has to be fast.
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    idle: dict[str, sqlite3.Connection] = {}
+
+    def prepare(connection: Any, _record: Any) -> None:
+        if not isinstance(connection, sqlite3.Connection):
+            return
+        connection.execute("PRAGMA synchronous=NORMAL")
+        path = connection.execute("PRAGMA database_list").fetchone()[2]
+        if path and path not in idle and (kept := _in_write_ahead_mode(path)):
+            idle[path] = kept
+
+    event.listen(Engine, "connect", prepare)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "connect", prepare)
+        for connection in idle.values():
+            connection.close()
+
+
+def _in_write_ahead_mode(path: str) -> sqlite3.Connection | None:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    with closing(connection.execute("PRAGMA journal_mode")) as cursor:
+        mode = cursor.fetchone()[0]
+    if mode == "wal":
+        connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
+        return connection
+    connection.close()
+    return None
+
+
+PARTITION_TAG = "dagster/partition"
+COMMAND_LINE_TAG = "clustering_pipeline/command_line"
+IN_FLIGHT = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+
+
+@contextmanager
+def open_instance(home: PipelineHome) -> Iterator[dg.DagsterInstance]:
+    """Open the instance of a home, which is created and filled when it is empty, with the limits of the pools."""
+    home.prepare()
+    # Whatever Dagster starts in this process looks for its home here.
+    os.environ["DAGSTER_HOME"] = str(home.path)
+    with quick_commits(), dg.DagsterInstance.from_config(str(home.path)) as instance:
+        set_missing_limits(instance)
+        yield instance
+
+
+def add_category(instance: dg.DagsterInstance, category: str) -> None:
+    """Make `category` a partition of the instance."""
+    if not instance.has_dynamic_partition(str(CATEGORIES.name), category):
+        instance.add_dynamic_partitions(str(CATEGORIES.name), [category])
+
+
+def known_categories(instance: dg.DagsterInstance) -> list[str]:
+    """Return every category that is a partition of the instance, retired ones included, in alphabetical order."""
+    return sorted(instance.get_dynamic_partitions(str(CATEGORIES.name)))
+
+
+def runs_in_flight(instance: dg.DagsterInstance, category: str | None = None) -> list[dg.DagsterRun]:
+    """Return the runs that are queued or under way, of one category or of all."""
+    tags = {PARTITION_TAG: category} if category else None
+    return list(instance.get_runs(dg.RunsFilter(statuses=list(IN_FLIGHT), tags=tags)))
+
+
+@contextmanager
+def working_alone(home: PipelineHome, instance: dg.DagsterInstance, category: str) -> Iterator[None]:
+    """Hold a category for this process; raises StageError when another process or a run of the daemon has it."""
+    with _locked(_lock_of(home, category)) as locked:
+        if not locked:
+            raise StageError(
+                f"Another command is working on the category {category}. Wait until it has ended; nothing was started here."
+            )
+        for run in runs_in_flight(instance, category):
+            if COMMAND_LINE_TAG in run.tags:
+                # Only the holder of the lock runs from the command line, so that this one ended without saying so.
+                instance.report_run_failed(run, "The process of this run has ended.")
+            else:
+                raise StageError(
+                    f"The Dagster run {run.run_id[:8]} of the category {category} is {run.status.value.lower()}. Wait for it, or "
+                    "cancel it in the UI under Runs; nothing was started here."
+                )
+        yield
+
+
+def is_worked_on(home: PipelineHome, category: str) -> bool:
+    """Whether a command of this machine holds a category."""
+    with _locked(_lock_of(home, category)) as locked:
+        return not locked
+
+
+def _lock_of(home: PipelineHome, category: str) -> Path:
+    return home.state / "locks" / f"{category}.lock"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    import fcntl
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,67 @@
+"""Runs that count as under way although nobody works on them: their code server or their command was killed.
+
+A worker that dies is noticed by its code server. When that goes too (a kill, a restart of the machine), Dagster would wait for
+the run until its longest time is over, and every later run of the category would wait behind it.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+
+import dagster as dg
+from dagster_shared.serdes import deserialize_value
+
+from clustering_pipeline.orchestration.runtime.dagster_internals import (
+    GRPC_INFO_TAG,
+    CanCancelExecutionRequest,
+    CanCancelExecutionResult,
+    DagsterGrpcClient,
+    DagsterUserCodeUnreachableError,
+)
+from clustering_pipeline.orchestration.runtime.instance import COMMAND_LINE_TAG, PARTITION_TAG, is_worked_on
+from clustering_pipeline.project import PipelineHome
+
+UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+ANSWER_SECONDS = 10
+
+
+def lost_runs(home: PipelineHome, instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
+    """Yield the runs under way that neither a code server, nor a worker it left behind, nor a command works on."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
+        if COMMAND_LINE_TAG in run.tags:
+            if not is_worked_on(home, run.tags.get(PARTITION_TAG, "")):
+                yield run
+        elif GRPC_INFO_TAG in run.tags and not _is_executed(run) and not _has_worker(instance, run):
+            yield run
+
+
+def _has_worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the process of a run whose code server was on this machine is there without it."""
+    if not json.loads(run.tags[GRPC_INFO_TAG]).get("socket"):
+        return False
+    started = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+    events = [entry.dagster_event.engine_event_data for entry in started if entry.dagster_event is not None]
+    workers = {int(str(event.metadata["pid"].value)) for event in events if "pid" in event.metadata}
+    return any(map(_exists, workers))
+
+
+def _exists(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except (ProcessLookupError, PermissionError):
+        # A process of another account is not ours: the number was given anew.
+        return False
+    return True
+
+
+def _is_executed(run: dg.DagsterRun) -> bool:
+    """Whether the code server that started a run is there and still has its worker."""
+    server = json.loads(run.tags[GRPC_INFO_TAG])
+    client = DagsterGrpcClient(
+        port=server.get("port"), socket=server.get("socket"), host=server.get("host"), use_ssl=bool(server.get("use_ssl"))
+    )
+    with suppress(DagsterUserCodeUnreachableError):
+        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=ANSWER_SECONDS)
+        return deserialize_value(answer, CanCancelExecutionResult).can_cancel
+    return False

@@ -1,0 +1,177 @@
+"""What the daemon looks at by itself: the catalogue folder, categories that are not fresh, runs that ended."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from clustering_pipeline.core.errors import InputError, PipelineError
+from clustering_pipeline.orchestration.jobs import CATEGORY_JOB
+from clustering_pipeline.orchestration.notifications import failure_message_of, post
+from clustering_pipeline.orchestration.partitions import CATEGORIES
+from clustering_pipeline.orchestration.runtime.dagster_internals import UnresolvedAssetJobDefinition
+from clustering_pipeline.orchestration.runtime.execution import asset_of_step, words_of
+from clustering_pipeline.orchestration.runtime.instance import PARTITION_TAG
+from clustering_pipeline.orchestration.sync.lineage import Lineage
+from clustering_pipeline.orchestration.sync.requests import UNTIL_FRESH_TAG, active_categories, is_busy, next_request
+from clustering_pipeline.project import Workplace
+from clustering_pipeline.project.ingest import dump_memory, load_memory, take_in
+from clustering_pipeline.storage import FileTree
+
+AnySensorContext = dg.SensorEvaluationContext | dg.RunStatusSensorContext
+SECONDS_BETWEEN_LOOKS = 15
+SECONDS_BETWEEN_SYNCS = 60
+
+
+def make_sensors(workplace: Workplace, job: UnresolvedAssetJobDefinition) -> list[dg.SensorDefinition]:
+    """Return the sensors of an installation; `job` is what materialises a category."""
+    return [
+        _catalogue_folder(workplace),
+        _sync(workplace),
+        _until_fresh(workplace, job),
+        _failure_message(workplace),
+        _abandoned_runs(workplace),
+    ]
+
+
+def _catalogue_folder(workplace: Workplace) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="catalogue_folder",
+        job_name=CATEGORY_JOB,
+        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Adds a category for every new workbook in the catalogue folder, runs changed ones, retires removed ones.",
+    )
+    def catalogue_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        try:
+            folder = FileTree(workplace.catalogue_folder)
+            findings, memory = take_in(workplace, folder, load_memory(context.cursor))
+        except InputError as error:
+            return dg.SkipReason(str(error))
+        for problem in findings.problems:
+            context.log.error(problem)
+        for category in findings.retired:
+            context.log.info("%s is retired: its workbook was taken away. Its history stays.", category)
+        requests = _requests(workplace, context, findings.changed)
+        nothing = " ".join(findings.problems) or f"{len(memory)} workbooks in {folder.root}; none is new or changed."
+        return dg.SensorResult(
+            run_requests=requests or None,
+            skip_reason=None if requests else dg.SkipReason(nothing),
+            cursor=dump_memory(memory),
+            dynamic_partitions_requests=[CATEGORIES.build_add_request(findings.changed)] if findings.changed else None,
+        )
+
+    return catalogue_folder
+
+
+def _sync(workplace: Workplace) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="sync",
+        job_name=CATEGORY_JOB,
+        minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
+        default_status=_sync_status(workplace),
+        description="Runs what is stale or missing in every category, in order, until nothing is. On with `automation.sync`.",
+    )
+    def sync(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        idle = [name for name in active_categories(workplace, context.instance) if not is_busy(context.instance, name)]
+        requests = _requests(workplace, context, idle)
+        known = set((context.cursor or "").split())
+        # A run that failed would fail again: the same work is requested once, until something that it is made from changes.
+        fresh = [request for request in requests if request.run_key not in known]
+        cursor = " ".join(sorted(str(request.run_key) for request in requests))
+        if not fresh:
+            return dg.SensorResult(skip_reason=dg.SkipReason(f"{len(idle)} categories looked at."), cursor=cursor)
+        return dg.SensorResult(run_requests=fresh, cursor=cursor)
+
+    return sync
+
+
+def _until_fresh(workplace: Workplace, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    @dg.run_status_sensor(
+        name="until_fresh",
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        request_job=job,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        description="Goes on with what a run of the folder, the schedule or sync made stale, until the category is fresh.",
+    )
+    def until_fresh(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
+        tags = context.dagster_run.tags
+        category = tags.get(PARTITION_TAG)
+        if category is None or UNTIL_FRESH_TAG not in tags:
+            return dg.SkipReason("Not a run of the folder, the schedule or sync.")
+        if is_busy(context.instance, category):
+            return dg.SkipReason(f"{category} has another run under way.")
+        requests = _requests(workplace, context, [category])
+        return requests[0] if requests else dg.SkipReason(f"{category} is fresh.")
+
+    return until_fresh
+
+
+def _failure_message(workplace: Workplace) -> dg.SensorDefinition:
+    @dg.run_failure_sensor(
+        name="failure_message",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+        description="Posts a message in Slack's format when a run failed, where `automation.webhook_url` is set.",
+    )
+    def failure_message(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
+        settings = workplace.settings.installation().automation
+        if settings.webhook_url is None:
+            return dg.SkipReason("automation.webhook_url is not set.")
+        failures = [
+            (asset_of_step(str(event.step_key)), words_of(event.step_failure_data.error))
+            for event in context.get_step_failure_events()
+            if event.step_failure_data.error is not None
+        ]
+        post(settings.webhook_url, failure_message_of(context.dagster_run, failures, settings.ui_url))
+        return None
+
+    return failure_message
+
+
+def _abandoned_runs(workplace: Workplace) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="abandoned_runs",
+        job_name=CATEGORY_JOB,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
+        description="Ends runs whose code server or command was killed, so that the next run of their category can start.",
+    )
+    def abandoned_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        from clustering_pipeline.orchestration.runtime.lost_runs import lost_runs
+
+        lost = {run.run_id: run for run in lost_runs(workplace.home, context.instance)}
+        # A code server that is busy, or restarts, may be missed once.
+        missed_before = set((context.cursor or "").split())
+        for run_id in lost.keys() & missed_before:
+            context.instance.report_run_failed(lost[run_id], "Whoever worked on this run is gone.")
+        seen_first = sorted(lost.keys() - missed_before)
+        reason = f"{len(lost)} runs have nobody who works on them." if lost else "Every run is worked on."
+        return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=" ".join(seen_first))
+
+    return abandoned_runs
+
+
+def _requests(workplace: Workplace, context: AnySensorContext, categories: Sequence[str]) -> list[dg.RunRequest]:
+    """Return the next run of each category that is not fresh; one that cannot be judged is logged and left out."""
+    repository = context.repository_def
+    if repository is None:
+        return []
+    lineage = Lineage.of(repository.asset_graph)
+    requests = []
+    for category in categories:
+        try:
+            request = next_request(workplace, context.instance, lineage, category)
+        except PipelineError as error:
+            context.log.error("%s: %s", category, error)
+            continue
+        requests += [request] if request else []
+    return requests
+
+
+def _sync_status(workplace: Workplace) -> dg.DefaultSensorStatus:
+    try:
+        wanted = workplace.settings.installation().automation.sync
+    except InputError:
+        wanted = False
+    return dg.DefaultSensorStatus.RUNNING if wanted else dg.DefaultSensorStatus.STOPPED

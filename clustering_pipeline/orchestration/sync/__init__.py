@@ -1,0 +1,1 @@
+"""What is stale, why, and how it is brought up to date."""

@@ -1,0 +1,89 @@
+"""What the sources of a category look like now, to compare with what they looked like when they were materialised."""
+
+import hashlib
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from clustering_pipeline.core.manifests import CORRECTIONS, content_version
+from clustering_pipeline.orchestration.sync.lineage import SourceVersion
+from clustering_pipeline.project import Workplace
+from clustering_pipeline.settings import STAGES, StageSettings
+
+if TYPE_CHECKING:
+    from clustering_pipeline.stages.catalogue import CatalogueSource
+
+
+def settings_version(settings: StageSettings) -> SourceVersion:
+    """Return the version of a stage's settings; knobs that only change the speed are in it, but not in the data version."""
+    fingerprint = settings.fingerprint()
+    return SourceVersion(_digest(fingerprint, settings.model_dump_json()), fingerprint)
+
+
+def catalogue_version(source: "CatalogueSource") -> str:
+    """Return the version of what the catalogue is read from, wherever its result goes."""
+    read = {name: value for name, value in asdict(source).items() if name != "output"}
+    return _digest(sorted(read.items()))
+
+
+def corrections_version(statements: pd.DataFrame) -> str:
+    """Return the version of the corrections that may concern a category, given as the store has them."""
+    return content_version(statements, CORRECTIONS)
+
+
+def overrules_version(statements: pd.DataFrame) -> str:
+    """Return the version of what such corrections say about rejects."""
+    return content_version(statements[statements["kind"] == "keep"], CORRECTIONS)
+
+
+def delivery_version(source: "CatalogueSource") -> str:
+    """Return the version of a delivery: the bytes that were labelled, where they went, and whether they are still there."""
+    there = source.output is None or Path(source.output).exists()
+    return _digest(catalogue_version(source), source.output, there)
+
+
+def source_versions(workplace: Workplace, category: str) -> dict[str, SourceVersion]:
+    """Return the versions of all sources of `category` by asset name; raises InputError when settings or record are wrong."""
+    settings, source = workplace.category_settings(category), workplace.sources.load(category)
+    versions = {f"settings/{name}": settings_version(settings.stage(name)) for name in STAGES}
+    versions["catalogue"] = SourceVersion(catalogue_version(source))
+    statements = workplace.corrections.read(category)
+    versions["corrections"] = SourceVersion(corrections_version(statements))
+    versions["overruled_pictures"] = SourceVersion(overrules_version(statements))
+    versions["labeled_excel"] = SourceVersion(delivery_version(source))
+    return versions
+
+
+def refresh_record(workplace: Workplace, category: str) -> "CatalogueSource":
+    """Return the category's record, made anew when the bytes on disk are no longer those that were recorded."""
+    source = workplace.sources.load(category)
+    if source.is_folder or not workplace.sources.changed_on_disk(source):
+        return source
+    return workplace.sources.record(
+        source.path,
+        source.display_name,
+        output=source.output,
+        sheets=source.sheets,
+        images_from=source.options.get("images_from"),
+        category_column=source.options.get("category_column"),
+        category_value=source.options.get("category_value"),
+    )
+
+
+def due_work(workplace: Workplace, category: str) -> dict[str, str]:
+    """Return what should run although nothing it is made from changed, and why: pictures that are due for another request."""
+    from clustering_pipeline.stages.download import requests_due
+
+    catalogue = workplace.manifests.read("catalogue", category)
+    if catalogue is None:
+        return {}
+    settings = workplace.category_settings(category).download
+    due = requests_due(catalogue, settings, workplace.context(category, logging.getLogger(__name__)))
+    return {"raw_images": f"{due:,} pictures are due for another request"} if due else {}
+
+
+def _digest(*parts: Any) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()

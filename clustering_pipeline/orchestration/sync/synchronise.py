@@ -1,0 +1,126 @@
+"""Brings a category up to date: whatever is stale or missing, in order, and only that."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import dagster as dg
+
+from clustering_pipeline.core.errors import PipelineError, StageError
+from clustering_pipeline.orchestration.runtime.execution import materialise
+from clustering_pipeline.orchestration.runtime.instance import add_category, working_alone
+from clustering_pipeline.orchestration.sync.lineage import (
+    AssetState,
+    Lineage,
+    Materialised,
+    SourceVersion,
+    judge,
+    plan,
+    read_materialised,
+)
+from clustering_pipeline.orchestration.sync.sources import due_work, refresh_record, source_versions
+from clustering_pipeline.project import Workplace
+
+SourceReader = Callable[[str], Mapping[str, SourceVersion]]
+
+
+@dataclass(frozen=True)
+class SyncReport:
+    """What a synchronisation did: the assets it materialised in order, and the ids of its runs."""
+
+    category: str
+    materialised: tuple[str, ...]
+    runs: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A graph of assets with the means to see whether they are up to date."""
+
+    definitions: dg.Definitions
+    workplace: Workplace
+    lineage: Lineage
+    read_sources: SourceReader
+
+    @classmethod
+    def of(cls, definitions: dg.Definitions, workplace: Workplace) -> "Pipeline":
+        """Return the pipeline of `definitions` that works in `workplace`."""
+        lineage = Lineage.of(definitions.resolve_asset_graph())
+        return cls(definitions, workplace, lineage, partial(source_versions, workplace))
+
+    def states(
+        self, instance: dg.DagsterInstance, category: str, demanded: Mapping[str, str] | None = None
+    ) -> dict[str, AssetState]:
+        """Return the state of every asset of a category as it is now; `demanded` should run in any case, with the reason."""
+        held = read_materialised(instance, self.lineage, [category])[category]
+        return judge(self.lineage, held, self.read_sources(category), demanded)
+
+
+def bring_up_to_date(
+    pipeline: Pipeline,
+    instance: dg.DagsterInstance,
+    category: str,
+    *,
+    demanded: Mapping[str, str] | None = None,
+    force: bool = False,
+) -> SyncReport:
+    """Materialise what is stale, missing or demanded until nothing is left, everything when `force`.
+
+    Raises InputError or StageError.
+    """
+    started, materialised, runs = time.monotonic(), list[str](), list[str]()
+    lineage = pipeline.lineage
+    batch = list(lineage.order) if force else plan(lineage, pipeline.states(instance, category, demanded))
+    while batch:
+        if again := sorted(set(batch) & set(materialised)):
+            raise StageError(
+                f"{', '.join(again)} of the category {category} changed again right after being materialised. Something else "
+                "changes the sources meanwhile; run once more when it has ended."
+            )
+        runs.append(materialise(pipeline.definitions, instance, batch, category))
+        materialised += batch
+        batch = plan(lineage, pipeline.states(instance, category))
+    return SyncReport(category, tuple(materialised), tuple(runs), time.monotonic() - started)
+
+
+def synchronise(category: str, *, pipeline: Pipeline, instance: dg.DagsterInstance, force: bool = False) -> SyncReport:
+    """Bring the assets of `category` up to date with its workbook, its settings and its corrections.
+
+    Pictures that could not be had for a passing reason, or that the refresh policy wants anew, are asked for again.
+    Raises InputError for what the user can put right, StageError when a stage fails or the category is busy.
+    """
+    workplace = pipeline.workplace
+    with working_alone(workplace.home, instance, category):
+        refresh_record(workplace, category)
+        add_category(instance, category)
+        return bring_up_to_date(pipeline, instance, category, demanded=due_work(workplace, category), force=force)
+
+
+def synchronise_all(
+    categories: Sequence[str], *, pipeline: Pipeline, instance: dg.DagsterInstance
+) -> tuple[list[SyncReport], list[PipelineError]]:
+    """Bring categories up to date one after the other and return what was done and what went wrong.
+
+    All are looked at together first, so that those with nothing to do cost next to nothing. One that has a run under way, or
+    fails, leaves the others alone.
+    """
+    held = read_materialised(instance, pipeline.lineage, categories)
+    reports, errors = [], []
+    for category in categories:
+        try:
+            if _has_nothing_to_do(pipeline, category, held[category]):
+                reports.append(SyncReport(category, (), (), 0.0))
+            else:
+                reports.append(synchronise(category, pipeline=pipeline, instance=instance))
+        except PipelineError as error:
+            errors.append(error)
+    return reports, errors
+
+
+def _has_nothing_to_do(pipeline: Pipeline, category: str, held: Mapping[str, Materialised]) -> bool:
+    workplace = pipeline.workplace
+    refresh_record(workplace, category)
+    states = judge(pipeline.lineage, held, pipeline.read_sources(category))
+    return not plan(pipeline.lineage, states) and not due_work(workplace, category)

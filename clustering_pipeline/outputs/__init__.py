@@ -1,0 +1,1 @@
+"""What an analyst is given: the labelled workbook, the report and the search index."""

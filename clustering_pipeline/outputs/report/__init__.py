@@ -1,0 +1,37 @@
+"""What people look at after a run: the report page, and the order in which clusters deserve a look."""
+
+from clustering_pipeline.outputs.report.doubt import (
+    Cluster,
+    Link,
+    neighbouring_clusters,
+    read_links,
+    review_order,
+    weakest_links,
+)
+from clustering_pipeline.outputs.report.i18n import Language, Texts, Words
+from clustering_pipeline.outputs.report.page import certainty, link_words, write_report
+from clustering_pipeline.outputs.report.pairs import PairEvidence, pair_evidence
+from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, read_listings
+from clustering_pipeline.outputs.report.thumbnails import thumbnail_jpeg
+
+__all__ = [
+    "Box",
+    "CategoryTables",
+    "Cluster",
+    "Language",
+    "Link",
+    "Listing",
+    "PairEvidence",
+    "Texts",
+    "Words",
+    "certainty",
+    "link_words",
+    "neighbouring_clusters",
+    "pair_evidence",
+    "read_links",
+    "read_listings",
+    "review_order",
+    "thumbnail_jpeg",
+    "weakest_links",
+    "write_report",
+]

@@ -1,0 +1,118 @@
+"""What changed since the last different result of a category."""
+
+import hashlib
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.outputs.report.tables import Listing
+from clustering_pipeline.stages.clustering import NumberRegister
+
+# Where each listing is: its cluster, -1 without one. A listing is named by its id and how many with that id came before it.
+Placement = Mapping[str, int]
+KEPT = 60
+_TABLE = """
+CREATE TABLE IF NOT EXISTS results (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, content TEXT NOT NULL, time TEXT NOT NULL,
+    placement TEXT NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What is different from the result of `since` (ISO date): counts of listings and numbers of clusters."""
+
+    since: str
+    new_listings: int
+    gone_listings: int
+    moved_listings: int
+    new_clusters: tuple[int, ...]
+    gone_clusters: tuple[int, ...]
+    # Pairs of cluster numbers: (new, the one that it split off) and (gone, the one that it was merged into).
+    splits: tuple[tuple[int, int], ...] = ()
+    merges: tuple[tuple[int, int], ...] = ()
+
+
+class ResultHistory:
+    """The last results of every category in one SQLite file; a result equal to the newest one is not kept again."""
+
+    def __init__(self, path: Path) -> None:
+        """`path`: the file, created when missing."""
+        self.path = path
+
+    def changes(self, category: str, listings: list[Listing]) -> Changes | None:
+        """Keep a result and return what changed since the last different one; None for a category's first result."""
+        placement = placement_of(listings)
+        text = json.dumps(placement, sort_keys=True)
+        content = hashlib.sha256(text.encode()).hexdigest()
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "SELECT content, time, placement FROM results WHERE category = ? ORDER BY number DESC LIMIT 2", (category,)
+            ).fetchall()
+            if not rows or rows[0][0] != content:
+                self._keep(connection, category, content, text)
+            before = next((row for row in rows if row[0] != content), None)
+        if before is None:
+            return None
+        changes = compare(json.loads(before[2]), placement, before[1][:10])
+        return replace(
+            changes, splits=self._events(category, "split", before[1]), merges=self._events(category, "merge", before[1])
+        )
+
+    def _events(self, category: str, kind: str, since: str) -> tuple[tuple[int, int], ...]:
+        events = NumberRegister(self.path.with_name("cluster_numbers.sqlite")).events(category)
+        chosen = events[(events["kind"] == kind) & (events["time"] > since)]
+        return tuple((int(number), int(other)) for number, other in zip(chosen["number"], chosen["other"], strict=True))
+
+    def _keep(self, connection: sqlite3.Connection, category: str, content: str, text: str) -> None:
+        row = (category, content, datetime.now(UTC).isoformat(timespec="seconds"), text)
+        connection.execute("INSERT INTO results (category, content, time, placement) VALUES (?, ?, ?, ?)", row)
+        connection.execute(
+            "DELETE FROM results WHERE category = ? AND number NOT IN "
+            "(SELECT number FROM results WHERE category = ? ORDER BY number DESC LIMIT ?)",
+            (category, category, KEPT),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(sqlite3.connect(self.path, timeout=30)) as connection:
+                connection.executescript(_TABLE)
+                with connection:
+                    yield connection
+        except sqlite3.DatabaseError as error:
+            raise StageError(
+                f"The history of results in {self.path} cannot be used ({error}). Remove the file: it holds nothing but what "
+                "the report compares with."
+            ) from error
+
+
+def placement_of(listings: list[Listing]) -> dict[str, int]:
+    """Return the cluster of each listing by its name."""
+    seen: Counter[str] = Counter()
+    placement = {}
+    for listing in listings:
+        name = f"{listing.product_base_id}#{seen[listing.product_base_id]}"
+        seen[listing.product_base_id] += 1
+        placement[name] = -1 if listing.cluster_id is None else listing.cluster_id
+    return placement
+
+
+def compare(before: Placement, after: Placement, since: str) -> Changes:
+    """Return what is different between two results; listings that keep their cluster's number have not moved."""
+    both = before.keys() & after.keys()
+    old, new = ({number for number in placement.values() if number >= 0} for placement in (before, after))
+    return Changes(
+        since=since,
+        new_listings=len(after.keys() - before.keys()),
+        gone_listings=len(before.keys() - after.keys()),
+        moved_listings=sum(before[name] != after[name] for name in both),
+        new_clusters=tuple(sorted(new - old)),
+        gone_clusters=tuple(sorted(old - new)),
+    )

@@ -1,0 +1,152 @@
+"""The category report: one HTML page that needs nothing beside it."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from clustering_pipeline.outputs.report.charts import (
+    draw_map,
+    funnel,
+    lost_reasons,
+    picture_counts,
+    size_histogram,
+    status_counts,
+)
+from clustering_pipeline.outputs.report.doubt import Cluster, Link, review_order
+from clustering_pipeline.outputs.report.history import ResultHistory
+from clustering_pipeline.outputs.report.i18n import Texts
+from clustering_pipeline.outputs.report.pairs import worst_pairs
+from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, read_listings
+from clustering_pipeline.outputs.report.thumbnails import Thumbnails
+from clustering_pipeline.settings import MatchSettings, ReportSettings
+from clustering_pipeline.stages.contract import StageContext
+
+DRAWING = "_svg"
+FUNNEL = "funnel of pictures"
+Facts = Mapping[str, Mapping[str, int | float | str]]
+
+
+def write_report(
+    tables: CategoryTables,
+    facts: Facts,
+    settings: ReportSettings,
+    context: StageContext,
+    *,
+    matching: MatchSettings | None = None,
+) -> bytes:
+    """Return the report of one category as UTF-8 HTML: self-contained, without any request to elsewhere.
+
+    The result is kept in the state folder, so that the next different one can say what changed.
+
+    Args:
+        facts: per step the figures of its last run; "settings" and "versions" are shown in sections of their own, and a
+            figure whose name ends with `_svg` names the blob of a drawing.
+        matching: the settings under which the matches were made, to show what they saw; the defaults when absent.
+    """
+    environment = _environment()
+    thumbnails = Thumbnails(context.blobs, settings.thumbnail_pixels, int(settings.picture_megabytes * 1e6))
+    script = _source(environment, "report.js")
+    page = environment.get_template("report.html").render(
+        tables=tables,
+        texts=Texts(settings.language),
+        settings=settings,
+        thumbnails=thumbnails,
+        link_words=link_words,
+        certainty=certainty,
+        style=Markup(_source(environment, "base.css") + _source(environment, "report.css")),
+        script=Markup(script),
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        **_content(tables, facts, settings, matching or MatchSettings(), context),
+    )
+    return page.encode()
+
+
+def certainty(cluster: Cluster) -> str:
+    """Return the word for a cluster's doubt: sure, look (worth a look) or doubtful."""
+    return "sure" if cluster.doubt < 0.15 else "look" if cluster.doubt < 0.4 else "doubtful"
+
+
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("clustering_pipeline.outputs.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _content(
+    tables: CategoryTables, facts: Facts, settings: ReportSettings, matching: MatchSettings, context: StageContext
+) -> dict[str, Any]:
+    listings, clusters = read_listings(tables), review_order(tables)
+    several = [cluster for cluster in clusters if cluster.size > 1]
+    drawings = _drawings(facts, context)
+    return {
+        "funnel_drawing": drawings.pop(FUNNEL, None),
+        "drawings": drawings,
+        "pairs": worst_pairs(several[: settings.pairs_drawn], tables, matching, context),
+        "dots": [] if any("projection" in title for title in drawings) else draw_map(tables, listings),
+        "changes": ResultHistory(context.state / "report_history.sqlite").changes(tables.category, listings),
+        "listings": listings,
+        "clusters": clusters,
+        "several": several,
+        "counts": status_counts(listings),
+        "steps": funnel(listings),
+        "lost_reasons": lost_reasons(listings),
+        "picture_counts": picture_counts(tables),
+        "sizes": size_histogram([cluster.size for cluster in clusters]),
+        "by_status": _by_status(listings),
+        "facts": {name: _figures(values) for name, values in facts.items() if name not in ("settings", "versions") and values},
+        "settings_in_force": facts.get("settings", {}),
+        "versions": facts.get("versions", {}),
+    }
+
+
+def _drawings(facts: Facts, context: StageContext) -> dict[str, str]:
+    """Return the drawings that the steps left, as data URIs by title; as an image nothing in an SVG can run."""
+    named = {name: str(value) for values in facts.values() for name, value in values.items() if name.endswith(DRAWING)}
+    held = {name: digest for name, digest in named.items() if context.blobs.has(digest)}
+    return {
+        name.removesuffix(DRAWING).replace("_", " "): "data:image/svg+xml;base64,"
+        + base64.b64encode(context.blobs.get(digest)).decode()
+        for name, digest in held.items()
+    }
+
+
+def _figures(values: Mapping[str, int | float | str]) -> dict[str, int | float | str]:
+    return {name: value for name, value in values.items() if not name.endswith(DRAWING)}
+
+
+def _by_status(listings: Sequence[Listing]) -> dict[str, list[Listing]]:
+    groups: dict[str, list[Listing]] = {"no_match": [], "rejected": [], "download_failed": [], "invalid_row": []}
+    for listing in listings:
+        groups.setdefault(listing.status, []).append(listing)
+    return groups
+
+
+def link_words(link: Link, texts: Texts) -> list[tuple[str, bool]]:
+    """Return the evidence of a link in words, each with whether it speaks against the match."""
+    words = []
+    if link.inliers is not None:
+        words.append((f"{link.inliers} {texts['evidence_points']}", False))
+    if link.text_similarity is not None:
+        words.append((f"{texts['evidence_text']} {texts.share(link.text_similarity)}", False))
+    if link.lines_agreeing:
+        words.append((f"{link.lines_agreeing} {texts['evidence_agreeing']}", False))
+    if link.lines_conflicting:
+        words.append((f"{link.lines_conflicting} {texts['evidence_conflicting']}", True))
+    if link.colour_similarity is not None:
+        words.append((f"{texts['evidence_colour']} {texts.share(link.colour_similarity)}", False))
+    if link.number_conflict:
+        words.append((f"{texts['evidence_numbers']}: {link.number_conflict}", True))
+    return words

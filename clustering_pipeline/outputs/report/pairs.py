@@ -1,0 +1,171 @@
+"""The worst pair of a cluster with everything that speaks for and against it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.imaging import ImageError, Pixels, fit_within, load_crop
+from clustering_pipeline.outputs.report.doubt import Cluster, Link
+from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing
+from clustering_pipeline.settings import MatchSettings, VerificationSettings
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.features import LocalFeatures, load_features
+from clustering_pipeline.stages.matching import TextLine, held_texts, verify
+
+MOST_DRAWN = 40
+Size = tuple[int, int]
+Line = tuple[float, float, float, float]
+# The drawing is two squares side by side in a view box of this size, with a gap between them.
+VIEW_WIDTH, VIEW_HEIGHT, GAP = 208, 100, 8
+
+
+@dataclass(frozen=True)
+class PairEvidence:
+    """Lines between the matched points of two crops in the drawing's view box, and how many matched in all."""
+
+    lines: tuple[Line, ...]
+    matched: int
+
+
+def pair_evidence(
+    first: LocalFeatures, second: LocalFeatures, first_size: Size, second_size: Size, settings: VerificationSettings
+) -> PairEvidence:
+    """Return the points of two crops that agree with one affine map, at most 40 of them drawn.
+
+    `first_size`, `second_size`: width and height of the crops, pixels.
+    """
+    match = verify(first, second, settings).match
+    if match is None:
+        return PairEvidence((), 0)
+    left = _in_square(_in_crop(first, match.first), first_size)
+    right = _in_square(_in_crop(second, match.second), second_size) + np.array([VIEW_HEIGHT + GAP, 0])
+    drawn = np.unique(np.linspace(0, len(match) - 1, MOST_DRAWN).round().astype(int))
+    lines = np.hstack([left[drawn], right[drawn]]).round(2)
+    return PairEvidence(tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in lines), len(match))
+
+
+def _in_crop(features: LocalFeatures, keypoints: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return keypoints in pixels of the crop."""
+    x0, y0, x1, y1 = features.box
+    scale = np.array([(x1 - x0) / features.width, (y1 - y0) / features.height])
+    points: NDArray[np.float64] = features.points[keypoints] * scale + (x0, y0)
+    return points
+
+
+def _in_square(points: NDArray[np.float64], size: Size) -> NDArray[np.float64]:
+    """Return points of a crop within the square in which the crop is shown whole and centred."""
+    scale = VIEW_HEIGHT / max(size)
+    placed: NDArray[np.float64] = points * scale + (VIEW_HEIGHT - np.array(size) * scale) / 2
+    return placed
+
+
+COLOURS = 5
+LINES = 8
+READABLE = 0.6
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two: its listing, the lines read on its pack, and its main colours as #rrggbb, the most frequent first."""
+
+    listing: Listing
+    lines: tuple[str, ...]
+    colours: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class WorstPair:
+    """The two listings of a cluster's weakest link."""
+
+    first: Side
+    second: Side
+    link: Link
+    evidence: PairEvidence
+
+    @cached_property
+    def shared_lines(self) -> frozenset[str]:
+        """The lines that both packs bear, whatever their case."""
+        return frozenset(map(str.casefold, self.first.lines)) & frozenset(map(str.casefold, self.second.lines))
+
+
+def worst_pairs(
+    clusters: Sequence[Cluster], tables: CategoryTables, settings: MatchSettings, context: StageContext
+) -> dict[int, WorstPair]:
+    """Return the worst pair of each cluster that hangs on a match, by the cluster's number."""
+    links = {cluster.cluster_id: cluster.weakest for cluster in clusters if cluster.weakest is not None}
+    shown = _Shown(clusters, tables, settings, context)
+    return {number: shown.pair(link) for number, link in links.items()}
+
+
+class _Shown:
+    """Looks up what is known of the crops of the clusters that are shown."""
+
+    def __init__(
+        self, clusters: Sequence[Cluster], tables: CategoryTables, settings: MatchSettings, context: StageContext
+    ) -> None:
+        self._context = context
+        self._settings = settings
+        self._listings = {listing.keeper: listing for cluster in clusters for listing in reversed(cluster.listings)}
+        self._features = _feature_rows(tables)
+        crops = {crop for cluster in clusters if cluster.weakest for crop in (cluster.weakest.crop_a, cluster.weakest.crop_b)}
+        places = [(crop, self._features[crop][1]) for crop in sorted(crops & self._features.keys())]
+        self._texts = held_texts(places, settings.reader, context) if places else {}
+
+    def pair(self, link: Link) -> WorstPair:
+        first, second = self._side(link.crop_a), self._side(link.crop_b)
+        return WorstPair(first, second, link, self._evidence(link, first.listing, second.listing))
+
+    def _side(self, crop: str) -> Side:
+        listing = self._listings[crop]
+        return Side(listing, _readable(self._texts.get(crop, [])), main_colours(self._pixels(listing)))
+
+    def _pixels(self, listing: Listing) -> Pixels | None:
+        try:
+            return load_crop(self._context.blobs, listing.image_sha256 or "", listing.box)
+        except (ImageError, PipelineError):
+            return None
+
+    def _evidence(self, link: Link, first: Listing, second: Listing) -> PairEvidence:
+        one, other = self._local_features(link.crop_a), self._local_features(link.crop_b)
+        if one is None or other is None or first.box is None or second.box is None:
+            return PairEvidence((), 0)
+        return pair_evidence(one, other, _size(first.box), _size(second.box), self._settings.verification)
+
+    def _local_features(self, crop: str) -> LocalFeatures | None:
+        try:
+            return load_features(self._context.blobs, self._features[crop][0])
+        except (KeyError, PipelineError):
+            return None
+
+
+def main_colours(pixels: Pixels | None) -> tuple[str, ...]:
+    """Return the main colours of a crop, uint8 (height, width, 3) RGB, as #rrggbb, the most frequent first; none of None."""
+    if pixels is None:
+        return ()
+    small = cv2.GaussianBlur(fit_within(pixels, 64), (3, 3), 0).reshape(-1, 3)
+    # Cubes of a quarter of each channel's range; the mean of a cube's pixels is its colour.
+    cubes = (small // 64).astype(np.int64) @ np.array([16, 4, 1])
+    numbers, counts = np.unique(cubes, return_counts=True)
+    chosen = numbers[np.argsort(-counts, kind="stable")][:COLOURS]
+    return tuple("#{:02x}{:02x}{:02x}".format(*small[cubes == number].mean(axis=0).round().astype(int)) for number in chosen)
+
+
+def _feature_rows(tables: CategoryTables) -> dict[str, tuple[str, Box]]:
+    frame = tables.local_features
+    if frame is None:
+        return {}
+    rows = frame[["crop_sha256", "features", "x0", "y0", "x1", "y1"]].to_numpy(object)
+    return {str(crop): (str(blob), (int(x0), int(y0), int(x1), int(y1))) for crop, blob, x0, y0, x1, y1 in rows}
+
+
+def _readable(lines: Sequence[TextLine]) -> tuple[str, ...]:
+    return tuple(line.text for line in lines if line.confidence >= READABLE)[:LINES]
+
+
+def _size(box: Box) -> tuple[int, int]:
+    return box[2] - box[0], box[3] - box[1]

@@ -1,0 +1,183 @@
+"""A workbook's package as parts that are replaced, added and removed, everything else kept to the byte."""
+
+import io
+import re
+import zipfile
+from collections.abc import Sequence
+from xml.etree import ElementTree
+
+from clustering_pipeline.outputs.workbook.ooxml.markup import (
+    DECLARATION,
+    PACKAGE_RELATIONSHIPS,
+    STRICT,
+    TRANSITIONAL,
+    Dialect,
+    attribute,
+)
+from clustering_pipeline.stages.catalogue import (
+    Relationship,
+    WorkbookPackage,
+    local_name,
+    relationships,
+    relationships_part,
+    workbook_part,
+    worksheets,
+)
+
+CONTENT_TYPES_PART = "[Content_Types].xml"
+NO_LINKS = f'{DECLARATION}<Relationships xmlns="{PACKAGE_RELATIONSHIPS}"></Relationships>'.encode()
+# One fixed time for every part, so that equal content gives equal bytes.
+PART_TIME = (1980, 1, 1, 0, 0, 0)
+STORED_SUFFIXES = (".jpeg", ".jpg", ".png", ".gif")
+
+
+class WorkbookParts:
+    """The parts of one .xlsx or .xlsm file under change."""
+
+    def __init__(self, content: bytes, name: str, max_uncompressed_megabytes: int) -> None:
+        """Raises InputError for a damaged or oversized archive."""
+        self.package = WorkbookPackage(content, name, max_uncompressed_megabytes)
+        self.changed: dict[str, bytes] = {}
+        self.removed: set[str] = set()
+        self.workbook_part = workbook_part(self.package)
+        self.sheets = {sheet.name: sheet for sheet in worksheets(self.package)}
+        root = self.read(self.workbook_part)[:4096]
+        self.dialect: Dialect = STRICT if STRICT.main.encode() in root else TRANSITIONAL
+        self._free_numbers: dict[str, int] = {}
+
+    def __contains__(self, part: str) -> bool:
+        return part in self.changed or (part in self.package and part not in self.removed)
+
+    @property
+    def tabs(self) -> list[str]:
+        """The names on all tabs, chart sheets and those just added included."""
+        elements = ElementTree.fromstring(self.read(self.workbook_part)).iter()
+        return [element.get("name", "") for element in elements if local_name(element.tag) == "sheet"]
+
+    def read(self, part: str) -> bytes:
+        """Return an XML part as it now stands."""
+        return self.changed[part] if part in self.changed else self.package.read_xml(part)
+
+    def write(self, part: str, content: bytes) -> None:
+        """Replace or add a part."""
+        self.changed[part] = content
+        self.removed.discard(part)
+
+    def free_name(self, pattern: str) -> str:
+        """Return the first name `pattern.format(1)`, `pattern.format(2)`… that no part has."""
+        number = self._free_numbers.get(pattern, 0) + 1
+        while pattern.format(number) in self:
+            number += 1
+        self._free_numbers[pattern] = number
+        return pattern.format(number)
+
+    def links(self, part: str) -> list[Relationship]:
+        """Return the links that `part` had in the original."""
+        return relationships(self.package, part)
+
+    def add_link(self, part: str, kind: str, target: str) -> str:
+        """Add a link from `part` to the part `target` and return its identifier."""
+        return self.add_links(part, kind, [target])[0]
+
+    def add_links(self, part: str, kind: str, targets: Sequence[str]) -> list[str]:
+        """Add links of one kind, such as "worksheet", to other parts; return their identifiers."""
+        return self._add_links(part, kind, [f"Target={attribute('/' + target)}" for target in targets])
+
+    def add_outer_links(self, part: str, urls: Sequence[str]) -> dict[str, str]:
+        """Add links to web addresses and return their identifiers by address."""
+        targets = [f'Target={attribute(url)} TargetMode="External"' for url in urls]
+        return dict(zip(urls, self._add_links(part, "hyperlink", targets), strict=True)) if urls else {}
+
+    def _add_links(self, part: str, kind: str, targets: Sequence[str]) -> list[str]:
+        rels = relationships_part(part)
+        content = self.read(rels) if rels in self else NO_LINKS
+        used = set(re.findall(rb'\bId\s*=\s*["\'](?:rIdCp)(\d+)["\']', content))
+        first = max(map(int, used), default=0) + 1
+        identifiers = [f"rIdCp{first + offset}" for offset in range(len(targets))]
+        kind = f"{self.dialect.relationships}/{kind}"
+        elements = (
+            f'<Relationship Id="{name}" Type="{kind}" {target}/>' for name, target in zip(identifiers, targets, strict=True)
+        )
+        self.write(rels, insert_before_end(content, "".join(elements).encode(), "Relationships"))
+        return identifiers
+
+    def remove_links(self, part: str) -> None:
+        """Drop all links of a part, and the parts that nothing else leads to."""
+        before = self._reachable()
+        rels = relationships_part(part)
+        if rels not in self:
+            return
+        self.write(rels, NO_LINKS)
+        for orphan in before - self._reachable():
+            self._remove(orphan)
+
+    def _remove(self, part: str) -> None:
+        for name in (part, relationships_part(part)):
+            self.changed.pop(name, None)
+            self.removed.add(name)
+        types = self.read(CONTENT_TYPES_PART)
+        override = rb"<(?:\w+:)?Override\b[^>]*PartName=\"/%b\"[^>]*/>" % re.escape(part.encode())
+        self.write(CONTENT_TYPES_PART, re.sub(override, b"", types))
+
+    def _reachable(self) -> set[str]:
+        found: set[str] = set()
+        waiting = [""]
+        while waiting:
+            part = waiting.pop()
+            if self.changed.get(relationships_part(part)) == NO_LINKS:
+                continue
+            targets = {link.target for link in self.links(part) if not link.is_external and link.target in self} - found
+            found |= targets
+            waiting += targets
+        return found
+
+    def add_tab(self, name: str, identifier: str) -> None:
+        """Append a sheet to the workbook's tabs."""
+        content = self.read(self.workbook_part)
+        used = [int(number) for number in re.findall(rb'\bsheetId="(\d+)"', content)]
+        prefix = re.search(rb"<(\w+:)?sheets\b", content)
+        start = (prefix[1] or b"").decode() if prefix else ""
+        element = (
+            f'<{start}sheet xmlns:cpr="{self.dialect.relationships}" name={attribute(name)} sheetId="{max(used, default=0) + 1}" '
+            f'cpr:id="{identifier}"/>'
+        )
+        self.write(self.workbook_part, insert_before_end(content, element.encode(), "sheets"))
+
+    def add_content_type(self, part: str, content_type: str) -> None:
+        """Declare the type of a part; a part that is declared already stays as it is."""
+        content = self.read(CONTENT_TYPES_PART)
+        if f'PartName="/{part}"'.encode() not in content:
+            element = f"<Override PartName={attribute('/' + part)} ContentType={attribute(content_type)}/>"
+            self.write(CONTENT_TYPES_PART, insert_before_end(content, element.encode(), "Types"))
+
+    def add_default_type(self, suffix: str, content_type: str) -> None:
+        """Declare the type of all parts with a file suffix."""
+        content = self.read(CONTENT_TYPES_PART)
+        root = re.search(rb"<(?:\w+:)?Types\b[^>]*>", content)
+        if root and not re.search(rb'Extension="%b"' % suffix.encode(), content, re.IGNORECASE):
+            element = f'<Default Extension="{suffix}" ContentType="{content_type}"/>'.encode()
+            self.write(CONTENT_TYPES_PART, content[: root.end()] + element + content[root.end() :])
+
+    def packed(self) -> bytes:
+        """Return the bytes of the workbook, its parts in their old order and new ones at the end."""
+        buffer = io.BytesIO()
+        kept = [part for part in self.package.names if part not in self.removed]
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+            for part in dict.fromkeys([*kept, *self.changed]):
+                info = zipfile.ZipInfo(part, PART_TIME)
+                info.compress_type = zipfile.ZIP_STORED if part.endswith(STORED_SUFFIXES) else zipfile.ZIP_DEFLATED
+                archive.writestr(info, self.changed[part] if part in self.changed else self.package.read(part))
+        return buffer.getvalue()
+
+
+def insert_before_end(content: bytes, addition: bytes, element: str) -> bytes:
+    """Return XML with `addition` before the last end tag of `element`; an empty element is opened first."""
+    name = element.encode()
+    end = max((found.start() for found in re.finditer(rb"</(?:\w+:)?%b\s*>" % name, content)), default=-1)
+    if end >= 0:
+        return content[:end] + addition + content[end:]
+    empty = re.search(rb"<((?:\w+:)?%b)\b([^>]*)/>" % name, content)
+    if empty is None:
+        raise ValueError(f"there is no element {element}")
+    opened = b"<%b%b>%b</%b>" % (empty[1], empty[2], addition, empty[1])
+    return content[: empty.start()] + opened + content[empty.end() :]

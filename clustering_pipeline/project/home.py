@@ -1,0 +1,101 @@
+"""The Dagster home: where the instance, the settings file, the pictures and the local databases live."""
+
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.settings import SETTINGS_FILE
+from clustering_pipeline.storage import FileTree
+
+FOLDER = "sources"
+SUFFIX = ".retired"
+
+
+class Retirement:
+    """A mark beside the record of each category whose catalogue was taken away."""
+
+    def __init__(self, files: FileTree) -> None:
+        """`files`: the root of the storage."""
+        self.files = files
+
+    def all(self) -> set[str]:
+        """Return the retired categories."""
+        return {name.removesuffix(SUFFIX) for name in self.files.list(FOLDER, SUFFIX)}
+
+    def retire(self, category: str) -> None:
+        """Mark a category as retired."""
+        self.files.write(f"{FOLDER}/{category}{SUFFIX}", b"")
+
+    def restore(self, category: str) -> None:
+        """Take the mark away; a category without one is fine."""
+        self.files.remove(f"{FOLDER}/{category}{SUFFIX}")
+
+
+HOME_VARIABLE = "DAGSTER_HOME"
+INSTANCE_FILE = "dagster.yaml"
+CHECKOUT = Path(__file__).resolve().parents[2]
+# A wheel carries the file inside the package; a checkout has it in its own dagster_home.
+TEMPLATES = (CHECKOUT / "dagster_home" / INSTANCE_FILE, Path(__file__).with_name(INSTANCE_FILE))
+
+
+@dataclass(frozen=True)
+class PipelineHome:
+    """The folders below one Dagster home."""
+
+    path: Path
+
+    @classmethod
+    def find(cls) -> "PipelineHome":
+        """Return the home that `DAGSTER_HOME` names, else the checkout's `dagster_home`, always absolute."""
+        named = os.environ.get(HOME_VARIABLE)
+        if named:
+            return cls(Path(named).expanduser().absolute())
+        checkout = (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else Path.cwd()) / "dagster_home"
+        return cls(checkout.absolute())
+
+    @property
+    def settings_file(self) -> Path:
+        """The settings file, which need not exist."""
+        return self.path / SETTINGS_FILE
+
+    @property
+    def state(self) -> Path:
+        """The folder of local databases."""
+        return self.path / "state"
+
+    @property
+    def storage(self) -> Path:
+        """Where `storage.root` is when it is unset."""
+        return self.path / "storage"
+
+    @property
+    def models(self) -> Path:
+        """Where model files are when `compute.models` is unset."""
+        return self.path / "models"
+
+    @property
+    def catalogues(self) -> Path:
+        """The folder that is watched for workbooks when `automation.catalogue_folder` is unset."""
+        return self.path / "catalogues"
+
+    def prepare(self) -> "PipelineHome":
+        """Create the folder with its `dagster.yaml` where they are missing and return self.
+
+        Raises InputError when it cannot be made or written to.
+        """
+        try:
+            for folder in (self.path, self.state, self.storage):
+                folder.mkdir(parents=True, exist_ok=True)
+            if not (self.path / INSTANCE_FILE).exists():
+                shutil.copyfile(next(path for path in TEMPLATES if path.exists()), self.path / INSTANCE_FILE)
+            with tempfile.TemporaryFile(dir=self.state):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"The Dagster home {self.path} cannot be used ({error.strerror}). Set {HOME_VARIABLE} to a folder that this "
+                "account may write to."
+            ) from error
+        return self

@@ -1,0 +1,102 @@
+"""What the storage holds per category, and what nothing refers to any more."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from clustering_pipeline.core.manifests import write_parquet
+from clustering_pipeline.project.project import Workplace
+from clustering_pipeline.storage import FileTree
+
+# The columns of manifests that name blobs.
+BLOB_COLUMNS = ("image_sha256", "crop_sha256", "features", "mask")
+
+
+@dataclass(frozen=True)
+class StoredSize:
+    """How much one category keeps in one part of the storage. Blobs that categories share count for each of them."""
+
+    category: str
+    part: str
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Unused:
+    """Blobs that no manifest, record or feature table in force refers to."""
+
+    digests: tuple[str, ...]
+    bytes: int
+
+
+def stored_sizes(workplace: Workplace) -> list[StoredSize]:
+    """Return the sizes per category and part, the largest first."""
+    sizes = dict(_sizes(workplace.blobs.files, ""))
+    found = []
+    for category in sorted({source.category for source in workplace.sources.all()}):
+        for column, digests in _referred(workplace, [category]).items():
+            held = [sizes[path] for path in map(workplace.blobs.path_of, digests) if path in sizes]
+            found.append(StoredSize(category, column.removesuffix("_sha256"), len(held), sum(held)))
+        outputs = [size for _, size in _sizes(workplace.files("outputs"), category)]
+        found.append(StoredSize(category, "outputs", len(outputs), sum(outputs)))
+    return sorted(found, key=lambda size: (-size.bytes, size.category, size.part))
+
+
+def find_unused(workplace: Workplace) -> Unused:
+    """Return the blobs that no category refers to: pictures and crops of listings that are gone."""
+    categories = workplace.manifests.categories()
+    used = {digest for digests in _referred(workplace, categories).values() for digest in digests}
+    for source in workplace.sources.all():
+        used |= {source.sha256, *source.options.values()}
+    sizes = {path.rsplit("/", 1)[-1]: size for path, size in _sizes(workplace.blobs.files, "")}
+    unused = sorted(digest for digest in sizes.keys() - used if len(digest) == 64)
+    return Unused(tuple(unused), sum(sizes[digest] for digest in unused))
+
+
+def remove_unused(workplace: Workplace, unused: Unused) -> None:
+    """Remove blobs, and before them the cached rows that name them, so that a stage computes anew what it needs again."""
+    gone = pa.array(unused.digests, pa.string())
+    tables = workplace.files("features")
+    for path, _ in _sizes(tables, ""):
+        if path.endswith(".parquet"):
+            _forget_rows(tables, path, gone)
+    for digest in unused.digests:
+        workplace.blobs.files.remove(workplace.blobs.path_of(digest))
+
+
+def _forget_rows(tables: FileTree, path: str, gone: pa.Array) -> None:
+    table = pq.read_table(pa.BufferReader(tables.read(path)))
+    texts = [name for name in table.column_names if pa.types.is_string(table.schema.field(name).type)]
+    named = [pc.is_in(table[name], value_set=gone) for name in texts]
+    kept = table.filter(pc.invert(reduce(pc.or_, named))) if named else table
+    if len(kept) < len(table):
+        tables.write(path, write_parquet(kept))
+
+
+def _referred(workplace: Workplace, categories: Iterable[str]) -> dict[str, set[str]]:
+    digests: dict[str, set[str]] = {column: set() for column in BLOB_COLUMNS}
+    for category in categories:
+        for asset in ("raw_images", "crops", "clean_images", "local_features", "clusters"):
+            frame = workplace.manifests.read(asset, category)
+            for column in BLOB_COLUMNS:
+                digests[column] |= _texts(frame, column)
+    return digests
+
+
+def _texts(frame: pd.DataFrame | None, column: str) -> set[str]:
+    return set(frame[column].dropna()) if frame is not None and column in frame else set()
+
+
+def _sizes(files: FileTree, folder: str) -> Iterator[tuple[str, int]]:
+    base = files.location("_").rsplit("/", 1)[0]
+    start = f"{base}/{folder}".rstrip("/")
+    if not files.filesystem.exists(start):
+        return
+    for path, entry in files.filesystem.find(start, detail=True).items():
+        yield str(path).removeprefix(f"{base}/"), int(entry["size"])

@@ -1,0 +1,140 @@
+"""YAML that remembers where each value stood, so that a mistake is reported with file and line."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from clustering_pipeline.core.errors import InputError
+
+Keys = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SettingsLayer:
+    """One source of settings: a nested mapping, what to call it, and the line of each value that has one."""
+
+    source: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    lines: Mapping[Keys, int] = field(default_factory=dict)
+
+    def has(self, keys: Keys) -> bool:
+        """Whether this layer says anything at `keys`."""
+        inner: Any = self.values
+        for key in keys:
+            if not isinstance(inner, Mapping) or key not in inner:
+                return False
+            inner = inner[key]
+        return True
+
+    def where(self, keys: Keys) -> str:
+        """Return `file:line` of the value at `keys`, or of the nearest value around it."""
+        for length in range(len(keys), 0, -1):
+            if keys[:length] in self.lines:
+                return f"{self.source}:{self.lines[keys[:length]]}"
+        return self.source
+
+    def below(self, *keys: str) -> "SettingsLayer":
+        """Return the layer made of what stands at `keys`: empty when nothing does."""
+        inner: Any = self.values
+        for key in keys:
+            found = inner.get(key)
+            inner = {} if found is None else found
+            if not isinstance(inner, Mapping):
+                name = ".".join(keys)
+                raise InputError(f"{self.where(keys)}: `{name}` is {inner!r}; `name: value` lines below it are expected.")
+        lines = {path[len(keys) :]: line for path, line in self.lines.items() if path[: len(keys)] == keys}
+        return SettingsLayer(self.source, inner, lines)
+
+    def without(self, key: str) -> "SettingsLayer":
+        """Return the layer without what stands at the top-level `key`."""
+        return SettingsLayer(self.source, {name: value for name, value in self.values.items() if name != key}, self.lines)
+
+
+class _CoreSchemaLoader(yaml.SafeLoader):
+    """Reads scalars as YAML 1.2 does: `on`, `off`, `12:30` and `2024-01-01` are text."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="aliases are not read here; write the value out", problem_mark=mark)
+        return super().compose_node(parent, index)
+
+
+_CoreSchemaLoader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
+    ("int", r"[-+]?[0-9]+", list("-+0123456789")),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
+):
+    _CoreSchemaLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+
+
+def read_layer(path: Path) -> SettingsLayer:
+    """Return the settings that the file at `path` holds; raises InputError with the line that cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"The settings file {path} cannot be read ({error}). A YAML file in UTF-8 is expected.") from error
+    return parse_layer(text, str(path))
+
+
+def parse_layer(text: str, source: str) -> SettingsLayer:
+    """Return the settings in `text`; raises InputError that names `source` and the line."""
+    lines: dict[Keys, int] = {}
+    try:
+        values = _read(text, lines)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(f"{_place(error, source)}: this is not YAML that can be read: {_problem(error)}.") from error
+    if values is None:
+        return SettingsLayer(source)
+    if not isinstance(values, dict):
+        raise InputError(f"{source}: a settings file has `name: value` lines, not {type(values).__name__}.")
+    return SettingsLayer(source, values, lines)
+
+
+def parse_value(text: str) -> Any:
+    """Return the value that `text` would have in a settings file; text that is no YAML stays text."""
+    try:
+        return _read(text, {})
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return text
+
+
+def _read(text: str, lines: dict[Keys, int]) -> Any:
+    loader = _CoreSchemaLoader(text)
+    node = loader.get_single_node()
+    return None if node is None else _plain(loader, node, (), lines)
+
+
+def _plain(loader: yaml.SafeLoader, node: yaml.Node, keys: Keys, lines: dict[Keys, int]) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return _plain_mapping(loader, node, keys, lines)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(loader, item, (*keys, str(index)), lines) for index, item in enumerate(node.value)]
+    return loader.construct_object(node)
+
+
+def _plain_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, keys: Keys, lines: dict[Keys, int]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
+        if key is None or key in values:
+            problem = "a name stands twice in one place" if key else "a name must be plain text"
+            raise yaml.MarkedYAMLError(problem=f"{problem}: {key}", problem_mark=key_node.start_mark)
+        lines[(*keys, key)] = key_node.start_mark.line + 1
+        values[key] = _plain(loader, value_node, (*keys, key), lines)
+    return values
+
+
+def _place(error: Exception, source: str) -> str:
+    mark = getattr(error, "problem_mark", None)
+    return source if mark is None else f"{source}:{mark.line + 1}"
+
+
+def _problem(error: Exception) -> str:
+    return str(getattr(error, "problem", None) or error).rstrip(".")

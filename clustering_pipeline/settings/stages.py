@@ -1,0 +1,493 @@
+"""Knobs of the stages, a class each, in the order of the flow."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from clustering_pipeline.settings.base import StageSettings, performance_field
+
+
+class CatalogueSettings(StageSettings):
+    """Which sheets and columns of the workbook are read, and how much of a hostile one."""
+
+    sheets: tuple[str, ...] = Field((), description="Sheets to read; all that have the two columns when empty.")
+    header_row: int | None = Field(
+        None,
+        ge=0,
+        description="Row of the headers, from 1; 0 when there is none and columns are named by letter; found when unset.",
+    )
+    id_column: str | None = Field(
+        None, description="Header (or letter) of the listing ids; recognised by its usual names when unset."
+    )
+    url_column: str | None = Field(
+        None, description="Header (or letter) of the picture URLs; recognised by its usual names when unset."
+    )
+    title_column: str | None = Field(
+        None, description="Header (or letter) of the listing titles; recognised when unset, optional."
+    )
+    images_per_listing: Literal["first", "all"] = Field(
+        "first", description="Whether the first URL of a cell with several is used, or all of them."
+    )
+    max_rows: int = Field(1_000_000, ge=1, description="Rows of all sheets together above which a workbook is refused.")
+    max_sheets: int = Field(200, ge=1, description="Sheets above which a workbook is refused.")
+    max_cells: int = Field(
+        60_000_000, ge=1, description="Cells of a sheet's used rectangle, blank ones included, above which it is refused."
+    )
+    max_uncompressed_megabytes: int = Field(
+        1024, ge=1, description="Megabytes that a zipped workbook may unpack to; more is taken for a zip bomb and refused."
+    )
+
+
+RefreshPolicy = Literal["never", "if_older_than", "always"]
+
+
+class DownloadSettings(StageSettings):
+    """How pictures are fetched, what counts as one, and when one that is held is asked for again."""
+
+    allow_hosts: tuple[str, ...] = Field(
+        (), description="HOST or HOST:PORT entries that may be reached although their address is loopback or private."
+    )
+    trust_proxy: bool = Field(
+        False,
+        description="Use the proxy that the environment names (HTTP_PROXY, HTTPS_PROXY, NO_PROXY). A proxy resolves host names "
+        "itself, so private addresses are no longer refused by name, only when written as numbers. Allowed hosts go without it.",
+    )
+    refresh: RefreshPolicy = Field(
+        "never",
+        description="When a picture that is held is asked for again: never, if_older_than (refresh_after_days) or always.",
+    )
+    refresh_after_days: float = Field(
+        30.0, description="Age in days above which the policy if_older_than asks for a held picture again.", ge=0
+    )
+    max_bytes: int = Field(20_000_000, description="Largest picture file, in bytes after content decoding.", ge=1)
+    max_pixels: int = Field(80_000_000, description="Largest picture, width × height in pixels, checked before decoding.", ge=1)
+    min_side: int = Field(8, description="Smallest width and height of a picture, in pixels.", ge=1)
+    max_redirects: int = Field(5, description="Redirects followed from one URL; every hop's address is checked.", ge=0, le=20)
+    user_agent: str = Field(
+        "Mozilla/5.0 (compatible; clustering-pipeline)", description="The User-Agent header of every request.", min_length=1
+    )
+    concurrency: int = performance_field(64, "Requests under way at once.", ge=1, le=1024)
+    per_host_concurrency: int = performance_field(16, "Requests under way at once to one host and port.", ge=1, le=256)
+    requests_per_second_per_host: float | None = performance_field(
+        None, "Most requests begun per second to one host and port; unlimited when unset.", gt=0
+    )
+    retries: int = performance_field(
+        3,
+        "Further attempts after a time-out, a reset, a refused connection or the statuses 408, 425, 429 and 5xx.",
+        ge=0,
+        le=20,
+    )
+    backoff_seconds: float = performance_field(
+        0.5, "Longest wait before the first further attempt, in seconds; it doubles each time, and half of it is random.", ge=0
+    )
+    connect_seconds: float = performance_field(10.0, "Time to connect to one address, in seconds.", gt=0)
+    idle_seconds: float = performance_field(
+        15.0, "Longest silence of a server before its answer and within it, in seconds.", gt=0
+    )
+    attempt_seconds: float = performance_field(30.0, "Longest time of one attempt, in seconds.", gt=0)
+    deadline_seconds: float = performance_field(
+        60.0, "Longest time from the first attempt at a picture to the end of the last, waits included, in seconds.", gt=0
+    )
+    breaker_failures: int = performance_field(
+        10, "Connection failures, time-outs and exhausted 5xx in a row after which a host is set aside.", ge=1
+    )
+    breaker_probe_seconds: float = performance_field(
+        5.0, "Wait before a host that was set aside is tried again, in seconds; it doubles each time.", gt=0
+    )
+    breaker_patience_seconds: float = performance_field(
+        30.0, "How long a host that was set aside is tried before its pictures are given up for this run, in seconds.", gt=0
+    )
+    warn_failed_share: float = performance_field(0.05, "Share of failed pictures above which the check warns.", ge=0, le=1)
+    max_failed_share: float = performance_field(0.5, "Share of failed pictures above which the check fails.", ge=0, le=1)
+
+    @field_validator("allow_hosts")
+    @classmethod
+    def _name_hosts(cls, entries: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in entries:
+            if not entry.strip() or "/" in entry or "@" in entry:
+                raise ValueError(f"{entry!r} is not HOST or HOST:PORT, such as 127.0.0.1:8765 or pictures.intranet")
+        return entries
+
+
+class PromptSettings(StageSettings):
+    """The class words of a category and who translates them."""
+
+    words: tuple[str, ...] = Field((), description="Vietnamese class words; sensible ones for the category when empty.")
+    translator: str = Field(
+        "auto", description="Name of the translator in the registry; auto takes the first that answers, the glossary last."
+    )
+    synonyms: int = Field(4, ge=0, le=20, description="Synonyms kept per word.")
+    gemini_model: str = Field("gemini-2.5-flash", min_length=1, description="Gemini model that translates.")
+    gemini_timeout: float = performance_field(30.0, "Seconds that one request to Gemini may take.", gt=0, le=600)
+    gemini_attempts: int = performance_field(3, "Requests made before a failing or unusable answer counts.", ge=1, le=10)
+    gemini_retry_delay: float = performance_field(
+        1.0, "Seconds before the first repeated request; doubled each time.", ge=0, le=60
+    )
+    gemini_input_price: float = performance_field(0.30, "US dollars per million tokens sent, for the cost shown.", ge=0)
+    gemini_output_price: float = performance_field(2.50, "US dollars per million tokens received, for the cost shown.", ge=0)
+
+
+class CropSettings(StageSettings):
+    """Which detector finds the product and which boxes count."""
+
+    crop: Literal["on", "off"] = Field("on", description="off: the whole picture is the crop.")
+    detector: str = Field("contour", description="Name of the detector in the registry.")
+    model: str | None = Field(
+        None,
+        description="Neural detectors: folder, file, card name or hub repository of the weights; the detector's own when unset.",
+    )
+    text_model: str = Field("clip-vit-b-32", description="yolo-world: the CLIP model whose text tower reads the prompts.")
+    mask: Literal["off", "sam"] = Field(
+        "off", description="sam: Segment Anything tells the product in each box from its background, which becomes white."
+    )
+    mask_model: str = Field("sam", description="mask: folder, card name or hub repository of SAM's or SAM 2's weights.")
+    image_size: int | None = Field(
+        None,
+        ge=32,
+        le=4096,
+        description="yolo-world: side of its square input, faster-rcnn: shorter side of its input, in pixels.",
+    )
+    given_columns: tuple[str, str, str, str] = Field(
+        ("x0", "y0", "x1", "y1"),
+        description="given: the catalogue's columns with the left, top, right and bottom of the box, in pixels.",
+    )
+    given_class_column: str | None = Field(None, description="given: the catalogue's column with the class of the box.")
+    minimum_score: float | None = Field(
+        None, ge=0, le=1, description="Score below which a box does not count; the detector's own limit when unset."
+    )
+    minimum_area: float = Field(0.01, ge=0, lt=1, description="Smallest box, as a share of the picture's area.")
+    maximum_aspect: float = Field(12.0, ge=1, description="Longest box, as its longer side over its shorter one.")
+    overlap: float = Field(
+        0.7, gt=0, le=1, description="Intersection over union above which the lower of two boxes is the same product."
+    )
+    padding: float = Field(0.02, ge=0, le=1, description="Room added around a box, as a share of its longer side.")
+    maximum_crops: int = Field(4, ge=1, le=64, description="Most crops of one picture.")
+    batch_size: int = performance_field(32, "Pictures per batch.", ge=1)
+
+
+@dataclass(frozen=True)
+class QualityLimits:
+    """What a picture must have; brightness and contrast in grey levels 0 to 255, sides in pixels."""
+
+    sharpness: float
+    darkest: float
+    brightest: float
+    contrast: float
+    spread: float
+    side: int
+    aspect: float
+
+
+class CleanImageSettings(StageSettings):
+    """What is too bad to compare, and what is the same picture."""
+
+    logic_version: ClassVar[str] = "4"
+
+    preset: Literal["catalogue", "street"] = Field(
+        "catalogue",
+        description="catalogue: judged on the product, safe for studio pictures on white. street: judged on the whole picture "
+        "by the limits of the published funnel (sharpness 50, mean brightness 10 to 220).",
+    )
+    minimum_sharpness: float | None = Field(
+        None, ge=0, description="Variance of the Laplacian, the longer side at most 256 pixels; the preset's when unset."
+    )
+    minimum_brightness: float | None = Field(
+        None, ge=0, le=255, description="Mean grey level under which a picture is dark; the preset's when unset."
+    )
+    maximum_brightness: float | None = Field(
+        None, ge=0, le=255, description="Mean grey level above which a picture is bright; the preset's when unset."
+    )
+    minimum_contrast: float | None = Field(
+        None, ge=0, le=255, description="Grey levels between the 1st and the 99th percentile; the preset's when unset."
+    )
+    minimum_spread: float | None = Field(
+        None, ge=0, le=255, description="Grey levels that nearly all of the whole picture spans; the preset's when unset."
+    )
+    minimum_side: int | None = Field(None, ge=1, description="Shorter side of a crop in pixels; the preset's when unset.")
+    maximum_aspect: float | None = Field(None, ge=1, description="Longer over shorter side of a crop; the preset's when unset.")
+    keep: tuple[str, ...] = Field(
+        (), description="sha256 of pictures or crops, or their first 8 or more digits, that are kept whatever their quality."
+    )
+    duplicates: bool = Field(True, description="false: no picture is taken for another's duplicate.")
+    phash_radius: int = Field(
+        10, ge=0, le=16, description="Bits of 64 in which the pHash of a duplicate, or of its centre, may differ."
+    )
+    dhash_radius: int = Field(4, ge=0, le=16, description="Bits of 64 in which the dHash of a duplicate may differ instead.")
+    minimum_correlation: float = Field(
+        0.85, ge=-1, le=1, description="Correlation of the lightness of two duplicates at 32 × 32 pixels, laid over each other."
+    )
+    maximum_light_difference: float = Field(
+        10.0, ge=0, description="Largest difference of one of 64 regions in L* (0 to 100), brightness and contrast evened out."
+    )
+    maximum_colour_difference: float = Field(
+        17.0,
+        ge=0,
+        description="Largest difference of one of 64 regions in the a*b* plane of CIE L*a*b*, saturation evened out.",
+    )
+    orientations: Literal["upright", "mirrored", "all"] = Field(
+        "upright", description="Which duplicates count: as they are, also mirrored, or also turned by quarter turns."
+    )
+    batch_size: int = performance_field(256, "Crops per batch.", ge=1)
+
+    @field_validator("keep")
+    @classmethod
+    def _name_digests(cls, digests: tuple[str, ...]) -> tuple[str, ...]:
+        for digest in digests:
+            if not re.fullmatch("[0-9a-fA-F]{8,64}", digest):
+                raise ValueError(
+                    f"{digest!r} is not the beginning of a sha256: 8 to 64 hexadecimal digits, as the report shows them"
+                )
+        return digests
+
+    @property
+    def region(self) -> Literal["product", "whole"]:
+        """Where quality is measured."""
+        return "whole" if self.preset == "street" else "product"
+
+    def limits(self) -> QualityLimits:
+        """Return the preset's limits with those that are set in their place."""
+        preset = _PRESETS[self.preset]
+        return QualityLimits(
+            sharpness=_first(self.minimum_sharpness, preset.sharpness),
+            darkest=_first(self.minimum_brightness, preset.darkest),
+            brightest=_first(self.maximum_brightness, preset.brightest),
+            contrast=_first(self.minimum_contrast, preset.contrast),
+            spread=_first(self.minimum_spread, preset.spread),
+            side=preset.side if self.minimum_side is None else self.minimum_side,
+            aspect=_first(self.maximum_aspect, preset.aspect),
+        )
+
+
+_PRESETS = {
+    "catalogue": QualityLimits(sharpness=20, darkest=8, brightest=250, contrast=10, spread=16, side=10, aspect=15),
+    "street": QualityLimits(sharpness=50, darkest=10, brightest=220, contrast=0, spread=0, side=16, aspect=15),
+}
+
+
+def _first(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
+
+
+class LocalFeatureSettings(StageSettings):
+    """How local features are taken from a crop."""
+
+    logic_version: ClassVar[str] = "4"
+
+    longest_side: int = Field(
+        360,
+        ge=64,
+        le=2048,
+        description="The product is scaled until its longer side has so many pixels before it is described.",
+    )
+    keypoints: int = Field(500, ge=16, le=4000, description="Most keypoints kept per crop, strongest first.")
+    contrast_threshold: float = Field(
+        0.02, gt=0, le=0.2, description="SIFT's contrast threshold (share of the grey range): lower finds fainter print."
+    )
+    batch_size: int = performance_field(16, "Crops per batch.", ge=1)
+
+
+class EmbeddingSettings(StageSettings):
+    """Which encoder turns a crop into a vector."""
+
+    logic_version: ClassVar[str] = "2"
+
+    encoder: str = Field("local", description="Name of the encoder in the registry.")
+    colour_share: float = Field(0.6, ge=0, description="local: weight of colour beside print, whose weight is 1.")
+    model: str | None = Field(
+        None,
+        description="Neural encoders: folder, file, card name or hub repository of the weights; the encoder's own default when unset.",
+    )
+    flip: bool = Field(False, description="Neural encoders: average the vectors of a crop and of its mirror image.")
+    reduce: Literal["none", "pca", "lda"] = Field(
+        "none", description="pca, lda: reduce the vectors of the category to `reduced_dimension`; lda needs `reduce_labels`."
+    )
+    reduced_dimension: int = Field(128, ge=2, description="Dimension after pca, and at most after lda.")
+    whiten: bool = Field(False, description="pca: scale every direction to the same variance.")
+    reduce_labels: str | None = Field(None, description="lda: CSV file with crop_sha256 and group.")
+    batch_size: int = performance_field(32, "Crops per batch.", ge=1)
+
+
+class SemanticDuplicateSettings(StageSettings):
+    """When two embeddings show the same picture."""
+
+    logic_version: ClassVar[str] = "2"
+
+    threshold: float | None = Field(
+        None, ge=-1, le=1, description="Cosine of one and the same picture; the encoder's own when unset."
+    )
+    found: Literal["link", "reject"] = Field(
+        "link",
+        description="link: a near-identical picture inherits the cluster of its keeper. reject: its listing gets no cluster, as in "
+        "a funnel that thins out training pictures.",
+    )
+
+
+class TextReaderSettings(StageSettings):
+    """How the text on a pack is read."""
+
+    longest_side: int = Field(
+        480, ge=160, le=2048, description="The product is scaled until its longer side has so many pixels before it is read."
+    )
+    recogniser: str | None = Field(
+        None, description="ONNX file of another PP-OCR recognition model; the built-in one when unset."
+    )
+    recogniser_characters: str | None = Field(None, description="Text file with the characters of that model, one a line.")
+    batch_size: int = performance_field(8, "Pictures per batch.", ge=1)
+
+
+class VerificationSettings(StageSettings):
+    """When the print of two crops is the same print."""
+
+    logic_version: ClassVar[str] = "2"
+
+    ratio: float = Field(0.85, gt=0, le=1, description="Lowe's ratio: nearest over second nearest descriptor distance.")
+    tolerance: float = Field(8.0, gt=0, description="Pixels of the product frame by which an inlier may miss the affine map.")
+    smallest: int = Field(8, ge=4, description="Fewest inliers of a verified pair.")
+
+
+class MatchSettings(StageSettings):
+    """Which pairs are looked at and what makes a match."""
+
+    logic_version: ClassVar[str] = "4"
+
+    enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
+    neighbours: int = Field(30, ge=1, description="Candidates per crop, in both directions.")
+    further_embeddings: list[EmbeddingSettings] = Field(
+        [],
+        description="More encoders whose nearest neighbours become candidates too, each with the settings of `embeddings`.",
+    )
+    friend_rounds: int = Field(1, ge=0, le=4, description="How often friends of verified friends become candidates as well.")
+    friends: int = Field(15, ge=0, description="Candidates per crop and round that come from friends of friends.")
+    text_neighbours: int = Field(5, ge=0, description="Candidates per pack by the text that was read on it.")
+    plain_keypoints: int = Field(
+        200, ge=0, description="Crops with at most so many keypoints have too little print: their silhouettes are compared too."
+    )
+    crops: Literal["main", "all"] = Field("main", description="main: only the main crop of a picture is matched.")
+    number_conflict: Literal["evidence", "veto"] = Field(
+        "evidence", description="Whether different volumes, masses or numbers of packs weaken a pair or refuse it."
+    )
+    bundles: Literal["apart", "join"] = Field(
+        "apart", description="Whether a bundle of several packs is another product than the single pack, or the same."
+    )
+    text: bool = Field(True, description="Read the text on the pack where it can change something.")
+    reader: TextReaderSettings = Field(TextReaderSettings(), description="How text is read.")
+    verification: VerificationSettings = Field(VerificationSettings(), description="How print is verified.")
+    batch_size: int = performance_field(256, "Pairs per batch.", ge=1)
+
+
+class ClusterSettings(StageSettings):
+    """Which method makes clusters, of what evidence, and its parameters."""
+
+    logic_version: ClassVar[str] = "2"
+
+    method: str = Field(
+        "graph", description="graph, dbscan, hdbscan, kmeans, spectral, agglomerative or components: the grouping method."
+    )
+    evidence: Literal["auto", "matches", "embeddings"] = Field(
+        "auto",
+        description="What is grouped: verified matches or the cosines of embeddings; auto: matches for graph, else embeddings.",
+    )
+    device: Literal["cpu", "gpu"] = Field("cpu", description="gpu: dbscan, hdbscan and agglomerative by cuML, kmeans by FAISS.")
+    no_match: Literal["keep", "drop", "singleton"] = Field(
+        "keep",
+        description="Listings that match nothing: keep: -1; drop: -1 and left out of every figure; singleton: a cluster of their own.",
+    )
+    same_photo: Literal["join", "split_on_title_conflict"] = Field(
+        "split_on_title_conflict",
+        description="Listings with one and the same photo: always together, or apart when titles contradict in number or unit.",
+    )
+    crops: Literal["main", "all"] = Field("main", description="Crops of a picture that can join listings.")
+    attach: bool = Field(
+        False,
+        description="Listings that had a cluster before keep it; only new ones are placed, or make clusters of their own.",
+    )
+    smallest_weight: float = Field(
+        0.5, ge=0, description="graph: what is taken off each match's weight; nothing left, no link."
+    )
+    largest_weight: float = Field(6.0, gt=0, description="graph: matches count at most this weight; more than smallest_weight.")
+    elsewhere: float = Field(
+        300.0, ge=0, description="graph: weight of links between the products of a catalogue of usual size; more joins more."
+    )
+    contradiction: float = Field(
+        2.0, ge=0, description="graph: least evidence (natural log of odds) of contradictions that cuts a module in two."
+    )
+    trials: int = Field(5, ge=1, le=100, description="graph: searches, of which the shortest description is taken.")
+    eps: Annotated[float, Field(gt=0, le=2)] | Literal["auto"] = Field(
+        0.25,
+        description="dbscan: cosine distance within which two crops are neighbours, 0 to 2; auto: the knee of the k-distances.",
+    )
+    min_samples: int = Field(
+        2, ge=1, description="dbscan, hdbscan: listings within reach, itself included, that make a crop a core."
+    )
+    min_cluster_size: int = Field(2, ge=2, description="hdbscan: listings of the smallest cluster.")
+    k: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
+        "auto", description="kmeans, spectral: number of clusters; auto: by k_rule."
+    )
+    k_rule: Literal["elbow", "silhouette", "gap"] = Field("silhouette", description="How k: auto chooses among k_range.")
+    k_range: tuple[int, int] = Field((2, 500), description="Least and greatest number of clusters that k: auto tries.")
+    linkage: Literal["average", "complete", "single"] = Field("average", description="agglomerative: distance of two clusters.")
+    distance: float = Field(0.25, gt=0, le=2, description="agglomerative: cosine distance up to which clusters are merged.")
+    threshold: float = Field(0.7, ge=-1, le=1, description="components: least cosine (or probability) of two linked crops.")
+    sweep: str | None = Field(
+        None,
+        description="A parameter and its range, such as eps=0.05:0.5:0.05, whose quality indices are drawn; changes no result.",
+    )
+    projection: Literal["none", "pca", "tsne", "umap"] = Field(
+        "none", description="Draws the category in two dimensions: PCA, t-SNE after PCA, or UMAP where umap-learn is installed."
+    )
+    block_rows: int = performance_field(1024, "Rows of the distance matrix held at once.", ge=1)
+
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
+        if self.largest_weight <= self.smallest_weight:
+            raise ValueError(f"largest_weight {self.largest_weight:g} must exceed smallest_weight {self.smallest_weight:g}")
+        if self.k_range[0] < 2 or self.k_range[1] < self.k_range[0]:
+            raise ValueError(f"k_range {self.k_range} must be the least and the greatest number of clusters, from 2 up")
+        return self
+
+
+class WorkbookSettings(StageSettings):
+    """How the labelled workbook is written."""
+
+    sheets: bool = Field(True, description="Whether the sheets Clusters, Problems and Summary are added after the user's own.")
+    pictures: int = Field(
+        2000, ge=0, description="Clusters that get a picture on the sheet Clusters, the largest first; 0 for none."
+    )
+    picture_pixels: int = Field(96, ge=32, le=400, description="Longest side of a picture on the sheet Clusters, in pixels.")
+    links: bool = Field(
+        True, description="Whether cells link from listing to cluster and back, up to Excel's 65,530 links a sheet."
+    )
+
+
+class ReportSettings(StageSettings):
+    """How the report page is written."""
+
+    language: Literal["en", "vi"] = Field("en", description="Language of the report page: English or Vietnamese.")
+    thumbnail_pixels: int = Field(132, ge=32, le=512, description="Longest side of a picture in the page, in pixels.")
+    picture_megabytes: float = Field(
+        12, ge=0, le=500, description="Megabytes of pictures in the page; the most doubtful clusters get theirs first."
+    )
+    pictures_per_cluster: int = Field(12, ge=2, le=200, description="Distinct pictures shown of one cluster.")
+    pairs_drawn: int = Field(
+        100, ge=0, le=5000, description="Clusters whose worst pair is drawn with its evidence, the most doubtful first."
+    )
+    clusters_shown: int = Field(2000, ge=1, description="Clusters shown, the most doubtful first.")
+    rows_shown: int = Field(500, ge=1, description="Listings shown without a match, rejected, and failed, each.")
+
+
+class SearchSettings(StageSettings):
+    """How the search index is built."""
+
+    exact_below: int = Field(
+        20_000, ge=1, description="Vectors up to which every search compares all of them; above, inverted lists are built."
+    )
+    recall: float = Field(
+        0.985,
+        gt=0,
+        le=1,
+        description="Share of the true 10 nearest that a search over inverted lists has to find; the number of lists that are "
+        "looked into is measured for it.",
+    )
+    seed: int = Field(7, ge=0, description="Seed of the lists' centres.")

@@ -1,0 +1,71 @@
+"""Reading a shop's table: any format, every row a listing with its pictures' addresses or the reason why it has none."""
+
+from clustering_pipeline.stages.catalogue.columns import (
+    OWN_COLUMNS,
+    OWN_PREFIX,
+    OWN_SHEETS,
+    column_letters,
+    is_own_sheet,
+    own_columns,
+)
+from clustering_pipeline.stages.catalogue.embedded_images import DIGEST_MARK, stored_picture
+from clustering_pipeline.stages.catalogue.formats.packages import WorkbookPackage
+from clustering_pipeline.stages.catalogue.formats.sheets import (
+    Relationship,
+    SheetPart,
+    local_name,
+    range_corners,
+    reference_column,
+    relationships,
+    relationships_part,
+    workbook_part,
+    worksheets,
+)
+from clustering_pipeline.stages.catalogue.formats.tables import SheetTable, Table, read_table
+from clustering_pipeline.stages.catalogue.formats.values import EXACT_DIGITS, cell_text
+from clustering_pipeline.stages.catalogue.selection import SelectedSheet, head_rows, select_sheets
+from clustering_pipeline.stages.catalogue.sources import CatalogueSource, SourceRecords, read_source
+from clustering_pipeline.stages.catalogue.stage import (
+    ReadWorkbook,
+    category_values,
+    check_workbook,
+    read_catalogue,
+    read_workbook,
+)
+
+__all__ = [
+    "DIGEST_MARK",
+    "EXACT_DIGITS",
+    "OWN_COLUMNS",
+    "OWN_PREFIX",
+    "OWN_SHEETS",
+    "CatalogueSource",
+    "ReadWorkbook",
+    "Relationship",
+    "SelectedSheet",
+    "SheetPart",
+    "SheetTable",
+    "SourceRecords",
+    "Table",
+    "WorkbookPackage",
+    "category_values",
+    "cell_text",
+    "check_workbook",
+    "column_letters",
+    "head_rows",
+    "is_own_sheet",
+    "local_name",
+    "own_columns",
+    "range_corners",
+    "read_catalogue",
+    "read_source",
+    "read_table",
+    "read_workbook",
+    "reference_column",
+    "relationships",
+    "relationships_part",
+    "select_sheets",
+    "stored_picture",
+    "workbook_part",
+    "worksheets",
+]

@@ -1,0 +1,1 @@
+"""Tables of any file format as sheets of cells."""

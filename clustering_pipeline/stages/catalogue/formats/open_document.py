@@ -1,0 +1,98 @@
+"""What the value reader does not tell about an .ods sheet, and its used rectangle, known before a reader allocates it.
+
+A cell of a few bytes may be repeated millions of times, and numbers are kept as they are shown beside their value.
+"""
+
+from collections.abc import Callable
+from xml.parsers import expat
+
+from clustering_pipeline.stages.catalogue.formats.packages import WorkbookPackage, damaged, password_protected
+from clustering_pipeline.stages.catalogue.formats.sheet_details import EXACT_DIGITS, SheetDetails, check_overlap
+
+CONTENT_PART = "content.xml"
+MANIFEST_PART = "META-INF/manifest.xml"
+CELLS = ("table:table-cell", "table:covered-table-cell")
+VALUE_MARKS = ("office:value-type", "calcext:value-type", "table:formula")
+
+
+def document_details(package: WorkbookPackage, check: Callable[[str, int], None]) -> dict[str, SheetDetails]:
+    """Return the details of every sheet by name, after `check(sheet, cells)` of its used rectangle.
+
+    Raises InputError when the document is encrypted or its XML is damaged.
+    """
+    if MANIFEST_PART in package and b"encryption-data" in package.read(MANIFEST_PART):
+        raise password_protected(package.name)
+    scanner = _Scanner(package.name, check)
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler, parser.EndElementHandler = scanner.start, scanner.end
+    parser.CharacterDataHandler = scanner.text
+    try:
+        parser.Parse(package.read_xml(CONTENT_PART), True)
+    except (expat.ExpatError, ValueError) as error:
+        raise damaged(package.name, error) from error
+    return scanner.sheets
+
+
+class _Scanner:
+    """Walks over the tables; repeated cells count, and only single ones can have a link or an exact number."""
+
+    def __init__(self, file: str, check: Callable[[str, int], None]) -> None:
+        self._file = file
+        self.sheets: dict[str, SheetDetails] = {}
+        self._check = check
+        self._name = ""
+        self._details = SheetDetails()
+        self._row = self._column = 0
+        self._value: str | None = None
+        self._shown: list[str] | None = None
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "table:table":
+            self._name, self._details = attributes.get("table:name", ""), SheetDetails()
+            self._row = 0
+        elif name == "table:table-row":
+            self._start_row(attributes)
+        elif name in CELLS:
+            self._start_cell(attributes)
+        elif name == "text:a" and self._shown is not None:
+            self._details.links.setdefault((self._row, self._column), attributes.get("xlink:href", ""))
+
+    def text(self, text: str) -> None:
+        if self._shown is not None:
+            self._shown.append(text)
+
+    def end(self, name: str) -> None:
+        if name == "table:table":
+            self._check(self._name, self._details.last_row * self._details.last_column)
+            check_overlap(self._file, self._details.merged, self._details)
+            self.sheets[self._name] = self._details
+        elif name in CELLS and self._shown is not None:
+            self._note_number("".join(self._shown))
+            self._shown = None
+
+    def _start_row(self, attributes: dict[str, str]) -> None:
+        repeat = int(attributes.get("table:number-rows-repeated", 1))
+        self._row += repeat
+        self._column = 0
+        if attributes.get("table:visibility", "visible") != "visible" and repeat == 1:
+            self._details.hidden_rows.add(self._row)
+
+    def _start_cell(self, attributes: dict[str, str]) -> None:
+        self._column += int(attributes.get("table:number-columns-repeated", 1))
+        rows, columns = (int(attributes.get(f"table:number-{kind}-spanned", 1)) for kind in ("rows", "columns"))
+        if rows > 1 or columns > 1:
+            self._details.merged.append((self._row, self._column, self._row + rows - 1, self._column + columns - 1))
+        if not any(mark in attributes for mark in VALUE_MARKS):
+            return
+        self._details.last_row = self._row
+        self._details.last_column = max(self._details.last_column, self._column)
+        self._value = attributes.get("office:value") if attributes.get("office:value-type") == "float" else None
+        self._shown = []
+
+    def _note_number(self, shown: str) -> None:
+        if self._value is None:
+            return
+        is_padded = shown.isdigit() and shown.startswith("0") and len(shown) > 1
+        if is_padded or len(self._value) > EXACT_DIGITS:
+            self._details.numbers[self._row, self._column] = shown if is_padded else self._value

@@ -1,0 +1,159 @@
+"""What a category is read from: the record that `run` leaves and that a run from the UI reads again."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.text import category_slug
+from clustering_pipeline.stages.catalogue.embedded_images import store_folder
+from clustering_pipeline.storage import BlobStore, FileTree
+
+FOLDER = "sources"
+FOLDER_LISTING = "folder"
+IMAGES_FROM = "images_from"
+PICTURES = "pictures"
+CATEGORY_COLUMN = "category_column"
+CATEGORY_VALUE = "category_value"
+
+
+@dataclass(frozen=True)
+class CatalogueSource:
+    """One category's workbook (or folder of pictures) as it was when it was recorded.
+
+    `sha256` and `size` (bytes) are those of the copy in the blob store. `output` is where the labelled workbook goes.
+    `options` holds what else changes how it is read: `images_from` (the folder as given), `pictures` (the sha256 of that
+    folder's listing), `category_column` and `category_value`, and `folder` when the path is a folder of pictures.
+    """
+
+    category: str
+    display_name: str
+    path: str
+    sha256: str
+    size: int
+    sheets: tuple[str, ...] = ()
+    output: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The file name, for messages."""
+        return Path(self.path).name
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the catalogue is a folder of pictures instead of a table."""
+        return FOLDER_LISTING in self.options
+
+
+class SourceRecords:
+    """The records of all categories: JSON under `sources/` of the storage, the bytes in the blob store."""
+
+    def __init__(self, files: FileTree, blobs: BlobStore) -> None:
+        self.files = files
+        self.blobs = blobs
+
+    def record(
+        self,
+        path: Path | str,
+        display_name: str | None = None,
+        *,
+        output: Path | str | None = None,
+        sheets: Iterable[str] = (),
+        images_from: Path | str | None = None,
+        category_column: str | None = None,
+        category_value: str | None = None,
+    ) -> CatalogueSource:
+        """Read the workbook or folder at `path`, keep a copy of its bytes, and write the category's record.
+
+        The display name defaults to the file's name without its suffix. An unchanged source gives an unchanged record.
+        Raises InputError when the path cannot be read or the name gives no slug.
+        """
+        source_path = Path(path).expanduser().absolute()
+        name = display_name or source_path.stem
+        options = {}
+        if source_path.is_dir():
+            content = store_folder(source_path, self.blobs)
+            options[FOLDER_LISTING] = "true"
+        else:
+            content = read_source(source_path)
+        if images_from is not None:
+            options[IMAGES_FROM] = str(images_from)
+            options[PICTURES] = self.blobs.put(store_folder(_folder(images_from), self.blobs))
+        if category_column is not None and category_value is not None:
+            options |= {CATEGORY_COLUMN: category_column, CATEGORY_VALUE: category_value}
+        source = CatalogueSource(
+            category=category_slug(name),
+            display_name=name,
+            path=str(source_path),
+            sha256=self.blobs.put(content),
+            size=len(content),
+            sheets=tuple(sheets),
+            output=None if output is None else str(Path(output).expanduser().absolute()),
+            options=options,
+        )
+        self._write(source)
+        return source
+
+    def load(self, category: str) -> CatalogueSource:
+        """Return the record of a category; raises InputError when there is none."""
+        try:
+            return _from_json(self.files.read(_record_path(category)))
+        except FileNotFoundError as error:
+            known = ", ".join(source.category for source in self.all()) or "none yet"
+            raise InputError(
+                f"No catalogue is recorded for the category {category!r} (recorded: {known}). "
+                "Run `clustering-pipeline run CATALOGUE --category NAME` once."
+            ) from error
+
+    def holds(self, category: str, content: bytes) -> bool:
+        """Whether the record of `category` is of these very bytes."""
+        return self.files.exists(_record_path(category)) and self.load(category).sha256 == hashlib.sha256(content).hexdigest()
+
+    def all(self) -> list[CatalogueSource]:
+        """Return every category's record, ordered by slug."""
+        return [_from_json(self.files.read(f"{FOLDER}/{name}")) for name in self.files.list(FOLDER, ".json")]
+
+    def changed_on_disk(self, source: CatalogueSource) -> bool:
+        """Whether the file that was recorded is there and holds other bytes now; a folder is compared by `record` alone."""
+        path = Path(source.path)
+        return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256
+
+    def _write(self, source: CatalogueSource) -> None:
+        content = json.dumps(asdict(source), ensure_ascii=False, indent=2, sort_keys=True).encode()
+        path = _record_path(source.category)
+        if not self.files.exists(path) or self.files.read(path) != content:
+            self.files.write(path, content)
+
+
+def _record_path(category: str) -> str:
+    return f"{FOLDER}/{category_slug(category)}.json"
+
+
+def _from_json(content: bytes) -> CatalogueSource:
+    values = json.loads(content)
+    return CatalogueSource(**{**values, "sheets": tuple(values["sheets"])})
+
+
+def _folder(path: Path | str) -> Path:
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        raise InputError(
+            f"The folder {folder} given with --images-from does not exist. Give the folder that holds the pictures."
+        )
+    return folder
+
+
+def read_source(path: Path) -> bytes:
+    """Return the bytes of a workbook; raises InputError when it is missing, empty or may not be read."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file {path}. Check the name; a relative one counts from {Path.cwd()}.") from error
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}). Close it elsewhere or change its permissions.") from error
+    if not content:
+        raise InputError(f"{path} is empty (0 bytes). Export or copy it again.")
+    return content

@@ -1,0 +1,166 @@
+"""What people said, imposed on a grouping of listings."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from clustering_pipeline.stages.clustering.problem import NOISE
+
+Link = tuple[int, int, float]
+
+
+@dataclass
+class Statements:
+    """Statements over listing indices that agree with each other, the newest first where they did not.
+
+    `contradicted`: numbers of statements that a newer one overrules. `unresolved`: those whose listings are not here.
+    """
+
+    same: list[tuple[int, int]] = field(default_factory=list)
+    different: list[tuple[int, int]] = field(default_factory=list)
+    contradicted: list[int] = field(default_factory=list)
+    unresolved: list[int] = field(default_factory=list)
+
+
+class _Sets:
+    """Disjoint sets of indices, some pairs of which must stay apart."""
+
+    def __init__(self) -> None:
+        self.parent: dict[int, int] = {}
+        self.apart: dict[int, set[int]] = defaultdict(set)
+
+    def find(self, item: int) -> int:
+        root = item
+        while (parent := self.parent.get(root, root)) != root:
+            root = parent
+        while (parent := self.parent.get(item, item)) != root:
+            self.parent[item], item = root, parent
+        return root
+
+    def join(self, a: int, b: int) -> bool:
+        """Join the sets of `a` and `b` and return True, or False when they must stay apart."""
+        first, second = sorted((self.find(a), self.find(b)))
+        if first == second:
+            return True
+        if second in self.apart[first]:
+            return False
+        self.parent[second] = first
+        for other in self.apart.pop(second, set()):
+            self.apart[other].discard(second)
+            self.separate(first, other)
+        return True
+
+    def separate(self, a: int, b: int) -> bool:
+        """Keep the sets of `a` and `b` apart from now on and return True, or False when they are one."""
+        first, second = self.find(a), self.find(b)
+        self.apart[first].add(second) if first != second else None
+        self.apart[second].add(first) if first != second else None
+        return first != second
+
+
+def resolve_statements(corrections: pd.DataFrame, listings_of: dict[str, list[tuple[int, frozenset[str]]]]) -> Statements:
+    """Return the statements of a CORRECTIONS frame as pairs of listing indices; of two that contradict the newer counts.
+
+    `listings_of` maps a product_base_id to its listings, each an index and the sha256 of its images.
+    """
+    statements, sets = Statements(), _Sets()
+    pairs = corrections[corrections["kind"].isin(["same", "different"])]
+    for row in pairs.sort_values("number", ascending=False).to_dict("records"):
+        first = _indices(listings_of, row["id_a"], row["image_a"])
+        second = _indices(listings_of, row["id_b"], row["image_b"])
+        links = [(a, b) for a in first for b in second if a != b]
+        if not links:
+            statements.unresolved.append(int(row["number"]))
+            continue
+        accept, accepted = (sets.join, statements.same) if row["kind"] == "same" else (sets.separate, statements.different)
+        agreed = [link for link in links if accept(*link)]
+        accepted.extend(agreed)
+        if len(agreed) < len(links):
+            statements.contradicted.append(int(row["number"]))
+    return statements
+
+
+def _indices(listings_of: dict[str, list[tuple[int, frozenset[str]]]], identifier: str, image: str | None) -> list[int]:
+    anywhere = pd.isna(image)
+    return [index for index, images in listings_of.get(str(identifier), []) if anywhere or image in images]
+
+
+def impose(labels: np.ndarray, statements: Statements, links: Iterable[Link]) -> np.ndarray:
+    """Return labels (int64, n) in which every statement holds and no other listing moves without need.
+
+    `links` are pairs of listings with the weight of their evidence. A listing that is the same as one elsewhere and
+    different from one here moves alone; otherwise clusters that hold one product are joined whole, and a cluster that
+    holds two is cut along its weakest links.
+    """
+    if not statements.same and not statements.different:
+        return labels
+    moved = _join_clusters(_move_single(labels.copy(), statements), statements)
+    torn = sorted({int(moved[a]) for a, b in statements.different if moved[a] == moved[b] != NOISE})
+    by_cluster = defaultdict(list)
+    for link in links:
+        if moved[link[0]] == moved[link[1]]:
+            by_cluster[int(moved[link[0]])].append(link)
+    for label in torn:
+        members = np.flatnonzero(moved == label)
+        moved[members] = moved.max() + 1 + _cut(members.tolist(), statements, by_cluster[label])
+    return moved
+
+
+def _move_single(labels: np.ndarray, statements: Statements) -> np.ndarray:
+    goals = defaultdict(list)
+    for a, b in statements.same:
+        goals[a].append(b)
+        goals[b].append(a)
+    before = labels.copy()
+
+    def goal_elsewhere(item: int) -> int | None:
+        return next((other for other in sorted(goals[item]) if before[other] != before[item]), None)
+
+    for a, b in statements.different:
+        if before[a] != before[b] or before[a] == NOISE:
+            continue
+        leaving = [(item, goal) for item in (a, b) if (goal := goal_elsewhere(item)) is not None]
+        if len(leaving) == 1:
+            item, goal = leaving[0]
+            labels[item] = labels[goal] if labels[goal] != NOISE else labels.max() + 1
+    return labels
+
+
+def _join_clusters(labels: np.ndarray, statements: Statements) -> np.ndarray:
+    for a, b in statements.same:
+        targets = [int(labels[item]) for item in (a, b) if labels[item] != NOISE]
+        target = min(targets, default=int(labels.max()) + 1)
+        for label in targets:
+            labels[labels == label] = target
+        labels[[a, b]] = target
+    return labels
+
+
+def _cut(members: Sequence[int], statements: Statements, links: Iterable[Link]) -> np.ndarray:
+    """Return 0-based parts of one cluster: its links are laid strongest first, save those that would break a statement."""
+    sets, inside = _Sets(), set(members)
+    for a, b in statements.same:
+        if a in inside and b in inside:
+            sets.join(a, b)
+    for a, b in statements.different:
+        if a in inside and b in inside:
+            sets.separate(a, b)
+    for a, b, _ in sorted(links, key=lambda link: (-link[2], link[0], link[1])):
+        sets.join(a, b)
+    _gather_loose(members, sets)
+    roots = [sets.find(item) for item in members]
+    return np.unique(roots, return_inverse=True)[1].astype(np.int64)
+
+
+def _gather_loose(members: Sequence[int], sets: _Sets) -> None:
+    """Join parts that no link holds and no statement keeps away to the largest part."""
+    parts = defaultdict(list)
+    for item in members:
+        parts[sets.find(item)].append(item)
+    by_size = sorted(parts, key=lambda root: (-len(parts[root]), root))
+    for root in by_size:
+        if not sets.apart.get(sets.find(root)):
+            next((target for target in by_size if target != root and sets.join(target, root)), None)

@@ -1,0 +1,152 @@
+"""Drawings of a clustering: choices, sweeps and the projection to two dimensions, kept for the report."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+
+import numpy as np
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.storage import FileTree
+
+WIDTH, HEIGHT, MARGIN = 520, 300, 48
+
+
+def draw_curve(
+    x: Sequence[float] | np.ndarray,
+    y: Sequence[float] | np.ndarray,
+    *,
+    title: str,
+    across: str,
+    up: str,
+    chosen: float | None = None,
+) -> str:
+    """Return an SVG of a curve through the finite points (x, y), with a mark at the point whose x is nearest to `chosen`."""
+    points = np.column_stack([np.asarray(x, float), np.asarray(y, float)])
+    points = points[np.isfinite(points).all(axis=1)]
+    parts = _frame(title, across, up)
+    if len(points) == 0:
+        return _svg([*parts, _text(WIDTH / 2, HEIGHT / 2, "no value is defined here", "middle")])
+    placed, ticks = _place(points)
+    parts += ticks
+    path = " ".join(f"{across:.1f},{up:.1f}" for across, up in placed)
+    parts.append(f'<polyline points="{path}" fill="none" stroke="#2463a6" stroke-width="2"/>')
+    if len(placed) <= 60:
+        parts += [f'<circle cx="{across:.1f}" cy="{up:.1f}" r="2.5" fill="#2463a6"/>' for across, up in placed]
+    if chosen is not None:
+        across, up = placed[int(np.argmin(np.abs(points[:, 0] - chosen)))]
+        parts.append(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="6" fill="none" stroke="#c2410c" stroke-width="2.5"/>')
+    return _svg(parts)
+
+
+def draw_scatter(points: np.ndarray, labels: np.ndarray, *, title: str) -> str:
+    """Return an SVG of points (float, n × 2) coloured by label (int64, n); -1 is grey."""
+    if len(points) == 0:
+        return _svg(_frame(title, "", ""))
+    placed, _ = _place(points)
+    # The golden angle spreads the hues of consecutive numbers.
+    colours = [f"hsl({label * 137.508 % 360:.0f} 65% 45%)" if label >= 0 else "#bbb" for label in labels.tolist()]
+    dots = [
+        f'<circle cx="{across:.1f}" cy="{up:.1f}" r="2.6" fill="{colour}"/>'
+        for (across, up), colour in zip(placed, colours, strict=True)
+    ]
+    return _svg([*_frame(title, "", ""), *dots])
+
+
+def _place(points: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Return the points in pixels and the labels of the axes' ends."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    shares = (points - low) / np.where(high > low, high - low, 1)
+    placed = np.column_stack(
+        [MARGIN + shares[:, 0] * (WIDTH - 2 * MARGIN), HEIGHT - MARGIN - shares[:, 1] * (HEIGHT - 2 * MARGIN)]
+    )
+    ticks = [
+        _text(MARGIN, HEIGHT - MARGIN + 16, f"{low[0]:.4g}", "middle"),
+        _text(WIDTH - MARGIN, HEIGHT - MARGIN + 16, f"{high[0]:.4g}", "middle"),
+        _text(MARGIN - 6, HEIGHT - MARGIN, f"{low[1]:.4g}", "end"),
+        _text(MARGIN - 6, MARGIN + 8, f"{high[1]:.4g}", "end"),
+    ]
+    return placed, ticks
+
+
+def _frame(title: str, across: str, up: str) -> list[str]:
+    box = f'<path d="M{MARGIN},{MARGIN}V{HEIGHT - MARGIN}H{WIDTH - MARGIN}" fill="none" stroke="#888"/>'
+    side = f'<text x="14" y="{HEIGHT / 2}" transform="rotate(-90 14 {HEIGHT / 2})" text-anchor="middle">{escape(up)}</text>'
+    return [box, _text(WIDTH / 2, 22, title, "middle"), _text(WIDTH / 2, HEIGHT - 12, across, "middle"), side]
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(parts: Sequence[str]) -> str:
+    opening = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">'
+    return "\n".join([opening, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>"])
+
+
+SEED, LARGEST, COMPONENTS = 5, 3_000, 50
+
+
+def project(vectors: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return `nodes` (int64, at most `LARGEST`) and their coordinates (float64, n × 2) by "pca", "tsne" or "umap" after PCA.
+
+    Raises StageError when UMAP is asked for and umap-learn is not installed.
+    """
+    nodes: np.ndarray = np.arange(len(vectors))
+    if len(nodes) > LARGEST:
+        nodes = np.sort(np.random.default_rng(SEED).choice(nodes, LARGEST, replace=False))
+    chosen = vectors[nodes].astype(np.float64)
+    if len(nodes) < 5 or method == "pca":
+        return nodes, _principal_components(chosen, 2)
+    reduced = _principal_components(chosen, COMPONENTS)
+    return nodes, _tsne(reduced) if method == "tsne" else _umap(reduced)
+
+
+def _principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
+    """Return the coordinates (n × count) along the axes of greatest variance, each axis turned so that its largest part is positive."""
+    centred = vectors - vectors.mean(axis=0) if len(vectors) else vectors
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    axes = axes[:count]
+    signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]) if len(axes) else np.empty(0)
+    placed = centred @ (axes * signs[:, None]).T
+    return np.pad(placed, ((0, 0), (0, max(0, min(2, count) - placed.shape[1]))))
+
+
+def _tsne(reduced: np.ndarray) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(reduced) - 1) / 3)
+    placed: np.ndarray = TSNE(2, init="pca", perplexity=perplexity, random_state=SEED).fit_transform(reduced)
+    return placed.astype(float)
+
+
+def _umap(reduced: np.ndarray) -> np.ndarray:
+    try:
+        import umap
+    except ImportError as error:
+        raise StageError(
+            "clusters.projection is umap, but umap-learn is not installed. Install it, or set clusters.projection to tsne."
+        ) from error
+    placed: np.ndarray = umap.UMAP(n_components=2, random_state=SEED).fit_transform(reduced)
+    return placed.astype(float)
+
+
+def _path(category: str) -> str:
+    return f"cluster_drawings/{category}.json"
+
+
+def keep_drawings(context: StageContext, category: str, drawings: Mapping[str, str]) -> dict[str, str]:
+    """Keep drawings (name to SVG) as those of the category's latest grouping and return name to sha256."""
+    digests = {name: context.blobs.put(drawing.encode()) for name, drawing in drawings.items()}
+    FileTree(str(context.state)).write(_path(category), json.dumps(digests).encode())
+    return digests
+
+
+def read_drawings(context: StageContext, category: str) -> dict[str, str]:
+    """Return the drawings (name to SVG) of the category's latest grouping; none when nothing was tuned, swept or projected."""
+    files = FileTree(str(context.state))
+    if not files.exists(_path(category)):
+        return {}
+    digests = json.loads(files.read(_path(category)))
+    return {name: context.blobs.get(digest).decode() for name, digest in digests.items()}

@@ -1,0 +1,112 @@
+"""From the manifests to what each listing brings into the grouping: its kept crops, or the reason why it has none."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from clustering_pipeline.core.titles import Statement
+from clustering_pipeline.settings import ClusterSettings
+from clustering_pipeline.stages.clustering.contradictions import split_by_title
+
+NO_PICTURE = "No picture of this listing was fetched. Run again to fetch it."
+NO_CROP = "The picture could not be opened, so no product could be cut out of it."
+
+
+@dataclass(frozen=True)
+class ListingPictures:
+    """`listings`: one row per listing with `status` and `reason` of those that cannot be grouped, null for the rest.
+
+    `pictures`: one row per (listing, position, rank) with a kept crop: `crop_sha256`, its `keeper`, `relation` to it
+    ("", "duplicate" or "semantic duplicate"), `node_key`, `image_sha256` and the listing's `product_base_id` and `title`.
+    `statements`: what the titles of each node say.
+    """
+
+    listings: pd.DataFrame
+    pictures: pd.DataFrame
+    statements: dict[str, Statement]
+
+
+def listing_pictures(
+    catalogue: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    crops: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    semantic_duplicates: pd.DataFrame,
+    settings: ClusterSettings,
+) -> ListingPictures:
+    """Return what each listing brings into the grouping."""
+    fetched = raw_images[raw_images["image_sha256"].notna()]
+    shown = crops if settings.crops == "all" else _main_crops(crops)
+    pictures = fetched[["listing", "position", "image_sha256"]].merge(
+        shown[["image_sha256", "rank", "crop_sha256", "error"]], on="image_sha256"
+    )
+    pictures = pictures.merge(clean_images[["crop_sha256", "status", "reason"]], on="crop_sha256", how="left")
+    pictures = pictures.merge(_keepers(clean_images, semantic_duplicates), on="crop_sha256", how="left")
+    pictures["reason"] = pictures["too_alike"].fillna(pictures["reason"]).fillna(pictures["error"])
+    pictures = pictures.merge(catalogue[["listing", "product_base_id", "title"]], on="listing")
+    pictures = pictures.sort_values(["listing", "position", "rank"], kind="stable", ignore_index=True)
+    kept = pictures[pictures["keeper"].notna()].reset_index(drop=True)
+    titles = kept["title"] if settings.same_photo == "split_on_title_conflict" else kept["title"].iloc[:0].reindex(kept.index)
+    kept["node_key"], statements = split_by_title(kept["crop_sha256"], kept["keeper"], titles)
+    return ListingPictures(_standings(catalogue, raw_images, fetched, pictures), kept, statements)
+
+
+def _main_crops(crops: pd.DataFrame) -> pd.DataFrame:
+    """Return one crop per image: the main one, or the first where none is marked."""
+    ordered = crops.sort_values(["is_main", "rank"], ascending=[False, True], kind="stable")
+    return ordered.drop_duplicates("image_sha256")
+
+
+def _keepers(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame) -> pd.DataFrame:
+    """Return `crop_sha256`, `keeper`, `relation` of every crop that was not rejected, each keeper followed to its own.
+
+    One that is rejected for being too alike, as itself or by its keeper, has a reason `too_alike` in place of a keeper.
+    """
+    usable = clean_images[clean_images["status"] != "rejected"]
+    first = dict(zip(usable["crop_sha256"], usable["keeper"].fillna(usable["crop_sha256"]), strict=True))
+    alike = semantic_duplicates[semantic_duplicates["keeper"] != semantic_duplicates["crop_sha256"]]
+    both = first | dict(zip(alike["crop_sha256"], alike["keeper"], strict=True))
+    too_alike = alike[alike["reason"].notna()].set_index("crop_sha256")["reason"].to_dict()
+    rows: list[tuple[str, str | None, str, str | None]] = []
+    for crop in first:
+        same, last = _follow(crop, first), _follow(crop, both)
+        relation = "semantic duplicate" if last != same else "duplicate" if same != crop else ""
+        rows.append((crop, None if same in too_alike else last, relation, too_alike.get(same)))
+    return pd.DataFrame(rows, columns=["crop_sha256", "keeper", "relation", "too_alike"], dtype=object)
+
+
+def _follow(crop: str, keeper_of: dict[str, str]) -> str:
+    seen = {crop}
+    while (keeper := keeper_of.get(crop, crop)) not in seen:
+        crop = keeper
+        seen.add(crop)
+    return crop
+
+
+def _standings(
+    catalogue: pd.DataFrame, raw_images: pd.DataFrame, fetched: pd.DataFrame, pictures: pd.DataFrame
+) -> pd.DataFrame:
+    """Return `listing`, `product_base_id`, `title`, `status`, `reason`; the last two null where a kept crop exists."""
+    invalid = dict(catalogue.loc[~catalogue["usable"].astype(bool), ["listing", "reason"]].itertuples(index=False, name=None))
+    failures = raw_images[raw_images["image_sha256"].isna()].sort_values("position")
+    failed = dict(failures.drop_duplicates("listing")[["listing", "error"]].itertuples(index=False, name=None))
+    rejections = pictures[pictures["keeper"].isna()].drop_duplicates("listing")
+    rejected = dict(rejections[["listing", "reason"]].itertuples(index=False, name=None))
+    with_picture, with_keeper = set(fetched["listing"]), set(pictures.loc[pictures["keeper"].notna(), "listing"])
+
+    def standing(listing: int) -> tuple[str | None, str | None]:
+        if listing in invalid:
+            return "invalid_row", _sentence(invalid[listing], "This row cannot be used.")
+        if listing in with_keeper:
+            return None, None
+        if listing in with_picture:
+            return "rejected", _sentence(rejected.get(listing), NO_CROP)
+        return "download_failed", _sentence(failed.get(listing), NO_PICTURE)
+
+    result = catalogue[["listing", "product_base_id", "title"]].reset_index(drop=True)
+    standings = [standing(listing) for listing in result["listing"]]
+    return result.join(pd.DataFrame(standings, columns=["status", "reason"], index=result.index, dtype=object))
+
+
+def _sentence(text: str | None, otherwise: str) -> str:
+    return otherwise if pd.isna(text) or not str(text).strip() else str(text)

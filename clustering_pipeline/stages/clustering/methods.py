@@ -1,0 +1,170 @@
+"""The clustering methods by name. A method sees only nodes and evidence and returns a label per node, -1 for noise."""
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.vectors import pairs_within
+from clustering_pipeline.settings import ClusterSettings
+from clustering_pipeline.stages.clustering import cuda, hierarchy
+from clustering_pipeline.stages.clustering import density as on_cpu
+from clustering_pipeline.stages.clustering.contradictions import cut_contradicted
+from clustering_pipeline.stages.clustering.map_equation import communities
+from clustering_pipeline.stages.clustering.problem import GroupingProblem
+
+ITERATIONS, RESTARTS, SEED = 25, 3, 20231
+
+
+def kmeans(vectors: np.ndarray, k: int, *, weights: np.ndarray, gpu: bool = False) -> tuple[np.ndarray, float]:
+    """Return labels (int64, n) and the inertia (sum of weighted squared distances) of spherical k-means.
+
+    `vectors` float32 (n, d) of unit length, `weights` (n) how many listings each stands for. The same vectors in the same order
+    give the same labels; `gpu` needs a FAISS that was built for one.
+    """
+    import faiss
+
+    k = min(k, len(vectors))
+    counts = np.ascontiguousarray(weights, np.float32)
+    search = faiss.Kmeans(
+        vectors.shape[1],
+        k,
+        niter=ITERATIONS,
+        nredo=RESTARTS,
+        seed=SEED,
+        spherical=True,
+        gpu=gpu,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(vectors),
+    )
+    search.train(np.ascontiguousarray(vectors), weights=counts)
+    distances, labels = search.index.search(np.ascontiguousarray(vectors), 1)
+    # A spherical search returns inner products.
+    return labels.ravel().astype(np.int64), float((counts * (2 - 2 * distances.ravel())).sum())
+
+
+GroupingMethod = Callable[[GroupingProblem, ClusterSettings], np.ndarray]
+# Methods that can work on verified matches; the others need every distance, so they need embeddings.
+ON_MATCHES = frozenset({"graph", "dbscan", "components", "spectral"})
+
+
+def evidence_of(settings: ClusterSettings) -> str:
+    """Return "matches" or "embeddings": what the method of these settings works on. Raises InputError when it cannot."""
+    if settings.method not in GROUPING_METHODS:
+        raise InputError(
+            f"There is no grouping method {settings.method!r}. Set clusters.method to one of {', '.join(sorted(GROUPING_METHODS))}."
+        )
+    if settings.evidence == "matches" and settings.method not in ON_MATCHES:
+        raise InputError(
+            f"clusters.method {settings.method} needs all distances and cannot work on matches alone. Set clusters.evidence to "
+            f"embeddings, or clusters.method to one of {', '.join(sorted(ON_MATCHES))}."
+        )
+    if settings.evidence != "auto":
+        return settings.evidence
+    return "matches" if settings.method == "graph" else "embeddings"
+
+
+def graph(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+    """Communities of the evidence by the map equation, cut where their members contradict each other.
+
+    Strong matches are capped, and of each only what exceeds the least counts.
+
+    Many weak links between two products of many listings would otherwise add up to as much as the few strong ones within.
+    Copies of one picture are no independent evidence, so that a keeper's links weigh the same however many it stands for.
+    """
+    edges = problem.edges.where(problem.edges.weights > settings.smallest_weight)
+    weights = np.minimum(edges.weights, settings.largest_weight) - settings.smallest_weight
+    modules = communities(
+        problem.size, edges.rows, edges.columns, weights, problem.hashes, trials=settings.trials, elsewhere=settings.elsewhere
+    )
+    return cut_contradicted(modules, problem.contradictions, edges, settings.contradiction)
+
+
+def dbscan(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+    """DBSCAN over cosine distance, or over one less the probability of verified matches; crops weigh their listings."""
+    eps = float(settings.eps)
+    if evidence_of(settings) == "matches":
+        near = problem.edges.where(1 - problem.edges.probabilities <= eps)
+        return on_cpu.dbscan_on_links(
+            problem.size, (near.rows, near.columns), settings.min_samples, problem.listings.astype(float)
+        )
+    if settings.device == "gpu":
+        return cuda.dbscan(problem.vectors, eps, settings.min_samples, problem.listings)
+    return on_cpu.dbscan(problem.vectors, eps, settings.min_samples, weights=problem.listings, block_rows=settings.block_rows)
+
+
+def hdbscan(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+    """HDBSCAN over the embeddings; crops count as their listings."""
+    search = cuda.hdbscan if settings.device == "gpu" else hierarchy.hdbscan
+    return search(problem.vectors, problem.listings, settings.min_cluster_size, settings.min_samples)
+
+
+def k_means(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+    """Spherical k-means on FAISS; crops weigh their listings."""
+    return kmeans(problem.vectors, int(settings.k), weights=problem.listings, gpu=settings.device == "gpu")[0]
+
+
+def spectral(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+    """Spectral clustering of the matches, or of the cosines of nearest neighbours."""
+    return hierarchy.spectral(problem.size, problem.edges, int(settings.k))
+
+
+def agglomerative(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+    """Agglomerative clustering by cosine distance."""
+    if settings.device == "gpu":
+        if settings.linkage != "single":
+            raise InputError(
+                "cuML has single linkage only. Set clusters.linkage to single, or clusters.device to cpu for average and complete."
+            )
+        return cuda.agglomerative(problem.vectors, int(settings.k))
+    return hierarchy.agglomerative(problem.vectors, settings.linkage, settings.distance)
+
+
+def components(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+    """Connected components of pairs with cosine at least `threshold`, each member re-checked against its component's king.
+
+    Over matches: of pairs with a probability of at least `threshold`; those were verified one by one.
+    """
+    if evidence_of(settings) == "matches":
+        sure = problem.edges.where(problem.edges.probabilities >= settings.threshold)
+        return _connected(problem.size, sure.rows, sure.columns)
+    rows, columns = pairs_within(problem.vectors, 1 - settings.threshold, settings.block_rows)
+    return recheck(_connected(problem.size, rows, columns), problem, settings.threshold)
+
+
+def recheck(labels: np.ndarray, problem: GroupingProblem, threshold: float) -> np.ndarray:
+    """Return labels in which every member has a cosine of at least `threshold` to the king of its cluster.
+
+    The king is the crop that stands for most listings. A member less alike to it starts over with the other such members,
+    since similarity is not transitive.
+    """
+    order = np.lexsort((np.arange(problem.size), -problem.listings, labels))
+    kings: dict[int, list[int]] = {}
+    result = np.empty(problem.size, np.int64)
+    for node in order:
+        known = kings.setdefault(int(labels[node]), [])
+        similarities = problem.vectors[known] @ problem.vectors[node] if known else np.empty(0)
+        if known and similarities.max() >= threshold:
+            result[node] = known[int(similarities.argmax())]
+        else:
+            known.append(int(node))
+            result[node] = node
+    return result
+
+
+def _connected(size: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    links = sparse.coo_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(size, size))
+    return connected_components(links, directed=False)[1].astype(np.int64)
+
+
+GROUPING_METHODS: dict[str, GroupingMethod] = {
+    "graph": graph,
+    "dbscan": dbscan,
+    "hdbscan": hdbscan,
+    "kmeans": k_means,
+    "spectral": spectral,
+    "agglomerative": agglomerative,
+    "components": components,
+}

@@ -1,0 +1,33 @@
+"""What every stage function is handed besides its manifests and settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from clustering_pipeline.core.engine import Engine, LocalEngine
+from clustering_pipeline.core.hardware import Hardware
+from clustering_pipeline.core.progress import Progress, SilentProgress
+from clustering_pipeline.storage import BlobStore, FeatureTables
+
+
+@dataclass(frozen=True)
+class StageContext:
+    """Storage, engine and progress of one run. Stages compute; the context is all they know of the world."""
+
+    blobs: BlobStore
+    tables: FeatureTables
+    # A local folder for what must be a database: the download journal, the cluster numbers, the corrections.
+    state: Path
+    engine: Engine = field(default_factory=LocalEngine)
+    progress: Progress = field(default_factory=SilentProgress)
+    hardware: Hardware = field(default_factory=Hardware)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """A stage's manifest and the facts about the run that a person wants to see: counts, shares, cache hits, throughput."""
+
+    manifest: pd.DataFrame
+    facts: Mapping[str, int | float | str] = field(default_factory=dict)

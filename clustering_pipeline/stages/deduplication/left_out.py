@@ -1,0 +1,106 @@
+"""A page of what was left out beside what was kept, the most doubtful first."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
+from clustering_pipeline.settings import CleanImageSettings
+from clustering_pipeline.stages.deduplication.funnel import draw_funnel
+from clustering_pipeline.storage import BlobStore
+
+_THUMBNAIL = 160
+# Rejects of a kind without a limit of its own are as doubtful as an average pair.
+_UNKNOWN_DOUBT = 0.5
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A crop that left the computation: its keeper when it has one, why, and how doubtful that is, 0 to 1."""
+
+    crop: str
+    keeper: str | None
+    reason: str
+    doubt: float
+
+
+def left_out(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame, settings: CleanImageSettings) -> list[LeftOut]:
+    """Return the rejects, the duplicates and the semantic duplicates of a category, the most doubtful first."""
+    rows = [
+        *(_rejected(row, settings) for row in clean_images[clean_images["status"] == "rejected"].to_dict("records")),
+        *(_duplicate(row, settings) for row in clean_images[clean_images["status"] == "duplicate"].to_dict("records")),
+        *_semantic(semantic_duplicates),
+    ]
+    return sorted(rows, key=lambda row: (-row.doubt, row.crop))
+
+
+def write_pairs_page(
+    clean_images: pd.DataFrame,
+    semantic_duplicates: pd.DataFrame,
+    facts: Mapping[str, int | float | str],
+    settings: CleanImageSettings,
+    blobs: BlobStore,
+    most: int = 300,
+) -> bytes:
+    """Return one self-contained HTML page: each crop left out beside its keeper, with the reason, distance and doubt.
+
+    `facts`: those of `clean_images`, for the drawing of the funnel; `most`: rows shown.
+    """
+    rows = left_out(clean_images, semantic_duplicates, settings)
+    places = clean_images.set_index("crop_sha256")[["image_sha256", "x0", "y0", "x1", "y1"]].to_dict("index")
+    picture = partial(_picture, places=places, blobs=blobs)
+    shown = [
+        {**vars(row), "picture": picture(row.crop), "keeper_picture": picture(row.keeper) if row.keeper else None}
+        for row in rows[:most]
+    ]
+    environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__), autoescape=True)
+    page = environment.get_template("pairs.html")
+    return page.render(rows=shown, shown=len(shown), total=len(rows), funnel=draw_funnel(facts).decode()).encode()
+
+
+def _rejected(row: Mapping[Any, Any], settings: CleanImageSettings) -> LeftOut:
+    limits = settings.limits()
+    shares = {
+        "blurred": row["sharpness"] / max(limits.sharpness, 1e-9),
+        "dark": row["brightness"] / max(limits.darkest, 1e-9),
+        "bright": (255 - row["brightness"]) / max(255 - limits.brightest, 1e-9),
+        "low_contrast": row["contrast"] / max(limits.contrast, 1e-9),
+    }
+    doubt = shares.get(row["reason_kind"], _UNKNOWN_DOUBT)
+    return LeftOut(row["crop_sha256"], None, row["reason"], float(min(max(doubt, 0), 1)))
+
+
+def _duplicate(row: Mapping[Any, Any], settings: CleanImageSettings) -> LeftOut:
+    doubt = row["distance"] / (2 * max(settings.phash_radius, 1))
+    return LeftOut(row["crop_sha256"], row["keeper"], row["reason"], float(min(doubt, 1)))
+
+
+def _semantic(semantic_duplicates: pd.DataFrame) -> list[LeftOut]:
+    linked = semantic_duplicates[semantic_duplicates["keeper"] != semantic_duplicates["crop_sha256"]]
+    span = max(1e-9, 1 - float(linked["similarity"].min())) if len(linked) else 1.0
+    return [
+        LeftOut(row["crop_sha256"], row["keeper"], _semantic_reason(row), (1 - row["similarity"]) / span)
+        for row in linked.to_dict("records")
+    ]
+
+
+def _semantic_reason(row: Mapping[Any, Any]) -> str:
+    return f"linked: cosine {row['similarity']:.4f} to its keeper" if pd.isna(row["reason"]) else f"rejected: {row['reason']}"
+
+
+def _picture(crop: str, places: Mapping[Any, Mapping[Any, Any]], blobs: BlobStore) -> str | None:
+    """Return a data URL of the crop's thumbnail, None when its picture cannot be read any more."""
+    place = places[crop]
+    box = (int(place["x0"]), int(place["y0"]), int(place["x1"]), int(place["y1"]))
+    try:
+        pixels = load_crop(blobs, place["image_sha256"], box)
+    except (ImageError, StageError):
+        return None
+    content = to_jpeg(fit_within(pixels, _THUMBNAIL), 75)
+    return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"

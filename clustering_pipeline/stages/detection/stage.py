@@ -1,0 +1,180 @@
+"""The crops stage: pictures in, product regions out."""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from clustering_pipeline.core.manifests import CROPS, conform
+from clustering_pipeline.imaging import ImageError, Pixels, crop_digest, cut, load_image, pack_mask, without_background
+from clustering_pipeline.settings import CropSettings
+from clustering_pipeline.stages.contract import StageContext, StageResult
+from clustering_pipeline.stages.detection.detectors import Detector, GivenDetector, make_detector
+from clustering_pipeline.stages.detection.given import GivenBoxes, digest_of, given_boxes
+from clustering_pipeline.stages.detection.masks import Mask, Segmenter, make_segmenter
+from clustering_pipeline.stages.detection.selection import Detections, Selected, select
+from clustering_pipeline.stages.prompts import Prompt, read_prompts
+from clustering_pipeline.storage import BlobStore, compute_missing
+
+_CROP = pa.struct([field for field in CROPS.schema if field.name not in ("image_sha256", "error")])
+_SCHEMA = pa.schema([("crops", pa.list_(_CROP)), ("error", pa.string())])
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What one batch needs besides the digests of its pictures; picklable for light detectors."""
+
+    detector: Detector
+    prompts: tuple[Prompt, ...]
+    settings: CropSettings
+    blobs: BlobStore
+    given: GivenBoxes
+    segmenter: Segmenter | None
+
+    def find(self, images: Mapping[str, Pixels]) -> dict[str, Detections]:
+        """Return the detections of each picture by its digest; boxes that the catalogue gives come first."""
+        asked = {digest: pixels for digest, pixels in images.items() if digest not in self.given}
+        found = self.detector.detect(list(asked.values()), self.prompts)
+        return {
+            **{digest: self.given[digest] for digest in images if digest in self.given},
+            **dict(zip(asked, found, strict=True)),
+        }
+
+    @property
+    def minimum_score(self) -> float:
+        return self.detector.default_score if self.settings.minimum_score is None else self.settings.minimum_score
+
+
+def detect_crops(
+    raw_images: pd.DataFrame,
+    english_prompts: pd.DataFrame,
+    settings: CropSettings,
+    context: StageContext,
+    catalogue: pd.DataFrame | None = None,
+) -> StageResult:
+    """Find the product in every distinct picture; manifest CROPS.
+
+    A picture has one row per crop, the main one with rank 0; where no box counts, one row for the whole picture. A
+    picture that cannot be decoded has one row without a crop whose `error` says why.
+    `catalogue` is needed by the detector `given` alone, whose boxes are columns of it.
+    Raises InputError for an unknown detector and StageError when its model cannot be loaded.
+    """
+    detector = make_detector(settings)
+    given = (
+        given_boxes(raw_images, catalogue, settings) if isinstance(detector, GivenDetector) and catalogue is not None else {}
+    )
+    prompts = tuple(read_prompts(english_prompts)) if detector.uses_prompts else ()
+    segmenter = make_segmenter(settings)
+    masked_by = segmenter.identity(context) if segmenter else ""
+    fingerprint = settings.fingerprint(detector.identity(context), _digest(prompts), digest_of(given), masked_by)
+    table = context.tables.table("crops", fingerprint, _SCHEMA)
+    work = _Work(detector, prompts, settings, context.blobs, given, segmenter)
+    usable = raw_images[raw_images["image_sha256"].notna() & raw_images["error_kind"].isna()]
+    rows, cached = compute_missing(table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context))
+    manifest = _manifest(rows)
+    return StageResult(manifest, _facts(manifest, cached))
+
+
+def _digest(prompts: Sequence[Prompt]) -> str:
+    return hashlib.sha256(repr([(prompt.word, prompt.english, prompt.synonyms) for prompt in prompts]).encode()).hexdigest()
+
+
+def _compute(missing: list[str], work: _Work, context: StageContext) -> Iterator[pd.DataFrame]:
+    if not missing:
+        return
+    work.detector.load(context)
+    if work.segmenter:
+        work.segmenter.load(context)
+    with context.progress.track("Finding products", len(missing), "picture") as bar:
+        for batch in _batches(missing, work, context):
+            yield pd.DataFrame(batch, columns=["key", *_SCHEMA.names])
+            bar.advance(len(batch))
+
+
+def _batches(missing: list[str], work: _Work, context: StageContext) -> Iterator[list[dict[str, Any]]]:
+    size = work.settings.batch_size
+    if work.detector.runs_in_workers and work.segmenter is None:
+        yield from context.engine.map_batches(partial(_crop_batch, work=work), missing, batch_size=size)
+        return
+    for start in range(0, len(missing), size):
+        yield _crop_batch(missing[start : start + size], work)
+
+
+def _crop_batch(digests: list[str], work: _Work) -> list[dict[str, Any]]:
+    loaded = {digest: _load(digest, work.blobs) for digest in digests}
+    images = {digest: pixels for digest, pixels in loaded.items() if not isinstance(pixels, str)}
+    found = work.find(images)
+    return [
+        _crops_of(digest, images[digest], found[digest], work)
+        if digest in images
+        else {"key": digest, "crops": [], "error": loaded[digest]}
+        for digest in digests
+    ]
+
+
+def _load(digest: str, blobs: BlobStore) -> Pixels | str:
+    try:
+        return load_image(blobs, digest)
+    except ImageError as error:
+        return str(error)
+
+
+def _crops_of(digest: str, pixels: Pixels, found: Detections, work: _Work) -> dict[str, Any]:
+    height, width = pixels.shape[:2]
+    selected = select(found, width, height, work.minimum_score, work.settings)
+    masks = _masks(selected, pixels, work.segmenter)
+    crops = [_crop(rank, crop, mask, pixels, work) for rank, (crop, mask) in enumerate(zip(selected, masks, strict=True))]
+    return {"key": digest, "crops": crops, "error": None}
+
+
+def _masks(selected: Sequence[Selected], pixels: Pixels, segmenter: Segmenter | None) -> Sequence[Mask | None]:
+    """Return the mask of each crop; none where nothing was detected, because then nobody knows what to look for."""
+    if segmenter is None or selected[0].score is None:
+        return [None] * len(selected)
+    return segmenter.masks(pixels, [crop.box for crop in selected])
+
+
+def _crop(rank: int, crop: Selected, mask: Mask | None, pixels: Pixels, work: _Work) -> dict[str, Any]:
+    height, width = pixels.shape[:2]
+    region = cut(pixels, crop.box)
+    return {
+        "rank": rank,
+        "crop_sha256": crop_digest(region if mask is None else without_background(region, mask)),
+        **dict(zip(("x0", "y0", "x1", "y1"), crop.box, strict=True)),
+        "mask": None if mask is None else work.blobs.put(pack_mask(mask)),
+        "image_width": width,
+        "image_height": height,
+        "word": crop.word,
+        "label": crop.label,
+        "score": crop.score,
+        "detector": work.detector.name,
+        "is_main": rank == 0,
+        "is_whole_image": crop.is_whole_image,
+    }
+
+
+def _manifest(rows: pd.DataFrame) -> pd.DataFrame:
+    records = []
+    for digest, crops, error in zip(rows.index, rows["crops"], rows["error"], strict=True):
+        records += [{"image_sha256": digest, "error": None, **crop} for crop in crops]
+        if error is not None:
+            records.append({"image_sha256": digest, "rank": 0, "is_main": False, "is_whole_image": False, "error": error})
+    return conform(pd.DataFrame(records, columns=CROPS.schema.names), CROPS)
+
+
+def _facts(manifest: pd.DataFrame, cached: int) -> dict[str, int | float | str]:
+    images = manifest["image_sha256"].nunique()
+    found = manifest.loc[manifest["score"].notna(), "image_sha256"].nunique()
+    return {
+        "pictures": images,
+        "crops": int(manifest["crop_sha256"].notna().sum()),
+        "pictures with a detection": found,
+        "detection share": round(found / images, 4) if images else 0.0,
+        "crops without background": int(manifest["mask"].notna().sum()),
+        "damaged pictures": int(manifest["error"].notna().sum()),
+        "pictures from the cache": cached,
+    }

@@ -1,0 +1,20 @@
+"""Fetching a catalogue's pictures: each distinct URL once, guarded, resumable, every failure with its kind and a sentence."""
+
+from clustering_pipeline.stages.download.failures import FAILURE_KINDS, Failure, FailureKind, FetchError
+from clustering_pipeline.stages.download.fetcher import fetch_one
+from clustering_pipeline.stages.download.stage import FAILED, OK, fetch_images, requests_due
+from clustering_pipeline.stages.download.summary import main_cause, worst_hosts
+
+__all__ = [
+    "FAILED",
+    "FAILURE_KINDS",
+    "OK",
+    "Failure",
+    "FailureKind",
+    "FetchError",
+    "fetch_images",
+    "fetch_one",
+    "main_cause",
+    "requests_due",
+    "worst_hosts",
+]

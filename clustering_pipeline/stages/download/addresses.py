@@ -1,0 +1,182 @@
+"""Which addresses may be reached: public ones, and the hosts that the user allows by name; and their resolver."""
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# Azure's and Oracle's metadata services have addresses that count as public.
+_METADATA_ADDRESSES = frozenset({ipaddress.ip_address("168.63.129.16"), ipaddress.ip_address("192.0.0.192")})
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
+# inet_aton's spellings of IPv4: 127.1, 0x7f.1, 017700000001, 2130706433.
+_LEGACY_IPV4 = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE)
+
+
+class BlockedAddressError(OSError):
+    """A host leads to an address that may not be reached; the message is a sentence for the person who reads the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllowedHost:
+    """An exception by name; without a port it holds for all ports."""
+
+    host: str
+    port: int | None
+
+
+def parse_allowed_host(entry: str) -> AllowedHost:
+    """Return the exception that HOST, HOST:PORT or [IPV6]:PORT stands for; raises ValueError."""
+    text = entry.strip()
+    bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
+    url = URL(f"http://[{text}]" if bare_ipv6 else f"http://{text}")
+    if not url.raw_host:
+        raise ValueError(f"{entry!r} is not HOST or HOST:PORT, such as 127.0.0.1:8765 or pictures.intranet")
+    host = _canonical_host(url.raw_host)
+    return AllowedHost(host, url.explicit_port)
+
+
+def literal_address(host: str) -> IPAddress | None:
+    """Return the address that a URL's host spells, in any notation that the C library's resolver takes; None for a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        pass
+    if not _LEGACY_IPV4.fullmatch(host):
+        return None
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host.rstrip(".")))
+    except OSError:
+        return None
+
+
+def embedded_addresses(address: IPAddress) -> list[IPAddress]:
+    """Return the address and the IPv4 addresses that it carries: mapped, compatible, 6to4, Teredo, NAT64."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return [address]
+    inner: list[IPAddress | None] = [address.ipv4_mapped, address.sixtofour]
+    if address.teredo:
+        inner.extend(address.teredo)
+    if address in _NAT64 or (address in _IPV4_COMPATIBLE and int(address) > 1):
+        inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [address, *(found for found in inner if found is not None)]
+
+
+def refused_because(address: IPAddress) -> str | None:
+    """Return what makes an address unreachable for us ("a loopback address"), or None for a public one."""
+    embedded = embedded_addresses(address)
+    # A carrier is as public as what it carries: ::ffff:8.8.8.8 is fine, though itself reserved.
+    judged = embedded[1:] if len(embedded) > 1 else embedded
+    return next((reason for reason in map(_refused_because, judged) if reason), None)
+
+
+def _refused_because(address: IPAddress) -> str | None:
+    if address.is_loopback:
+        return "a loopback address"
+    if address.is_link_local or address in _METADATA_ADDRESSES:
+        return "a link-local or cloud metadata address"
+    if address.is_multicast:
+        return "a multicast address"
+    if address.is_unspecified or not address.is_global:
+        return "a private or reserved address"
+    return None
+
+
+class AddressGuard:
+    """Decides on every host, port and address before a connection is made."""
+
+    def __init__(self, allow_hosts: Iterable[str]) -> None:
+        """`allow_hosts`: HOST or HOST:PORT entries; raises ValueError for others."""
+        self.allowed = frozenset(parse_allowed_host(entry) for entry in allow_hosts)
+
+    def allows(self, host: str, port: int) -> bool:
+        """Whether the user named this host, with this port or without any."""
+        name = _canonical_host(host)
+        return AllowedHost(name, port) in self.allowed or AllowedHost(name, None) in self.allowed
+
+    def check(self, host: str, port: int, address: IPAddress) -> None:
+        """Raise BlockedAddressError unless `address` is public or the user allows `host` and `port`."""
+        reason = refused_because(address)
+        if reason is None or self.allows(host, port):
+            return
+        what = f"{host} is {reason}" if str(address) == host else f"{host} leads to {address}, {reason}"
+        raise BlockedAddressError(
+            f"{what}, and such addresses are not reached by default. If you trust it, allow it with --allow-host "
+            f"{_bracketed(host)}:{port} (setting download.allow_hosts)."
+        )
+
+    def pin(self, url: URL) -> URL:
+        """Return `url` with a numeric host in its usual notation; raises BlockedAddressError for one that may not be reached.
+
+        Names are left for the resolver, which checks what they resolve to.
+        """
+        host = url.raw_host or ""
+        address = literal_address(host)
+        if address is None:
+            return url
+        self.check(host, url.port or 0, address)
+        return url if str(address) == host else url.with_host(str(address))
+
+
+def _canonical_host(host: str) -> str:
+    address = literal_address(host)
+    return str(address) if address else host.rstrip(".").lower()
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+# The C library's resolver blocks a thread for as long as a dead name server takes to time out.
+_LOOKUPS_AT_ONCE = 16
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves with the system's resolver and hands on only addresses that the guard lets through."""
+
+    def __init__(self, guard: AddressGuard) -> None:
+        self._guard = guard
+        self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="dns")
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        """Return the permitted addresses of `host`; raises BlockedAddressError when there are only others, OSError."""
+        loop = asyncio.get_running_loop()
+        answers = await loop.run_in_executor(self._threads, _look_up, host, port, family)
+        permitted, refusal = [], None
+        for answer in answers:
+            try:
+                self._guard.check(host, port, ipaddress.ip_address(answer["host"]))
+                permitted.append(answer)
+            except BlockedAddressError as error:
+                refusal = error
+        if refusal and not permitted:
+            raise refusal
+        return permitted
+
+    async def close(self) -> None:
+        """Stop taking look-ups; those under way end by themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    answers: list[ResolveResult] = []
+    for kind, _, protocol, _, address in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
+        if kind not in (socket.AF_INET, socket.AF_INET6) or (kind == socket.AF_INET6 and len(address) == 4 and address[3]):
+            # An address with a zone is link-local.
+            continue
+        answers.append(
+            ResolveResult(
+                hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
+            )
+        )
+    if not answers:
+        raise socket.gaierror(socket.EAI_NONAME, "no usable address")
+    return answers

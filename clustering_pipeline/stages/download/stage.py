@@ -1,0 +1,139 @@
+"""The stage: every distinct picture of a catalogue once, as a row per listing and picture."""
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import pandas as pd
+
+from clustering_pipeline.core.engine import available_cores
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.manifests import RAW_IMAGES, conform
+from clustering_pipeline.core.progress import ProgressBar
+from clustering_pipeline.settings.stages import DownloadSettings
+from clustering_pipeline.stages.contract import StageContext, StageResult
+from clustering_pipeline.stages.download.answers import Content, Validators
+from clustering_pipeline.stages.download.failures import Failure
+from clustering_pipeline.stages.download.fetcher import Fetcher, Traffic, run_in_own_loop
+from clustering_pipeline.stages.download.image_store import Keeper
+from clustering_pipeline.stages.download.journal import Journal
+from clustering_pipeline.stages.download.plan import Outcome, Plan, listed_pictures, make_plan, outcome
+from clustering_pipeline.stages.download.summary import summarise
+from clustering_pipeline.storage import BlobStore
+
+OK: Final = "ok"
+FAILED: Final = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class _RecordingSink:
+    """Keeps and journals what the fetcher hands over, and counts it."""
+
+    keeper: Keeper
+    bar: ProgressBar
+
+    def content(self, key: str, content: Content) -> None:
+        self.keeper.keep(key, content.body, content.validators, content.status)
+        self.bar.advance()
+
+    def unchanged(self, key: str) -> None:
+        self.keeper.unchanged(key)
+        self.bar.advance()
+
+    def failed(self, failures: list[tuple[str, Failure]]) -> None:
+        self.keeper.fail(failures)
+        self.bar.advance(len(failures))
+
+
+def fetch_images(catalogue: pd.DataFrame, settings: DownloadSettings, context: StageContext) -> StageResult:
+    """Return RAW_IMAGES: every picture of every usable listing, each distinct URL asked for at most once.
+
+    `catalogue`: the CATALOGUE manifest. Pictures that are held are not asked for again unless `settings.refresh` says so;
+    every answer is journalled in `context.state` before the next request takes its place, so that a run that was stopped
+    goes on where it was. A row has `status` `ok` with the picture's facts, or `failed` with `error_kind` and `error`; an `ok`
+    row with an error is a picture whose refresh failed.
+
+    Raises StageError when the journal or the blob store cannot be written.
+    """
+    listed = listed_pictures(catalogue)
+    started = time.monotonic()
+    with Journal(context.state) as journal:
+        plan = make_plan(listed["url"], journal, context.blobs, settings)
+        traffic = _fetch(plan, journal, settings, context)
+        rows = _rows(listed, plan.keys, _outcomes(plan, journal, settings))
+    manifest = conform(rows, RAW_IMAGES)
+    return StageResult(manifest, summarise(manifest, len(plan.keys), traffic, time.monotonic() - started))
+
+
+def requests_due(catalogue: pd.DataFrame, settings: DownloadSettings, context: StageContext) -> int:
+    """Return how many pictures a run would ask for now: new ones, failures worth another try, refreshes. Asks for none."""
+    with Journal(context.state) as journal:
+        return len(make_plan(listed_pictures(catalogue)["url"], journal, context.blobs, settings).jobs)
+
+
+def _fetch(plan: Plan, journal: Journal, settings: DownloadSettings, context: StageContext) -> Traffic:
+    keeper = Keeper(journal, context.blobs, settings)
+    total = len(plan.jobs) + len(plan.stored)
+    with context.progress.track("Fetching pictures", total, "picture") as bar, _workers() as workers:
+        judge = partial(_judge_stored, keeper=keeper, blobs=context.blobs)
+        for _ in workers.map(judge, plan.stored.keys(), plan.stored.values()):
+            bar.advance()
+        if not plan.jobs:
+            return Traffic()
+        fetcher = Fetcher(settings, _RecordingSink(keeper, bar), workers)
+        return run_in_own_loop(fetcher.run(plan.jobs))
+
+
+@contextmanager
+def _workers() -> Iterator[Executor]:
+    # Decoding releases the interpreter, so threads use all cores.
+    workers = ThreadPoolExecutor(available_cores(), thread_name_prefix="picture")
+    try:
+        yield workers
+    finally:
+        workers.shutdown(cancel_futures=True)
+
+
+def _judge_stored(key: str, digest: str, keeper: Keeper, blobs: BlobStore) -> None:
+    try:
+        keeper.keep(key, blobs.get(digest), Validators())
+    except StageError:
+        sentence = "The stored copy of this file is gone. Run the folder or the workbook again, so that it is read anew."
+        keeper.fail([(key, Failure("not_found", sentence, transient=True))])
+
+
+def _outcomes(plan: Plan, journal: Journal, settings: DownloadSettings) -> dict[str, Outcome]:
+    entries = journal.look_up([*(job.key for job in plan.jobs), *plan.stored])
+    # Large catalogues have many; nothing needs them any more.
+    plan.jobs.clear()
+    return plan.known | {key: outcome(entry, settings) for key, entry in entries.items()}
+
+
+def _rows(listed: pd.DataFrame, keys: Mapping[str, str], outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+    columns = [name for name in RAW_IMAGES.schema.names if name not in listed.columns]
+    distinct = {url: _row(outcomes[key]) for url, key in keys.items()}
+    details = pd.DataFrame((distinct[url] for url in listed["url"]), columns=columns, dtype=object, index=listed.index)
+    return pd.concat([listed, details], axis="columns")
+
+
+def _row(outcome: Outcome) -> tuple[str | int | None, ...]:
+    """Return a row's columns from `image_sha256` on."""
+    picture, failed = outcome.picture, outcome.failure
+    facts: tuple[str | int | None, ...] = (None,) * 5
+    if picture:
+        facts = (picture.image_sha256, picture.format, picture.width, picture.height, picture.bytes)
+    if failed is None:
+        return (*facts, OK, None, None, None)
+    if picture is None:
+        return (*facts, FAILED, failed.kind, failed.sentence, failed.http_status)
+    return (
+        *facts,
+        OK,
+        failed.kind,
+        f"The picture held is used, because asking for a newer one failed: {failed.sentence}",
+        failed.http_status,
+    )

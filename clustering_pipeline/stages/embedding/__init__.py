@@ -1,0 +1,20 @@
+"""Encoders: from a crop to a unit-length vector."""
+
+from clustering_pipeline.stages.embedding.autoencoder import Training, train_autoencoder
+from clustering_pipeline.stages.embedding.encoders import ENCODERS, Encoder, open_encoder
+from clustering_pipeline.stages.embedding.local import LocalEncoder, Vocabulary, shipped_vocabulary
+from clustering_pipeline.stages.embedding.stage import embed_crops
+from clustering_pipeline.stages.embedding.transformer import ClipEncoder
+
+__all__ = [
+    "ENCODERS",
+    "ClipEncoder",
+    "Encoder",
+    "LocalEncoder",
+    "Training",
+    "Vocabulary",
+    "embed_crops",
+    "open_encoder",
+    "shipped_vocabulary",
+    "train_autoencoder",
+]

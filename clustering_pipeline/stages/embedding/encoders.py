@@ -1,0 +1,65 @@
+"""What an encoder is, and the registry of encoders by name."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.settings import EmbeddingSettings
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.embedding.autoencoder import AutoencoderEncoder
+from clustering_pipeline.stages.embedding.convolutional import ResNetIbnEncoder, VggEncoder
+from clustering_pipeline.stages.embedding.local import LocalEncoder
+from clustering_pipeline.stages.embedding.neural import Preparation
+from clustering_pipeline.stages.embedding.onnx import OnnxEncoder
+from clustering_pipeline.stages.embedding.transformer import ClipEncoder, Dino3Encoder, DinoEncoder, ResNetEncoder, VitEncoder
+
+
+class Encoder(Protocol):
+    """Turns crops into vectors. A vector depends on its crop alone, never on the batch.
+
+    The constructor takes the settings and does nothing heavy.
+    """
+
+    # What a preparation is given: RGB arrays of shape (h, w, 3), or pairs of LocalFeatures and colour histogram.
+    reads: ClassVar[Literal["pixels", "local_features"]]
+
+    def identity(self, context: StageContext) -> str:
+        """Return what names the weights and the preprocessing: part of the cache's fingerprint."""
+
+    def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
+        """Return what a person wants to know of the encoder: dimension, input size, normalisation, device."""
+
+    def preparation(self, context: StageContext) -> Preparation:
+        """Return the picklable function that makes `encode`'s input, a row per input; workers run it without the weights."""
+
+    def load(self, context: StageContext) -> None:
+        """Load the weights; raises StageError with the remedy."""
+
+    def encode(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """Return a float32 (n, dimension) row per prepared input, of any length."""
+
+
+ENCODERS: dict[str, Callable[[EmbeddingSettings], Encoder]] = {
+    "local": LocalEncoder,
+    "clip": ClipEncoder,
+    "vit": VitEncoder,
+    "dinov2": DinoEncoder,
+    "dinov3": Dino3Encoder,
+    "resnet50": ResNetEncoder,
+    "resnet50-ibn": ResNetIbnEncoder,
+    "vgg16": VggEncoder,
+    "autoencoder": AutoencoderEncoder,
+    "onnx": OnnxEncoder,
+}
+
+
+def open_encoder(settings: EmbeddingSettings) -> Encoder:
+    """Return the encoder that the settings name, not loaded; raises InputError for an unknown name."""
+    if settings.encoder not in ENCODERS:
+        raise InputError(
+            f"There is no encoder “{settings.encoder}”. Set embeddings.encoder to one of: {', '.join(sorted(ENCODERS))}."
+        )
+    return ENCODERS[settings.encoder](settings)

@@ -1,0 +1,107 @@
+"""The embedding of every kept crop."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clustering_pipeline.core.manifests import EMBEDDINGS, VECTOR, conform
+from clustering_pipeline.imaging import Box, ImageError, Pixels, load_crop
+from clustering_pipeline.settings import EmbeddingSettings
+from clustering_pipeline.stages.contract import StageContext, StageResult
+from clustering_pipeline.stages.embedding.encoders import Encoder, open_encoder
+from clustering_pipeline.stages.embedding.neural import Preparation
+from clustering_pipeline.stages.embedding.reduction import reduce_vectors
+from clustering_pipeline.stages.features import LocalFeatures, load_features
+from clustering_pipeline.storage import BlobStore, compute_missing
+
+_SCHEMA = pa.schema([("vector", VECTOR), ("reason", pa.string())])
+
+Prepared = tuple[str, np.ndarray[Any, Any] | None, str | None]
+
+
+def embed_crops(
+    clean_images: pd.DataFrame, local_features: pd.DataFrame, settings: EmbeddingSettings, context: StageContext
+) -> StageResult:
+    """Return EMBEDDINGS: a unit-length float32 vector per kept crop.
+
+    A crop that cannot be encoded is left out and counted in the fact `failed`; the others go on.
+    Raises StageError when the encoder does not load, InputError when there is none of that name.
+    """
+    encoder = open_encoder(settings)
+    rows = _inputs(encoder, clean_images, local_features)
+    table = context.tables.table("embeddings", settings.fingerprint(encoder.identity(context)), _SCHEMA)
+
+    def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
+        if not missing:
+            return
+        encoder.load(context)
+        prepare = partial(_prepare_batch, blobs=context.blobs, reads=encoder.reads, preparation=encoder.preparation(context))
+        with context.progress.track("Embeddings", len(missing), "crop") as bar:
+            batches = context.engine.map_batches(prepare, [rows[key] for key in missing], batch_size=settings.batch_size)
+            for prepared in batches:
+                bar.advance(len(prepared))
+                yield _encode_batch(encoder, prepared)
+
+    frame, cached = compute_missing(table, sorted(rows), compute)
+    encoded = frame.loc[frame["reason"].isna(), ["vector"]].rename_axis("crop_sha256").reset_index()
+    manifest = conform(reduce_vectors(encoded, clean_images, settings), EMBEDDINGS)
+    facts = {
+        "crops": len(manifest),
+        "cached": cached,
+        "failed": len(frame) - len(manifest),
+        "encoder": settings.encoder,
+        **encoder.facts(context),
+    }
+    return StageResult(manifest, facts)
+
+
+def _inputs(encoder: Encoder, clean_images: pd.DataFrame, local_features: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+    if encoder.reads == "local_features":
+        rows = zip(*(local_features[name] for name in ("crop_sha256", "features", "colour")), strict=True)
+        return {str(crop): (crop, features, colour) for crop, features, colour in rows}
+    kept = clean_images[clean_images["status"] == "kept"]
+    boxes = kept[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
+    crops, images = kept["crop_sha256"].to_list(), kept["image_sha256"].to_list()
+    places = zip(map(tuple, boxes), kept["mask"], strict=True)
+    return {crop: (crop, image, place) for crop, image, place in zip(crops, images, places, strict=True)}
+
+
+def _prepare_batch(batch: list[tuple[Any, ...]], blobs: BlobStore, reads: str, preparation: Preparation) -> list[Prepared]:
+    read = _read_features if reads == "local_features" else _read_pixels
+    return [_prepare_one(row, blobs, read, preparation) for row in batch]
+
+
+def _prepare_one(row: tuple[Any, ...], blobs: BlobStore, read: Callable[..., Any], preparation: Preparation) -> Prepared:
+    crop, source, detail = row
+    try:
+        return crop, preparation([read(blobs, source, detail)])[0], None
+    except ImageError as error:
+        return crop, None, str(error)
+
+
+def _read_features(blobs: BlobStore, digest: str, colour: Sequence[float]) -> tuple[LocalFeatures, NDArray[np.float32]]:
+    return load_features(blobs, digest), np.asarray(colour, np.float32)
+
+
+def _read_pixels(blobs: BlobStore, digest: str, place: tuple[Box, str | None]) -> Pixels:
+    box, mask = place
+    return load_crop(blobs, digest, box, mask=mask)
+
+
+def _encode_batch(encoder: Encoder, prepared: list[Prepared]) -> pd.DataFrame:
+    ready = [(crop, row) for crop, row, _ in prepared if row is not None]
+    vectors = encoder.encode(np.stack([row for _, row in ready])) if ready else np.zeros((0, 0), np.float32)
+    lengths = np.linalg.norm(vectors, axis=1)
+    sound = np.isfinite(vectors).all(axis=1) & (lengths > 0)
+    rows = [{"key": key, "vector": None, "reason": reason} for key, row, reason in prepared if row is None]
+    for (key, _), vector, length, usable in zip(ready, vectors, lengths, sound, strict=True):
+        if usable:
+            rows.append({"key": key, "vector": (vector / length).astype(np.float32), "reason": None})
+        else:
+            rows.append({"key": key, "vector": None, "reason": "the encoder returned no usable vector"})
+    return pd.DataFrame(rows, columns=["key", *_SCHEMA.names])

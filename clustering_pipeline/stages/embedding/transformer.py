@@ -1,0 +1,137 @@
+"""Image towers of Hugging Face transformers: CLIP, SigLIP, ViT, DINOv2, DINOv3 and ResNet."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.models import ImagePreprocessing, quiet_transformers, read_model_type
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.embedding.neural import NeuralEncoder
+from clustering_pipeline.stages.embedding.open_clip import build_open_clip_tower, is_open_clip, read_open_clip_preprocessing
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+# The deepest published image towers have about fifty.
+MOST_LAYERS = 512
+
+
+class TransformerEncoder(NeuralEncoder):
+    """Loads the image tower that `config.json` describes, from plain files, never with code of the repository.
+
+    A subclass lists per `model_type` the class of transformers and the attribute of its output that is the vector.
+    """
+
+    towers: ClassVar[dict[str, tuple[str, str]]]
+    _attribute = ""
+
+    def build(self, place: Path) -> "nn.Module":
+        transformers = quiet_transformers()
+        class_name, attribute = self._tower(place)
+        tower_class = getattr(transformers, class_name)
+        configuration = _tower_configuration(transformers.AutoConfig.from_pretrained(place, trust_remote_code=False))
+        options = {"add_pooling_layer": False} if attribute == "first_token" else {}
+        tower, report = tower_class.from_pretrained(
+            place, config=configuration, local_files_only=True, trust_remote_code=False, output_loading_info=True, **options
+        )
+        _require_complete(place, report)
+        self._attribute = attribute
+        built: nn.Module = tower
+        return built
+
+    def pooled(self, module: "nn.Module", pixels: "torch.Tensor") -> "torch.Tensor":
+        output: Any = module(pixel_values=pixels)
+        if self._attribute == "first_token":
+            first: torch.Tensor = output.last_hidden_state[:, 0]
+            return first
+        vectors: torch.Tensor = getattr(output, self._attribute)
+        return vectors.flatten(1)
+
+    def _tower(self, place: Path) -> tuple[str, str]:
+        model_type = read_model_type(place)
+        if model_type not in self.towers:
+            raise StageError(
+                f"{place} holds a {model_type!r} model, and the encoder {self.settings.encoder!r} loads {', '.join(self.towers)}. "
+                "Set embeddings.encoder to the kind that fits, or embeddings.model to another folder."
+            )
+        return self.towers[model_type]
+
+
+class ClipEncoder(TransformerEncoder):
+    """Contrastive image-text models: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023) and fixed-size SigLIP 2.
+
+    SigLIP is read in the layout of OpenCLIP too, which the Marqo e-commerce models have.
+    """
+
+    default_model = "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"
+    towers: ClassVar[dict[str, tuple[str, str]]] = {
+        "clip": ("CLIPVisionModelWithProjection", "image_embeds"),
+        "clip_vision_model": ("CLIPVisionModelWithProjection", "image_embeds"),
+        "siglip": ("SiglipVisionModel", "pooler_output"),
+        "siglip_vision_model": ("SiglipVisionModel", "pooler_output"),
+    }
+
+    def preprocessing(self, context: StageContext) -> ImagePreprocessing:
+        place = self.place(context)
+        return read_open_clip_preprocessing(place) if is_open_clip(place) else super().preprocessing(context)
+
+    def build(self, place: Path) -> "nn.Module":
+        if not is_open_clip(place):
+            return super().build(place)
+        self._attribute = "pooler_output"
+        return build_open_clip_tower(place)
+
+
+class VitEncoder(TransformerEncoder):
+    """Vision Transformer (Dosovitskiy et al. 2021): the class token of the last layer."""
+
+    default_model = "google/vit-base-patch16-224"
+    towers: ClassVar[dict[str, tuple[str, str]]] = {"vit": ("ViTModel", "first_token")}
+
+
+class DinoEncoder(TransformerEncoder):
+    """Self-supervised DINOv2 (Oquab et al. 2023) and DINOv3 (Siméoni et al. 2025): the class token after the last norm."""
+
+    default_model = "facebook/dinov2-base"
+    towers: ClassVar[dict[str, tuple[str, str]]] = {
+        "dinov2": ("Dinov2Model", "pooler_output"),
+        "dinov3_vit": ("DINOv3ViTModel", "pooler_output"),
+    }
+
+
+class Dino3Encoder(DinoEncoder):
+    """DINOv3 by default; otherwise as DINOv2."""
+
+    default_model = "facebook/dinov3-vitb16-pretrain-lvd1689m"
+
+
+class ResNetEncoder(TransformerEncoder):
+    """ResNet-50 (He et al. 2016): the globally averaged last stage, 2048 values."""
+
+    default_model = "microsoft/resnet-50"
+    towers: ClassVar[dict[str, tuple[str, str]]] = {"resnet": ("ResNetModel", "pooler_output")}
+
+
+def _tower_configuration(configuration: Any) -> Any:
+    """Return the image tower's part of a two-tower configuration, with the projection that both towers share."""
+    tower = getattr(configuration, "vision_config", configuration)
+    layers = getattr(tower, "num_hidden_layers", 0)
+    if layers > MOST_LAYERS:
+        raise StageError(
+            f"config.json says that the image tower has {layers:,} layers, which no model has. Pull the model again."
+        )
+    if hasattr(configuration, "projection_dim") and hasattr(tower, "projection_dim"):
+        tower.projection_dim = configuration.projection_dim
+    return tower
+
+
+def _require_complete(place: Path, report: dict[str, Any]) -> None:
+    """Refuse weights with holes: the library would fill them with random numbers."""
+    wanting = [*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])]
+    if wanting:
+        raise StageError(
+            f"The weights in {place} lack {len(wanting)} tensors of the image tower, or have them in another shape "
+            f"({', '.join(sorted(map(str, wanting))[:3])}, …). Pull the model again: the files are not complete."
+        )

@@ -1,0 +1,28 @@
+"""What a crop can be verified by, whatever the encoder: its product box, keypoints, descriptors and colour."""
+
+from clustering_pipeline.stages.features.colour import COLOUR_LENGTH, colour_histogram
+from clustering_pipeline.stages.features.keypoints import (
+    LocalFeatures,
+    central_weight,
+    load_features,
+    pack,
+    unit_descriptors,
+    unpack,
+)
+from clustering_pipeline.stages.features.product_region import product_box
+from clustering_pipeline.stages.features.stage import extract, extract_local_features, product_frame
+
+__all__ = [
+    "COLOUR_LENGTH",
+    "LocalFeatures",
+    "central_weight",
+    "colour_histogram",
+    "extract",
+    "extract_local_features",
+    "load_features",
+    "pack",
+    "product_box",
+    "product_frame",
+    "unit_descriptors",
+    "unpack",
+]

@@ -1,0 +1,132 @@
+"""Where the product is by what stands out from the border, and how many times its print stands in a picture."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clustering_pipeline.imaging import Box, fit_within
+from clustering_pipeline.stages.features.colour import to_lab
+from clustering_pipeline.stages.features.keypoints import unit_descriptors
+
+_SEARCH_SIDE = 360
+
+
+def product_box(
+    pixels: NDArray[np.uint8],
+    *,
+    tolerance: float = 18.0,
+    uniform_share: float = 0.6,
+    smallest_part: float = 0.1,
+    margin: float = 0.02,
+) -> Box | None:
+    """Return the box of what differs from a uniform background, or None when the background is not uniform.
+
+    The background is the median of the outermost pixels; it is uniform when at least `uniform_share` of them lie within
+    `tolerance` units of CIE L*a*b* from it. Components smaller than `smallest_part` of the largest one are ignored.
+
+    Args:
+        pixels: uint8 (height, width, 3) RGB.
+        margin: added on every side, as a share of the box's longer side.
+
+    Returns:
+        x0, y0, x1, y1: half-open pixels of `pixels`, or None.
+    """
+    height, width = pixels.shape[:2]
+    lab = to_lab(fit_within(pixels, _SEARCH_SIDE))
+    distance = _distance_from_background(lab, tolerance, uniform_share)
+    if distance is None:
+        return None
+    found = _bounds_of_large_components(distance > tolerance, smallest_part)
+    if found is None:
+        return None
+    scale = np.array([width / lab.shape[1], height / lab.shape[0]] * 2)
+    x0, y0, x1, y1 = np.array(found) * scale
+    pad = margin * max(x1 - x0, y1 - y0)
+    return (
+        max(0, int(np.floor(x0 - pad))),
+        max(0, int(np.floor(y0 - pad))),
+        min(width, int(np.ceil(x1 + pad))),
+        min(height, int(np.ceil(y1 + pad))),
+    )
+
+
+def _distance_from_background(lab: NDArray[np.float32], tolerance: float, uniform_share: float) -> NDArray[np.float32] | None:
+    border = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
+    background = np.median(border, axis=0)
+    near = np.linalg.norm(border - background, axis=1) <= tolerance
+    if near.mean() < uniform_share:
+        return None
+    distance: NDArray[np.float32] = np.linalg.norm(lab - background, axis=2)
+    return distance
+
+
+def _bounds_of_large_components(mask: NDArray[np.bool_], smallest_part: float) -> Box | None:
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return None
+    parts = statistics[1:]
+    areas = parts[:, cv2.CC_STAT_AREA]
+    large = parts[areas >= smallest_part * areas.max()]
+    left, top = large[:, cv2.CC_STAT_LEFT], large[:, cv2.CC_STAT_TOP]
+    right, bottom = left + large[:, cv2.CC_STAT_WIDTH], top + large[:, cv2.CC_STAT_HEIGHT]
+    return int(left.min()), int(top.min()), int(right.max()), int(bottom.max())
+
+
+_LARGEST_DISTANCE = 0.6
+_SMALLEST_SHIFT = 0.2
+_TURN, _SCALE = 0.35, 1.3
+_TOLERANCE = 0.03
+_FEWEST, _SMALLEST_SHARE = 24, 0.3
+_MOST = 12
+
+
+def count_copies(
+    points: NDArray[np.float32],
+    scales: NDArray[np.float32],
+    angles: NDArray[np.float32],
+    descriptors: NDArray[np.uint8],
+    longest_side: int,
+) -> int:
+    """Return how many times, at least, the same print stands side by side at one size; 1 for a single product.
+
+    Each keypoint is paired with its most similar one at least a fifth of the frame away; a bundle's pairs agree on one shift,
+    and a good share of all keypoints takes part.
+    """
+    if len(points) < _FEWEST:
+        return 1
+    nearest, distance = _most_similar_elsewhere(points, unit_descriptors(descriptors), _SMALLEST_SHIFT * longest_side)
+    turn = np.abs(np.angle(np.exp(1j * (angles[nearest] - angles))))
+    ratio = scales[nearest] / np.maximum(scales, 1e-3)
+    good = (distance <= _LARGEST_DISTANCE) & (turn <= _TURN) & (ratio <= _SCALE) & (ratio >= 1 / _SCALE)
+    if good.sum() < _FEWEST:
+        return 1
+    shifts = (points[nearest] - points)[good]
+    # Both copies point at each other: one direction is counted.
+    shifts = np.where(shifts[:, :1] + 1e-3 * shifts[:, 1:] < 0, -shifts, shifts)
+    close = _squared_distances(shifts) <= (_TOLERANCE * longest_side) ** 2
+    support = close.sum(axis=1)
+    if support.max() < max(_FEWEST, _SMALLEST_SHARE * len(points)):
+        return 1
+    # In a row of three the outer two are alike as well: neighbours are the nearest of the shifts that many agree on.
+    common = np.flatnonzero(support >= 0.3 * support.max())
+    best = common[np.linalg.norm(shifts[common], axis=1).argmin()]
+    shift = np.median(shifts[close[best]], axis=0)
+    along = points[good][close[best]] @ (shift / np.linalg.norm(shift))
+    return int(np.clip(round(float(np.ptp(along) / np.linalg.norm(shift))), 2, _MOST))
+
+
+def _most_similar_elsewhere(
+    points: NDArray[np.float32], unit: NDArray[np.float32], smallest_shift: float
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return for each keypoint the most similar one at least `smallest_shift` pixels away, and its descriptor distance."""
+    similarity = unit @ unit.T
+    similarity[_squared_distances(points) < smallest_shift**2] = -1
+    nearest = similarity.argmax(axis=1)
+    distance = np.sqrt(np.maximum(2 - 2 * similarity[np.arange(len(points)), nearest], 0))
+    return nearest, distance
+
+
+def _squared_distances(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.square(points).sum(axis=1)
+    squared: NDArray[np.float32] = lengths[:, None] + lengths[None] - 2 * (points @ points.T)
+    return squared

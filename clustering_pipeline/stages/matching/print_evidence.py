@@ -1,0 +1,135 @@
+"""Raw evidence of pairs, computed once per pair of local features and kept."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache, partial
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from clustering_pipeline.settings import MatchSettings
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.features import LocalFeatures, load_features, unit_descriptors
+from clustering_pipeline.stages.matching.geometry import Floats
+from clustering_pipeline.stages.matching.shapes import TurnedShape, plain_pairs, shape_agreement, turned_shape
+from clustering_pipeline.stages.matching.verification import PrintEvidence, verify
+from clustering_pipeline.storage import BlobStore, compute_missing
+
+_SCHEMA = pa.schema(
+    [
+        ("inliers", pa.int32()),
+        ("cells", pa.float32()),
+        ("agreement", pa.float32()),
+        ("centre_agreement", pa.float32()),
+        ("colour", pa.float32()),
+        ("overlap_first", pa.float32()),
+        ("overlap_second", pa.float32()),
+        ("shape", pa.float32()),
+        ("matrix", pa.list_(pa.float32())),
+        ("first", pa.list_(pa.uint16())),
+        ("second", pa.list_(pa.uint16())),
+    ]
+)
+# What judging reads of it; the inliers themselves would fill the memory.
+_JUDGED = ["inliers", "cells", "agreement", "centre_agreement", "colour", "overlap_first", "overlap_second", "shape", "matrix"]
+# Loaded features take about a third of a megabyte each.
+_HELD_IN_MEMORY = 512
+# Pairs whose names are held in memory at once.
+_SLICE = 400_000
+
+
+def print_evidence(
+    pairs: NDArray[np.int64], features: Sequence[str], settings: MatchSettings, context: StageContext
+) -> tuple[pd.DataFrame, int]:
+    """Return the evidence of each pair of rows, in order, and how many came from the cache.
+
+    `features` are the blobs of each row's local features; a pair's evidence is known by the two and by how it was verified.
+    The inliers themselves are kept, but not returned.
+    """
+    slices = [pairs[start : start + _SLICE] for start in range(0, len(pairs), _SLICE)] or [pairs]
+    found = [_slice_evidence(some, features, settings, context) for some in slices]
+    return pd.concat([frame for frame, _ in found], ignore_index=True), sum(held for _, held in found)
+
+
+def _slice_evidence(
+    pairs: NDArray[np.int64], features: Sequence[str], settings: MatchSettings, context: StageContext
+) -> tuple[pd.DataFrame, int]:
+    sides = [(features[left], features[right]) for left, right in pairs.tolist()]
+    keys = [pair_key(first, second) for first, second in sides]
+    blobs = dict(zip(keys, sides, strict=True))
+    table = context.tables.table("pair_evidence", settings.verification.fingerprint(str(settings.plain_keypoints)), _SCHEMA)
+
+    def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
+        if not missing:
+            return
+        work = partial(_verify_batch, blobs=context.blobs, settings=settings)
+        with context.progress.track("Matches", len(missing), "pair") as bar:
+            items = [(key, *blobs[key]) for key in missing]
+            for found in context.engine.map_batches(work, items, batch_size=settings.batch_size):
+                bar.advance(len(found))
+                yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
+
+    frame, cached = compute_missing(table, keys, compute, _JUDGED)
+    return frame.loc[keys].reset_index(drop=True), cached
+
+
+def pair_key(first: str, second: str) -> str:
+    """Return the key of the evidence between two local-feature blobs, in this order."""
+    return hashlib.sha256(f"{first}:{second}".encode()).hexdigest()[:32]
+
+
+def _verify_batch(batch: list[tuple[str, str, str]], blobs: BlobStore, settings: MatchSettings) -> list[dict[str, object]]:
+    # The products are small: more threads than one would only wait for each other.
+    with threadpool_limits(1):
+        return [_verify_one(key, _loaded(blobs, left), _loaded(blobs, right), settings) for key, left, right in batch]
+
+
+def _verify_one(key: str, first: "_Loaded", second: "_Loaded", settings: MatchSettings) -> dict[str, object]:
+    evidence = verify(first.features, second.features, settings.verification, (first.descriptors, second.descriptors))
+    keypoints = np.array([len(first.features), len(second.features)])
+    plain = plain_pairs(keypoints, np.array([[0, 1]]), settings.plain_keypoints).all()
+    return {"key": key, **evidence_row(evidence, shape_agreement(first.shape, second.shape) if plain else float("nan"))}
+
+
+def evidence_row(evidence: PrintEvidence, shape: float) -> dict[str, object]:
+    """Return the evidence of print and silhouettes as the values of a cached row."""
+    match = evidence.match
+    return {
+        "inliers": 0 if match is None else len(match),
+        "cells": evidence.cells,
+        "agreement": evidence.agreement,
+        "centre_agreement": evidence.centre_agreement,
+        "colour": evidence.colour,
+        "overlap_first": evidence.overlap_first,
+        "overlap_second": evidence.overlap_second,
+        "shape": shape,
+        "matrix": None if evidence.share_matrix is None else evidence.share_matrix.ravel(),
+        "first": None if match is None else match.first.astype(np.uint16),
+        "second": None if match is None else match.second.astype(np.uint16),
+    }
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """A crop's local features with what is worked out of them once."""
+
+    features: LocalFeatures
+    descriptors: Floats
+
+    @cached_property
+    def shape(self) -> TurnedShape | None:
+        return turned_shape(self.features)
+
+
+def _loaded(blobs: BlobStore, digest: str) -> _Loaded:
+    return _load_once(blobs.files.root, digest)
+
+
+@lru_cache(maxsize=_HELD_IN_MEMORY)
+def _load_once(root: str, digest: str) -> _Loaded:
+    features = load_features(BlobStore(root), digest)
+    return _Loaded(features, unit_descriptors(features.descriptors))

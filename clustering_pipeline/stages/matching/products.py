@@ -1,0 +1,115 @@
+"""The pictures that are compared: every keeper with its vector, its features and the titles of the listings behind it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustering_pipeline.imaging import Box
+from clustering_pipeline.stages.matching.geometry import Floats
+
+_EDGES = ["x0", "y0", "x1", "y1"]
+
+
+@dataclass(frozen=True)
+class Products:
+    """The keepers of a category, in the order of their sha256; all attributes have one entry per keeper.
+
+    Attributes:
+        crops, images, features: sha256 of the crop, of its picture, and of its packed local features.
+        boxes: the crop within its picture.
+        product_boxes: the product within its crop.
+        keypoints, copies: int64 (n,), how much print there is, and how often it stands side by side.
+        vectors: float32 (n, dimension), unit rows.
+        places: the product within its picture: x0, y0, x1, y1 as shares of the picture's width and height.
+        titles: the distinct titles of the listings that the crop stands for.
+    """
+
+    crops: list[str]
+    images: list[str]
+    features: list[str]
+    boxes: list[Box]
+    product_boxes: list[Box]
+    keypoints: NDArray[np.int64]
+    copies: NDArray[np.int64]
+    vectors: Floats
+    places: list[tuple[float, ...]]
+    titles: list[tuple[str, ...]]
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    @property
+    def keys(self) -> NDArray[np.uint64]:
+        """uint64 (n,): the first 16 digits of each crop's sha256."""
+        return np.array([int(crop[:16], 16) for crop in self.crops], np.uint64)
+
+
+def collect_products(
+    embeddings: pd.DataFrame,
+    local_features: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    crops: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    catalogue: pd.DataFrame,
+    semantic_duplicates: pd.DataFrame,
+    *,
+    main_only: bool,
+) -> Products:
+    """Return the kept crops that stand for themselves and have a vector and local features; main crops only by default."""
+    keepers = _keepers(clean_images, semantic_duplicates)
+    kept = clean_images[clean_images["status"] == "kept"].set_index("crop_sha256")
+    standing = kept.loc[np.array([keepers[crop] == crop for crop in kept.index], bool)]
+    if main_only:
+        standing = standing[standing["is_main"].fillna(False)]
+    features = local_features.set_index("crop_sha256")
+    vectors = embeddings.set_index("crop_sha256")["vector"]
+    names = sorted(set(standing.index) & set(features.index) & set(vectors.index))
+    standing, features = standing.loc[names], features.loc[names]
+    titles = _titles(crops, raw_images, catalogue, keepers)
+    return Products(
+        crops=names,
+        images=standing["image_sha256"].tolist(),
+        features=features["features"].tolist(),
+        boxes=_boxes(standing),
+        product_boxes=_boxes(features),
+        keypoints=features["keypoints"].to_numpy(np.int64),
+        copies=features["copies"].to_numpy(np.int64),
+        vectors=np.stack([np.asarray(vector, np.float32) for vector in vectors.loc[names]])
+        if names
+        else np.zeros((0, 1), np.float32),
+        places=_places(standing, features, crops),
+        titles=[titles.get(name, ()) for name in names],
+    )
+
+
+def _boxes(frame: pd.DataFrame) -> list[Box]:
+    rows = frame[_EDGES].astype(int).itertuples(index=False, name=None)
+    return [(x0, y0, x1, y1) for x0, y0, x1, y1 in rows]
+
+
+def _places(standing: pd.DataFrame, features: pd.DataFrame, crops: pd.DataFrame) -> list[tuple[float, ...]]:
+    sizes = crops.drop_duplicates("image_sha256").set_index("image_sha256")[["image_width", "image_height"]]
+    size = np.tile(sizes.loc[standing["image_sha256"]].to_numpy(np.float64), 2)
+    corner = np.tile(standing[["x0", "y0"]].to_numpy(np.float64), 2)
+    places = (corner + features[_EDGES].to_numpy(np.float64)) / size
+    return [tuple(row) for row in places.tolist()]
+
+
+def _keepers(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame) -> dict[str, str]:
+    """Return the crop that finally stands for each crop: its perceptual keeper's semantic keeper."""
+    semantic = dict(zip(semantic_duplicates["crop_sha256"], semantic_duplicates["keeper"], strict=True))
+    perceptual = clean_images[clean_images["keeper"].notna()]
+    return {
+        crop: semantic.get(keeper, keeper) for crop, keeper in zip(perceptual["crop_sha256"], perceptual["keeper"], strict=True)
+    }
+
+
+def _titles(
+    crops: pd.DataFrame, raw_images: pd.DataFrame, catalogue: pd.DataFrame, keepers: dict[str, str]
+) -> dict[str, tuple[str, ...]]:
+    shown = raw_images[["listing", "image_sha256"]].merge(catalogue[["listing", "title"]].dropna(), on="listing")
+    shown = shown.merge(crops.loc[crops["is_main"].fillna(False), ["image_sha256", "crop_sha256"]], on="image_sha256")
+    shown = shown.assign(keeper=shown["crop_sha256"].map(keepers)).dropna(subset=["keeper", "title"])
+    return {str(keeper): tuple(sorted(set(titles))) for keeper, titles in shown.groupby("keeper")["title"]}

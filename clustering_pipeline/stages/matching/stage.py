@@ -1,0 +1,179 @@
+"""Pairs of crops that show the same product, with the evidence."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from clustering_pipeline.core.manifests import MATCHES, conform, empty
+from clustering_pipeline.settings import MatchSettings
+from clustering_pipeline.stages.clustering import communities
+from clustering_pipeline.stages.contract import StageContext, StageResult
+from clustering_pipeline.stages.embedding import embed_crops
+from clustering_pipeline.stages.features import load_features
+from clustering_pipeline.stages.matching.candidates import (
+    friends_of_friends,
+    joined_pairs,
+    nearest_pairs,
+    text_neighbours,
+    without_known,
+)
+from clustering_pipeline.stages.matching.judging import Candidates, judge, picture_weights
+from clustering_pipeline.stages.matching.print_evidence import print_evidence
+from clustering_pipeline.stages.matching.products import Products, collect_products
+from clustering_pipeline.stages.matching.shapes import coarse_shape, plain_pairs, shape_candidates
+from clustering_pipeline.stages.matching.text_evidence import ngram_vectors, pack_text
+from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts
+from clustering_pipeline.stages.matching.weights import SMALLEST_WEIGHT, Reals
+
+RowVectors = tuple[NDArray[np.int64], NDArray[np.float32]]
+# Pictures that neither clearly show one product nor clearly two: here text can turn the balance.
+_DOUBTFUL = (0.15, 2.5)
+
+
+def match_crops(
+    embeddings: pd.DataFrame,
+    local_features: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    crops: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    catalogue: pd.DataFrame,
+    semantic_duplicates: pd.DataFrame,
+    settings: MatchSettings,
+    context: StageContext,
+) -> StageResult:
+    """Return MATCHES: a row per pair of keepers with any evidence; `weight` is 0 where the pair is refused.
+
+    Candidates are nearest neighbours of vectors, silhouettes and texts, and friends of verified friends; each is verified by
+    its print, and by the text on the pack where that can change something.
+    """
+    if not settings.enabled:
+        return StageResult(empty(MATCHES), {"crops": 0, "candidates": 0})
+    products = collect_products(
+        embeddings,
+        local_features,
+        clean_images,
+        crops,
+        raw_images,
+        catalogue,
+        semantic_duplicates,
+        main_only=settings.crops == "main",
+    )
+    if settings.bundles == "join":
+        products = replace(products, copies=np.ones_like(products.copies))
+    matcher = Matcher(products, _further_vectors(products, clean_images, local_features, settings, context), settings, context)
+    candidates = matcher.by_pictures()
+    lines = matcher.read_doubtful(candidates)
+    candidates = matcher.with_text_neighbours(candidates, lines)
+    judged = judge(products, candidates, lines, settings)
+    shown = judged[(judged["inliers"] > 0) | (judged["weight"] > 0)].reset_index(drop=True)
+    facts = {
+        "crops": len(products),
+        "candidates": len(candidates),
+        "verified": int((judged["inliers"] > 0).sum()),
+        "accepted": int((judged["weight"] > 0).sum()),
+        "pairs_cached": matcher.pairs_cached,
+        "packs_read": len(lines),
+        "packs_cached": matcher.packs_cached,
+    }
+    return StageResult(conform(shown, MATCHES), facts)
+
+
+def _further_vectors(
+    products: Products,
+    clean_images: pd.DataFrame,
+    local_features: pd.DataFrame,
+    settings: MatchSettings,
+    context: StageContext,
+) -> list[RowVectors]:
+    """Return per further encoder the rows of the products that it could describe, and their vectors."""
+    found = []
+    for one in settings.further_embeddings:
+        frame = embed_crops(clean_images, local_features, one, context).manifest
+        known = frame.set_index("crop_sha256")["vector"].reindex(products.crops)
+        rows = np.flatnonzero(known.notna())
+        if len(rows):
+            found.append((rows, np.stack(known.iloc[rows].to_list()).astype(np.float32)))
+    return found
+
+
+class Matcher:
+    """Finds and verifies the candidates of one category; counts what came from the cache."""
+
+    def __init__(
+        self, products: Products, further: Sequence[RowVectors], settings: MatchSettings, context: StageContext
+    ) -> None:
+        """`further`: rows of products and their vectors in other embeddings."""
+        self.products = products
+        self._further = further
+        self.settings = settings
+        self.context = context
+        self.pairs_cached = 0
+        self.packs_cached = 0
+
+    def by_pictures(self) -> Candidates:
+        """Return nearest neighbours of vectors and silhouettes, then friends of friends, verified by their print."""
+        count = len(self.products)
+        near = self._nearest_in_embeddings()
+        alike = self._nearest_in_shape()
+        candidates = self._verified(np.concatenate([near, without_known(alike, near, count)]))
+        for _ in range(self.settings.friend_rounds):
+            weights = picture_weights(self.products, candidates)
+            friends = np.where(weights > SMALLEST_WEIGHT, weights, 0.0)
+            found = friends_of_friends(candidates.pairs, friends, count, self.settings.friends)
+            if len(found) == 0:
+                break
+            candidates = candidates.joined(self._verified(found))
+        return candidates
+
+    def _nearest_in_embeddings(self) -> NDArray[np.int64]:
+        count, neighbours = len(self.products), self.settings.neighbours
+        near = nearest_pairs(self.products.vectors, neighbours)
+        for rows, vectors in self._further:
+            near = joined_pairs(near, rows[nearest_pairs(vectors, neighbours)], count)
+        return near
+
+    def _nearest_in_shape(self) -> NDArray[np.int64]:
+        keypoints, limit = self.products.keypoints, self.settings.plain_keypoints
+        plain = np.flatnonzero(keypoints <= limit)
+        shapes = [coarse_shape(load_features(self.context.blobs, self.products.features[row])) for row in plain.tolist()]
+        alike = shape_candidates(plain, shapes, self.settings.neighbours)
+        return alike[plain_pairs(keypoints, alike, limit)]
+
+    def read_doubtful(self, candidates: Candidates) -> dict[int, list[TextLine]]:
+        """Read the packs whose text can change the grouping: at doubtful pairs, at pairs across groups, and those left alone.
+
+        The groups are provisional, by the pictures alone.
+        """
+        if not self.settings.text or len(self.products) == 0:
+            return {}
+        weights = picture_weights(self.products, candidates)
+        groups = self._provisional_groups(candidates.pairs, weights)
+        left, right = candidates.pairs.T
+        doubtful = (weights > _DOUBTFUL[0]) & ((weights < _DOUBTFUL[1]) | (groups[left] != groups[right]))
+        wanted = np.bincount(groups)[groups] == 1
+        wanted[candidates.pairs[doubtful].ravel()] = True
+        lines, held = read_texts(self.products, np.flatnonzero(wanted).tolist(), self.settings.reader, self.context)
+        self.packs_cached = held
+        return lines
+
+    def with_text_neighbours(self, candidates: Candidates, lines: dict[int, list[TextLine]]) -> Candidates:
+        """Return the candidates and, verified too, the pairs of packs whose text is alike."""
+        texts = [pack_text(lines.get(row, ())) for row in range(len(self.products))]
+        alike = text_neighbours(ngram_vectors(texts), self.settings.text_neighbours)
+        found = without_known(alike, candidates.pairs, len(self.products))
+        return candidates.joined(self._verified(found)) if len(found) else candidates
+
+    def _provisional_groups(self, pairs: NDArray[np.int64], weights: Reals) -> NDArray[np.int64]:
+        strong = weights > SMALLEST_WEIGHT
+        rows, columns = pairs[strong].T
+        groups: NDArray[np.int64] = communities(len(self.products), rows, columns, weights[strong], self.products.keys)
+        return groups
+
+    def _verified(self, pairs: NDArray[np.int64]) -> Candidates:
+        raw, held = print_evidence(pairs, self.products.features, self.settings, self.context)
+        self.pairs_cached += held
+        bare = self.products.keypoints[pairs].max(axis=1, initial=0) <= self.settings.plain_keypoints
+        return Candidates(pairs, raw, bare)

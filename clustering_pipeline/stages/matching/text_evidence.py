@@ -1,0 +1,255 @@
+"""Text as evidence of a pair: agreement of the print on packs, of titles, and of the quantities in both."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from clustering_pipeline.core.quantities import Quantity, conflict_between, read_quantities
+from clustering_pipeline.core.text import plain_letters, plain_words, string_similarity
+from clustering_pipeline.core.titles import NOTHING_SAID, Statement, contradiction_between, read_titles
+from clustering_pipeline.stages.matching.geometry import Floats
+from clustering_pipeline.stages.matching.products import Products
+from clustering_pipeline.stages.matching.text_reader import TextLine
+
+CONFIDENT, VERY_CONFIDENT = 0.6, 0.8
+# Similarity of lines at the same place that agree or conflict, and of a line that was read at another place.
+_AGREE, _CONFLICT, _READ_AGAIN = 0.6, 0.45, 0.75
+_SHORTEST_LINE = 3
+_OVERLAP = 0.4
+_DIGITS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class AlignedText:
+    """Lines of two packs that lie at the same place of the print.
+
+    Attributes:
+        agreeing, conflicting: pairs of line numbers, of the first and the second pack.
+    """
+
+    agreeing: list[tuple[int, int]]
+    conflicting: list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class _ReadLine:
+    """A line's number on its pack, the line, its plain letters, and the words that these make."""
+
+    number: int
+    line: TextLine
+    letters: str
+    words: tuple[str, ...]
+
+
+def pack_text(lines: Sequence[TextLine]) -> str:
+    """Return the confidently read lines of a pack, one after the other, in plain letters."""
+    return " ".join(filter(None, (plain_letters(line.text) for line in lines if line.confidence >= CONFIDENT)))
+
+
+def ngram_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
+    """Return unit-length TF-IDF rows of character 3- and 4-grams within words; a text without any is a row of zeros.
+
+    What many packs share (a seller's banner, "new", "free") counts little by itself.
+    """
+    if not any(len(text) >= _SHORTEST_LINE for text in texts):
+        return sparse.csr_matrix((len(texts), 1))
+    return TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True, dtype=np.float32).fit_transform(texts)
+
+
+def align_text(first: Sequence[TextLine], second: Sequence[TextLine], matrix: Floats) -> AlignedText:
+    """Compare the lines that an affine map lays over each other.
+
+    Lines agree when they are mostly the same letters. They conflict when they are mostly others, or when their numbers differ,
+    and neither of the two was read elsewhere on the other pack: a map that is off by a line lays different lines of one
+    product over each other.
+
+    Args:
+        matrix: float32 (2, 3), from shares of the first product frame's width and height to those of the second.
+    """
+    left, right = _readable(first), _readable(second)
+    agreeing, conflicting = [], []
+    for one in filter(_comparable, left):
+        mapped = one.line.quad @ matrix[:, :2].T + matrix[:, 2]
+        for other in filter(_comparable, right):
+            # Digits alone on both are prices and codes.
+            if (one.letters.isdigit() and other.letters.isdigit()) or not _overlapping(mapped, other.line.quad):
+                continue
+            if _say_the_same(one, other):
+                agreeing.append((one.number, other.number))
+            elif _contradict(one, other) and not (_read_on(right, one, other) or _read_on(left, other, one)):
+                conflicting.append((one.number, other.number))
+    return AlignedText(agreeing, conflicting)
+
+
+def _readable(lines: Sequence[TextLine]) -> list[_ReadLine]:
+    read = [
+        _ReadLine(number, line, plain_letters(line.text), tuple(plain_words(line.text).split()))
+        for number, line in enumerate(lines)
+    ]
+    return [one for one in read if one.line.confidence >= CONFIDENT and len(one.letters) >= _SHORTEST_LINE]
+
+
+def _comparable(one: _ReadLine) -> bool:
+    return one.line.confidence >= VERY_CONFIDENT
+
+
+def _read_on(pack: Sequence[_ReadLine], line: _ReadLine, opposite: _ReadLine) -> bool:
+    """Whether a pack says the same as `line` in any other line than the one that lies opposite."""
+    return any(_say_the_same(line, one, _READ_AGAIN) for one in pack if one is not opposite)
+
+
+def _say_the_same(first: _ReadLine, second: _ReadLine, least: float = _AGREE) -> bool:
+    alike = string_similarity(first.letters, second.letters) >= least
+    return alike and not _numbers_differ(first.letters, second.letters) and not _words_differ(first.words, second.words)
+
+
+def _contradict(first: _ReadLine, second: _ReadLine) -> bool:
+    if string_similarity(first.letters, second.letters) < _CONFLICT:
+        return True
+    return _numbers_differ(first.letters, second.letters) or _words_differ(first.words, second.words)
+
+
+def _words_differ(first: Sequence[str], second: Sequence[str]) -> bool:
+    """Whether two lines with a word in common have other words besides ("ban ngay", "ban dem")."""
+    common = set(first) & set(second)
+    left, right = ("".join(word for word in words if word not in common) for words in (first, second))
+    if not common or min(len(left), len(right)) < _SHORTEST_LINE:
+        return False
+    return string_similarity(left, right) < _CONFLICT
+
+
+def _numbers_differ(first: str, second: str) -> bool:
+    if string_similarity(first, second) == 1:
+        return False
+    left, right = set(_DIGITS.findall(first)), set(_DIGITS.findall(second))
+    return bool(left and right) and not left & right
+
+
+def _overlapping(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
+    """Whether the quadrilaterals share at least 40 % of the smaller one."""
+    low, high = np.maximum(first.min(axis=0), second.min(axis=0)), np.minimum(first.max(axis=0), second.max(axis=0))
+    if (high <= low).any():
+        return False
+    common, _ = cv2.intersectConvexConvex(first.astype(np.float32), second.astype(np.float32))
+    smaller = min(cv2.contourArea(first.astype(np.float32)), cv2.contourArea(second.astype(np.float32)))
+    return common >= _OVERLAP * max(smaller, 1e-9)
+
+
+Pairs = NDArray[np.int64]
+PackLines = Mapping[int, Sequence[TextLine]]
+
+FEWEST_LETTERS = 6
+_PAIR_BLOCK = 65_536
+
+
+@dataclass(frozen=True)
+class TextEvidence:
+    """What m pairs of packs say, one entry each.
+
+    Attributes:
+        present: whether both packs bear six readable letters or more.
+        similarity: cosine of character n-grams; 0 where text is not present.
+        agreeing, conflicting: lines at the same place of the print that say the same, or something else.
+    """
+
+    present: NDArray[np.bool_]
+    similarity: NDArray[np.float64]
+    agreeing: NDArray[np.int64]
+    conflicting: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TitleEvidence:
+    """What the titles of m pairs say, one entry each.
+
+    Attributes:
+        similarity: cosine of character n-grams, NaN where either has no title.
+        in_titles: how titles contradict each other in a number or a word, or None.
+        in_print: how the print contradicts itself in a number, or None.
+    """
+
+    similarity: NDArray[np.float64]
+    in_titles: list[str | None]
+    in_print: list[str | None]
+
+    @property
+    def conflicts(self) -> list[str | None]:
+        """The contradiction in titles, or else that in print, or None."""
+        return [said or printed for said, printed in zip(self.in_titles, self.in_print, strict=True)]
+
+
+def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count: int) -> TextEvidence:
+    """Return the text evidence of `pairs` of `count` packs, of which `lines` holds those that were read."""
+    texts = [pack_text(lines.get(row, ())) for row in range(count)]
+    legible = np.array([len(text) >= FEWEST_LETTERS for text in texts], bool)
+    present = legible[pairs[:, 0]] & legible[pairs[:, 1]]
+    agreeing, conflicting = np.zeros(len(pairs), np.int64), np.zeros(len(pairs), np.int64)
+    matrices = evidence["matrix"].to_numpy()
+    for number in np.flatnonzero(present & evidence["matrix"].notna().to_numpy()):
+        left, right = pairs[number]
+        aligned = align_text(lines[left], lines[right], np.asarray(matrices[number], np.float32).reshape(2, 3))
+        same = {one for one, _ in aligned.agreeing}
+        agreeing[number] = len(same)
+        conflicting[number] = len({one for one, _ in aligned.conflicting} - same)
+    similarity = np.where(present, similarity_of(texts, pairs), 0.0)
+    return TextEvidence(present, similarity, agreeing, conflicting)
+
+
+def compare_titles(products: Products, pairs: Pairs, lines: PackLines, *, bundles_differ: bool = True) -> TitleEvidence:
+    """Return what the titles behind each pair say, and what the print on the packs says in numbers.
+
+    With `bundles_differ` a bundle of two contradicts the single pack.
+    """
+    texts = [" ".join(plain_words(title) for title in titles) for titles in products.titles]
+    known = np.array([bool(text) for text in texts], bool)
+    similarity = np.where(known[pairs].all(axis=1), similarity_of(texts, pairs), np.nan)
+    titled = _title_conflicts(products, pairs, bundles_differ)
+    return TitleEvidence(similarity, titled, _printed_conflicts(lines, pairs, len(products), bundles_differ))
+
+
+def _title_conflicts(products: Products, pairs: Pairs, bundles_differ: bool) -> list[str | None]:
+    said = read_titles(title for titles in products.titles for title in titles)
+    joined = [reduce(Statement.joined, (said[title] for title in titles), NOTHING_SAID) for titles in products.titles]
+    counted = [replace(one, quantities=_counted(one.quantities, bundles_differ)) for one in joined]
+    titled = [bool(titles) for titles in products.titles]
+    return [
+        contradiction_between(counted[left], counted[right]) if titled[left] and titled[right] else None
+        for left, right in pairs.tolist()
+    ]
+
+
+def _printed_conflicts(lines: PackLines, pairs: Pairs, count: int, bundles_differ: bool) -> list[str | None]:
+    printed = [_counted(_printed(lines.get(row, ())), bundles_differ) for row in range(count)]
+    stated = np.array([bool(one) for one in printed], bool)
+    conflicts: list[str | None] = [None] * len(pairs)
+    for number in np.flatnonzero(stated[pairs].all(axis=1)).tolist():
+        left, right = pairs[number]
+        conflicts[number] = conflict_between(printed[left], printed[right], unsaid_is_single=False)
+    return conflicts
+
+
+def _counted(quantities: frozenset[Quantity], bundles_differ: bool) -> frozenset[Quantity]:
+    return frozenset(one for one in quantities if bundles_differ or one.kind != "packs")
+
+
+def similarity_of(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
+    """Return the n-gram cosine of each pair of texts: float64 (m,)."""
+    vectors = ngram_vectors(texts)
+    similarity = np.zeros(len(pairs))
+    for start in range(0, len(pairs), _PAIR_BLOCK):
+        left, right = pairs[start : start + _PAIR_BLOCK].T
+        product = vectors[left].multiply(vectors[right]).sum(axis=1)
+        similarity[start : start + _PAIR_BLOCK] = np.asarray(product).ravel()
+    return similarity
+
+
+def _printed(lines: Sequence[TextLine]) -> frozenset[Quantity]:
+    return frozenset().union(*(read_quantities(line.text) for line in lines if line.confidence >= CONFIDENT))

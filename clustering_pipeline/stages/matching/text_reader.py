@@ -1,0 +1,164 @@
+"""The text on packs: the reader, and the lines read once per crop and kept."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.imaging import Box, ImageError, load_crop
+from clustering_pipeline.settings import TextReaderSettings
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.features import product_frame
+from clustering_pipeline.stages.matching.products import Products
+from clustering_pipeline.storage import BlobStore, FeatureTable, compute_missing
+
+
+@dataclass(frozen=True)
+class TextLine:
+    """A line of print.
+
+    Attributes:
+        text: as read.
+        confidence: 0 to 1.
+        quad: float32 (4, 2), the corners clockwise from the top left, as shares of the product frame's width and height.
+    """
+
+    text: str
+    confidence: float
+    quad: NDArray[np.float32]
+
+
+class TextReader(Protocol):
+    """Finds and reads lines of print."""
+
+    def read(self, frame: NDArray[np.uint8]) -> list[TextLine]:
+        """Return the lines in a uint8 (height, width, 3) RGB picture, best guess of reading order."""
+
+
+class RapidTextReader:
+    """PP-OCR detection and recognition by rapidocr and onnxruntime on one thread; the models lie in rapidocr's wheel."""
+
+    def __init__(self, settings: TextReaderSettings) -> None:
+        """Loads the models; raises StageError with the remedy when they do not load."""
+        self._engine = _load_rapidocr(settings)
+
+    def read(self, frame: NDArray[np.uint8]) -> list[TextLine]:
+        found = self._engine(np.ascontiguousarray(frame[..., ::-1]))
+        if found.txts is None or found.boxes is None:
+            return []
+        size = np.array(frame.shape[1::-1], np.float32)
+        return [
+            TextLine(str(text), float(score), (np.asarray(box, np.float32) / size).round(4))
+            for text, score, box in zip(found.txts, found.scores, found.boxes, strict=True)
+        ]
+
+
+@lru_cache(maxsize=1)
+def open_reader(settings: TextReaderSettings) -> TextReader:
+    """Return this process's reader, loaded once."""
+    return RapidTextReader(settings)
+
+
+def lines_to_json(lines: Sequence[TextLine]) -> str:
+    """Return lines as a JSON array of [text, confidence, x0, y0, … y3]."""
+    rows = [[line.text, round(line.confidence, 4), *line.quad.ravel().round(4).tolist()] for line in lines]
+    return json.dumps(rows, ensure_ascii=False)
+
+
+def lines_from_json(content: str) -> list[TextLine]:
+    """Return the lines that `lines_to_json` wrote."""
+    return [TextLine(row[0], row[1], np.array(row[2:], np.float32).reshape(4, 2)) for row in json.loads(content)]
+
+
+def _load_rapidocr(settings: TextReaderSettings) -> Any:
+    # Set before onnxruntime is loaded: the pool's processes already fill the cores.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    from rapidocr import RapidOCR
+
+    parameters: dict[str, object] = {
+        "Global.use_cls": False,
+        "Global.log_level": "error",
+        "Det.limit_type": "max",
+        "Det.limit_side_len": settings.longest_side,
+        "EngineConfig.onnxruntime.intra_op_num_threads": 1,
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+    }
+    if settings.recogniser is not None:
+        parameters |= {"Rec.model_path": settings.recogniser, "Rec.rec_keys_path": settings.recogniser_characters}
+    try:
+        return RapidOCR(params=parameters)
+    except Exception as error:
+        raise StageError(
+            f"The text reader could not be loaded: {error}. Reinstall the package rapidocr, correct "
+            "matches.reader.recogniser, or switch text off with matches.text=false."
+        ) from error
+
+
+_SCHEMA = pa.schema([("lines", pa.string())])
+
+Place = tuple[str, str, Box, Box]
+
+
+def read_texts(
+    products: Products, rows: Sequence[int], settings: TextReaderSettings, context: StageContext
+) -> tuple[dict[int, list[TextLine]], int]:
+    """Return the lines on the packs at `rows`, by row, and how many packs came from the cache."""
+    places = {
+        text_key(products.crops[row], products.product_boxes[row]): (
+            products.images[row],
+            products.boxes[row],
+            products.product_boxes[row],
+        )
+        for row in rows
+    }
+
+    def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
+        if not missing:
+            return
+        work = partial(_read_batch, blobs=context.blobs, settings=settings)
+        with context.progress.track("Text on packs", len(missing), "picture") as bar:
+            items: list[Place] = [(key, *places[key]) for key in missing]
+            for found in context.engine.map_batches(work, items, batch_size=settings.batch_size):
+                bar.advance(len(found))
+                yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
+
+    frame, cached = compute_missing(_table(settings, context), places, compute)
+    return {row: lines_from_json(content) for row, content in zip(rows, frame["lines"], strict=True)}, cached
+
+
+def held_texts(
+    places: Sequence[tuple[str, Box]], settings: TextReaderSettings, context: StageContext
+) -> dict[str, list[TextLine]]:
+    """Return the lines that were read before, by crop; `places` are crops and the product's box within each."""
+    keys = {text_key(crop, box): crop for crop, box in places}
+    frame = _table(settings, context).read(list(keys))
+    return {keys[str(key)]: lines_from_json(content) for key, content in frame["lines"].items()}
+
+
+def text_key(crop_sha256: str, product_box: Box) -> str:
+    """Return the cache key of a pack's text: the crop and the box that was read."""
+    return f"{crop_sha256}:{','.join(map(str, product_box))}"
+
+
+def _table(settings: TextReaderSettings, context: StageContext) -> FeatureTable:
+    return context.tables.table("pack_text", settings.fingerprint(), _SCHEMA)
+
+
+def _read_batch(batch: list[Place], blobs: BlobStore, settings: TextReaderSettings) -> list[tuple[str, str]]:
+    return [(key, _read_one(image, box, product, blobs, settings)) for key, image, box, product in batch]
+
+
+def _read_one(image: str, box: Box, product: Box, blobs: BlobStore, settings: TextReaderSettings) -> str:
+    try:
+        crop = load_crop(blobs, image, box)
+    except ImageError:
+        return lines_to_json([])
+    return lines_to_json(open_reader(settings).read(product_frame(crop, product, settings.longest_side)))

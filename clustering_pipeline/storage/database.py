@@ -1,0 +1,114 @@
+"""Where people's statements are kept: a SQLite file of this installation, or a PostgreSQL database that several share."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from clustering_pipeline.core.errors import InputError, StageError
+
+_DRIVERS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+_SECONDS_FOR_A_TURN = 30
+# Writers of one PostgreSQL database take turns on this lock; the number only has to be ours.
+_TURN = 0x636C7573
+
+
+class ReviewDatabase:
+    """Transactions on a database whose tables are made when they are first needed.
+
+    A connection lives as long as one transaction, so that threads and processes may share the object's database.
+    """
+
+    def __init__(self, place: Path | str, tables: MetaData, purpose: str) -> None:
+        """`place`: a SQLite file, or an URL of SQLite or PostgreSQL; `purpose`: what is kept there, for errors.
+
+        Raises InputError for an URL of another kind.
+        """
+        self._url = _url_of(place, purpose)
+        self._tables = tables
+        self._purpose = purpose
+
+    @property
+    def name(self) -> str:
+        """The file, or the address without its password and options."""
+        if self._url.get_backend_name() == "sqlite":
+            return str(self._url.database)
+        account = f"{self._url.username}@" if self._url.username else ""
+        port = f":{self._url.port}" if self._url.port else ""
+        return f"postgresql://{account}{self._url.host or 'localhost'}{port}/{self._url.database or ''}"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection for reading; raises StageError when the database cannot be used."""
+        with self._connection() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection whose changes are committed when the block ends without an error; writers take turns.
+
+        Raises StageError when the database cannot be used.
+        """
+        with self._connection() as connection:
+            _wait_for_turn(connection)
+            yield connection
+            connection.commit()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        try:
+            with self._engine().connect() as connection:
+                self._make_tables(connection)
+                yield connection
+        except (OSError, SQLAlchemyError) as error:
+            cause = error.orig if isinstance(error, DBAPIError) else error
+            raise StageError(
+                f"The {self._purpose} in {self.name} cannot be used ({str(cause).strip()}). Check that it is a database of ours "
+                "that can be reached and written to; nothing was changed."
+            ) from error
+
+    def _engine(self) -> Engine:
+        if self._url.get_backend_name() == "sqlite":
+            Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
+            return create_engine(self._url, poolclass=NullPool, connect_args={"timeout": _SECONDS_FOR_A_TURN})
+        try:
+            return create_engine(self._url, poolclass=NullPool, hide_parameters=True, connect_args={"connect_timeout": 10})
+        except ModuleNotFoundError as error:
+            raise StageError(
+                f"The {self._purpose} are kept in PostgreSQL, whose driver is not installed ({error.name}). "
+                "Install it: pip install 'clustering-pipeline[postgres]'."
+            ) from error
+
+    def _make_tables(self, connection: Connection) -> None:
+        present = inspect(connection)
+        if not all(present.has_table(name) for name in self._tables.tables):
+            _wait_for_turn(connection)
+            self._tables.create_all(connection)
+            connection.commit()
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})
+
+
+def _url_of(place: Path | str, purpose: str) -> URL:
+    """Return the URL of a place; errors never repeat it, for it may hold a password."""
+    if isinstance(place, Path) or "://" not in place:
+        return URL.create("sqlite", database=str(place))
+    try:
+        url = make_url(place)
+    except (ArgumentError, ValueError):
+        raise InputError(
+            f"The address of the {purpose} is not well formed. Write postgresql://USER@HOST:PORT/DATABASE, with what is not a "
+            "letter or digit of a password percent-encoded, or leave the password to PGPASSWORD or ~/.pgpass."
+        ) from None
+    backend = url.get_backend_name()
+    if backend not in _DRIVERS:
+        raise InputError(f"The {purpose} cannot be kept in {backend!r}. Give a PostgreSQL URL, or a SQLite file.")
+    return url if "+" in url.drivername else url.set(drivername=_DRIVERS[backend])

@@ -1,0 +1,70 @@
+"""The manifests that the assets returned last: one Parquet file per asset and category."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.manifests import Manifest, to_frame, to_table, write_parquet
+from clustering_pipeline.storage.files import FileTree
+
+Facts = Mapping[str, int | float | str]
+
+
+class ManifestStore:
+    """Reads and writes manifests by asset name (`clusters`, `settings/clusters`) and category."""
+
+    def __init__(self, files: FileTree) -> None:
+        """`files`: the folder `manifests` of a storage."""
+        self.files = files
+
+    def write(self, asset: str, category: str | None, frame: pd.DataFrame, manifest: Manifest) -> None:
+        """Replace the manifest of an asset; raises ValueError when the frame does not fit its schema."""
+        self.files.write(self.path_of(asset, category), write_parquet(to_table(frame, manifest)))
+
+    def read(self, asset: str, category: str | None) -> pd.DataFrame | None:
+        """Return the manifest of an asset, None when there is none; raises StageError when it is damaged."""
+        path = self.path_of(asset, category)
+        try:
+            return to_frame(pq.read_table(pa.BufferReader(self.files.read(path))))
+        except FileNotFoundError:
+            return None
+        except pa.ArrowException as error:
+            raise StageError(
+                f"The manifest {path} in {self.files.root} cannot be read ({error}). Materialise `{asset}` for the category "
+                f"{category} again."
+            ) from error
+
+    def write_facts(self, asset: str, category: str | None, facts: Facts) -> None:
+        """Keep the figures of the run that wrote the manifest."""
+        content = json.dumps(dict(facts), ensure_ascii=False, sort_keys=True).encode()
+        self.files.write(self.path_of(asset, category, ".facts.json"), content)
+
+    def read_facts(self, asset: str, category: str | None) -> Facts:
+        """Return the figures of the run that wrote the manifest; empty when there are none."""
+        try:
+            return dict(json.loads(self.files.read(self.path_of(asset, category, ".facts.json"))))
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    def version(self, asset: str, category: str | None) -> str | None:
+        """Return the sha256 of a manifest's file, None when there is none."""
+        try:
+            return hashlib.sha256(self.files.read(self.path_of(asset, category))).hexdigest()
+        except FileNotFoundError:
+            return None
+
+    def categories(self, asset: str = "catalogue") -> list[str]:
+        """Return the categories that have a manifest of `asset`."""
+        return [name.removesuffix(".parquet") for name in self.files.list(asset, ".parquet")]
+
+    @staticmethod
+    def path_of(asset: str, category: str | None, suffix: str = ".parquet") -> str:
+        """Return the path of a manifest; whatever the names are, it stays inside the folder."""
+        parts = asset.split("/") if category is None else [*asset.split("/"), category]
+        return "/".join(quote(part, safe="").replace(".", "%2E") for part in parts) + suffix

@@ -1,0 +1,164 @@
+"""The JSON API: what the pages can do, for programs. Its description is at /api/openapi.json."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Path, Query, UploadFile
+from fastapi.encoders import jsonable_encoder
+
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.outputs.search import Mode
+from clustering_pipeline.review import Signature, Statement, actions
+from clustering_pipeline.web.category_cache import Category, Library
+from clustering_pipeline.web.options import ServeOptions
+from clustering_pipeline.web.schemas import (
+    ActionIn,
+    CategoryOut,
+    ClusterDetail,
+    ClusterPage,
+    CorrectionOut,
+    FoundOut,
+    MergeIn,
+    MoveIn,
+    NameIn,
+    PairIn,
+    Problem,
+    Recorded,
+    SplitIn,
+    cluster_detail,
+    cluster_out,
+    found_out,
+)
+from clustering_pipeline.web.search_service import MOST_HITS, Finder
+
+Slug = Annotated[str, Path(description="The category's slug, as /api/categories gives it.", max_length=200)]
+Count = Annotated[int, Path(ge=-(2**62), le=2**62)]
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Problem, "description": text}
+    for status, text in {
+        400: "The request cannot be carried out as it is.",
+        401: "The token is missing or wrong.",
+        403: "Another site sent the request.",
+        404: "There is no such category, cluster, listing or correction.",
+        413: "The upload is too large.",
+        421: "The server is not known by that host name.",
+        503: "A part of the installation is missing or damaged.",
+    }.items()
+}
+
+
+def api_router(library: Library, finder: Finder, options: ServeOptions) -> APIRouter:
+    """Return the routes below /api."""
+    router = APIRouter(prefix="/api", responses=_PROBLEMS)
+    _add_reading(router, library)
+    _add_corrections(router, library, options)
+    _add_search(router, finder)
+    return router
+
+
+def _add_reading(router: APIRouter, library: Library) -> None:
+    @router.get("/categories", tags=["clusters"])
+    def categories() -> list[CategoryOut]:
+        """Every category that has clusters."""
+        return [_category_out(library, library.category(slug)) for slug in library.slugs()]
+
+    @router.get("/categories/{slug}/clusters", tags=["clusters"])
+    def clusters(
+        slug: Slug,
+        offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
+        limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    ) -> ClusterPage:
+        """The clusters of a category, the most doubtful first."""
+        category = library.category(slug)
+        shown = category.clusters[offset : offset + limit]
+        seen = library.progress.looked_at(slug, shown)
+        return ClusterPage(total=len(category.clusters), clusters=[cluster_out(one, one.cluster_id in seen) for one in shown])
+
+    @router.get("/categories/{slug}/clusters/{number}", tags=["clusters"])
+    def cluster(slug: Slug, number: Count) -> ClusterDetail:
+        """One cluster with its listings, its weakest link and the clusters that it may belong to."""
+        one = library.category(slug).cluster(number)
+        return cluster_detail(one, bool(library.progress.looked_at(slug, [one])))
+
+
+def _add_corrections(router: APIRouter, library: Library, options: ServeOptions) -> None:
+    @router.get("/categories/{slug}/corrections", tags=["corrections"])
+    def corrections(slug: Slug) -> list[CorrectionOut]:
+        """The corrections in force."""
+        waiting = set(library.pending(library.category(slug))["number"])
+        stated = library.corrections.read(slug)
+        rows = stated.astype(object).where(stated.notna(), None).to_dict("records")
+        return [
+            CorrectionOut(**_known({str(name): row[name] for name in row}), pending=row["number"] in waiting) for row in rows
+        ]
+
+    @router.post("/categories/{slug}/corrections", tags=["corrections"], status_code=201)
+    def correct(slug: Slug, action: ActionIn) -> Recorded:
+        """Say that listings are the same or different, name, merge or split clusters, or move listings."""
+        category = library.category(slug)
+        statements = _statements(category, action, Signature(options.author, slug))
+        return Recorded(corrections=library.corrections.add(statements))
+
+    @router.delete("/categories/{slug}/corrections/{number}", tags=["corrections"])
+    def withdraw(slug: Slug, number: Count) -> Recorded:
+        """Withdraw a correction."""
+        library.category(slug)
+        return Recorded(corrections=[library.corrections.undo(number, author=options.author)])
+
+
+def _add_search(router: APIRouter, finder: Finder) -> None:
+    @router.post("/categories/{slug}/search", tags=["search"])
+    def search(
+        slug: Slug,
+        picture: Annotated[UploadFile | None, File(description="The picture: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF.")] = None,
+        words: Annotated[
+            str, Form(max_length=4000, description="A picture URL or a listing id, when no picture is sent.")
+        ] = "",
+        mode: Annotated[
+            Mode, Form(description="exact: over all; class: within the detected class; cluster: nearest one.")
+        ] = "exact",
+        top: Annotated[int, Form(ge=1, le=MOST_HITS)] = 10,
+        region: Annotated[int, Form(ge=0, le=100, description="Which of the detected regions to look for.")] = 0,
+        box: Annotated[
+            str | None, Form(pattern=r"^\d{1,6},\d{1,6},\d{1,6},\d{1,6}$", description="x0,y0,x1,y1: a region of your own.")
+        ] = None,
+    ) -> FoundOut:
+        """Find the listings that show what a picture shows."""
+        query = finder.query_of(slug, picture.file.read() if picture else None, words)
+        edges = None if box is None else tuple(int(edge) for edge in box.split(","))
+        return found_out(finder.find(slug, query, mode, top, region, edges))  # type: ignore[arg-type]
+
+
+def _category_out(library: Library, category: Category) -> CategoryOut:
+    clusters = [cluster for cluster in category.clusters if cluster.size > 1]
+    return CategoryOut(
+        slug=category.slug,
+        display_name=category.display_name,
+        listings=len(category.listings),
+        clusters=len(clusters),
+        looked_at=len(library.progress.looked_at(category.slug, clusters)),
+        pending_corrections=len(library.pending(category)),
+        has_search=library.has_search(category.slug),
+    )
+
+
+def _statements(category: Category, action: PairIn | NameIn | MergeIn | SplitIn | MoveIn, by: Signature) -> Sequence[Statement]:
+    if isinstance(action, PairIn):
+        state = actions.same if action.kind == "same" else actions.different
+        return state(category.listing(action.listing_a), category.listing(action.listing_b), by)
+    cluster = category.cluster(action.cluster_id)
+    if isinstance(action, NameIn):
+        return actions.name(cluster, action.name.strip(), by)
+    if isinstance(action, MergeIn):
+        return actions.merge(cluster, category.cluster(action.target), by)
+    chosen = [category.listing(number) for number in action.listings]
+    if any(listing.cluster_id != cluster.cluster_id for listing in chosen):
+        raise InputError(f"Not all of these listings are in cluster {cluster.cluster_id}. Give listings of that cluster.")
+    if isinstance(action, SplitIn):
+        return actions.split(cluster, chosen, by)
+    return actions.move(cluster, chosen, category.cluster(action.target), by)
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = jsonable_encoder({name: row[name] for name in CorrectionOut.model_fields if name in row})
+    return known

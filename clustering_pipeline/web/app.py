@@ -1,0 +1,114 @@
+"""The web application: review, search, report and the JSON API of one installation."""
+
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from clustering_pipeline.core.errors import InputError, PipelineError
+from clustering_pipeline.imaging import ImageError
+from clustering_pipeline.project import Workplace
+from clustering_pipeline.web.api import api_router
+from clustering_pipeline.web.category_cache import Library, UnknownError
+from clustering_pipeline.web.options import ServeOptions
+from clustering_pipeline.web.pages.corrections import correction_router
+from clustering_pipeline.web.pages.pictures import picture_router, rejected_router
+from clustering_pipeline.web.pages.review import review_router
+from clustering_pipeline.web.pages.search import search_router
+from clustering_pipeline.web.queries import Queries
+from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, static_files
+from clustering_pipeline.web.search_service import Finder
+from clustering_pipeline.web.security import Gate
+
+REPORT_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts allow-popups"
+)
+
+
+def create_app(workplace: Workplace, options: ServeOptions) -> FastAPI:
+    """Return the application over the storage of one installation."""
+    app = FastAPI(
+        title="clustering_pipeline",
+        version=version("clustering-pipeline"),
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        description="Clusters of listings that show one product: review, correct and search them.",
+    )
+    library, pages = Library(workplace), Pages(options)
+    finder = Finder(library, Queries(options.query_pixels))
+    app.add_middleware(Gate, options=options)
+    app.include_router(api_router(library, finder, options))
+    _add_files(app, library)
+    for router in (
+        picture_router(library),
+        search_router(library, pages, finder),
+        review_router(library, pages),
+        rejected_router(library, pages),
+        correction_router(library, pages),
+    ):
+        app.include_router(router)
+    _add_problems(app, pages)
+    return app
+
+
+def _add_files(app: FastAPI, library: Library) -> None:
+    held = static_files()
+
+    @app.get("/static/{name}", include_in_schema=False)
+    def static(name: str) -> Response:
+        if name not in held:
+            raise UnknownError("There is no such file.")
+        return Response(held[name], media_type=STATIC_TYPES[name], headers={"cache-control": "private, max-age=300"})
+
+    @app.get("/c/{slug}/report", include_in_schema=False)
+    def report(slug: str) -> Response:
+        return page(slug, "report")
+
+    @app.get("/c/{slug}/pages/{name}", include_in_schema=False)
+    def page(slug: str, name: str) -> Response:
+        return HTMLResponse(library.page(slug, name), headers={"content-security-policy": REPORT_POLICY})
+
+
+def _add_problems(app: FastAPI, pages: Pages) -> None:
+    def answer(request: Request, status: int, text: str) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"error": text}, status)
+        return pages.render(request, "problem.html", status, message=text)
+
+    @app.exception_handler(PipelineError)
+    def pipeline(request: Request, error: PipelineError) -> Response:
+        return answer(request, _status_of(error), str(error))
+
+    @app.exception_handler(ImageError)
+    def image(request: Request, error: ImageError) -> Response:
+        return answer(request, 400, str(error))
+
+    @app.exception_handler(HTTPException)
+    def http(request: Request, error: HTTPException) -> Response:
+        return answer(request, error.status_code, str(error.detail))
+
+    @app.exception_handler(Exception)
+    def fault(request: Request, error: Exception) -> Response:
+        return answer(request, 500, "The server met a fault of its own. Its log has the details; please report them.")
+
+    @app.exception_handler(RequestValidationError)
+    def validation(request: Request, error: RequestValidationError) -> Response:
+        if request.url.path.startswith("/api/"):
+            return JSONResponse({"detail": [_without_input(problem) for problem in error.errors()]}, 422)
+        return answer(request, 422, "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()))
+
+
+def _status_of(error: PipelineError) -> int:
+    if isinstance(error, UnknownError):
+        return 404
+    return 400 if isinstance(error, InputError) else 503
+
+
+def _without_input(problem: dict[str, Any]) -> dict[str, Any]:
+    # What was sent may not be JSON (NaN, raw bytes), and the sender knows it.
+    return {name: problem[name] for name in ("type", "loc", "msg")}

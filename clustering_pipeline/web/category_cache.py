@@ -1,0 +1,268 @@
+"""The categories as the pages see them: read from the manifests, kept in memory, read again when a run has changed them."""
+
+import logging
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, TypeVar
+
+import pandas as pd
+
+from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.core.manifests import (
+    CATALOGUE,
+    CLEAN_IMAGES,
+    CLUSTERS,
+    CORRECTIONS,
+    CROPS,
+    LOCAL_FEATURES,
+    MATCHES,
+    RAW_IMAGES,
+    SEMANTIC_DUPLICATES,
+    Manifest,
+    empty,
+)
+from clustering_pipeline.outputs.report import CategoryTables, Cluster, Listing, read_listings, review_order
+from clustering_pipeline.outputs.search import PictureSearch, SearchIndex, WordSearch, current_version, has_text_tower
+from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
+from clustering_pipeline.project import Workplace
+from clustering_pipeline.storage import FileTree
+
+Thing = TypeVar("Thing")
+
+
+class Shelf(Generic[Thing]):
+    """Holds things up to a total size; what was not asked for longest gives way first, the newest never."""
+
+    def __init__(self, room: int, gone: str) -> None:
+        """`room`: the total size; `gone`: what to say when a thing is no longer there."""
+        self._room = room
+        self._gone = gone
+        self._held: OrderedDict[str, tuple[Thing, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def keep(self, thing: Thing, size: int) -> str:
+        """Hold a thing and return its name."""
+        name = secrets.token_urlsafe(18)
+        with self._lock:
+            self._held[name] = thing, size
+            while len(self._held) > 1 and sum(size for _, size in self._held.values()) > self._room:
+                self._held.popitem(last=False)
+        return name
+
+    def get(self, name: str) -> Thing:
+        """Return the thing of that name; raises UnknownError when it has given way."""
+        with self._lock:
+            if name not in self._held:
+                raise UnknownError(self._gone)
+            self._held.move_to_end(name)
+            return self._held[name][0]
+
+
+_READ = (CATALOGUE, RAW_IMAGES, CROPS, CLEAN_IMAGES, SEMANTIC_DUPLICATES, LOCAL_FEATURES, MATCHES, CLUSTERS, CORRECTIONS)
+SECONDS_BETWEEN_LOOKS = 1.0
+
+
+class UnknownError(PipelineError):
+    """A request names something that does not exist: a category, a cluster, a listing, a query picture."""
+
+
+@dataclass(frozen=True)
+class Category:
+    """One category after its last run."""
+
+    slug: str
+    tables: CategoryTables
+
+    @property
+    def display_name(self) -> str:
+        return self.tables.display_name
+
+    @cached_property
+    def clusters(self) -> list[Cluster]:
+        """Every cluster, the most doubtful first."""
+        return review_order(self.tables)
+
+    @cached_property
+    def by_number(self) -> Mapping[int, Cluster]:
+        return {cluster.cluster_id: cluster for cluster in self.clusters}
+
+    @cached_property
+    def listings(self) -> Mapping[int, Listing]:
+        return {listing.listing: listing for listing in read_listings(self.tables)}
+
+    @cached_property
+    def by_crop(self) -> Mapping[str, Listing]:
+        """One listing per keeper crop: the first one."""
+        found: dict[str, Listing] = {}
+        for listing in self.listings.values():
+            if listing.keeper:
+                found.setdefault(listing.keeper, listing)
+        return found
+
+    @cached_property
+    def by_identifier(self) -> Mapping[str, Mapping[object, Listing]]:
+        """The listings of each product_base_id by the sha256 of their picture, the first of them under None as well."""
+        found: dict[str, dict[object, Listing]] = {}
+        for listing in self.listings.values():
+            of_picture = found.setdefault(listing.product_base_id, {None: listing})
+            of_picture.setdefault(listing.image_sha256, listing)
+        return found
+
+    @cached_property
+    def crop_sizes(self) -> Mapping[str, tuple[int, int]]:
+        """Width and height of each crop, pixels."""
+        frame = self.tables.crops[self.tables.crops["crop_sha256"].notna()]
+        sizes = zip(frame["x1"] - frame["x0"], frame["y1"] - frame["y0"], strict=True)
+        return {crop: (int(width), int(height)) for crop, (width, height) in zip(frame["crop_sha256"], sizes, strict=True)}
+
+    @cached_property
+    def local_features(self) -> Mapping[str, str]:
+        """The blob of each crop's local features."""
+        frame = self.tables.local_features
+        assert frame is not None
+        return dict(zip(frame["crop_sha256"], frame["features"], strict=True))
+
+    def cluster(self, number: int) -> Cluster:
+        """Return a cluster; raises UnknownError."""
+        if number not in self.by_number:
+            raise UnknownError(f"{self.display_name} has no cluster {number}. It may have changed with the last run.")
+        return self.by_number[number]
+
+    def listing(self, number: int) -> Listing:
+        """Return a listing by its number; raises UnknownError."""
+        if number not in self.listings:
+            raise UnknownError(f"{self.display_name} has no listing {number}.")
+        return self.listings[number]
+
+
+@dataclass
+class _Kept:
+    version: tuple[str | None, ...]
+    looked: float
+    category: Category
+
+
+class Library:
+    """Opens categories and their search indices on first use and replaces them when a run has written new ones."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        self.workplace = workplace
+        self.corrections = workplace.corrections
+        self.progress = workplace.review_progress
+        self.blobs = workplace.blobs
+        self._manifests = workplace.manifests
+        self._lock = threading.RLock()
+        self._kept: dict[str, _Kept] = {}
+        self._searches: dict[str, PictureSearch] = {}
+        self._word_searches: dict[str, tuple[str, WordSearch]] = {}
+
+    def slugs(self) -> list[str]:
+        """Return the categories that have clusters."""
+        return self._manifests.categories(CLUSTERS.name)
+
+    def category(self, slug: str) -> Category:
+        """Return a category as its last run left it; raises UnknownError."""
+        if slug not in self.slugs():
+            raise UnknownError(f"There is no category {slug[:80]!r} with clusters. Run it first: clustering-pipeline run.")
+        with self._lock:
+            kept = self._kept.get(slug)
+            if kept is None or time.monotonic() - kept.looked > SECONDS_BETWEEN_LOOKS:
+                kept = self._look(slug, kept)
+                self._kept[slug] = kept
+            return kept.category
+
+    def search(self, slug: str) -> PictureSearch:
+        """Return the search over a category's current index; raises UnknownError, and StageError when there is no index."""
+        self.category(slug)
+        files = self._search_files(slug)
+        with self._lock:
+            search = self._searches.get(slug)
+            if search is None or search.index.version != current_version(files):
+                context = self.workplace.context(slug, logging.getLogger(__name__))
+                search = PictureSearch(SearchIndex.load(files), context)
+                self._searches[slug] = search
+            return search
+
+    def word_search(self, slug: str) -> WordSearch | None:
+        """Return the search by words over a category's current index; None where the encoder understands pictures only."""
+        index = self.search(slug).index
+        if not has_text_tower(index.settings.embeddings):
+            return None
+        with self._lock:
+            held = self._word_searches.get(slug)
+            if held is None or held[0] != index.version:
+                context = self.workplace.context(slug, logging.getLogger(__name__))
+                held = (index.version, WordSearch(index, context))
+                self._word_searches[slug] = held
+            return held[1]
+
+    def has_search(self, slug: str) -> bool:
+        """Whether a search index has been built for a category."""
+        return current_version(self._search_files(slug)) is not None
+
+    def page(self, slug: str, name: str) -> bytes:
+        """Return a page that a stage wrote for a category, such as `report`; raises UnknownError when there is none."""
+        outputs = self.workplace.files("outputs")
+        if slug not in self._manifests.categories() or f"{name}.html" not in outputs.list(slug, ".html"):
+            raise UnknownError(
+                f"There is no page {name[:80]!r} of {slug[:80]!r} yet. The stage that writes it has to run first."
+            )
+        return outputs.read(f"{slug}/{name}.html")
+
+    def workbook_path(self, slug: str) -> str | None:
+        """Return where the labelled workbook of a category lies among the outputs; None before there is one."""
+        written = self._manifests.read("labeled_excel", slug)
+        paths = [] if written is None else written["path"].astype(str).tolist()
+        # The others are copies outside the storage, where the user wanted them.
+        kept = (path for path in paths if path.startswith(f"{slug}/") and self.workplace.files("outputs").exists(path))
+        return next(kept, None)
+
+    def workbook(self, slug: str) -> tuple[str, bytes]:
+        """Return the name and the bytes of a category's labelled workbook; raises UnknownError when there is none."""
+        path = self.workbook_path(self.category(slug).slug)
+        if path is None:
+            raise UnknownError("This category has no labelled workbook yet. Materialise its labeled_excel.")
+        return path.rpartition("/")[2], self.workplace.files("outputs").read(path)
+
+    def pending(self, category: Category) -> pd.DataFrame:
+        """Return the corrections that the clusters shown do not honour yet."""
+        stated = self.corrections.read(category.slug)
+        assert category.tables.corrections is not None
+        return stated[~stated["number"].isin(category.tables.corrections["number"])]
+
+    def _search_files(self, slug: str) -> FileTree:
+        return FileTree(f"{self.workplace.storage_root}/outputs/{slug}/search")
+
+    def _look(self, slug: str, kept: _Kept | None) -> _Kept:
+        version = tuple(self._manifests.version(manifest.name, slug) for manifest in (CLUSTERS, CATALOGUE, CORRECTIONS))
+        if kept is not None and kept.version == version:
+            return _Kept(version, time.monotonic(), kept.category)
+        return _Kept(version, time.monotonic(), self._open(slug))
+
+    def _open(self, slug: str) -> Category:
+        frames = {manifest.name: self._read(manifest, slug) for manifest in _READ}
+        names = self._suggested_names(slug, frames["catalogue"], frames["clusters"], frames["local_features"])
+        tables = CategoryTables(category=slug, display_name=self._display_name(slug), suggested_names=names, **frames)
+        return Category(slug, tables)
+
+    def _suggested_names(
+        self, slug: str, catalogue: pd.DataFrame, clusters: pd.DataFrame, features: pd.DataFrame
+    ) -> dict[int, str]:
+        matching = self.workplace.category_settings(slug).matches
+        context = self.workplace.context(slug, logging.getLogger(__name__))
+        return suggest_names(catalogue, clusters, pack_texts(catalogue, clusters, features, matching, context))
+
+    def _read(self, manifest: Manifest, slug: str) -> pd.DataFrame:
+        frame = self._manifests.read(manifest.name, slug)
+        return empty(manifest) if frame is None else frame
+
+    def _display_name(self, slug: str) -> str:
+        try:
+            return self.workplace.sources.load(slug).display_name
+        except PipelineError:
+            return slug

@@ -1,0 +1,155 @@
+"""The pages of corrections: every statement, undone one by one; files of them and edited workbooks, in and out."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.outputs.report import Listing
+from clustering_pipeline.review import INCOMING_SUFFIXES, Statement, read_incoming
+from clustering_pipeline.web.category_cache import Category, Library, Shelf
+from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
+
+MOST_STATEMENTS = 20_000
+STATEMENTS_SHOWN = 200
+# Of the statements of all proposals that wait for a yes.
+STATEMENTS_HELD = 100_000
+WORKBOOK_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What an uploaded file would record in a category: its new statements, and how many it has in all."""
+
+    slug: str
+    file_name: str
+    statements: Sequence[Statement]
+    said: int
+
+
+def correction_router(library: Library, pages: Pages) -> APIRouter:
+    """Return the routes of corrections."""
+    router = APIRouter(include_in_schema=False)
+    _add_history(router, library, pages)
+    _add_outgoing(router, library)
+    _add_incoming(router, library, pages)
+    return router
+
+
+def _add_history(router: APIRouter, library: Library, pages: Pages) -> None:
+    @router.post("/c/{slug}/undo")
+    def undo(
+        slug: str, secret: Secret, numbers: Annotated[str, Form()], back: Annotated[int | None, Form()] = None
+    ) -> Response:
+        pages.check_form(secret)
+        category = library.category(slug)
+        for number in statement_numbers(numbers):
+            library.corrections.undo(number, author=pages.options.author)
+        if back is None:
+            return RedirectResponse(f"/c/{slug}/corrections", 303)
+        library.progress.clear(slug, category.cluster(back))
+        return RedirectResponse(f"/c/{slug}/review/{back}", 303)
+
+    @router.get("/c/{slug}/corrections")
+    def history(request: Request, slug: str, imported: int | None = None) -> HTMLResponse:
+        category = library.category(slug)
+        in_force = set(library.corrections.read(slug)["number"])
+        rows = library.corrections.history().to_dict("records")[::-1]
+        shown = [row for row in rows if row["category"] in (None, slug)]
+        waiting = set(library.pending(category)["number"])
+        return pages.render(
+            request,
+            "corrections.html",
+            category=category,
+            rows=shown,
+            in_force=in_force,
+            waiting=waiting,
+            imported=imported,
+            suffixes=",".join(INCOMING_SUFFIXES),
+            has_workbook=library.workbook_path(slug) is not None,
+        )
+
+
+def _add_outgoing(router: APIRouter, library: Library) -> None:
+    @router.get("/c/{slug}/corrections.xlsx")
+    def export(slug: str) -> Response:
+        library.category(slug)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "corrections.xlsx"
+            library.corrections.export_file(path)
+            content = path.read_bytes()
+        return _download(content, f"corrections-{slug}.xlsx", WORKBOOK_TYPE)
+
+    @router.get("/c/{slug}/workbook")
+    def workbook(slug: str) -> Response:
+        name, content = library.workbook(slug)
+        suffix = Path(name).suffix.lower()
+        known = {".xlsx": WORKBOOK_TYPE, ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12", ".csv": "text/csv"}
+        return _download(content, f"{slug}.clustered{suffix}", known.get(suffix, "application/octet-stream"))
+
+
+def _add_incoming(router: APIRouter, library: Library, pages: Pages) -> None:
+    shelf: Shelf[Proposal] = Shelf(STATEMENTS_HELD, "This upload is no longer held. Choose the file again.")
+
+    @router.post("/c/{slug}/corrections")
+    def upload(slug: str, secret: Secret, file: Annotated[UploadFile, File()]) -> Response:
+        pages.check_form(secret)
+        library.category(slug)
+        proposal = read_proposal(library, slug, file, pages.options.author)
+        return RedirectResponse(f"/c/{slug}/corrections/uploaded/{shelf.keep(proposal, proposal.said + 1)}", 303)
+
+    @router.get("/c/{slug}/corrections/uploaded/{name}")
+    def preview(request: Request, slug: str, name: str) -> HTMLResponse:
+        category, proposal = library.category(slug), shelf.get(name)
+        shown = [_with_listings(category, statement) for statement in proposal.statements[:STATEMENTS_SHOWN]]
+        return pages.render(request, "proposal.html", category=category, proposal=proposal, shown=shown)
+
+    @router.post("/c/{slug}/corrections/uploaded/{name}")
+    def record(slug: str, name: str, secret: Secret) -> Response:
+        pages.check_form(secret)
+        proposal = shelf.get(name)
+        if proposal.slug != slug:
+            raise InputError(f"The upload is for the category {proposal.slug}. Open its page of corrections.")
+        added = library.corrections.add_new(proposal.statements)
+        return RedirectResponse(f"/c/{slug}/corrections?imported={len(added)}", 303)
+
+
+def read_proposal(library: Library, slug: str, file: UploadFile, author: str) -> Proposal:
+    """Return what an uploaded file would record; raises InputError when it cannot be read, or is another category's."""
+    name = Path((file.filename or "").replace("\\", "/")).name
+    suffix = next((suffix for suffix in INCOMING_SUFFIXES if name.lower().endswith(suffix)), None)
+    if suffix is None:
+        raise InputError(
+            f"The file is none of {', '.join(INCOMING_SUFFIXES)}. Choose a labelled workbook or a list of corrections."
+        )
+    settings = library.workplace.category_settings(slug).catalogue
+    with tempfile.TemporaryDirectory() as folder:
+        # The name is ours: what the browser calls the file decides nothing but the format.
+        path = Path(folder) / f"upload{suffix}"
+        path.write_bytes(file.file.read())
+        incoming = read_incoming(path, author, library.blobs, settings)
+    if incoming.category not in (None, slug):
+        raise InputError(f"This is the workbook of the category {incoming.category}. Open its page of corrections.")
+    if len(incoming.statements) > MOST_STATEMENTS:
+        raise InputError(
+            f"The file holds {len(incoming.statements):,} statements, and pages take {MOST_STATEMENTS:,} at once. "
+            "Use clustering-pipeline corrections import."
+        )
+    return Proposal(slug, name[:120], library.corrections.new(incoming.statements), len(incoming.statements))
+
+
+def _with_listings(category: Category, statement: Statement) -> dict[str, Any]:
+    """Return a statement with the listings that it speaks of, None for one that this category does not have."""
+    sides: list[Listing | None] = [
+        category.by_identifier.get(str(statement.get(f"id_{side}")), {}).get(statement.get(f"image_{side}")) for side in "ab"
+    ]
+    return {**statement, "first": sides[0], "second": sides[1]}
+
+
+def _download(content: bytes, name: str, media_type: str) -> Response:
+    return Response(content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})

@@ -1,0 +1,95 @@
+"""Pictures of listings as small JPEGs, and the page of those that were rejected."""
+
+from functools import lru_cache
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.imaging import ImageError
+from clustering_pipeline.outputs.report import Box, thumbnail_jpeg
+from clustering_pipeline.review import Signature, actions
+from clustering_pipeline.web.category_cache import Category, Library, UnknownError
+from clustering_pipeline.web.rendering import Pages, Secret
+
+PAGE_SIZE = 60
+
+
+def rejected_router(library: Library, pages: Pages) -> APIRouter:
+    """Return the routes of rejected pictures."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/c/{slug}/rejected")
+    def rejected(request: Request, slug: str, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> HTMLResponse:
+        category = library.category(slug)
+        listings = [listing for listing in category.listings.values() if listing.status == "rejected"]
+        return pages.render(
+            request,
+            "rejected.html",
+            category=category,
+            shown=listings[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+            total=len(listings),
+            page=page,
+            last_page=max(1, -(-len(listings) // PAGE_SIZE)),
+            kept=_kept(library, category),
+        )
+
+    @router.post("/c/{slug}/rejected/{number}")
+    def keep(slug: str, number: int, secret: Secret, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
+        pages.check_form(secret)
+        listing = library.category(slug).listing(number)
+        library.corrections.add_new(actions.keep(listing, Signature(pages.options.author, slug)))
+        return RedirectResponse(f"/c/{slug}/rejected?page={page}", 303)
+
+    @router.post("/c/{slug}/rejected/{number}/undo")
+    def undo(slug: str, number: int, secret: Secret, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
+        pages.check_form(secret)
+        category = library.category(slug)
+        stated = _kept(library, category).get(category.listing(number).listing)
+        if stated is not None:
+            library.corrections.undo(stated, author=pages.options.author)
+        return RedirectResponse(f"/c/{slug}/rejected?page={page}", 303)
+
+    return router
+
+
+def _kept(library: Library, category: Category) -> dict[int, int]:
+    """Return the statement by which each listing that people keep is kept, by the listing's number."""
+    stated = library.corrections.read(category.slug)
+    rows = stated.loc[stated["kind"] == actions.KEEP, ["number", "id_a", "image_a"]].itertuples(index=False, name=None)
+    found = {}
+    for number, identifier, image in rows:
+        pictures = category.by_identifier.get(str(identifier), {})
+        listing = pictures.get(image if isinstance(image, str) else None)
+        if listing is not None:
+            found[listing.listing] = int(number)
+    return found
+
+
+SIZES = {"small": 200, "large": 640}
+KEPT = 4000
+
+
+def picture_router(library: Library) -> APIRouter:
+    """Return the route of listings' pictures."""
+    router = APIRouter(include_in_schema=False)
+
+    @lru_cache(maxsize=KEPT)
+    def jpeg(image_sha256: str, box: Box | None, longest_side: int) -> bytes:
+        return thumbnail_jpeg(library.blobs, image_sha256, box, longest_side)
+
+    @router.get("/c/{slug}/pictures/{number}.jpg")
+    def picture(
+        slug: str, number: int, size: Annotated[Literal["small", "large"], Query()] = "small", whole: bool = False
+    ) -> Response:
+        listing = library.category(slug).listing(number)
+        if listing.image_sha256 is None:
+            raise UnknownError(f"Listing {number} has no picture.")
+        try:
+            content = jpeg(listing.image_sha256, None if whole else listing.box, SIZES[size])
+        except (ImageError, PipelineError) as error:
+            raise UnknownError(f"The picture of listing {number} cannot be shown: {error}") from error
+        return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=300"})
+
+    return router

@@ -1,0 +1,163 @@
+"""The pages on which a person looks at clusters and corrects them."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from clustering_pipeline.outputs.report import Cluster, Listing
+from clustering_pipeline.review import Signature, Statement, actions
+from clustering_pipeline.web.category_cache import Category, Library
+from clustering_pipeline.web.queries import pair_of
+from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
+
+PAGE_SIZE = 24
+NEIGHBOURS_SHOWN = 4
+Chosen = Annotated[list[int], Form()]
+
+
+def review_router(library: Library, pages: Pages) -> APIRouter:
+    """Return the routes of the review pages."""
+    router = APIRouter(include_in_schema=False)
+    _add_views(router, library, pages)
+    _add_statements(router, library, pages)
+    return router
+
+
+def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
+    @router.get("/")
+    def home(request: Request) -> HTMLResponse:
+        return pages.render(request, "home.html", rows=[_overview(library, slug) for slug in library.slugs()])
+
+    @router.get("/c/{slug}/review")
+    def clusters(
+        request: Request, slug: str, show: str = "all", page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+    ) -> HTMLResponse:
+        category = library.category(slug)
+        seen = library.progress.looked_at(slug, category.clusters)
+        shown = _filtered(category, show, seen)
+        return pages.render(
+            request,
+            "clusters.html",
+            category=category,
+            seen=seen,
+            show=show,
+            page=page,
+            last_page=max(1, -(-len(shown) // PAGE_SIZE)),
+            shown=shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+            pending=len(library.pending(category)),
+            total=len(_reviewable(category)),
+        )
+
+    @router.get("/c/{slug}/review/{number}")
+    def cluster(request: Request, slug: str, number: int, done: str = "") -> HTMLResponse:
+        category = library.category(slug)
+        return pages.render(request, "cluster.html", done=statement_numbers(done), **_cluster_values(library, category, number))
+
+
+def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
+    def record(
+        slug: str, number: int, secret: str, make: Callable[[Category, Cluster, Signature], Sequence[Statement]]
+    ) -> Response:
+        pages.check_form(secret)
+        category = library.category(slug)
+        cluster = category.cluster(number)
+        statements = make(category, cluster, Signature(pages.options.author, slug))
+        numbers = library.corrections.add(statements)
+        library.progress.mark(slug, cluster, author=pages.options.author)
+        return _back_to(slug, number, numbers)
+
+    @router.post("/c/{slug}/review/{number}/pair")
+    def pair(
+        slug: str,
+        number: int,
+        secret: Secret,
+        a: Annotated[int, Form()],
+        b: Annotated[int, Form()],
+        kind: Annotated[str, Form()],
+    ) -> Response:
+        state = actions.same if kind == "same" else actions.different
+        return record(slug, number, secret, lambda category, _, by: state(category.listing(a), category.listing(b), by))
+
+    @router.post("/c/{slug}/review/{number}/split")
+    def split(slug: str, number: int, secret: Secret, listing: Chosen = []) -> Response:  # noqa: B006
+        return record(slug, number, secret, lambda _, cluster, by: actions.split(cluster, _chosen(cluster, listing), by))
+
+    @router.post("/c/{slug}/review/{number}/move")
+    def move(slug: str, number: int, secret: Secret, target: Annotated[int, Form()], listing: Chosen = []) -> Response:  # noqa: B006
+        return record(
+            slug,
+            number,
+            secret,
+            lambda category, cluster, by: actions.move(cluster, _chosen(cluster, listing), category.cluster(target), by),
+        )
+
+    @router.post("/c/{slug}/review/{number}/merge")
+    def merge(slug: str, number: int, secret: Secret, target: Annotated[int, Form()]) -> Response:
+        return record(slug, number, secret, lambda category, cluster, by: actions.merge(cluster, category.cluster(target), by))
+
+    @router.post("/c/{slug}/review/{number}/name")
+    def name(slug: str, number: int, secret: Secret, text: Annotated[str, Form(max_length=300)]) -> Response:
+        return record(slug, number, secret, lambda _, cluster, by: actions.name(cluster, text.strip(), by))
+
+    @router.post("/c/{slug}/review/{number}/looked")
+    def looked(slug: str, number: int, secret: Secret, following: Annotated[int | None, Form()] = None) -> Response:
+        pages.check_form(secret)
+        library.progress.mark(slug, library.category(slug).cluster(number), author=pages.options.author)
+        return _back_to(slug, number if following is None else following, [])
+
+
+def _overview(library: Library, slug: str) -> dict[str, Any]:
+    category = library.category(slug)
+    reviewable = _reviewable(category)
+    return {
+        "category": category,
+        "total": len(reviewable),
+        "seen": len(library.progress.looked_at(slug, reviewable)),
+        "has_search": library.has_search(slug),
+        "faces": [cluster.representative for cluster in sorted(reviewable, key=lambda item: -item.size)[:4]],
+    }
+
+
+def _reviewable(category: Category) -> list[Cluster]:
+    return [cluster for cluster in category.clusters if cluster.size > 1]
+
+
+def _filtered(category: Category, show: str, seen: set[int]) -> list[Cluster]:
+    clusters = _reviewable(category)
+    if show == "open":
+        return [cluster for cluster in clusters if cluster.cluster_id not in seen]
+    if show == "doubtful":
+        return [cluster for cluster in clusters if cluster.doubt >= 0.15]
+    return clusters
+
+
+def _cluster_values(library: Library, category: Category, number: int) -> dict[str, Any]:
+    cluster = category.cluster(number)
+    order = [other.cluster_id for other in _reviewable(category)]
+    place = order.index(number) if number in order else 0
+    weakest = cluster.weakest
+    known = [(category.by_number[other], link) for other, link in cluster.neighbours if other in category.by_number]
+    return {
+        "category": category,
+        "cluster": cluster,
+        "place": place,
+        "total": len(order),
+        "previous": order[place - 1] if place > 0 else None,
+        "following": order[place + 1] if place + 1 < len(order) else None,
+        "weakest": pair_of(category, library.blobs, weakest) if weakest else None,
+        "suggestions": [(other, pair_of(category, library.blobs, link)) for other, link in known[:NEIGHBOURS_SHOWN]],
+        "is_seen": number in library.progress.looked_at(category.slug, [cluster]),
+    }
+
+
+def _chosen(cluster: Cluster, numbers: Sequence[int]) -> list[Listing]:
+    """Return the chosen listings with those that share a picture with them."""
+    keepers = {listing.keeper for listing in cluster.listings if listing.listing in set(numbers)}
+    return [listing for listing in cluster.listings if listing.keeper in keepers]
+
+
+def _back_to(slug: str, number: int, numbers: Sequence[int]) -> Response:
+    done = "?done=" + ",".join(map(str, numbers)) if numbers else ""
+    return RedirectResponse(f"/c/{slug}/review/{number}{done}", 303)

@@ -1,0 +1,88 @@
+"""What every page shares: templates, language, the secret of forms, and error pages."""
+
+import secrets
+from importlib.resources import files
+from typing import Annotated, Any
+
+from fastapi import Form, HTTPException, Request
+from fastapi.responses import HTMLResponse
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.outputs.report import Language, Texts, certainty, link_words
+from clustering_pipeline.web.i18n import WORDS
+from clustering_pipeline.web.options import ServeOptions
+
+LANGUAGE_COOKIE = "cp_language"
+STATIC_TYPES = {"base.css": "text/css", "serve.css": "text/css", "serve.js": "text/javascript", "icon.svg": "image/svg+xml"}
+# The field that every form of our pages has.
+Secret = Annotated[str, Form()]
+
+
+class Pages:
+    """Renders templates for requests."""
+
+    def __init__(self, options: ServeOptions) -> None:
+        self.options = options
+        # A page of another site cannot read ours, so a secret of this process in every form proves where the form came from.
+        self.form_secret = secrets.token_urlsafe(24)
+        self._environment = Environment(
+            loader=ChoiceLoader(
+                [PackageLoader("clustering_pipeline.web"), PackageLoader("clustering_pipeline.outputs.report")]
+            ),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+        """Return a page in the language that the reader chose."""
+        language = language_of(request)
+        page = self._environment.get_template(template).render(
+            texts=Texts(language, WORDS),
+            path=request.url.path,
+            other_language=_with_language(request, "en" if language == "vi" else "vi"),
+            form_secret=self.form_secret,
+            certainty=certainty,
+            link_words=link_words,
+            **values,
+        )
+        answer = HTMLResponse(page, status)
+        if request.query_params.get("lang") == language:
+            answer.set_cookie(LANGUAGE_COOKIE, language, max_age=31_536_000, samesite="strict", httponly=True)
+        return answer
+
+    def check_form(self, given: str) -> None:
+        """Raise 403 unless a form carries this process's secret."""
+        if not secrets.compare_digest(given.encode(), self.form_secret.encode()):
+            raise HTTPException(403, "The form is from before the server was started anew. Reload the page and try again.")
+
+
+def language_of(request: Request) -> Language:
+    """Return the language asked for in the URL, else in the cookie, else by the browser."""
+    wishes = (
+        request.query_params.get("lang"),
+        request.cookies.get(LANGUAGE_COOKIE),
+        request.headers.get("accept-language", "")[:2].lower(),
+    )
+    return next((language for wish in wishes for language in ("en", "vi") if wish == language), "en")
+
+
+def static_files() -> dict[str, bytes]:
+    """Return the style sheets and scripts, read once; no request reads a file."""
+    report, serve = files("clustering_pipeline.outputs.report") / "templates", files("clustering_pipeline.web") / "static"
+    return {name: ((report if name == "base.css" else serve) / name).read_bytes() for name in STATIC_TYPES}
+
+
+def _with_language(request: Request, language: Language) -> str:
+    url = request.url.include_query_params(lang=language)
+    return f"{url.path}?{url.query}"
+
+
+def statement_numbers(text: str) -> list[int]:
+    """Return the numbers of statements in a text such as "12,13", at most 1,000; raises InputError."""
+    parts = [part for part in text.split(",") if part]
+    if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
+        raise InputError("Corrections are named by their numbers, separated by commas.")
+    return [int(part) for part in parts[:1000]]

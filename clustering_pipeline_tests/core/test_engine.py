@@ -1,0 +1,74 @@
+"""Batches over the pool of processes, and a worker that dies."""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from clustering_pipeline.core.engine import LocalEngine
+from clustering_pipeline.core.errors import StageError
+
+
+def squares(batch):
+    return [number**2 for number in batch]
+
+
+def process_numbers(batch):
+    return [os.getpid() for _ in batch]
+
+
+def die(batch):
+    os._exit(1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_results_come_in_order_whatever_the_pool_and_the_batch(workers, batch_size):
+    batches = LocalEngine(workers).map_batches(squares, range(10), batch_size=batch_size)
+    assert [result for batch in batches for result in batch] == [number**2 for number in range(10)]
+
+
+def test_stages_share_their_worker_processes():
+    first, second = (
+        {pid for batch in LocalEngine(2).map_batches(process_numbers, range(20), batch_size=1) for pid in batch}
+        for _ in range(2)
+    )
+    assert os.getpid() not in first
+    assert len(first | second) <= 2
+
+
+def test_a_dead_worker_is_a_stage_error_and_the_next_stage_goes_on():
+    with pytest.raises(StageError, match=r"compute\.workers"):
+        list(LocalEngine(2).map_batches(die, range(20), batch_size=1))
+    assert len(list(LocalEngine(2).map_batches(squares, range(20), batch_size=1))) == 20
+
+
+def test_an_abandoned_map_leaves_the_pool_usable():
+    iterator = LocalEngine(2).map_batches(squares, range(50), batch_size=1)
+    assert next(iterator) == [0]
+    iterator.close()
+    assert len(list(LocalEngine(2).map_batches(squares, range(20), batch_size=1))) == 20
+
+
+def test_workers_end_with_a_parent_that_is_killed():
+    command = (
+        "import os, time\n"
+        "from clustering_pipeline.core.engine import LocalEngine\n"
+        "from clustering_pipeline_tests.core.test_engine import process_numbers\n"
+        "if __name__ == '__main__':\n"
+        "    batches = LocalEngine(2).map_batches(process_numbers, range(20), batch_size=1)\n"
+        "    print(*{pid for batch in batches for pid in batch}, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, text=True) as parent:
+        workers = [int(pid) for pid in parent.stdout.readline().split()]
+        handles = [os.pidfd_open(pid) for pid in workers]
+        parent.send_signal(signal.SIGKILL)
+    for handle in handles:
+        # Readable once the process has ended.
+        assert select.select([handle], [], [], 30)[0]
+        os.close(handle)
+    assert workers

@@ -1,0 +1,95 @@
+"""What the daemon is told to run."""
+
+import json
+import shutil
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import dagster as dg
+import pytest
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.orchestration.notifications import failure_message_of, post
+from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance, working_alone
+from clustering_pipeline.orchestration.schedules import REFRESH_TAG
+from clustering_pipeline.project import PipelineHome
+
+
+def test_sync_requests_the_same_work_once(daemon):
+    first = daemon.look("sync")
+    assert [(request.partition_key, len(request.asset_selection)) for request in first.run_requests] == [("serum", 28)]
+    again = daemon.look("sync", first.cursor)
+    assert not again.run_requests and again.cursor == first.cursor
+
+
+def test_a_retired_category_is_left_alone(daemon):
+    daemon.workplace.retired.retire("serum")
+    assert not daemon.look("sync").run_requests
+
+
+def test_broken_settings_of_one_category_leave_the_others_running(daemon):
+    add_category(daemon.instance, "toner")
+    daemon.workplace.sources.record(daemon.workplace.sources.load("serum").path, "Toner")
+    daemon.workplace.home.settings_file.write_text("categories:\n  serum:\n    clusters:\n      epss: 1\n")
+    assert [request.partition_key for request in daemon.look("sync").run_requests] == ["toner"]
+
+
+def test_a_dropped_workbook_adds_its_category_and_asks_for_everything(daemon):
+    shutil.copy(daemon.workplace.sources.load("serum").path, daemon.workplace.home.catalogues / "Nước hoa hồng.xlsx")
+    first = daemon.look("catalogue_folder")
+    assert not first.run_requests
+    second = daemon.look("catalogue_folder", first.cursor)
+    assert [request.partition_key for request in second.run_requests] == ["nuoc-hoa-hong"]
+    assert second.dynamic_partitions_requests[0].partition_keys == ["nuoc-hoa-hong"]
+    assert not daemon.look("catalogue_folder", second.cursor).run_requests
+
+
+def test_a_missing_folder_is_a_reason_and_no_error(daemon):
+    daemon.workplace.home.catalogues.rmdir()
+    assert "does not exist" in daemon.look("catalogue_folder").skip_message
+
+
+def test_the_weekly_refresh_is_asked_for_at_its_moment(daemon):
+    daemon.workplace.home.settings_file.write_text("refresh:\n  stagger_minutes: 0\n")
+    with open_instance(daemon.workplace.home) as daemon.instance:
+        add_category(daemon.instance, "serum")
+        (request,) = daemon.tick(datetime(2025, 3, 2, 19, 0, tzinfo=UTC))
+        assert request.tags[REFRESH_TAG] == request.run_key == "serum@2025-03-02T19:00Z"
+        assert isinstance(daemon.tick(datetime(2025, 3, 5, 19, 0, tzinfo=UTC))[0], dg.SkipReason)
+
+
+def test_two_commands_do_not_work_on_one_category_at_once(tmp_path):
+    home = PipelineHome(tmp_path / "home").prepare()
+    with open_instance(home) as instance, working_alone(home, instance, "serum"):
+        with working_alone(home, instance, "toner"):
+            pass
+        with pytest.raises(StageError, match="Another command"), working_alone(home, instance, "serum"):
+            pass
+
+
+def test_a_failure_is_posted_in_slacks_format():
+    received = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self):
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Hook)
+    Thread(target=server.handle_request, daemon=True).start()
+    run = dg.DagsterRun(job_name="whole_category", tags={"dagster/partition": "serum"})
+    post(f"http://127.0.0.1:{server.server_port}/secret", failure_message_of(run, [("crops", "no disk")], "http://ui/"))
+    server.server_close()
+    assert received[0]["text"].startswith("Category serum failed in <http://ui/runs/")
+    assert "`crops`: no disk" in received[0]["text"]
+
+
+def test_a_webhook_that_cannot_be_reached_does_not_give_its_secret_away():
+    with pytest.raises(StageError) as caught:
+        post("http://127.0.0.1:1/secret", {"text": "x"})
+    assert "secret" not in str(caught.value)

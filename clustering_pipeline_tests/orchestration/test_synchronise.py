@@ -1,0 +1,20 @@
+"""A whole category through the real assets, whatever its pictures are like."""
+
+import pytest
+
+from clustering_pipeline.definitions import open_pipeline
+from clustering_pipeline.orchestration.sync.lineage import Status
+from clustering_pipeline.orchestration.sync.status import category_statuses
+from clustering_pipeline.orchestration.sync.synchronise import synchronise
+
+
+@pytest.mark.slow
+def test_the_workbook_is_written_although_no_picture_could_be_had(installation):
+    installation.workplace.home.settings_file.write_text("download:\n  retries: 0\n")
+    installation.keep_rows(slice(0, 3))
+    report = synchronise("serum", pipeline=open_pipeline(installation.workplace), instance=installation.instance)
+    assert "labeled_excel" in report.materialised
+    clusters = installation.workplace.manifests.read("clusters", "serum")
+    assert list(clusters["status"]) == ["download_failed"] * 3
+    status = category_statuses(installation.workplace, installation.instance, open_pipeline(installation.workplace).lineage)[0]
+    assert {report.status for report in status.assets.values()} == {Status.FRESH}

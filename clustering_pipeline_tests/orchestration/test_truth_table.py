@@ -1,0 +1,249 @@
+"""What each kind of change makes stale on the real assets: by our judgement, by Dagster's GraphQL, and by what `sync` runs."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import InProcessCodeLocationOrigin
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
+from dagster_graphql.schema import create_schema
+
+import clustering_pipeline.definitions
+from clustering_pipeline.definitions import build_definitions, open_pipeline
+from clustering_pipeline.orchestration.runtime.execution import materialise
+from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance
+from clustering_pipeline.orchestration.sync.lineage import Status
+from clustering_pipeline.orchestration.sync.requests import active_categories
+from clustering_pipeline.orchestration.sync.synchronise import synchronise
+from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project.storage_report import find_unused, remove_unused
+from clustering_pipeline.settings import ClusterSettings
+from clustering_pipeline_tests.orchestration.conftest import Installation, SmallShop
+
+SERUM = "serum"
+STALE_STATUS = """query ($keys: [AssetKeyInput!]!, $category: String!) { assetNodes(assetKeys: $keys) {
+  assetKey { path } staleStatusByPartition(partitions: [$category]) } }"""
+AFTER_CLUSTERS = {"labeled_excel", "category_report", "search_index"}
+AFTER_CATALOGUE = {"raw_images", "corrections", "overruled_pictures"}
+# Made from manifests, but also from the bytes of the workbook and where they go.
+DELIVERED = {"labeled_excel"}
+AFTER_PICTURES = {"crops", "clean_images", "local_features", "embeddings", "semantic_duplicates", "matches", "clusters"}
+BUMPED = """\
+from clustering_pipeline_tests.orchestration.test_truth_table import with_new_logic
+defs = with_new_logic()
+"""
+
+
+class Table:
+    """A category that was brought up to date, and the three judges of what a change makes stale."""
+
+    def __init__(self, installation: Installation) -> None:
+        self.installation = installation
+        self.workplace, self.instance = installation.workplace, installation.instance
+        self.target = LoadableTargetOrigin(module_name="clustering_pipeline.definitions")
+
+    def stale(self, category: str = SERUM) -> dict[str, str]:
+        """Return by our judgement what is not fresh, and why."""
+        states = open_pipeline(self.workplace).states(self.instance, category)
+        return {name: state.why for name, state in states.items() if state.status is not Status.FRESH}
+
+    def stale_by_graphql(self, category: str = SERUM) -> set[str]:
+        """Return what Dagster's GraphQL calls stale or missing."""
+        target = InProcessWorkspaceLoadTarget(InProcessCodeLocationOrigin(self.target))
+        names = open_pipeline(self.workplace).lineage.order
+        variables = {"keys": [{"path": name.split("/")} for name in names], "category": category}
+        with WorkspaceProcessContext(self.instance, target) as process:
+            answer = create_schema().execute(STALE_STATUS, context=process.create_request_context(), variables=variables)
+        assert not answer.errors
+        nodes = answer.data["assetNodes"]
+        assert len(nodes) == len(names)
+        return {"/".join(node["assetKey"]["path"]) for node in nodes if node["staleStatusByPartition"] != ["FRESH"]}
+
+    def sync(self) -> set[str]:
+        report = synchronise(SERUM, pipeline=open_pipeline(self.workplace), instance=self.instance)
+        assert len(report.materialised) == len(set(report.materialised))
+        return set(report.materialised)
+
+    def expect(self, sources: set[str], made: set[str]) -> None:
+        """Check that exactly `sources` are seen to have changed, and that `made` follow from them and nothing else.
+
+        Dagster cannot look at a source, but once that is materialised it has to judge as we do, apart from what only might follow.
+        """
+        reasons = self.stale()
+        assert {name for name, why in reasons.items() if why == "its source changed"} == sources
+        if roots := sorted(sources - DELIVERED):
+            materialise(open_pipeline(self.workplace).definitions, self.instance, roots, SERUM)
+        ours = {name for name, why in self.stale().items() if not why.startswith("follows")}
+        assert self.stale_by_graphql() - DELIVERED == ours - DELIVERED
+        assert self.sync() == made
+        self.expect_nothing()
+
+    def expect_nothing(self) -> None:
+        """Check that everything is fresh to everyone."""
+        assert self.stale() == {}
+        assert self.stale_by_graphql() == set()
+        assert self.sync() == set()
+
+
+@contextmanager
+def open_home(home: Path, shop: SmallShop) -> Iterator[Installation]:
+    workplace = Workplace(PipelineHome(home).prepare())
+    with open_instance(workplace.home) as instance:
+        yield Installation(workplace, instance, shop)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, small_shop) -> Iterator[tuple[Path, Path]]:
+    """A home with one finished category, and a copy of it that stays as it is."""
+    home, copy = (tmp_path_factory.mktemp(name) / "home" for name in ("table", "copy"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGSTER_HOME", str(home))
+        with open_home(home, small_shop) as installation:
+            installation.settings()
+            installation.keep_rows(slice(0, 4))
+            assert len(Table(installation).sync()) == len(open_pipeline(installation.workplace).lineage.order)
+        shutil.copytree(home, copy)
+        yield home, copy
+
+
+@pytest.fixture
+def table(finished, small_shop) -> Iterator[Table]:
+    """The finished category, in the folder that its records name, whatever the test before made of it."""
+    home, copy = finished
+    shutil.rmtree(home)
+    shutil.copytree(copy, home)
+    with open_home(home, small_shop) as installation:
+        yield Table(installation)
+
+
+def test_the_same_catalogue_again(table):
+    table.workplace.sources.record(table.installation.workbook, "Serum")
+    table.expect_nothing()
+
+
+@pytest.mark.slow
+def test_the_same_listings_saved_anew(table):
+    table.installation.keep_rows(slice(0, 4))
+    table.expect({"catalogue", "labeled_excel"}, {"labeled_excel"})
+
+
+def test_a_setting_changed_and_changed_back(table):
+    table.installation.settings("clusters:\n  method: components\n")
+    assert table.stale()["settings/clusters"] == "its source changed"
+    table.installation.settings()
+    table.expect_nothing()
+
+
+@pytest.mark.slow
+def test_a_setting_changed(table):
+    table.installation.settings("clusters:\n  method: components\n")
+    table.expect({"settings/clusters"}, {"clusters"} | AFTER_CLUSTERS)
+
+
+@pytest.mark.slow
+def test_a_row_added(table):
+    table.installation.keep_rows(slice(0, 5))
+    table.expect({"catalogue", "labeled_excel"}, AFTER_CATALOGUE | AFTER_PICTURES | AFTER_CLUSTERS)
+
+
+@pytest.mark.slow
+def test_a_row_removed(table):
+    asked = table.installation.shop.server.requests.total()
+    table.installation.keep_rows(slice(0, 3))
+    table.expect({"catalogue", "labeled_excel"}, AFTER_CATALOGUE | AFTER_PICTURES | AFTER_CLUSTERS)
+    assert len(table.workplace.manifests.read("clusters", SERUM)) == 3
+    assert table.installation.shop.server.requests.total() == asked
+
+
+def with_new_logic() -> dg.Definitions:
+    """Return the definitions with another logic of the grouping than the one that ran."""
+    changed = {dg.AssetKey("clusters"), dg.AssetKey(["settings", "clusters"])}
+    return build_definitions().map_resolved_asset_specs(
+        func=lambda spec: spec.replace_attributes(code_version="new") if spec.key in changed else spec
+    )
+
+
+def test_new_logic_of_a_stage(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(ClusterSettings, "logic_version", "new")
+    monkeypatch.setattr(clustering_pipeline.definitions, "build_definitions", lambda workplace: with_new_logic())
+    location = tmp_path / "location.py"
+    location.write_text(BUMPED)
+    table.target = LoadableTargetOrigin(python_file=str(location), working_directory=str(tmp_path))
+    table.expect({"settings/clusters"}, {"clusters"})
+
+
+@pytest.fixture
+def changed_photo(table) -> Iterator[None]:
+    """Another picture behind the address of the first one, as long as the test runs."""
+    pictures = sorted((table.installation.shop.folder / "images").iterdir())
+    before = pictures[0].read_bytes()
+    pictures[0].write_bytes(pictures[-1].read_bytes())
+    yield
+    pictures[0].write_bytes(before)
+
+
+@pytest.mark.slow
+def test_a_photo_changed_behind_its_address(table, changed_photo):
+    table.expect_nothing()
+    settings = table.workplace.home.settings_file
+    settings.write_text(settings.read_text().replace("retries: 0", "retries: 0\n  refresh: always"))
+    assert table.sync() == {"settings/download", "raw_images", "overruled_pictures"} | AFTER_PICTURES | AFTER_CLUSTERS
+
+
+@pytest.mark.slow
+def test_a_correction_added(table):
+    # Whatever the grouping says of the first and the last listing, the person says the contrary.
+    ids = table.workplace.manifests.read("catalogue", SERUM)["product_base_id"]
+    numbers = table.workplace.manifests.read("clusters", SERUM)["cluster_id"]
+    are_together = numbers.iloc[0] == numbers.iloc[-1] >= 0
+    state = table.workplace.corrections.different if are_together else table.workplace.corrections.same
+    state(ids.iloc[0], ids.iloc[-1], author="a person")
+    table.expect({"corrections"}, {"clusters"} | AFTER_CLUSTERS)
+
+
+@pytest.mark.slow
+def test_a_reject_overruled(table):
+    listing = table.workplace.manifests.read("catalogue", SERUM)["product_base_id"].iloc[0]
+    number = table.workplace.corrections.keep(listing, author="a person")
+    picture = table.workplace.manifests.read("raw_images", SERUM)["image_sha256"].iloc[0]
+    table.expect({"overruled_pictures", "corrections"}, {"clean_images", "semantic_duplicates", "clusters", "category_report"})
+    assert table.workplace.manifests.read("overruled_pictures", SERUM)["image_sha256"].tolist() == [picture]
+    table.workplace.corrections.undo(number, author="a person")
+    assert {"overruled_pictures", "clean_images"} <= table.sync()
+
+
+def test_a_category_added(table):
+    add_category(table.instance, "toner")
+    table.workplace.sources.record(table.installation.workbook, "Toner")
+    everything = set(open_pipeline(table.workplace).lineage.order)
+    assert table.stale("toner").keys() == table.stale_by_graphql("toner") == everything
+    assert active_categories(table.workplace, table.instance) == [SERUM, "toner"]
+    table.expect_nothing()
+
+
+def test_a_category_retired(table):
+    table.workplace.retired.retire(SERUM)
+    assert active_categories(table.workplace, table.instance) == []
+    table.expect_nothing()
+
+
+@pytest.mark.slow
+def test_pruning_costs_nothing_until_a_setting_is_changed_back(table):
+    assert find_unused(table.workplace).digests == ()
+    before = table.workplace.manifests.version("clusters", SERUM)
+    table.installation.settings("local_features:\n  keypoints: 300\n")
+    table.sync()
+    unused = find_unused(table.workplace)
+    # The features of the four pictures as they were.
+    assert len(unused.digests) == 4
+    remove_unused(table.workplace, unused)
+    table.expect_nothing()
+    table.installation.settings()
+    assert {"settings/local_features", "local_features"} <= table.sync()
+    assert table.workplace.manifests.version("clusters", SERUM) == before
+    table.expect_nothing()

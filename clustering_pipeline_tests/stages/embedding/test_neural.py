@@ -1,0 +1,277 @@
+"""Every neural encoder on a tiny model that is built from its configuration and saved in the real format."""
+
+import hashlib
+import io
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.hardware import Hardware
+from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
+from clustering_pipeline.settings import EmbeddingSettings
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.embedding import ENCODERS, embed_crops, open_encoder
+from clustering_pipeline.storage import BlobStore, FeatureTables
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+SIDE = 32
+
+
+def tiny_transformer(kind, folder):
+    """Save a tiny model of `kind` in the format of its hub repository."""
+    layers = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape = {**layers, "image_size": SIDE, "patch_size": 8}
+    two_towers = {"text_config": {**layers, "vocab_size": 99}, "vision_config": shape}
+    torch.manual_seed(0)
+    if kind == "clip":
+        model = transformers.CLIPModel(transformers.CLIPConfig(**two_towers, projection_dim=12))
+        processor = transformers.CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+    elif kind == "siglip":
+        model = transformers.SiglipModel(transformers.SiglipConfig(**two_towers))
+        processor = transformers.SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE})
+    elif kind == "resnet50":
+        configuration = transformers.ResNetConfig(
+            embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="bottleneck"
+        )
+        model = transformers.ResNetForImageClassification(configuration)
+        processor = transformers.ConvNextImageProcessorPil(size={"shortest_edge": SIDE}, crop_pct=0.875)
+    else:
+        configuration, built = {
+            "vit": (transformers.ViTConfig, transformers.ViTForImageClassification),
+            "dinov2": (transformers.Dinov2Config, transformers.Dinov2Model),
+            "dinov3": (transformers.DINOv3ViTConfig, transformers.DINOv3ViTModel),
+        }[kind]
+        model = built(configuration(**shape))
+        processor = transformers.ViTImageProcessorPil(size={"height": SIDE, "width": SIDE})
+    model.eval().save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return model, processor
+
+
+def reference(kind, model, pixels):
+    """The vector as the library's own classes give it."""
+    with torch.inference_mode():
+        if kind == "clip":
+            return model.visual_projection(model.vision_model(pixels).pooler_output)
+        if kind == "siglip":
+            return model.vision_model(pixels).pooler_output
+        if kind == "vit":
+            return model.vit(pixels).last_hidden_state[:, 0]
+        if kind == "resnet50":
+            return model.resnet(pixels).pooler_output.flatten(1)
+        return model(pixels).pooler_output
+
+
+TRANSFORMERS = ["clip", "siglip", "vit", "dinov2", "dinov3", "resnet50"]
+
+
+def pictures(count=5):
+    random = np.random.default_rng(3)
+    return [random.integers(0, 256, (40 + 3 * n, 70 - 5 * n, 3), dtype=np.uint8) for n in range(count)]
+
+
+@pytest.fixture
+def context(tmp_path):
+    storage = tmp_path / "storage"
+    return StageContext(
+        BlobStore(f"{storage}/blobs"), FeatureTables(f"{storage}/features"), tmp_path, hardware=Hardware(device="cpu")
+    )
+
+
+def encode(encoder, context, crops):
+    encoder.load(context)
+    return encoder.encode(encoder.preparation(context)(crops))
+
+
+@pytest.mark.parametrize("kind", TRANSFORMERS)
+def test_vectors_are_those_of_the_library(kind, tmp_path, context):
+    model, processor = tiny_transformer(kind, tmp_path / "model")
+    name = "clip" if kind == "siglip" else kind
+    encoder = open_encoder(EmbeddingSettings(encoder=name, model=str(tmp_path / "model"), batch_size=4))
+    ours = encode(encoder, context, pictures())
+    expected = torch.cat(
+        [reference(kind, model, processor(picture, return_tensors="pt")["pixel_values"]) for picture in pictures()]
+    )
+    np.testing.assert_allclose(ours, expected.numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", TRANSFORMERS)
+def test_a_row_has_the_same_bits_whatever_its_batch(kind, tmp_path, context):
+    tiny_transformer(kind, tmp_path / "model")
+    name, crops = "clip" if kind == "siglip" else kind, pictures(11)
+    encoders = [
+        open_encoder(EmbeddingSettings(encoder=name, model=str(tmp_path / "model"), batch_size=size)) for size in (1, 4, 64)
+    ]
+    first, *others = (encode(encoder, context, crops) for encoder in encoders)
+    for other in others:
+        np.testing.assert_array_equal(first, other)
+    np.testing.assert_array_equal(first[::-1], encode(encoders[0], context, crops[::-1]))
+    np.testing.assert_array_equal(first[7:8], encode(encoders[0], context, crops[7:8]))
+
+
+def test_a_model_of_another_kind_is_named(tmp_path, context):
+    tiny_transformer("vit", tmp_path / "model")
+    encoder = open_encoder(EmbeddingSettings(encoder="clip", model=str(tmp_path / "model")))
+    with pytest.raises(StageError, match=r"'vit' model.*embeddings\.encoder"):
+        encoder.load(context)
+
+
+@pytest.mark.parametrize("kind", [name for name in ENCODERS if name not in ("local", "onnx")])
+def test_missing_weights_fail_with_the_remedy(kind, context):
+    encoder = open_encoder(EmbeddingSettings(encoder=kind))
+    with pytest.raises(StageError, match=r"embeddings\.model"):
+        encoder.load(context)
+
+
+def test_damaged_weights_fail_with_a_sentence(tmp_path, context):
+    tiny_transformer("clip", tmp_path / "model")
+    (tmp_path / "model" / "model.safetensors").write_bytes(b"not tensors")
+    encoder = open_encoder(EmbeddingSettings(encoder="clip", model=str(tmp_path / "model")))
+    with pytest.raises(StageError, match="could not load"):
+        encoder.load(context)
+
+
+def test_weights_with_holes_are_refused_rather_than_filled_with_random_numbers(tmp_path, context):
+    from safetensors.torch import load_file, save_file
+
+    tiny_transformer("clip", tmp_path / "model")
+    path = tmp_path / "model" / "model.safetensors"
+    tensors = load_file(path)
+    del tensors["visual_projection.weight"]
+    save_file(tensors, path, metadata={"format": "pt"})
+    encoder = open_encoder(EmbeddingSettings(encoder="clip", model=str(tmp_path / "model")))
+    with pytest.raises(StageError, match=r"visual_projection\.weight"):
+        encoder.load(context)
+
+
+def test_the_identity_follows_weights_and_preprocessing(tmp_path, context):
+    tiny_transformer("clip", tmp_path / "model")
+    encoder = open_encoder(EmbeddingSettings(encoder="clip", model=str(tmp_path / "model")))
+    first = encoder.identity(context)
+    path = tmp_path / "model" / "preprocessor_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "image_mean": [0.4, 0.4, 0.4]}))
+    assert encoder.identity(context) != first
+
+
+def test_vgg16_and_resnet50_ibn_load_plain_state_dictionaries(tmp_path, context):
+    from torchvision.models import vgg16
+
+    from clustering_pipeline.stages.embedding.convolutional import resnet50_ibn
+
+    with torch.device("meta"):
+        shapes = {"vgg16": vgg16(weights=None).state_dict(), "ibn": resnet50_ibn().state_dict()}
+    vgg, ibn = ({name: torch.full(value.shape, 0.01) for name, value in state.items()} for state in shapes.values())
+    torch.save(vgg, tmp_path / "vgg16.pth")
+    checkpoint = {f"module.{name}": value for name, value in ibn.items()}
+    torch.save({"state_dict": {**checkpoint, "module.classifier.weight": torch.zeros(10, 2048)}}, tmp_path / "ibn.pth")
+    dimensions = {"vgg16": ("vgg16.pth", 4096), "resnet50-ibn": ("ibn.pth", 2048)}
+    for kind, (name, dimension) in dimensions.items():
+        encoder = open_encoder(EmbeddingSettings(encoder=kind, model=str(tmp_path / name), batch_size=2))
+        assert encode(encoder, context, pictures(2)).shape == (2, dimension)
+
+
+def test_flip_averages_a_crop_with_its_mirror_image(tmp_path, context):
+    tiny_transformer("clip", tmp_path / "model")
+    encoder = open_encoder(EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), flip=True))
+    picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
+    first, mirrored = encode(encoder, context, [picture, picture[:, ::-1].copy()])
+    np.testing.assert_allclose(first, mirrored, atol=1e-5)
+
+
+def kept_crops(context, crops):
+    """A CLEAN_IMAGES manifest of whole pictures; one whose bytes are no picture stays in it."""
+    rows = []
+    for content in crops:
+        digest = context.blobs.put(content)
+        size = {"x0": 0, "y0": 0, "x1": 48, "y1": 48}
+        rows.append(
+            {
+                **dict.fromkeys(CLEAN_IMAGES.schema.names),
+                "crop_sha256": digest,
+                "image_sha256": digest,
+                "status": "kept",
+                **size,
+            }
+        )
+    return conform(pd.DataFrame(rows, columns=CLEAN_IMAGES.schema.names), CLEAN_IMAGES)
+
+
+def encoded_picture(seed):
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_a_bad_picture_loses_its_own_row_only(tmp_path, context):
+    tiny_transformer("clip", tmp_path / "model")
+    clean = kept_crops(context, [encoded_picture(1), b"no picture", encoded_picture(2)])
+    settings = EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), batch_size=2)
+    result = embed_crops(clean, empty(LOCAL_FEATURES), settings, context)
+    assert set(result.manifest["crop_sha256"]) == {hashlib.sha256(encoded_picture(seed)).hexdigest() for seed in (1, 2)}
+    assert result.facts["failed"] == 1
+    np.testing.assert_allclose([np.linalg.norm(vector) for vector in result.manifest["vector"]], 1, atol=1e-6)
+
+
+def test_what_was_embedded_is_not_embedded_again(tmp_path, context):
+    tiny_transformer("clip", tmp_path / "model")
+    settings = EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), batch_size=1)
+    embed_crops(kept_crops(context, map(encoded_picture, range(3))), empty(LOCAL_FEATURES), settings, context)
+    result = embed_crops(kept_crops(context, map(encoded_picture, range(5))), empty(LOCAL_FEATURES), settings, context)
+    assert result.facts["cached"] == 3
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_reduced_vectors_are_unit_length(tmp_path, context, whiten):
+    tiny_transformer("clip", tmp_path / "model")
+    settings = EmbeddingSettings(
+        encoder="clip", model=str(tmp_path / "model"), reduce="pca", reduced_dimension=3, whiten=whiten
+    )
+    result = embed_crops(kept_crops(context, map(encoded_picture, range(6))), empty(LOCAL_FEATURES), settings, context)
+    vectors = np.stack(result.manifest["vector"].to_list())
+    assert vectors.shape == (6, 3)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+
+
+def test_lda_separates_the_labelled_groups(tmp_path, context):
+    tiny_transformer("clip", tmp_path / "model")
+    clean = kept_crops(context, map(encoded_picture, range(8)))
+    labels = clean[["image_sha256"]].assign(group=["a", "b"] * 4)
+    labels.to_csv(tmp_path / "labels.csv", index=False)
+    settings = EmbeddingSettings(
+        encoder="clip", model=str(tmp_path / "model"), reduce="lda", reduce_labels=str(tmp_path / "labels.csv")
+    )
+    result = embed_crops(clean, empty(LOCAL_FEATURES), settings, context)
+    signs = np.sign([vector[0] for vector in result.manifest["vector"]])
+    assert set(signs[::2]) != set(signs[1::2])
+
+
+def test_an_onnx_export_gives_the_vectors_of_its_module(tmp_path, context):
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    weights = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    nodes = [
+        helper.make_node("GlobalAveragePool", ["pixels"], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weights"], ["vector"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tower",
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", 4])],
+        [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel())],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "tower.onnx")
+    encoder = open_encoder(EmbeddingSettings(encoder="onnx", model=str(tmp_path / "tower.onnx")))
+    prepared = encoder.preparation(context)(pictures())
+    encoder.load(context)
+    vectors = encoder.encode(prepared)
+    np.testing.assert_allclose(vectors, prepared.mean(axis=(2, 3)) @ weights, atol=1e-5)
+    np.testing.assert_array_equal(vectors[::-1], encoder.encode(prepared[::-1]))

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.settings import LocalFeatureSettings
+from clustering_pipeline.stages.features import extract, pack, product_box, unpack
+from clustering_pipeline.synthetic import draw_marks, draw_products, render_mark, studio_picture
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return studio_picture(draw_products(1, seed=5)[0], side=320)
+
+
+def test_the_product_box_encloses_what_differs_from_the_background():
+    crop = np.full((120, 200, 3), 250, np.uint8)
+    crop[30:90, 50:120] = (20, 60, 160)
+    x0, y0, x1, y1 = product_box(crop)
+    assert x0 <= 50 <= x0 + 4
+    assert y0 <= 30 <= y0 + 4
+    assert 120 <= x1 <= 124
+    assert 90 <= y1 <= 94
+
+
+def test_specks_do_not_widen_the_box():
+    crop = np.full((120, 200, 3), 250, np.uint8)
+    crop[30:90, 50:120] = 0
+    crop[5:8, 190:193] = 0
+    assert product_box(crop)[2] < 130
+
+
+def test_a_busy_background_has_no_box():
+    crop = np.random.default_rng(0).integers(0, 255, (100, 100, 3)).astype(np.uint8)
+    assert product_box(crop) is None
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 500, 3), (40, 40, 3)])
+def test_an_empty_picture_has_no_keypoints_and_no_silhouette(shape):
+    features, colour = extract(np.full(shape, 200, np.uint8))
+    assert len(features) == 0
+    assert not features.silhouette.any()
+    assert np.linalg.norm(colour) == pytest.approx(1)
+
+
+def test_keypoints_lie_within_the_frame_and_are_limited(picture):
+    features, _ = extract(picture, LocalFeatureSettings(keypoints=100))
+    assert 0 < len(features) <= 100
+    assert (features.points >= 0).all()
+    assert (features.points <= (features.width, features.height)).all()
+    assert max(features.width, features.height) == 360
+
+
+def test_packing_gives_back_the_same_features(picture):
+    features, _ = extract(picture)
+    again = unpack(pack(features))
+    assert pack(again) == pack(features)
+    np.testing.assert_array_equal(again.descriptors, features.descriptors)
+    assert (again.box, again.width, again.height, again.copies) == (features.box, features.width, features.height, 1)
+
+
+@pytest.mark.parametrize("content", [b"", b"LFT9" + bytes(100), b"\x89PNG"])
+def test_other_bytes_are_refused_with_the_remedy(content):
+    with pytest.raises(StageError, match="--force"):
+        unpack(content)
+
+
+def test_a_bundle_shows_its_pack_twice(picture):
+    pair = np.concatenate([picture, picture], axis=1)
+    trio = np.concatenate([picture, picture, picture], axis=1)
+    assert extract(picture)[0].copies == 1
+    assert extract(pair)[0].copies == 2
+    assert extract(trio)[0].copies >= 2
+
+
+def test_a_mark_keeps_its_silhouette_in_other_colours():
+    marks = draw_marks(4, seed=2)
+    shapes = [[extract(render_mark(mark, seed))[0].silhouette > 127 for seed in (1, 2)] for mark in marks]
+    for first, second in shapes:
+        assert (first == second).mean() > 0.7

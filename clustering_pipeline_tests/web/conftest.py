@@ -1,0 +1,76 @@
+import shutil
+import threading
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+
+from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.web import ServeOptions, category_cache, create_app
+from clustering_pipeline_tests.web import home
+
+ADDRESS = "http://127.0.0.1:8765"
+
+
+@pytest.fixture(scope="session")
+def finished_home(tmp_path_factory):
+    """A finished category; tests that write work on a copy."""
+    folder = tmp_path_factory.mktemp("finished")
+    home.make_home(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_app(finished_home):
+    return create_app(Workplace(PipelineHome(finished_home)), ServeOptions(author="lan"))
+
+
+@pytest.fixture
+def reader(shared_app):
+    """A client of a server that the test does not write to."""
+    with TestClient(shared_app, base_url=ADDRESS) as client:
+        yield client
+
+
+@pytest.fixture
+def workplace(finished_home, tmp_path):
+    folder = tmp_path / "home"
+    shutil.copytree(finished_home, folder)
+    return Workplace(PipelineHome(folder))
+
+
+@pytest.fixture
+def client(workplace, monkeypatch):
+    """A client of a server of its own, which looks for new results at every request."""
+    monkeypatch.setattr(category_cache, "SECONDS_BETWEEN_LOOKS", 0.0)
+    with TestClient(create_app(workplace, ServeOptions(author="lan")), base_url=ADDRESS) as client:
+        yield client
+
+
+@contextmanager
+def listening(app):
+    """Serve an application on a free loopback port and give its address."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        thread.join(0.01)
+    yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname())
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.fixture(scope="session")
+def shared_address(shared_app):
+    """The address of a real server that the tests do not write to."""
+    with listening(shared_app) as address:
+        yield address
+
+
+@pytest.fixture
+def address(workplace, monkeypatch):
+    """The address of a real server over a home of its own, which looks for new results at every request."""
+    monkeypatch.setattr(category_cache, "SECONDS_BETWEEN_LOOKS", 0.0)
+    with listening(create_app(workplace, ServeOptions(author="lan"))) as address:
+        yield address

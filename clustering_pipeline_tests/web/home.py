@@ -1,0 +1,151 @@
+"""A home with one finished category of synthetic pictures: what `run` leaves behind, made by the stages themselves."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from clustering_pipeline.core.manifests import (
+    CATALOGUE,
+    CLEAN_IMAGES,
+    CORRECTIONS,
+    ENGLISH_PROMPTS,
+    MANIFESTS,
+    RAW_IMAGES,
+    SEMANTIC_DUPLICATES,
+    conform,
+    empty,
+)
+from clustering_pipeline.imaging import to_jpeg
+from clustering_pipeline.outputs.report import CategoryTables, write_report
+from clustering_pipeline.outputs.search import QuerySettings, build_index
+from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.review import CorrectionStore
+from clustering_pipeline.settings import (
+    ClusterSettings,
+    CropSettings,
+    EmbeddingSettings,
+    LocalFeatureSettings,
+    MatchSettings,
+    ReportSettings,
+    SearchSettings,
+)
+from clustering_pipeline.stages.clustering import group_listings
+from clustering_pipeline.stages.detection import detect_crops
+from clustering_pipeline.stages.embedding import embed_crops
+from clustering_pipeline.stages.features import extract_local_features
+from clustering_pipeline.stages.matching import match_crops
+from clustering_pipeline.synthetic import draw_products, photograph
+
+SLUG, NAME = "kem-chong-nang", "Kem chống nắng"
+PRODUCTS, SELLERS = 5, 4
+MATCHING = MatchSettings(text=False)
+
+
+def picture(product, seller, seed=0):
+    """The JPEG of one seller's plain photograph of a product; both are numbers.
+
+    Frames and stickers are left off: five products of four shops are too few to tell a shop's print from a product's.
+    """
+    return to_jpeg(photograph(draw_products(PRODUCTS, 3)[product], None, 100 * seller + seed), 88)
+
+
+def make_home(folder):
+    """Fill a home below `folder` and return its workplace; listing 4·p + s is product p as seller s lists it."""
+    workplace = Workplace(PipelineHome(Path(folder)).prepare())
+    context = workplace.context(SLUG, logging.getLogger("test"))
+    images = [context.blobs.put(picture(p, s, seed=s)) for p in range(PRODUCTS) for s in range(SELLERS)]
+    workbook = Path(folder) / "catalogue.csv"
+    workbook.write_text("product_base_id,url_thumbnail\nP1,https://shop.example/1.jpg\n", encoding="utf-8")
+    workplace.sources.record(workbook, NAME)
+    frames = _images(images)
+    frames["crops"] = detect_crops(frames["raw_images"], frames["english_prompts"], CropSettings(), context).manifest
+    frames["clean_images"] = _all_kept(frames["crops"])
+    frames["local_features"] = extract_local_features(frames["clean_images"], LocalFeatureSettings(), context).manifest
+    frames["embeddings"] = embed_crops(frames["clean_images"], frames["local_features"], EmbeddingSettings(), context).manifest
+    frames["semantic_duplicates"] = _each_its_own(frames["embeddings"])
+    frames["corrections"] = empty(CORRECTIONS)
+    frames["matches"] = match_crops(
+        *(frames[name] for name in ("embeddings", "local_features", "clean_images", "crops", "raw_images", "catalogue")),
+        frames["semantic_duplicates"],
+        MATCHING,
+        context,
+    ).manifest
+    for name, frame in frames.items():
+        workplace.manifests.write(name, SLUG, frame, MANIFESTS[name])
+    group_again(workplace)
+    return workplace
+
+
+def group_again(workplace):
+    """Do what the next run does with corrections: group anew, then write index and report."""
+    context = workplace.context(SLUG, logging.getLogger("test"))
+    names = ("catalogue", "raw_images", "crops", "clean_images", "semantic_duplicates", "embeddings", "matches")
+    frames = {name: workplace.manifests.read(name, SLUG) for name in (*names, "local_features")}
+    stated = CorrectionStore(workplace.home.state / "corrections.sqlite").read(SLUG)
+    clusters = group_listings(*(frames[name] for name in names), stated, ClusterSettings(), context, SLUG).manifest
+    workplace.manifests.write("corrections", SLUG, stated, CORRECTIONS)
+    workplace.manifests.write("clusters", SLUG, clusters, MANIFESTS["clusters"])
+    _write_outputs(workplace, frames, clusters, context)
+
+
+def _write_outputs(workplace, frames, clusters, context):
+    build_index(
+        frames["embeddings"],
+        clusters,
+        *(frames[name] for name in ("catalogue", "crops", "raw_images", "clean_images", "local_features")),
+        SearchSettings(),
+        context,
+        files=_below(workplace, "search"),
+        query=QuerySettings(matches=MATCHING),
+    )
+    tables = CategoryTables(category=SLUG, display_name=NAME, clusters=clusters, **frames)
+    report = write_report(tables, {}, ReportSettings(), context)
+    workplace.files("outputs").write(f"{SLUG}/report.html", report)
+
+
+def _below(workplace, name):
+    from clustering_pipeline.storage import FileTree
+
+    return FileTree(f"{workplace.storage_root}/outputs/{SLUG}/{name}")
+
+
+def _images(images):
+    numbers = range(len(images))
+    urls = [f"https://shop.example/{number}.jpg" for number in numbers]
+    products = draw_products(PRODUCTS, 3)
+    catalogue = pd.DataFrame(
+        {
+            "listing": numbers,
+            "sheet": "Sheet1",
+            "sheet_row": [number + 2 for number in numbers],
+            "product_base_id": [f"P{number:03d}" for number in numbers],
+            "url_cell": urls,
+            "urls": [[url] for url in urls],
+            "title": [f"{products[number // SELLERS].brand} {products[number // SELLERS].line}" for number in numbers],
+            "usable": True,
+            "reason": None,
+            "extra": "{}",
+        }
+    )
+    raw = pd.DataFrame({name: [None] * len(images) for name in RAW_IMAGES.schema.names}, dtype=object)
+    raw["listing"], raw["position"], raw["url"], raw["image_sha256"], raw["status"] = numbers, 0, urls, images, "ok"
+    return {
+        "catalogue": conform(catalogue, CATALOGUE),
+        "raw_images": conform(raw, RAW_IMAGES),
+        "english_prompts": empty(ENGLISH_PROMPTS),
+    }
+
+
+def _all_kept(crops):
+    frame = crops[["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1", "is_main"]].drop_duplicates("crop_sha256")
+    rest = {name: None for name in CLEAN_IMAGES.schema.names if name not in frame.columns}
+    frame = frame.assign(**rest).assign(status="kept", keeper=frame["crop_sha256"])
+    return conform(frame.astype(object).where(frame.notna(), None), CLEAN_IMAGES)
+
+
+def _each_its_own(embeddings):
+    crops = embeddings["crop_sha256"]
+    frame = pd.DataFrame({"crop_sha256": crops, "keeper": crops, "similarity": np.ones(len(crops)), "reason": None})
+    return conform(frame, SEMANTIC_DUPLICATES)

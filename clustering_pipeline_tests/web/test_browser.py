@@ -1,0 +1,164 @@
+"""The pages in a real browser: clicks, keys, a phone, and an accessibility check."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from clustering_pipeline_tests.web import home
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)")
+BASE = f"/c/{home.SLUG}"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A page whose every script error fails the test."""
+    context = browser.new_context(base_url=address, viewport={"width": 1200, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    yield page
+    context.close()
+    assert problems == []
+
+
+def query_file(tmp_path, product, seller, seed):
+    path = tmp_path / "query.jpg"
+    path.write_bytes(home.picture(product, seller, seed))
+    return path
+
+
+def members(workplace, listing):
+    clusters = workplace.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
+    return set(clusters[clusters == clusters[listing]].index)
+
+
+def test_an_uploaded_picture_leads_to_boxes_and_results(page, tmp_path):
+    page.goto(f"{BASE}/search")
+    page.set_input_files("#picture", query_file(tmp_path, 4, 0, 7))
+    page.wait_for_selector(".hits li")
+    assert page.locator("rect.region").count() >= 1
+    assert page.locator(".hits li.verified").count() >= 1
+    page.get_by_role("link", name="Nearest cluster").click()
+    page.wait_for_url("**mode=cluster**")
+    page.locator(".hits li").first.wait_for()
+
+
+def test_a_pasted_picture_is_searched(page, tmp_path):
+    page.goto(f"{BASE}/search")
+    content = list(query_file(tmp_path, 0, 1, 3).read_bytes())
+    page.evaluate(
+        """(bytes) => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([new Uint8Array(bytes)], "pasted.jpg", { type: "image/jpeg" }));
+            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));
+        }""",
+        content,
+    )
+    page.wait_for_selector(".hits li")
+
+
+def test_two_clusters_are_merged_and_the_next_run_honours_it(page, workplace):
+    first, second = members(workplace, 0), members(workplace, 19)
+    assert not first & second
+    clusters = workplace.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
+    page.goto(f"{BASE}/review/{clusters[0]}")
+    page.get_by_role("spinbutton", name="Merge with cluster").fill(str(clusters[19]))
+    page.locator(".merging button").click()
+    page.get_by_role("status").wait_for()
+    home.group_again(workplace)
+    assert members(workplace, 0) == first | second
+
+
+def test_a_cluster_is_split_by_keyboard_alone_and_undone(page, workplace):
+    clusters = workplace.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
+    page.goto(f"{BASE}/review/{clusters[16]}")
+    page.keyboard.press("1")
+    assert page.locator("[data-digit='1']").is_checked()
+    page.keyboard.press("s")
+    page.get_by_role("status").wait_for()
+    page.keyboard.press("u")
+    page.wait_for_url(lambda url: "done" not in url)
+    page.goto(f"{BASE}/corrections")
+    assert page.locator("tr.withdrawn").count() >= 1
+
+
+def test_keys_walk_through_the_clusters(page):
+    page.goto(f"{BASE}/review")
+    page.locator(".tilelink a").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/review/*")
+    start = page.url
+    page.keyboard.press("l")
+    page.wait_for_url(lambda url: url != start)
+    page.keyboard.press("k")
+    page.wait_for_url(lambda url: url == start)
+    assert page.get_by_text("Looked at", exact=False).count() >= 1
+    page.keyboard.press("?")
+    assert page.get_by_role("dialog").is_visible()
+
+
+def test_on_a_phone_nothing_is_cut_off(browser, address):
+    context = browser.new_context(base_url=address, viewport={"width": 360, "height": 740})
+    page = context.new_page()
+    for path in ("/", f"{BASE}/review", f"{BASE}/review/1", f"{BASE}/search", f"{BASE}/rejected", f"{BASE}/corrections"):
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_are_accessible(browser, address, tmp_path, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
+    # axe is put into the page by the test; the page's own policy would refuse it.
+    context = browser.new_context(base_url=address, color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto(f"{BASE}/search")
+    page.set_input_files("#picture", query_file(tmp_path, 4, 0, 7))
+    page.wait_for_selector(".hits li")
+    results = page.url.replace(address, "")
+    page.goto(f"{BASE}/corrections")
+    said = b'[{"kind": "same", "id_a": "P1", "id_b": "P2"}, {"kind": "name", "cluster_id": 1, "name": "Serum"}]'
+    page.set_input_files("input[type=file]", {"name": "said.json", "mimeType": "application/json", "buffer": said})
+    page.get_by_role("button", name="Upload").click()
+    page.get_by_role("button", name="Record all").wait_for()
+    proposal = page.url.replace(address, "")
+    for path in (
+        "/",
+        f"{BASE}/review",
+        f"{BASE}/review/1",
+        f"{BASE}/search",
+        results,
+        f"{BASE}/rejected",
+        f"{BASE}/corrections",
+        proposal,
+        f"{BASE}/nowhere",
+    ):
+        page.goto(path)
+        found = axe.run(page)
+        assert found.violations_count == 0, f"{path}: {found.generate_report()}"
+    context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_is_accessible(browser, finished_home, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
+    context = browser.new_context(color_scheme=scheme, bypass_csp=True)
+    page = context.new_page()
+    page.goto((Path(finished_home) / "storage" / "outputs" / home.SLUG / "report.html").as_uri())
+    found = axe.run(page)
+    assert found.violations_count == 0, found.generate_report()
+    context.close()

@@ -1,0 +1,77 @@
+"""The commands `search` and `serve`."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from clustering_pipeline.cli import app
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline_tests.web import home
+
+
+def command(*arguments):
+    return [sys.executable, "-c", "from clustering_pipeline.cli import main; main()", *map(str, arguments)]
+
+
+def environment(finished_home):
+    return {**os.environ, "DAGSTER_HOME": str(finished_home)}
+
+
+@pytest.fixture
+def query(tmp_path):
+    path = tmp_path / "query.jpg"
+    path.write_bytes(home.picture(4, 0, seed=5))
+    return path
+
+
+def test_search_prints_one_json_object(finished_home, query):
+    words = command("search", query, "--category", home.NAME, "--top", 3, "--json")
+    done = subprocess.run(words, env=environment(finished_home), capture_output=True, text=True, timeout=120)
+    answer = json.loads(done.stdout)
+    assert done.returncode == 0 and len(answer["hits"]) == 3
+    assert answer["hits"][0]["verified"] and answer["hits"][0]["product_base_id"] in {"P016", "P017", "P018", "P019"}
+
+
+@pytest.mark.parametrize(
+    "arguments, reason",
+    [
+        (["missing.jpg"], "missing.jpg"),
+        (["{query}", "--mode", "nearest"], "exact, class, cluster"),
+        (["http://127.0.0.1:9/x.jpg"], "127.0.0.1"),
+        ([__file__], "cannot be searched with"),
+        (["{query}", "--region", "9"], "regions"),
+    ],
+)
+def test_search_says_what_is_wrong(finished_home, query, arguments, reason):
+    words = ["search", *(argument.format(query=query) for argument in arguments), "--category", home.NAME]
+    done = CliRunner().invoke(app, words, env=environment(finished_home))
+    assert isinstance(done.exception, InputError) and reason in str(done.exception)
+
+
+def test_serve_answers_until_it_is_stopped(finished_home):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(command("serve", "--port", port), env=environment(finished_home), stdout=subprocess.DEVNULL)
+    try:
+        assert home.NAME in first_answer(f"http://127.0.0.1:{port}/")
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def first_answer(url):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            return httpx.get(url, timeout=60).text
+        except httpx.ConnectError:
+            continue
+    raise AssertionError("the server did not start")

@@ -1,0 +1,206 @@
+import io
+import re
+
+import openpyxl
+import pandas as pd
+import pytest
+
+from clustering_pipeline.core.manifests import WRITTEN_FILES
+from clustering_pipeline.outputs.workbook import WorkbookNotes
+from clustering_pipeline_tests.outputs.workbook import builders
+from clustering_pipeline_tests.web import home
+
+BASE = f"/c/{home.SLUG}"
+
+
+def secret_of(client):
+    return re.search(r'name="secret" value="([^"]+)"', client.get(f"{BASE}/corrections").text).group(1)
+
+
+def post(client, path, **data):
+    return client.post(f"{BASE}/{path}", data={"secret": secret_of(client), **data})
+
+
+def upload(client, name, content):
+    return client.post(f"{BASE}/corrections", data={"secret": secret_of(client)}, files={"file": (name, content)})
+
+
+def edited_workbook(workplace, category):
+    """A labelled workbook of eight listings in pairs, in which the second one was moved to the second cluster."""
+    rows, notes = [builders.HEADER, *builders.listings(8)], WorkbookNotes(category=category)
+    content = builders.label(builders.workbook_bytes(rows), workplace.home.storage, notes=notes)
+    workbook = openpyxl.load_workbook(io.BytesIO(content))
+    workbook.worksheets[0].cell(3, 4, 2)
+    buffer = io.BytesIO()
+    workbook.save(buffer)
+    return buffer.getvalue()
+
+
+def cluster_of(workplace, listing):
+    clusters = workplace.manifests.read("clusters", home.SLUG).set_index("listing")
+    return int(clusters.loc[listing, "cluster_id"])
+
+
+def members(workplace, number):
+    clusters = workplace.manifests.read("clusters", home.SLUG)
+    return sorted(clusters.loc[clusters["cluster_id"] == number, "listing"])
+
+
+def test_the_start_page_shows_the_category_and_its_progress(reader):
+    page = reader.get("/").text
+    assert home.NAME in page and "of" in page and f"{BASE}/search" in page
+
+
+def test_a_cluster_shows_its_listings_and_its_weakest_pair(reader, finished_home):
+    page = reader.get(f"{BASE}/review/1").text
+    assert "P000" in page and "<line " in page and "matched points" in page
+
+
+def test_merging_two_clusters_is_honoured_by_the_next_run(client, workplace):
+    first, second = cluster_of(workplace, 0), cluster_of(workplace, 19)
+    assert first != second
+    everyone = members(workplace, first) + members(workplace, second)
+    assert post(client, f"review/{first}/merge", target=second).status_code == 200
+    home.group_again(workplace)
+    assert members(workplace, cluster_of(workplace, 0)) == sorted(everyone)
+
+
+def test_splitting_takes_the_chosen_out(client, workplace):
+    number = cluster_of(workplace, 16)
+    post(client, f"review/{number}/split", listing=[17])
+    home.group_again(workplace)
+    assert cluster_of(workplace, 17) != cluster_of(workplace, 16)
+
+
+def test_moving_puts_the_chosen_elsewhere(client, workplace):
+    source, target = cluster_of(workplace, 16), cluster_of(workplace, 0)
+    post(client, f"review/{source}/move", listing=[17], target=target)
+    home.group_again(workplace)
+    assert cluster_of(workplace, 17) == cluster_of(workplace, 0) != cluster_of(workplace, 16)
+
+
+def test_a_name_given_by_a_person_stays(client, workplace):
+    number = cluster_of(workplace, 0)
+    post(client, f"review/{number}/name", text="Kem A <b>50 ml</b>")
+    home.group_again(workplace)
+    page = client.get(f"{BASE}/review/{number}").text
+    assert "Kem A &lt;b&gt;50 ml&lt;/b&gt;" in page
+
+
+def test_one_click_undoes_a_whole_action(client, workplace):
+    number = cluster_of(workplace, 16)
+    answer = post(client, f"review/{number}/split", listing=[16, 17])
+    done = re.search(r'name="numbers" value="([\d,]+)"', answer.text).group(1)
+    assert "," in done
+    post(client, "undo", numbers=done)
+    assert len(client.get(f"/api/categories/{home.SLUG}/corrections").json()) == 0
+
+
+def test_an_action_counts_as_looked_at(client):
+    before = client.get(f"/api/categories/{home.SLUG}/clusters/1").json()["looked_at"]
+    post(client, "review/1/looked")
+    assert not before and client.get(f"/api/categories/{home.SLUG}/clusters/1").json()["looked_at"]
+    assert "1 of" in client.get("/").text
+
+
+def test_corrections_wait_for_the_next_run(client, workplace):
+    post(client, "review/1/name", text="New name")
+    assert "waiting for the next run" in client.get(f"{BASE}/review").text
+    home.group_again(workplace)
+    assert "waiting for the next run" not in client.get(f"{BASE}/corrections").text
+
+
+def test_corrections_leave_and_come_back_as_a_workbook(client):
+    post(client, "review/1/name", text="=cmd()")
+    content = client.get(f"{BASE}/corrections.xlsx").content
+    assert openpyxl.load_workbook(io.BytesIO(content)).active["A2"].value == "name"
+    number = client.get(f"/api/categories/{home.SLUG}/corrections").json()[0]["number"]
+    post(client, "undo", numbers=number)
+    preview = upload(client, "../../back.xlsx", content)
+    assert "1 new corrections" in preview.text and "=cmd()" in preview.text
+    assert client.get(f"/api/categories/{home.SLUG}/corrections").json() == []
+    answer = client.post(preview.url.path, data={"secret": secret_of(client)})
+    assert "1 new corrections" in answer.text
+    assert "Everything in this file is known" in upload(client, "back.xlsx", content).text
+
+
+def test_an_edited_workbook_shows_what_it_would_change_before_it_does(client, workplace):
+    preview = upload(client, "Tháng 6.xlsx", edited_workbook(workplace, home.SLUG))
+    assert "2 new corrections" in preview.text and "0001" in preview.text
+    client.post(preview.url.path, data={"secret": secret_of(client)})
+    stated = client.get(f"/api/categories/{home.SLUG}/corrections").json()
+    assert [(row["kind"], row["id_a"], row["id_b"]) for row in stated] == [
+        ("same", "0001", "0002"),
+        ("different", "0001", "0000"),
+    ]
+
+
+def test_the_workbook_of_another_category_is_refused(client, workplace):
+    answer = upload(client, "toner.xlsx", edited_workbook(workplace, "toner"))
+    assert answer.status_code == 400 and "workbook of the category toner" in answer.text
+
+
+def test_the_labelled_workbook_is_given_out(client, workplace):
+    assert client.get(f"{BASE}/workbook").status_code == 404
+    workplace.files("outputs").write(f"{home.SLUG}/Kem <chống>.xlsx", b"labelled")
+    paths = ["/home/lan/Kem <chống>.xlsx", f"{home.SLUG}/Kem <chống>.xlsx"]
+    written = pd.DataFrame({"path": paths, "sha256": ["0" * 64, "1" * 64], "rows": [1, 1]})
+    workplace.manifests.write("labeled_excel", home.SLUG, written, WRITTEN_FILES)
+    answer = client.get(f"{BASE}/workbook")
+    assert answer.content == b"labelled"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{home.SLUG}.clustered.xlsx"'
+
+
+@pytest.mark.parametrize("name, content", [("x.exe", b"MZ"), ("x.xlsx", b"no workbook"), ("x.csv", b"a,b\n1,2\n"), ("", b"")])
+def test_a_file_that_holds_no_corrections_is_refused(client, name, content):
+    assert upload(client, name, content).status_code in (400, 422)
+
+
+@pytest.mark.parametrize(
+    "path, data",
+    [
+        ("review/1/merge", {"target": 1}),
+        ("review/1/split", {}),
+        ("review/1/split", {"listing": [999]}),
+        ("review/1/move", {"target": 2}),
+        ("review/1/name", {"text": "  "}),
+        ("undo", {"numbers": "1;2"}),
+        ("undo", {"numbers": "12345"}),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_words(client, path, data):
+    answer = post(client, path, **data)
+    assert answer.status_code == 400 and "That did not work" in answer.text
+    assert client.get(f"/api/categories/{home.SLUG}/corrections").json() == []
+
+
+@pytest.mark.parametrize("path", ["review/999", "review/-5", "pictures/999.jpg", "nowhere"])
+def test_what_does_not_exist_is_not_found(reader, path):
+    assert reader.get(f"{BASE}/{path}").status_code == 404
+    assert reader.get(f"/c/nobody/{path}").status_code == 404
+
+
+def test_a_form_without_our_secret_is_refused(client):
+    assert client.post(f"{BASE}/review/1/looked", data={"secret": "guessed"}).status_code == 403
+
+
+def test_pictures_are_small_jpegs(reader):
+    answer = reader.get(f"{BASE}/pictures/0.jpg?size=small")
+    assert answer.headers["content-type"] == "image/jpeg" and len(answer.content) < 30_000
+
+
+def test_the_language_can_be_changed_and_stays(client):
+    assert "Duyệt" in client.get(f"{BASE}/review?lang=vi").text
+    assert "Duyệt" in client.get(f"{BASE}/review").text
+    assert "Duyệt" not in client.get(f"{BASE}/review?lang=en").text
+
+
+def test_pages_that_stages_wrote_are_shown_and_no_other_file(reader):
+    assert reader.get(f"{BASE}/pages/report").text == reader.get(f"{BASE}/report").text
+    for name in ("nothing", "..%2freport", ".report"):
+        assert reader.get(f"{BASE}/pages/{name}").status_code == 404
+
+
+def test_the_report_is_shown_in_a_sandbox(reader):
+    answer = reader.get(f"{BASE}/report")
+    assert "sandbox" in answer.headers["content-security-policy"] and home.NAME in answer.text
