@@ -11,9 +11,9 @@ import pandas as pd
 from clustering_pipeline.core.manifests import CATALOGUE, CORRECTIONS, ENGLISH_PROMPTS, MANIFESTS, RAW_IMAGES, conform, empty
 from clustering_pipeline.outputs.report import CategoryTables, Listing, read_listings
 from clustering_pipeline.outputs.search import QuerySettings, build_index
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import PipelineSettings
-from clustering_pipeline.stages.clustering import group_listings
+from clustering_pipeline.stages.clustering import cluster_listings
 from clustering_pipeline.stages.deduplication import clean_images, find_semantic_duplicates
 from clustering_pipeline.stages.detection import detect_crops
 from clustering_pipeline.stages.embedding import embed_crops
@@ -26,7 +26,7 @@ from clustering_pipeline.storage import FileTree
 class Prepared:
     """A finished category: its listings that have a picture, and the true group of each product_base_id."""
 
-    workplace: Workplace
+    project: Project
     slug: str
     listings: list[Listing]
     truth: dict[str, str]
@@ -38,20 +38,20 @@ def prepare_category(dataset: Path, home: Path, quick: bool = False) -> Prepared
     with (dataset / "labels.csv").open(encoding="utf-8") as file:
         labels = {row["image"]: row["group"] for row in csv.DictReader(file)}
     names = sorted(labels)[: 60 if quick else None]
-    workplace, slug = Workplace(PipelineHome(home).prepare()), dataset.name
-    frames = _frames(workplace, slug, [dataset / "images" / name for name in names])
+    project, slug = Project(PipelineHome(home).prepare()), dataset.name
+    frames = _frames(project, slug, [dataset / "images" / name for name in names])
     for name, frame in frames.items():
-        workplace.manifests.write(name, slug, frame, MANIFESTS[name])
+        project.manifests.write(name, slug, frame, MANIFESTS[name])
     tables = CategoryTables(
         category=slug, display_name=slug, **{name: frame for name, frame in frames.items() if name != "english_prompts"}
     )
     listings = [listing for listing in read_listings(tables) if listing.status in ("clustered", "no_match")]
-    files = FileTree(f"{workplace.storage_root}/outputs/{slug}/search")
-    return Prepared(workplace, slug, listings, {name: labels[name] for name in names}, files)
+    files = FileTree(f"{project.storage_root}/outputs/{slug}/search")
+    return Prepared(project, slug, listings, {name: labels[name] for name in names}, files)
 
 
-def _frames(workplace: Workplace, slug: str, pictures: list[Path]) -> dict[str, pd.DataFrame]:
-    settings, context = PipelineSettings(), workplace.context(slug, logging.getLogger(__name__))
+def _frames(project: Project, slug: str, pictures: list[Path]) -> dict[str, pd.DataFrame]:
+    settings, context = PipelineSettings(), project.context(slug, logging.getLogger(__name__))
     digests = [context.blobs.put(path.read_bytes()) for path in pictures]
     frames = {**_listed(pictures, digests), "english_prompts": empty(ENGLISH_PROMPTS), "corrections": empty(CORRECTIONS)}
     frames["crops"] = detect_crops(frames["raw_images"], frames["english_prompts"], settings.crops, context).manifest
@@ -70,9 +70,9 @@ def _frames(workplace: Workplace, slug: str, pictures: list[Path]) -> dict[str, 
     order = ("embeddings", "local_features", "clean_images", "crops", "raw_images", "catalogue", "semantic_duplicates")
     frames["matches"] = match_crops(*(frames[name] for name in order), matches, context).manifest
     order = ("catalogue", "raw_images", "crops", "clean_images", "semantic_duplicates", "embeddings", "matches", "corrections")
-    frames["clusters"] = group_listings(*(frames[name] for name in order), settings.clusters, context, slug).manifest
+    frames["clusters"] = cluster_listings(*(frames[name] for name in order), settings.clusters, context, slug).manifest
     order = ("embeddings", "clusters", "catalogue", "crops", "raw_images", "clean_images", "local_features")
-    files = FileTree(f"{workplace.storage_root}/outputs/{slug}/search")
+    files = FileTree(f"{project.storage_root}/outputs/{slug}/search")
     build_index(*(frames[name] for name in order), settings.search, context, files=files, query=QuerySettings())
     return frames
 

@@ -17,7 +17,7 @@ from benchmarks.collection import Collection, numbers_of, plant, product_of
 from clustering_pipeline.core.manifests import CORRECTIONS, empty
 from clustering_pipeline.evaluation import score_clusters
 from clustering_pipeline.settings import ClusterSettings, EmbeddingSettings, MatchSettings
-from clustering_pipeline.stages.clustering import group_listings
+from clustering_pipeline.stages.clustering import cluster_listings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding import embed_crops
 from clustering_pipeline.stages.matching import match_crops
@@ -56,7 +56,7 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
     between = time.perf_counter()
     matches, nothing = matched.manifest, empty(CORRECTIONS)
     shown = (catalogue, raw_images, crops, clean_images, alike, embeddings, matches, nothing)
-    clusters = group_listings(*shown, ClusterSettings(), context, "planted").manifest.sort_values("listing")
+    clusters = cluster_listings(*shown, ClusterSettings(), context, "planted").manifest.sort_values("listing")
     ended = time.perf_counter()
     numbers = clusters["cluster_id"].fillna(-1).astype(int)
     truth = product_of(clusters["listing"].to_numpy(np.int64))

@@ -19,7 +19,7 @@ from clustering_pipeline.settings import (
     MatchSettings,
     SemanticDuplicateSettings,
 )
-from clustering_pipeline.stages.clustering import group_listings
+from clustering_pipeline.stages.clustering import cluster_listings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication import clean_images, find_semantic_duplicates
 from clustering_pipeline.stages.detection import detect_crops
@@ -68,7 +68,7 @@ class PreparedSet:
         catalogue = self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
         pictures = (self._raw, self._crops, self._clean, self._duplicates, self._embeddings)
         context = self._new_context(f"run {self._runs}")
-        result = group_listings(catalogue, *pictures, matches, empty(CORRECTIONS), settings, context, "set").manifest
+        result = cluster_listings(catalogue, *pictures, matches, empty(CORRECTIONS), settings, context, "set").manifest
         clusters = result.sort_values("listing")["cluster_id"].astype("Int64").fillna(-1).to_numpy(np.int64)
         return np.where(clusters >= 0, clusters, -1 - np.arange(len(clusters)))
 

@@ -9,12 +9,12 @@ from clustering_pipeline.orchestration.jobs import CATEGORY_JOB, make_jobs
 from clustering_pipeline.orchestration.schedules import make_schedules
 from clustering_pipeline.orchestration.sensors import make_sensors
 from clustering_pipeline.orchestration.sync.synchronise import Pipeline
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 
 
-def build_definitions(workplace: Workplace | None = None) -> dg.Definitions:
-    """Return the definitions that work in `workplace`, the Dagster home of this process when there is none."""
-    place = workplace or Workplace(PipelineHome.find())
+def build_definitions(project: Project | None = None) -> dg.Definitions:
+    """Return the definitions that work in `project`, the Dagster home of this process when there is none."""
+    place = project or Project(PipelineHome.find())
     jobs = make_jobs()
     category_job = next(job for job in jobs if job.name == CATEGORY_JOB)
     return dg.Definitions(
@@ -24,13 +24,13 @@ def build_definitions(workplace: Workplace | None = None) -> dg.Definitions:
         sensors=make_sensors(place, category_job),
         # A run is one process: the stages use the cores themselves, and most steps are shorter than the start of a process.
         executor=dg.in_process_executor,
-        resources={"workplace": place, "manifests": ManifestIOManager(place, MANIFESTS)},
+        resources={"project": place, "manifests": ManifestIOManager(place, MANIFESTS)},
     )
 
 
-def open_pipeline(workplace: Workplace) -> Pipeline:
-    """Return the definitions that work in `workplace`, with the means to see what of them is stale."""
-    return Pipeline.of(build_definitions(workplace), workplace)
+def open_pipeline(project: Project) -> Pipeline:
+    """Return the definitions that work in `project`, with the means to see what of them is stale."""
+    return Pipeline.of(build_definitions(project), project)
 
 
 defs = build_definitions()

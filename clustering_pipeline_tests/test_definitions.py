@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from clustering_pipeline.definitions import build_definitions
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import STAGES
 
 FIXED_NAMES = {"raw_images", "english_prompts", "crops", "clean_images", "embeddings", "clusters", "labeled_excel"}
@@ -16,7 +16,7 @@ HEAVY = ("torch", "transformers", "ultralytics", "cuml", "ray", "faiss", "sklear
 
 @pytest.fixture(scope="module")
 def definitions(tmp_path_factory) -> dg.Definitions:
-    return build_definitions(Workplace(PipelineHome(tmp_path_factory.mktemp("home"))))
+    return build_definitions(Project(PipelineHome(tmp_path_factory.mktemp("home"))))
 
 
 def test_everything_loads(definitions):
@@ -56,4 +56,4 @@ def test_loading_imports_no_model_library():
 def test_a_broken_settings_file_leaves_the_location_loadable(tmp_path):
     home = PipelineHome(tmp_path)
     home.settings_file.write_text("clusters: [\n")
-    dg.Definitions.validate_loadable(build_definitions(Workplace(home)))
+    dg.Definitions.validate_loadable(build_definitions(Project(home)))

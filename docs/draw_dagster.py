@@ -31,21 +31,21 @@ def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
     """Run every category a few times, each time with another grouping, and return their slugs."""
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.sync.synchronise import synchronise
-    from clustering_pipeline.project import PipelineHome, Workplace
+    from clustering_pipeline.project import PipelineHome, Project
 
-    workplace = Workplace(PipelineHome(home).prepare())
+    project = Project(PipelineHome(home).prepare())
     slugs = []
     for name, seed in CATEGORIES.items():
         drawn = folder / str(seed)
         url = f"{shop.url}/{seed}/images"
         write_catalogue(drawn, url, products=4, sellers=4, listings_per_product=(2, 4), problems=(), seed=seed)
-        slugs.append(workplace.sources.record(drawn / "catalogue.xlsx", name).category)
+        slugs.append(project.sources.record(drawn / "catalogue.xlsx", name).category)
     for method in METHODS:
         more = f"clusters:\n  method: {method}\n"
-        workplace.home.settings_file.write_text(SETTINGS.format(host=shop.host, more=more))
-        with open_instance(workplace.home) as instance:
+        project.home.settings_file.write_text(SETTINGS.format(host=shop.host, more=more))
+        with open_instance(project.home) as instance:
             for slug in slugs:
-                synchronise(slug, pipeline=open_pipeline(workplace), instance=instance)
+                synchronise(slug, pipeline=open_pipeline(project), instance=instance)
     return slugs
 
 

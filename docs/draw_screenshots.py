@@ -13,7 +13,7 @@ from pathlib import Path
 import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.web import ServeOptions, create_app
 
 HERE = Path(__file__).parent
@@ -22,20 +22,20 @@ SIZE = {"width": 1180, "height": 860}
 
 def main(home: Path) -> None:
     """Take one picture of a cluster under review and one of a search."""
-    workplace = Workplace(PipelineHome(home))
-    slug = workplace.manifests.categories("clusters")[0]
-    with serving(workplace) as address, sync_playwright() as started:
+    project = Project(PipelineHome(home))
+    slug = project.manifests.categories("clusters")[0]
+    with serving(project) as address, sync_playwright() as started:
         browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport=SIZE, base_url=address)
         draw_review(page, slug)
-        draw_search(page, slug, workplace)
+        draw_search(page, slug, project)
         browser.close()
 
 
 @contextmanager
-def serving(workplace: Workplace) -> Iterator[str]:
+def serving(project: Project) -> Iterator[str]:
     """Serve the pages on a free loopback port."""
-    server = uvicorn.Server(uvicorn.Config(create_app(workplace, ServeOptions(author="lan")), port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(create_app(project, ServeOptions(author="lan")), port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -56,15 +56,15 @@ def draw_review(page: Page, slug: str) -> None:
     save(page, "review.jpg")
 
 
-def draw_search(page: Page, slug: str, workplace: Workplace) -> None:
+def draw_search(page: Page, slug: str, project: Project) -> None:
     """Search with the picture of a listing that is in a cluster."""
-    clusters = workplace.manifests.read("clusters", slug)
-    images = workplace.manifests.read("raw_images", slug)
+    clusters = project.manifests.read("clusters", slug)
+    images = project.manifests.read("raw_images", slug)
     assert clusters is not None and images is not None
     largest = clusters.sort_values(["cluster_size", "listing"], ascending=[False, True])["listing"].iloc[0]
     digest = images.loc[images["listing"] == largest, "image_sha256"].iloc[0]
     page.goto(f"/c/{slug}/search")
-    page.set_input_files("#picture", {"name": "query", "mimeType": "image/jpeg", "buffer": workplace.blobs.get(str(digest))})
+    page.set_input_files("#picture", {"name": "query", "mimeType": "image/jpeg", "buffer": project.blobs.get(str(digest))})
     page.wait_for_selector(".hits li")
     # The first search of a server loads what all later ones find in memory.
     page.reload()

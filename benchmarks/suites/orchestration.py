@@ -18,27 +18,27 @@ from clustering_pipeline.orchestration.runtime.instance import add_category, ope
 from clustering_pipeline.orchestration.sync.lineage import SOURCE_VERSION, Status
 from clustering_pipeline.orchestration.sync.status import category_statuses
 from clustering_pipeline.orchestration.sync.synchronise import Pipeline, synchronise_all
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 
 
 def run(options: Options) -> list[Figure]:
     """Fill a home of its own with categories that are fresh, then look at all of them five times."""
     count = 5 if options.quick else 40
-    workplace = Workplace(PipelineHome(options.scratch / "home").prepare())
-    os.environ["DAGSTER_HOME"] = str(workplace.home.path)
-    pipeline, names = open_pipeline(workplace), [f"category-{number}" for number in range(count)]
-    with open_instance(workplace.home) as instance:
+    project = Project(PipelineHome(options.scratch / "home").prepare())
+    os.environ["DAGSTER_HOME"] = str(project.home.path)
+    pipeline, names = open_pipeline(project), [f"category-{number}" for number in range(count)]
+    with open_instance(project.home) as instance:
         for name in names:
-            _make_fresh(pipeline, workplace, instance, name, options.scratch)
+            _make_fresh(pipeline, project, instance, name, options.scratch)
         fresh = {
             report.status
-            for known in category_statuses(workplace, instance, open_pipeline(workplace).lineage)
+            for known in category_statuses(project, instance, open_pipeline(project).lineage)
             for report in known.assets.values()
         }
         if fresh != {Status.FRESH}:
             raise RuntimeError(f"The categories were meant to be fresh and are {fresh}.")
-        status = _timed(lambda: category_statuses(workplace, instance, open_pipeline(workplace).lineage))
-        sync = _timed(lambda: synchronise_all(names, pipeline=open_pipeline(workplace), instance=instance))
+        status = _timed(lambda: category_statuses(project, instance, open_pipeline(project).lineage))
+        sync = _timed(lambda: synchronise_all(names, pipeline=open_pipeline(project), instance=instance))
     assets = len(pipeline.lineage.order)
     return [
         Figure(f"status of {count} categories × {assets} assets", sorted(status)[2], "s", 3.0, "at most", status),
@@ -55,10 +55,10 @@ def _timed(work: Callable[[], object]) -> tuple[float, ...]:
     return tuple(seconds)
 
 
-def _make_fresh(pipeline: Pipeline, workplace: Workplace, instance: dg.DagsterInstance, name: str, scratch: Path) -> None:
+def _make_fresh(pipeline: Pipeline, project: Project, instance: dg.DagsterInstance, name: str, scratch: Path) -> None:
     workbook = scratch / f"{name}.xlsx"
     workbook.write_bytes(name.encode())
-    workplace.sources.record(workbook)
+    project.sources.record(workbook)
     add_category(instance, name)
     sources, versions = pipeline.read_sources(name), dict[str, str]()
     for asset in pipeline.lineage.order:

@@ -115,14 +115,14 @@ def _pictures(options: Options) -> list[Figure]:
 def _leave_one_out(prepared: Prepared) -> list[Figure]:
     """Search with each photo of a product that has others, and leave the photo itself out of the answer."""
     index = SearchIndex.load(prepared.search_files)
-    search = PictureSearch(index, prepared.workplace.context(prepared.slug, logging.getLogger(__name__)))
+    search = PictureSearch(index, prepared.project.context(prepared.slug, logging.getLogger(__name__)))
     groups = {listing.listing: prepared.truth[listing.product_base_id] for listing in prepared.listings}
     alone = pd.Series(groups).map(pd.Series(groups).value_counts()) == 1
     first: dict[str, list[bool]] = {"exact": [], "by cosine": [], "cluster": []}
     verified: list[bool] = []
     seconds: dict[Mode, list[float]] = {"exact": [], "cluster": []}
     for listing in (one for one in prepared.listings if not alone[one.listing]):
-        query = search.describe(load_image(prepared.workplace.blobs, str(listing.image_sha256)))
+        query = search.describe(load_image(prepared.project.blobs, str(listing.image_sha256)))
         own = {other.listing for other in prepared.listings if other.image_sha256 == listing.image_sha256}
         answers: dict[str, list[int]] = {"by cosine": [hit.listing for hit in index.query(query.vector, NEAREST)]}
         for mode, times in seconds.items():
@@ -149,7 +149,7 @@ def _leave_one_out(prepared: Prepared) -> list[Figure]:
 
 @contextmanager
 def _served(prepared: Prepared) -> Iterator[str]:
-    app = create_app(prepared.workplace, ServeOptions(author="benchmark"))
+    app = create_app(prepared.project, ServeOptions(author="benchmark"))
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -164,7 +164,7 @@ def _requests(prepared: Prepared, address: str) -> list[Figure]:
     url = f"{address}/api/categories/{prepared.slug}/search"
 
     def ask(listing: Listing) -> float:
-        picture = prepared.workplace.blobs.get(str(listing.image_sha256))
+        picture = prepared.project.blobs.get(str(listing.image_sha256))
         started = time.perf_counter()
         httpx.post(url, files={"picture": ("q", picture)}, timeout=120).raise_for_status()
         return time.perf_counter() - started

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 
 corrections_app = typer.Typer(
     help="Statements of people: same(a, b), different(a, b), name(cluster), keep(a).", no_args_is_help=True
@@ -25,16 +25,16 @@ def import_corrections(
 ) -> None:
     """Add the statements of a file, or what was edited in a labelled workbook; the next `sync` or `run` honours them."""
     terminal = terminal_of(context)
-    added = _add(find_workplace(), file, author or getpass.getuser())
+    added = _add(find_project(), file, author or getpass.getuser())
     terminal.details(f"Read {file}", [("statements added", added)])
     terminal.emit({"file": str(file.absolute()), "added": added})
 
 
-def _add(workplace: Workplace, file: Path, author: str) -> int:
+def _add(project: Project, file: Path, author: str) -> int:
     from clustering_pipeline.review import read_incoming
 
-    incoming = read_incoming(file, author, workplace.blobs, workplace.settings.installation().catalogue)
-    return len(workplace.corrections.add_new(incoming.statements))
+    incoming = read_incoming(file, author, project.blobs, project.settings.installation().catalogue)
+    return len(project.corrections.add_new(incoming.statements))
 
 
 @corrections_app.command("export")
@@ -46,6 +46,6 @@ def export_corrections(
 ) -> None:
     """Write every statement to a file, in the form that `corrections import` reads."""
     terminal = terminal_of(context)
-    written = find_workplace().corrections.export_file(file)
+    written = find_project().corrections.export_file(file)
     terminal.details(f"Wrote {file}", [("statements", written)])
     terminal.emit({"file": str(file.absolute()), "written": written})

@@ -21,7 +21,7 @@ from rich.text import Text
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
 from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import PipelineError
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 
 State = Literal["ok", "absent", "problem"]
 LOAD_SECONDS = 120
@@ -215,7 +215,7 @@ def _examine_key(name: str, purpose: str) -> Finding:
 def _examine_places(home: PipelineHome) -> Iterator[Finding]:
     try:
         home.prepare()
-        root = Workplace(home).storage_root
+        root = Project(home).storage_root
     except PipelineError as error:
         yield Finding("places", "Dagster home", "problem", str(home.path), str(error))
         return
@@ -242,23 +242,23 @@ def _examine_place(name: str, place: str) -> Finding:
 
 
 def _examine_settings(home: PipelineHome) -> Iterator[Finding]:
-    workplace = Workplace(home)
+    project = Project(home)
     if not home.settings_file.exists():
         yield Finding("settings", "settings file", "ok", f"{home.settings_file} is not there: defaults hold")
         return
-    problems = _settings_problems(workplace)
+    problems = _settings_problems(project)
     if not problems:
         yield Finding("settings", "settings file", "ok", str(home.settings_file))
     for problem in problems:
         yield Finding("settings", "settings file", "problem", str(home.settings_file), problem)
 
 
-def _settings_problems(workplace: Workplace) -> Iterable[str]:
+def _settings_problems(project: Project) -> Iterable[str]:
     try:
-        known = [source.category for source in workplace.sources.all()]
+        known = [source.category for source in project.sources.all()]
     except PipelineError as error:
         return [str(error)]
-    return workplace.settings.problems(known)
+    return project.settings.problems(known)
 
 
 _SIGNS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "problem": ("✗", "bold red")}

@@ -8,10 +8,10 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from clustering_pipeline.cli.place import choose_category, find_workplace
+from clustering_pipeline.cli.place import choose_category, find_project
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, TerminalProgress, terminal_of
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 
 _MANIFESTS = ("catalogue", "raw_images", "crops", "clean_images", "clusters")
 
@@ -37,15 +37,15 @@ def export(
     """Write the pictures of a category as one folder per cluster or per product."""
     from clustering_pipeline.outputs.workbook import export_pictures
 
-    terminal, workplace = terminal_of(context), find_workplace()
-    slugs = choose_category([source.category for source in workplace.sources.all()], category)
+    terminal, project = terminal_of(context), find_project()
+    slugs = choose_category([source.category for source in project.sources.all()], category)
     if len(slugs) > 1:
         raise InputError(f"There are several categories: {', '.join(slugs)}. Choose one with --category.")
     with TerminalProgress(terminal.errors) as progress:
         exported = export_pictures(
             folder,
-            **_tables(workplace, slugs[0]),
-            blobs=workplace.blobs,
+            **_tables(project, slugs[0]),
+            blobs=project.blobs,
             by=by.value,
             cut=crops,
             kept_only=kept_only,
@@ -56,8 +56,8 @@ def export(
     terminal.emit({"folder": str(folder.absolute()), "category": slugs[0], **asdict(exported)})
 
 
-def _tables(workplace: Workplace, category: str) -> dict[str, pd.DataFrame]:
-    tables = {name: workplace.manifests.read(name, category) for name in _MANIFESTS}
+def _tables(project: Project, category: str) -> dict[str, pd.DataFrame]:
+    tables = {name: project.manifests.read(name, category) for name in _MANIFESTS}
     missing = [name for name, table in tables.items() if table is None]
     if missing:
         raise InputError(

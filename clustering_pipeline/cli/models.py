@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, TerminalProgress, terminal_of
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
@@ -85,6 +85,6 @@ def _hardware() -> Hardware:
 
 
 def _models_folder() -> Path:
-    workplace = find_workplace()
-    configured = workplace.settings.installation().compute.models
-    return Path(configured) if configured else workplace.home.models
+    project = find_project()
+    configured = project.settings.installation().compute.models
+    return Path(configured) if configured else project.home.models

@@ -8,16 +8,16 @@ from pathlib import Path
 from clustering_pipeline.cli.terminal import Terminal, TerminalProgress
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.progress import ProgressListener
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import RunOverrides
 
 # Asked for by nobody in a terminal; Dagster reads it when its first module is imported.
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 
-def find_workplace(overrides: RunOverrides | None = None) -> Workplace:
-    """Return the workplace of `DAGSTER_HOME`, or of the checkout, created and filled when missing; raises InputError."""
-    return Workplace(PipelineHome.find().prepare(), overrides or RunOverrides())
+def find_project(overrides: RunOverrides | None = None) -> Project:
+    """Return the project of `DAGSTER_HOME`, or of the checkout, created and filled when missing; raises InputError."""
+    return Project(PipelineHome.find().prepare(), overrides or RunOverrides())
 
 
 def choose_category(known: Sequence[str], category: str | None) -> list[str]:
@@ -37,10 +37,10 @@ def choose_category(known: Sequence[str], category: str | None) -> list[str]:
 
 
 @contextmanager
-def working(workplace: Workplace, terminal: Terminal) -> Iterator[Workplace]:
-    """Give the workplace whose stages report to this terminal while the block runs."""
+def working(project: Project, terminal: Terminal) -> Iterator[Project]:
+    """Give the project whose stages report to this terminal while the block runs."""
     with TerminalProgress(terminal.errors) as progress:
-        yield Workplace(workplace.home, workplace.overrides, ProgressListener(progress))
+        yield Project(project.home, project.overrides, ProgressListener(progress))
 
 
 def read_overrides(
@@ -50,6 +50,6 @@ def read_overrides(
     overrides = RunOverrides.read(assignments, file)
     if not hosts:
         return overrides
-    allowed = Workplace(PipelineHome.find(), overrides).category_settings(category).download.allow_hosts
+    allowed = Project(PipelineHome.find(), overrides).category_settings(category).download.allow_hosts
     everyone = [*allowed, *(host for host in hosts if host not in allowed)]
     return RunOverrides.read([*assignments, f"download.allow_hosts={everyone!r}"], file)

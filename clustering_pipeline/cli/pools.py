@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
 from clustering_pipeline.core.errors import InputError
 
@@ -21,8 +21,8 @@ def pools(
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.runtime.pools import LIMITS, set_limits
 
-    terminal, workplace = terminal_of(context), find_workplace()
-    with open_instance(workplace.home) as instance:
+    terminal, project = terminal_of(context), find_project()
+    with open_instance(project.home) as instance:
         limits = set_limits(instance, {**LIMITS, **_given(assignments or (), tuple(LIMITS))})
     terminal.details("Pools", [(pool, limit) for pool, limit in sorted(limits.items())])
     terminal.emit({"pools": limits})

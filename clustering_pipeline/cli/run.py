@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from clustering_pipeline.cli.place import find_workplace, read_overrides, working
+from clustering_pipeline.cli.place import find_project, read_overrides, working
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class _Category:
 class _Job:
     category: _Category
     output: Path
-    workplace: Workplace
+    project: Project
 
 
 def _categories(request: RunRequest) -> list[_Category]:
@@ -125,7 +125,7 @@ def _categories(request: RunRequest) -> list[_Category]:
         return [_Category(request.category or request.catalogue.stem.removesuffix(".clustered"))]
     if request.category or request.output:
         raise InputError("--category-column makes several categories, so --category and --output cannot be given with it.")
-    settings = find_workplace(read_overrides(request.assignments, request.settings)).settings.installation().catalogue
+    settings = find_project(read_overrides(request.assignments, request.settings)).settings.installation().catalogue
     content = read_source(request.catalogue)
     values = category_values(content, request.catalogue.name, request.category_column, settings)
     return [_Category(value, value) for value in values]
@@ -138,27 +138,27 @@ def _prepare(request: RunRequest, category: _Category) -> _Job:
     slug = category_slug(category.name)
     output = request.output or default_output(request.catalogue, slug if category.value else None)
     check_output(request.catalogue, output)
-    workplace = find_workplace(read_overrides(request.assignments, request.settings, request.hosts, slug))
+    project = find_project(read_overrides(request.assignments, request.settings, request.hosts, slug))
     if request.catalogue.is_dir() or category.value:
-        workplace.category_settings(slug)
+        project.category_settings(slug)
     else:
-        _refuse_unreadable(request, workplace, slug)
-    return _Job(category, output, workplace)
+        _refuse_unreadable(request, project, slug)
+    return _Job(category, output, project)
 
 
-def _refuse_unreadable(request: RunRequest, workplace: Workplace, slug: str) -> None:
+def _refuse_unreadable(request: RunRequest, project: Project, slug: str) -> None:
     """Raise the InputError of a workbook that cannot be used, before anything is recorded; one read before is not read again."""
     from clustering_pipeline.stages.catalogue import check_workbook, read_source
 
-    settings, content = workplace.category_settings(slug).catalogue, read_source(request.catalogue)
-    if not workplace.sources.holds(slug, content):
+    settings, content = project.category_settings(slug).catalogue, read_source(request.catalogue)
+    if not project.sources.holds(slug, content):
         asked = settings.model_copy(update={"sheets": tuple(request.sheets) or settings.sheets})
         check_workbook(content, request.catalogue.name, asked)
 
 
 def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
     started = time.monotonic()
-    source = job.workplace.sources.record(
+    source = job.project.sources.record(
         request.catalogue,
         job.category.name,
         output=job.output,
@@ -167,25 +167,25 @@ def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
         category_column=request.category_column,
         category_value=job.category.value,
     )
-    _materialise(job.workplace, source.category, request.force, terminal)
-    return _outcome(job.workplace, source.category, time.monotonic() - started)
+    _materialise(job.project, source.category, request.force, terminal)
+    return _outcome(job.project, source.category, time.monotonic() - started)
 
 
-def _materialise(workplace: Workplace, category: str, force: bool, terminal: Terminal) -> None:
+def _materialise(project: Project, category: str, force: bool, terminal: Terminal) -> None:
     from clustering_pipeline.definitions import open_pipeline
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.sync.synchronise import synchronise
 
-    with open_instance(workplace.home) as instance, working(workplace, terminal) as reporting:
+    with open_instance(project.home) as instance, working(project, terminal) as reporting:
         synchronise(category, pipeline=open_pipeline(reporting), instance=instance, force=force)
 
 
-def _outcome(workplace: Workplace, category: str, seconds: float) -> RunOutcome:
-    clusters = workplace.manifests.read("clusters", category)
+def _outcome(project: Project, category: str, seconds: float) -> RunOutcome:
+    clusters = project.manifests.read("clusters", category)
     if clusters is None:
         raise StageError(f"The category {category} has no clusters although its run succeeded. Run it again with --force.")
-    delivery = workplace.manifests.read_facts("labeled_excel", category)
-    report = workplace.manifests.read_facts("category_report", category).get("report")
+    delivery = project.manifests.read_facts("labeled_excel", category)
+    report = project.manifests.read_facts("category_report", category).get("report")
     numbers = clusters["cluster_id"].dropna()
     return RunOutcome(
         category=category,

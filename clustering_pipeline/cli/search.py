@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError
 
 if TYPE_CHECKING:
     from clustering_pipeline.outputs.search import VerifiedHit
-    from clustering_pipeline.project import Workplace
+    from clustering_pipeline.project import Project
 
 
 def search(
@@ -34,24 +34,24 @@ def search(
     from clustering_pipeline.outputs.search import PictureSearch, SearchIndex, checked_mode
     from clustering_pipeline.storage import FileTree
 
-    terminal, workplace, slug = terminal_of(context), find_workplace(), category_slug(category)
+    terminal, project, slug = terminal_of(context), find_project(), category_slug(category)
     asked = checked_mode(mode)
     try:
-        pixels = decode_image(_read(image, workplace, slug))
+        pixels = decode_image(_read(image, project, slug))
     except ImageError as error:
         raise InputError(f"{image} cannot be searched with: {error}") from error
-    index = SearchIndex.load(FileTree(f"{workplace.storage_root}/outputs/{slug}/search"))
-    searching = PictureSearch(index, workplace.context(slug, logging.getLogger(__name__)))
+    index = SearchIndex.load(FileTree(f"{project.storage_root}/outputs/{slug}/search"))
+    searching = PictureSearch(index, project.context(slug, logging.getLogger(__name__)))
     hits = searching.search(searching.describe(pixels, region), top, asked)
     _show(terminal, hits)
     terminal.emit({"image": image, "category": slug, "mode": mode, "hits": [_as_json(hit) for hit in hits]})
 
 
-def _read(image: str, workplace: "Workplace", slug: str) -> bytes:
+def _read(image: str, project: "Project", slug: str) -> bytes:
     if image.lower().startswith(("http://", "https://")):
         from clustering_pipeline.stages.download import fetch_one
 
-        return fetch_one(image, workplace.category_settings(slug).download)
+        return fetch_one(image, project.category_settings(slug).download)
     try:
         return Path(image).read_bytes()
     except OSError as error:

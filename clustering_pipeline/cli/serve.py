@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import DebugOption, terminal_of
 
 TOKEN_VARIABLE = "CLUSTERING_PIPELINE_TOKEN"
@@ -44,6 +44,6 @@ def serve(
         names=tuple(name or ()),
         author=author or getpass.getuser(),
     )
-    app = create_app(find_workplace(), options)
+    app = create_app(find_project(), options)
     terminal.details("Review and search", [("open", options.address), ("API", f"{options.root}api/openapi.json")])
     uvicorn.run(app, host=host, port=port, log_level="info" if debug else "warning", server_header=False, access_log=debug)

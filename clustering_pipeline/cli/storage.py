@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
 from clustering_pipeline.core.errors import StageError
 
@@ -18,11 +18,11 @@ def sizes(context: typer.Context, json: JsonOption = False, debug: DebugOption =
         return
     from clustering_pipeline.project.storage_report import stored_sizes
 
-    terminal, workplace = terminal_of(context), find_workplace()
-    found = stored_sizes(workplace)
+    terminal, project = terminal_of(context), find_project()
+    found = stored_sizes(project)
     rows = [(f"{size.category}, {size.part}", f"{size.files:,} files, {size.bytes / 1e6:,.1f} MB") for size in found]
-    terminal.details(f"Storage {workplace.storage_root}", rows)
-    terminal.emit({"root": workplace.storage_root, "sizes": [vars(size) for size in found]})
+    terminal.details(f"Storage {project.storage_root}", rows)
+    terminal.emit({"root": project.storage_root, "sizes": [vars(size) for size in found]})
 
 
 @storage_app.command()
@@ -36,16 +36,16 @@ def prune(
     from clustering_pipeline.orchestration.runtime.instance import open_instance, runs_in_flight
     from clustering_pipeline.project.storage_report import find_unused, remove_unused
 
-    terminal, workplace = terminal_of(context), find_workplace()
-    with open_instance(workplace.home) as instance:
+    terminal, project = terminal_of(context), find_project()
+    with open_instance(project.home) as instance:
         if runs := runs_in_flight(instance):
             raise StageError(
                 f"The run {runs[0].run_id[:8]} is under way, and what it has fetched belongs to no manifest yet. Prune when it "
                 "has ended; nothing was removed."
             )
-        unused = find_unused(workplace)
+        unused = find_unused(project)
         if yes:
-            remove_unused(workplace, unused)
+            remove_unused(project, unused)
     title = "Removed" if yes else "Could be removed with --yes"
     terminal.details(title, [("files", f"{len(unused.digests):,}"), ("size", f"{unused.bytes / 1e6:,.1f} MB")])
     terminal.emit({"removed": yes, "files": len(unused.digests), "bytes": unused.bytes})

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from clustering_pipeline.cli.place import choose_category, find_workplace, working
+from clustering_pipeline.cli.place import choose_category, find_project, working
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ def sync(context: typer.Context, category: CategoryOption = None, json: JsonOpti
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.sync.synchronise import synchronise_all
 
-    terminal, workplace = terminal_of(context), find_workplace()
-    recorded, retired = [source.category for source in workplace.sources.all()], workplace.retired.all()
+    terminal, project = terminal_of(context), find_project()
+    recorded, retired = [source.category for source in project.sources.all()], project.retired.all()
     slugs = [slug for slug in choose_category(recorded, category) if category or slug not in retired]
-    with open_instance(workplace.home) as instance, working(workplace, terminal) as reporting:
+    with open_instance(project.home) as instance, working(project, terminal) as reporting:
         reports, errors = synchronise_all(slugs, pipeline=open_pipeline(reporting), instance=instance)
     for report in reports:
         done = ", ".join(report.materialised) or "nothing: all of it is fresh"
@@ -52,18 +52,18 @@ def status(
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.sync.status import category_statuses
 
-    terminal, workplace = terminal_of(context), find_workplace()
-    with open_instance(workplace.home) as instance:
-        statuses = category_statuses(workplace, instance, open_pipeline(workplace).lineage)
+    terminal, project = terminal_of(context), find_project()
+    with open_instance(project.home) as instance:
+        statuses = category_statuses(project, instance, open_pipeline(project).lineage)
     slugs = choose_category([known.category for known in statuses], category)
     chosen = [known for known in statuses if known.category in slugs]
     for known in chosen:
         _show(terminal, known)
-    problems = workplace.settings.problems(known.category for known in statuses)
+    problems = project.settings.problems(known.category for known in statuses)
     if problems:
         terminal.details("Settings", [("problem", problem) for problem in problems])
     categories = [_as_json(known) for known in chosen]
-    terminal.emit({"home": str(workplace.home.path), "categories": categories, "settings_problems": list(problems)})
+    terminal.emit({"home": str(project.home.path), "categories": categories, "settings_problems": list(problems)})
 
 
 def _show(terminal: Terminal, status: "CategoryStatus") -> None:

@@ -7,10 +7,10 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from clustering_pipeline.cli.place import find_workplace, working
+from clustering_pipeline.cli.place import find_project, working
 from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 
 train_app = typer.Typer(help="Train a model on a category's own pictures.", no_args_is_help=True)
 
@@ -29,11 +29,11 @@ def autoencoder(
     from clustering_pipeline.stages.embedding import Training, train_autoencoder
 
     terminal, slug = terminal_of(context), category_slug(category)
-    with working(find_workplace(), terminal) as workplace:
-        stage = workplace.context(slug, logging.getLogger(__name__))
+    with working(find_project(), terminal) as project:
+        stage = project.context(slug, logging.getLogger(__name__))
         folder = (stage.hardware.models_folder or Path("models")) / f"autoencoder-{slug}"
         training = Training(dimension=dimension, epochs=epochs)
-        losses = train_autoencoder(_kept_crops(workplace, slug), folder, training, stage.hardware, stage.progress)
+        losses = train_autoencoder(_kept_crops(project, slug), folder, training, stage.hardware, stage.progress)
     settings = f"embeddings.encoder=autoencoder, embeddings.model={folder}"
     rows = [
         ("folder", folder),
@@ -45,10 +45,10 @@ def autoencoder(
     terminal.emit({"category": slug, "folder": str(folder), "losses": losses})
 
 
-def _kept_crops(workplace: Workplace, slug: str) -> list[np.ndarray]:
+def _kept_crops(project: Project, slug: str) -> list[np.ndarray]:
     from clustering_pipeline.imaging import load_crop
 
-    clean = workplace.manifests.read("clean_images", slug)
+    clean = project.manifests.read("clean_images", slug)
     if clean is None:
         raise InputError(
             f"The category {slug} has no clean_images yet. Run it first: `clustering-pipeline run CATALOGUE --category {slug}`."
@@ -56,4 +56,4 @@ def _kept_crops(workplace: Workplace, slug: str) -> list[np.ndarray]:
     kept = clean[clean["status"] == "kept"].sort_values("crop_sha256")
     boxes = kept[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
     places = zip(kept["image_sha256"], boxes, kept["mask"], strict=True)
-    return [load_crop(workplace.blobs, image, tuple(box), mask=mask) for image, box, mask in places]
+    return [load_crop(project.blobs, image, tuple(box), mask=mask) for image, box, mask in places]

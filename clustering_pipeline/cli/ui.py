@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import typer
 
-from clustering_pipeline.cli.place import find_workplace
+from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import DebugOption, Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 from clustering_pipeline.project.home import HOME_VARIABLE
 
 if TYPE_CHECKING:
@@ -35,29 +35,29 @@ def ui(
     debug: DebugOption = False,
 ) -> None:
     """Open the Dagster UI with its daemon on the same home: lineage, runs, schedules, sensors; and the pages of `serve`."""
-    terminal, workplace = terminal_of(context), find_workplace()
+    terminal, project = terminal_of(context), find_project()
     chosen = _checked_port(host, port) if port else _free_port(host)
-    terminal.details("Dagster UI", [("address", f"http://{host}:{chosen}"), ("home", workplace.home.path)])
+    terminal.details("Dagster UI", [("address", f"http://{host}:{chosen}"), ("home", project.home.path)])
     command = [sys.executable, "-m", "dagster", "dev", "-m", "clustering_pipeline.definitions", "-h", host, "-p", str(chosen)]
-    environment = {**os.environ, HOME_VARIABLE: str(workplace.home.path)}
-    _set_up(workplace)
-    with _pages(workplace, terminal):
+    environment = {**os.environ, HOME_VARIABLE: str(project.home.path)}
+    _set_up(project)
+    with _pages(project, terminal):
         status = _serve(command, environment)
     if status not in (0, -signal.SIGINT, -signal.SIGTERM):
         raise StageError(f"`dagster dev` ended with status {status}. Its own messages above say why.")
 
 
-def _set_up(workplace: Workplace) -> None:
+def _set_up(project: Project) -> None:
     from clustering_pipeline.orchestration.runtime.instance import open_instance
 
-    with open_instance(workplace.home):
-        workplace.home.catalogues.mkdir(exist_ok=True)
+    with open_instance(project.home):
+        project.home.catalogues.mkdir(exist_ok=True)
 
 
 @contextmanager
-def _pages(workplace: Workplace, terminal: Terminal) -> Iterator[None]:
+def _pages(project: Project, terminal: Terminal) -> Iterator[None]:
     """Serve the pages that the UI links to while the block runs, unless they are elsewhere or somebody serves them already."""
-    options = _page_options(workplace, terminal)
+    options = _page_options(project, terminal)
     if options is None:
         yield
         return
@@ -65,7 +65,7 @@ def _pages(workplace: Workplace, terminal: Terminal) -> Iterator[None]:
 
     from clustering_pipeline.web import create_app
 
-    app = create_app(workplace, options)
+    app = create_app(project, options)
     server = uvicorn.Server(uvicorn.Config(app, host=options.host, port=options.port, log_level="warning", server_header=False))
     # Signals are for the main thread, which waits for Dagster.
     thread = threading.Thread(target=server.run, daemon=True)
@@ -78,12 +78,12 @@ def _pages(workplace: Workplace, terminal: Terminal) -> Iterator[None]:
         thread.join(SECONDS_TO_CLOSE)
 
 
-def _page_options(workplace: Workplace, terminal: Terminal) -> "ServeOptions | None":
+def _page_options(project: Project, terminal: Terminal) -> "ServeOptions | None":
     """Return where to serve the pages, None when they are not to be served here."""
     from clustering_pipeline.web import ServeOptions, is_loopback
 
     try:
-        address = urlsplit(workplace.settings.installation().automation.pages_url)
+        address = urlsplit(project.settings.installation().automation.pages_url)
     except InputError as error:
         terminal.note(f"The pages for reports are not served: {error}")
         return None

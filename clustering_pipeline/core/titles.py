@@ -20,28 +20,28 @@ _HAS_DIGIT = re.compile(r"\d")
 
 
 @dataclass(frozen=True)
-class Statement:
+class TitleFacts:
     """What titles say about a product: the quantities in them, and the other words that no shop adds to others as well."""
 
     quantities: frozenset[Quantity]
     words: Words
 
-    def joined(self, other: "Statement") -> "Statement":
+    def joined(self, other: "TitleFacts") -> "TitleFacts":
         """Return what both say together."""
-        return Statement(self.quantities | other.quantities, self.words | other.words)
+        return TitleFacts(self.quantities | other.quantities, self.words | other.words)
 
 
-NOTHING_SAID = Statement(frozenset(), frozenset())
+NOTHING_SAID = TitleFacts(frozenset(), frozenset())
 
 
-def read_titles(titles: Iterable[str]) -> dict[str, Statement]:
+def read_titles(titles: Iterable[str]) -> dict[str, TitleFacts]:
     """Return what each of the titles of a catalogue's listings says; a title may come several times."""
     listings = Counter(titles)
     words = {title: _words(title) for title in sorted(listings)}
     talk = shop_words(words.values())
     words = {title: said - talk for title, said in words.items()}
     codes = _own_codes(words, listings)
-    return {title: Statement(read_quantities(title), said - codes[title]) for title, said in words.items()}
+    return {title: TitleFacts(read_quantities(title), said - codes[title]) for title, said in words.items()}
 
 
 def _words(title: str) -> Words:
@@ -60,7 +60,7 @@ def _own_codes(words: Mapping[str, Words], listings: Mapping[str, int]) -> dict[
     }
 
 
-def contradiction_between(first: Statement, second: Statement) -> str | None:
+def contradiction_between(first: TitleFacts, second: TitleFacts) -> str | None:
     """Return how two statements contradict each other in a quantity ("50 ml / 100 ml") or a word, or None."""
     return conflict_between(first.quantities, second.quantities) or substitution(first.words, second.words)
 

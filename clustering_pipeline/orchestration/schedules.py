@@ -11,7 +11,7 @@ from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.orchestration.jobs import CATEGORY_JOB, REPORT_JOB
 from clustering_pipeline.orchestration.sync.lineage import Lineage
 from clustering_pipeline.orchestration.sync.requests import active_categories, is_busy, next_request
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 from clustering_pipeline.settings import RefreshSettings
 from clustering_pipeline.settings.installation import Cron
 
@@ -21,7 +21,7 @@ LATEST = timedelta(hours=12)
 REFRESH_TAG = "clustering_pipeline/refresh"
 
 
-def make_schedules(workplace: Workplace) -> list[dg.ScheduleDefinition]:
+def make_schedules(project: Project) -> list[dg.ScheduleDefinition]:
     """Return the schedule that looks every few minutes which categories are due, and that of the status table."""
 
     @dg.schedule(
@@ -33,7 +33,7 @@ def make_schedules(workplace: Workplace) -> list[dg.ScheduleDefinition]:
         description="Refreshes each category at its own time, by `refresh.cron` and what the download policy asks for.",
     )
     def weekly_refresh(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        requests = list(_due_requests(workplace, context))
+        requests = list(_due_requests(project, context))
         yield from requests
         if not requests:
             yield dg.SkipReason("No category is due, or what is due is fresh.")
@@ -79,19 +79,19 @@ def stagger(category: str, minutes: int) -> int:
     return int.from_bytes(hashlib.sha256(category.encode()).digest()[:8]) % slots * TICK_MINUTES
 
 
-def _due_requests(workplace: Workplace, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+def _due_requests(project: Project, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
     from clustering_pipeline.orchestration.sync.sources import due_work, refresh_record
 
     lineage = Lineage.of(context.repository_def.asset_graph)
-    for category in active_categories(workplace, context.instance):
+    for category in active_categories(project, context.instance):
         try:
-            settings = workplace.category_settings(category).refresh
+            settings = project.category_settings(category).refresh
             moment = latest_moment(category, settings, context.scheduled_execution_time)
             if moment is None or _was_done(context.instance, category, moment) or is_busy(context.instance, category):
                 continue
-            refresh_record(workplace, category)
-            due = due_work(workplace, category)
-            request = next_request(workplace, context.instance, lineage, category, demanded=due)
+            refresh_record(project, category)
+            due = due_work(project, category)
+            request = next_request(project, context.instance, lineage, category, demanded=due)
         except PipelineError as error:
             context.log.error("%s: %s", category, error)
             continue

@@ -13,7 +13,7 @@ from clustering_pipeline.orchestration.runtime.execution import asset_of_step, w
 from clustering_pipeline.orchestration.runtime.instance import PARTITION_TAG
 from clustering_pipeline.orchestration.sync.lineage import Lineage
 from clustering_pipeline.orchestration.sync.requests import UNTIL_FRESH_TAG, active_categories, is_busy, next_request
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 from clustering_pipeline.project.ingest import dump_memory, load_memory, take_in
 from clustering_pipeline.storage import FileTree
 
@@ -22,18 +22,18 @@ SECONDS_BETWEEN_LOOKS = 15
 SECONDS_BETWEEN_SYNCS = 60
 
 
-def make_sensors(workplace: Workplace, job: UnresolvedAssetJobDefinition) -> list[dg.SensorDefinition]:
+def make_sensors(project: Project, job: UnresolvedAssetJobDefinition) -> list[dg.SensorDefinition]:
     """Return the sensors of an installation; `job` is what materialises a category."""
     return [
-        _catalogue_folder(workplace),
-        _sync(workplace),
-        _until_fresh(workplace, job),
-        _failure_message(workplace),
-        _abandoned_runs(workplace),
+        _catalogue_folder(project),
+        _sync(project),
+        _until_fresh(project, job),
+        _failure_message(project),
+        _abandoned_runs(project),
     ]
 
 
-def _catalogue_folder(workplace: Workplace) -> dg.SensorDefinition:
+def _catalogue_folder(project: Project) -> dg.SensorDefinition:
     @dg.sensor(
         name="catalogue_folder",
         job_name=CATEGORY_JOB,
@@ -43,15 +43,15 @@ def _catalogue_folder(workplace: Workplace) -> dg.SensorDefinition:
     )
     def catalogue_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
-            folder = FileTree(workplace.catalogue_folder)
-            findings, memory = take_in(workplace, folder, load_memory(context.cursor))
+            folder = FileTree(project.catalogue_folder)
+            findings, memory = take_in(project, folder, load_memory(context.cursor))
         except InputError as error:
             return dg.SkipReason(str(error))
         for problem in findings.problems:
             context.log.error(problem)
         for category in findings.retired:
             context.log.info("%s is retired: its workbook was taken away. Its history stays.", category)
-        requests = _requests(workplace, context, findings.changed)
+        requests = _requests(project, context, findings.changed)
         nothing = " ".join(findings.problems) or f"{len(memory)} workbooks in {folder.root}; none is new or changed."
         return dg.SensorResult(
             run_requests=requests or None,
@@ -63,17 +63,17 @@ def _catalogue_folder(workplace: Workplace) -> dg.SensorDefinition:
     return catalogue_folder
 
 
-def _sync(workplace: Workplace) -> dg.SensorDefinition:
+def _sync(project: Project) -> dg.SensorDefinition:
     @dg.sensor(
         name="sync",
         job_name=CATEGORY_JOB,
         minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
-        default_status=_sync_status(workplace),
+        default_status=_sync_status(project),
         description="Runs what is stale or missing in every category, in order, until nothing is. On with `automation.sync`.",
     )
     def sync(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        idle = [name for name in active_categories(workplace, context.instance) if not is_busy(context.instance, name)]
-        requests = _requests(workplace, context, idle)
+        idle = [name for name in active_categories(project, context.instance) if not is_busy(context.instance, name)]
+        requests = _requests(project, context, idle)
         known = set((context.cursor or "").split())
         # A run that failed would fail again: the same work is requested once, until something that it is made from changes.
         fresh = [request for request in requests if request.run_key not in known]
@@ -85,7 +85,7 @@ def _sync(workplace: Workplace) -> dg.SensorDefinition:
     return sync
 
 
-def _until_fresh(workplace: Workplace, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+def _until_fresh(project: Project, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
     @dg.run_status_sensor(
         name="until_fresh",
         run_status=dg.DagsterRunStatus.SUCCESS,
@@ -101,13 +101,13 @@ def _until_fresh(workplace: Workplace, job: UnresolvedAssetJobDefinition) -> dg.
             return dg.SkipReason("Not a run of the folder, the schedule or sync.")
         if is_busy(context.instance, category):
             return dg.SkipReason(f"{category} has another run under way.")
-        requests = _requests(workplace, context, [category])
+        requests = _requests(project, context, [category])
         return requests[0] if requests else dg.SkipReason(f"{category} is fresh.")
 
     return until_fresh
 
 
-def _failure_message(workplace: Workplace) -> dg.SensorDefinition:
+def _failure_message(project: Project) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name="failure_message",
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -115,7 +115,7 @@ def _failure_message(workplace: Workplace) -> dg.SensorDefinition:
         description="Posts a message in Slack's format when a run failed, where `automation.webhook_url` is set.",
     )
     def failure_message(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-        settings = workplace.settings.installation().automation
+        settings = project.settings.installation().automation
         if settings.webhook_url is None:
             return dg.SkipReason("automation.webhook_url is not set.")
         failures = [
@@ -129,7 +129,7 @@ def _failure_message(workplace: Workplace) -> dg.SensorDefinition:
     return failure_message
 
 
-def _abandoned_runs(workplace: Workplace) -> dg.SensorDefinition:
+def _abandoned_runs(project: Project) -> dg.SensorDefinition:
     @dg.sensor(
         name="abandoned_runs",
         job_name=CATEGORY_JOB,
@@ -140,7 +140,7 @@ def _abandoned_runs(workplace: Workplace) -> dg.SensorDefinition:
     def abandoned_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from clustering_pipeline.orchestration.runtime.lost_runs import lost_runs
 
-        lost = {run.run_id: run for run in lost_runs(workplace.home, context.instance)}
+        lost = {run.run_id: run for run in lost_runs(project.home, context.instance)}
         # A code server that is busy, or restarts, may be missed once.
         missed_before = set((context.cursor or "").split())
         for run_id in lost.keys() & missed_before:
@@ -152,7 +152,7 @@ def _abandoned_runs(workplace: Workplace) -> dg.SensorDefinition:
     return abandoned_runs
 
 
-def _requests(workplace: Workplace, context: AnySensorContext, categories: Sequence[str]) -> list[dg.RunRequest]:
+def _requests(project: Project, context: AnySensorContext, categories: Sequence[str]) -> list[dg.RunRequest]:
     """Return the next run of each category that is not fresh; one that cannot be judged is logged and left out."""
     repository = context.repository_def
     if repository is None:
@@ -161,7 +161,7 @@ def _requests(workplace: Workplace, context: AnySensorContext, categories: Seque
     requests = []
     for category in categories:
         try:
-            request = next_request(workplace, context.instance, lineage, category)
+            request = next_request(project, context.instance, lineage, category)
         except PipelineError as error:
             context.log.error("%s: %s", category, error)
             continue
@@ -169,9 +169,9 @@ def _requests(workplace: Workplace, context: AnySensorContext, categories: Seque
     return requests
 
 
-def _sync_status(workplace: Workplace) -> dg.DefaultSensorStatus:
+def _sync_status(project: Project) -> dg.DefaultSensorStatus:
     try:
-        wanted = workplace.settings.installation().automation.sync
+        wanted = project.settings.installation().automation.sync
     except InputError:
         wanted = False
     return dg.DefaultSensorStatus.RUNNING if wanted else dg.DefaultSensorStatus.STOPPED

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.project.project import Workplace
+from clustering_pipeline.project.project import Project
 from clustering_pipeline.storage import FileTree
 
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".csv", ".tsv", ".parquet"})
@@ -82,7 +82,7 @@ def read_signatures(folder: FileTree) -> dict[str, str]:
     }
 
 
-def take_in(workplace: Workplace, folder: FileTree, memory: Mapping[str, Remembered]) -> tuple[Findings, dict[str, Remembered]]:
+def take_in(project: Project, folder: FileTree, memory: Mapping[str, Remembered]) -> tuple[Findings, dict[str, Remembered]]:
     """Look at the folder, record new and changed workbooks, retire the categories of removed ones.
 
     Returns what was found and what to remember. Each problem is named once per state of its file.
@@ -90,18 +90,18 @@ def take_in(workplace: Workplace, folder: FileTree, memory: Mapping[str, Remembe
     seen = look(read_signatures(folder), memory)
     remembered, findings = dict(seen.memory), Findings()
     for name in seen.settled:
-        category = _take_in_file(workplace, folder, name, remembered, findings)
+        category = _take_in_file(project, folder, name, remembered, findings)
         remembered[name] = replace(remembered[name], handled=remembered[name].signature, category=category)
     for name in seen.removed:
         category = memory[name].category
         if category and category not in {file.category for file in remembered.values()}:
-            workplace.retired.retire(category)
+            project.retired.retire(category)
             findings.retired.append(category)
     return findings, remembered
 
 
 def _take_in_file(
-    workplace: Workplace, folder: FileTree, name: str, remembered: Mapping[str, Remembered], findings: Findings
+    project: Project, folder: FileTree, name: str, remembered: Mapping[str, Remembered], findings: Findings
 ) -> str:
     """Record one workbook and return its category, empty when it cannot be used."""
     from clustering_pipeline.core.text import category_slug
@@ -112,33 +112,33 @@ def _take_in_file(
         if other := _owner(remembered, category, name):
             raise InputError(f"{name} and {other} in {folder.root} both give the category {category}. Rename one of them.")
         content = folder.read(name)
-        read_workbook(content, name, workplace.category_settings(category).catalogue)
-        _record(workplace, category, _local_copy(workplace, folder, name, content))
+        read_workbook(content, name, project.category_settings(category).catalogue)
+        _record(project, category, _local_copy(project, folder, name, content))
     except (InputError, OSError) as error:
         findings.problems.append(str(error) if isinstance(error, InputError) else f"{name} cannot be read ({error}).")
         return remembered[name].category
-    workplace.retired.restore(category)
+    project.retired.restore(category)
     findings.changed.append(category)
     return category
 
 
-def _record(workplace: Workplace, category: str, path: Path) -> None:
-    known = next((source for source in workplace.sources.all() if source.category == category), None)
+def _record(project: Project, category: str, path: Path) -> None:
+    known = next((source for source in project.sources.all() if source.category == category), None)
     if known is not None and known.path == str(path):
-        workplace.sources.record(path, known.display_name, output=known.output, sheets=known.sheets)
+        project.sources.record(path, known.display_name, output=known.output, sheets=known.sheets)
     else:
-        workplace.sources.record(path)
+        project.sources.record(path)
 
 
 def _owner(remembered: Mapping[str, Remembered], category: str, name: str) -> str | None:
     return next((other for other, file in sorted(remembered.items()) if file.category == category and other != name), None)
 
 
-def _local_copy(workplace: Workplace, folder: FileTree, name: str, content: bytes) -> Path:
+def _local_copy(project: Project, folder: FileTree, name: str, content: bytes) -> Path:
     """Return the file itself when the folder is local, else a copy of it below the home."""
     if folder.is_local:
         return Path(folder.location(name))
-    copy = workplace.home.state / "catalogues" / name
+    copy = project.home.state / "catalogues" / name
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_bytes(content)
     return copy

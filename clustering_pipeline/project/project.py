@@ -21,7 +21,7 @@ FOLDERS = ("blobs", "features", "manifests", "sources", "outputs")
 
 
 @dataclass(frozen=True)
-class Workplace:
+class Project:
     """Home, settings and storage, from which a run makes the context of its stages."""
 
     home: PipelineHome

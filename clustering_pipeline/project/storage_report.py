@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clustering_pipeline.core.manifests import write_parquet
-from clustering_pipeline.project.project import Workplace
+from clustering_pipeline.project.project import Project
 from clustering_pipeline.storage import FileTree
 
 # The columns of manifests that name blobs.
@@ -35,39 +35,39 @@ class Unused:
     bytes: int
 
 
-def stored_sizes(workplace: Workplace) -> list[StoredSize]:
+def stored_sizes(project: Project) -> list[StoredSize]:
     """Return the sizes per category and part, the largest first."""
-    sizes = dict(_sizes(workplace.blobs.files, ""))
+    sizes = dict(_sizes(project.blobs.files, ""))
     found = []
-    for category in sorted({source.category for source in workplace.sources.all()}):
-        for column, digests in _referred(workplace, [category]).items():
-            held = [sizes[path] for path in map(workplace.blobs.path_of, digests) if path in sizes]
+    for category in sorted({source.category for source in project.sources.all()}):
+        for column, digests in _referred(project, [category]).items():
+            held = [sizes[path] for path in map(project.blobs.path_of, digests) if path in sizes]
             found.append(StoredSize(category, column.removesuffix("_sha256"), len(held), sum(held)))
-        outputs = [size for _, size in _sizes(workplace.files("outputs"), category)]
+        outputs = [size for _, size in _sizes(project.files("outputs"), category)]
         found.append(StoredSize(category, "outputs", len(outputs), sum(outputs)))
     return sorted(found, key=lambda size: (-size.bytes, size.category, size.part))
 
 
-def find_unused(workplace: Workplace) -> Unused:
+def find_unused(project: Project) -> Unused:
     """Return the blobs that no category refers to: pictures and crops of listings that are gone."""
-    categories = workplace.manifests.categories()
-    used = {digest for digests in _referred(workplace, categories).values() for digest in digests}
-    for source in workplace.sources.all():
+    categories = project.manifests.categories()
+    used = {digest for digests in _referred(project, categories).values() for digest in digests}
+    for source in project.sources.all():
         used |= {source.sha256, *source.options.values()}
-    sizes = {path.rsplit("/", 1)[-1]: size for path, size in _sizes(workplace.blobs.files, "")}
+    sizes = {path.rsplit("/", 1)[-1]: size for path, size in _sizes(project.blobs.files, "")}
     unused = sorted(digest for digest in sizes.keys() - used if len(digest) == 64)
     return Unused(tuple(unused), sum(sizes[digest] for digest in unused))
 
 
-def remove_unused(workplace: Workplace, unused: Unused) -> None:
+def remove_unused(project: Project, unused: Unused) -> None:
     """Remove blobs, and before them the cached rows that name them, so that a stage computes anew what it needs again."""
     gone = pa.array(unused.digests, pa.string())
-    tables = workplace.files("features")
+    tables = project.files("features")
     for path, _ in _sizes(tables, ""):
         if path.endswith(".parquet"):
             _forget_rows(tables, path, gone)
     for digest in unused.digests:
-        workplace.blobs.files.remove(workplace.blobs.path_of(digest))
+        project.blobs.files.remove(project.blobs.path_of(digest))
 
 
 def _forget_rows(tables: FileTree, path: str, gone: pa.Array) -> None:
@@ -79,11 +79,11 @@ def _forget_rows(tables: FileTree, path: str, gone: pa.Array) -> None:
         tables.write(path, write_parquet(kept))
 
 
-def _referred(workplace: Workplace, categories: Iterable[str]) -> dict[str, set[str]]:
+def _referred(project: Project, categories: Iterable[str]) -> dict[str, set[str]]:
     digests: dict[str, set[str]] = {column: set() for column in BLOB_COLUMNS}
     for category in categories:
         for asset in ("raw_images", "crops", "clean_images", "local_features", "clusters"):
-            frame = workplace.manifests.read(asset, category)
+            frame = project.manifests.read(asset, category)
             for column in BLOB_COLUMNS:
                 digests[column] |= _texts(frame, column)
     return digests

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from clustering_pipeline.core.errors import InputError, PipelineError
 from clustering_pipeline.imaging import ImageError
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 from clustering_pipeline.web.api import api_router
 from clustering_pipeline.web.category_cache import Library, UnknownError
 from clustering_pipeline.web.options import ServeOptions
@@ -29,7 +29,7 @@ REPORT_POLICY = (
 )
 
 
-def create_app(workplace: Workplace, options: ServeOptions) -> FastAPI:
+def create_app(project: Project, options: ServeOptions) -> FastAPI:
     """Return the application over the storage of one installation."""
     app = FastAPI(
         title="clustering_pipeline",
@@ -39,7 +39,7 @@ def create_app(workplace: Workplace, options: ServeOptions) -> FastAPI:
         redoc_url=None,
         description="Clusters of listings that show one product: review, correct and search them.",
     )
-    library, pages = Library(workplace), Pages(options)
+    library, pages = Library(project), Pages(options)
     finder = Finder(library, Queries(options.query_pixels))
     app.add_middleware(Gate, options=options)
     app.include_router(api_router(library, finder, options))

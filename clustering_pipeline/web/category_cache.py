@@ -29,7 +29,7 @@ from clustering_pipeline.core.manifests import (
 from clustering_pipeline.outputs.report import CategoryTables, Cluster, Listing, read_listings, review_order
 from clustering_pipeline.outputs.search import PictureSearch, SearchIndex, WordSearch, current_version, has_text_tower
 from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 from clustering_pipeline.storage import FileTree
 
 Thing = TypeVar("Thing")
@@ -150,12 +150,12 @@ class _Kept:
 class Library:
     """Opens categories and their search indices on first use and replaces them when a run has written new ones."""
 
-    def __init__(self, workplace: Workplace) -> None:
-        self.workplace = workplace
-        self.corrections = workplace.corrections
-        self.progress = workplace.review_progress
-        self.blobs = workplace.blobs
-        self._manifests = workplace.manifests
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.corrections = project.corrections
+        self.progress = project.review_progress
+        self.blobs = project.blobs
+        self._manifests = project.manifests
         self._lock = threading.RLock()
         self._kept: dict[str, _Kept] = {}
         self._searches: dict[str, PictureSearch] = {}
@@ -183,7 +183,7 @@ class Library:
         with self._lock:
             search = self._searches.get(slug)
             if search is None or search.index.version != current_version(files):
-                context = self.workplace.context(slug, logging.getLogger(__name__))
+                context = self.project.context(slug, logging.getLogger(__name__))
                 search = PictureSearch(SearchIndex.load(files), context)
                 self._searches[slug] = search
             return search
@@ -196,7 +196,7 @@ class Library:
         with self._lock:
             held = self._word_searches.get(slug)
             if held is None or held[0] != index.version:
-                context = self.workplace.context(slug, logging.getLogger(__name__))
+                context = self.project.context(slug, logging.getLogger(__name__))
                 held = (index.version, WordSearch(index, context))
                 self._word_searches[slug] = held
             return held[1]
@@ -207,7 +207,7 @@ class Library:
 
     def page(self, slug: str, name: str) -> bytes:
         """Return a page that a stage wrote for a category, such as `report`; raises UnknownError when there is none."""
-        outputs = self.workplace.files("outputs")
+        outputs = self.project.files("outputs")
         if slug not in self._manifests.categories() or f"{name}.html" not in outputs.list(slug, ".html"):
             raise UnknownError(
                 f"There is no page {name[:80]!r} of {slug[:80]!r} yet. The stage that writes it has to run first."
@@ -219,7 +219,7 @@ class Library:
         written = self._manifests.read("labeled_excel", slug)
         paths = [] if written is None else written["path"].astype(str).tolist()
         # The others are copies outside the storage, where the user wanted them.
-        kept = (path for path in paths if path.startswith(f"{slug}/") and self.workplace.files("outputs").exists(path))
+        kept = (path for path in paths if path.startswith(f"{slug}/") and self.project.files("outputs").exists(path))
         return next(kept, None)
 
     def workbook(self, slug: str) -> tuple[str, bytes]:
@@ -227,7 +227,7 @@ class Library:
         path = self.workbook_path(self.category(slug).slug)
         if path is None:
             raise UnknownError("This category has no labelled workbook yet. Materialise its labeled_excel.")
-        return path.rpartition("/")[2], self.workplace.files("outputs").read(path)
+        return path.rpartition("/")[2], self.project.files("outputs").read(path)
 
     def pending(self, category: Category) -> pd.DataFrame:
         """Return the corrections that the clusters shown do not honour yet."""
@@ -236,7 +236,7 @@ class Library:
         return stated[~stated["number"].isin(category.tables.corrections["number"])]
 
     def _search_files(self, slug: str) -> FileTree:
-        return FileTree(f"{self.workplace.storage_root}/outputs/{slug}/search")
+        return FileTree(f"{self.project.storage_root}/outputs/{slug}/search")
 
     def _look(self, slug: str, kept: _Kept | None) -> _Kept:
         version = tuple(self._manifests.version(manifest.name, slug) for manifest in (CLUSTERS, CATALOGUE, CORRECTIONS))
@@ -253,8 +253,8 @@ class Library:
     def _suggested_names(
         self, slug: str, catalogue: pd.DataFrame, clusters: pd.DataFrame, features: pd.DataFrame
     ) -> dict[int, str]:
-        matching = self.workplace.category_settings(slug).matches
-        context = self.workplace.context(slug, logging.getLogger(__name__))
+        matching = self.project.category_settings(slug).matches
+        context = self.project.context(slug, logging.getLogger(__name__))
         return suggest_names(catalogue, clusters, pack_texts(catalogue, clusters, features, matching, context))
 
     def _read(self, manifest: Manifest, slug: str) -> pd.DataFrame:
@@ -263,6 +263,6 @@ class Library:
 
     def _display_name(self, slug: str) -> str:
         try:
-            return self.workplace.sources.load(slug).display_name
+            return self.project.sources.load(slug).display_name
         except PipelineError:
             return slug

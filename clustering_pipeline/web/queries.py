@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.imaging import ImageLimits, Pixels, decode_image, fit_within, to_jpeg
-from clustering_pipeline.outputs.report import Link, Listing, PairEvidence, pair_evidence
+from clustering_pipeline.outputs.report import Link, Listing, PairView, pair_evidence
 from clustering_pipeline.settings import VerificationSettings
 from clustering_pipeline.stages.features import load_features
 from clustering_pipeline.storage import BlobStore
@@ -57,7 +57,7 @@ class Pair:
     first: Listing
     second: Listing
     link: Link
-    evidence: PairEvidence
+    evidence: PairView
 
 
 def pair_of(category: Category, blobs: BlobStore, link: Link) -> Pair:
@@ -66,7 +66,7 @@ def pair_of(category: Category, blobs: BlobStore, link: Link) -> Pair:
     return Pair(first, second, link, _evidence(category, blobs, link))
 
 
-def _evidence(category: Category, blobs: BlobStore, link: Link) -> PairEvidence:
+def _evidence(category: Category, blobs: BlobStore, link: Link) -> PairView:
     features = category.local_features
     sizes = category.crop_sizes
     try:
@@ -79,4 +79,4 @@ def _evidence(category: Category, blobs: BlobStore, link: Link) -> PairEvidence:
         )
     except (KeyError, PipelineError):
         # Without stored features there are no points to draw; the numbers of the match still stand.
-        return PairEvidence((), 0)
+        return PairView((), 0)

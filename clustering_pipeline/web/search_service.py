@@ -48,7 +48,7 @@ class Finder:
             return self.queries.read(content)
         words = words.strip()
         if words.lower().startswith(("http://", "https://")):
-            return self.queries.read(fetch_one(words, self._library.workplace.category_settings(slug).download))
+            return self.queries.read(fetch_one(words, self._library.project.category_settings(slug).download))
         if not words:
             raise InputError("There is nothing to search for. Choose a picture, or give a URL or a listing id.")
         return self._listing_query(slug, words)

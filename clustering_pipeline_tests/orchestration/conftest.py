@@ -12,7 +12,7 @@ import pytest
 
 from clustering_pipeline.definitions import build_definitions
 from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_catalogue
 
 SETTINGS = """\
@@ -42,13 +42,13 @@ class SmallShop:
 class Installation:
     """A Dagster home with its instance, and a shop to fill it from."""
 
-    workplace: Workplace
+    project: Project
     instance: dg.DagsterInstance
     shop: SmallShop
 
     @property
     def workbook(self) -> Path:
-        return self.workplace.home.path / "serum.xlsx"
+        return self.project.home.path / "serum.xlsx"
 
     def keep_rows(self, rows: slice) -> None:
         """Write the first sheet of the shop's catalogue with some of its rows, and record it as the category serum."""
@@ -58,11 +58,11 @@ class Installation:
         for row in [kept[0], *kept[1:][rows]]:
             small.active.append(row)
         small.save(self.workbook)
-        self.workplace.sources.record(self.workbook, "Serum")
+        self.project.sources.record(self.workbook, "Serum")
 
     def settings(self, text: str = "") -> None:
         """Write the settings file."""
-        self.workplace.home.settings_file.write_text(SETTINGS.format(host=self.shop.server.host) + text)
+        self.project.home.settings_file.write_text(SETTINGS.format(host=self.shop.server.host) + text)
 
 
 @pytest.fixture(scope="session")
@@ -76,9 +76,9 @@ def small_shop(tmp_path_factory) -> Iterator[SmallShop]:
 @pytest.fixture
 def installation(tmp_path, small_shop, monkeypatch) -> Iterator[Installation]:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    workplace = Workplace(PipelineHome.find().prepare())
-    with open_instance(workplace.home) as instance:
-        prepared = Installation(workplace, instance, small_shop)
+    project = Project(PipelineHome.find().prepare())
+    with open_instance(project.home) as instance:
+        prepared = Installation(project, instance, small_shop)
         prepared.settings()
         yield prepared
 
@@ -86,9 +86,9 @@ def installation(tmp_path, small_shop, monkeypatch) -> Iterator[Installation]:
 class Daemon:
     """Evaluates the sensors and schedules of a home, as the daemon would."""
 
-    def __init__(self, workplace: Workplace, instance: dg.DagsterInstance) -> None:
-        self.workplace, self.instance = workplace, instance
-        self.repository = build_definitions(workplace).get_repository_def()
+    def __init__(self, project: Project, instance: dg.DagsterInstance) -> None:
+        self.project, self.instance = project, instance
+        self.repository = build_definitions(project).get_repository_def()
 
     def look(self, sensor: str, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
         context = dg.build_sensor_context(self.instance, cursor=cursor, repository_def=self.repository)
@@ -101,12 +101,12 @@ class Daemon:
 
 @pytest.fixture
 def daemon(tmp_path):
-    workplace = Workplace(PipelineHome(tmp_path / "home").prepare())
-    workplace.home.catalogues.mkdir()
+    project = Project(PipelineHome(tmp_path / "home").prepare())
+    project.home.catalogues.mkdir()
     workbook = tmp_path / "serum.xlsx"
     write_catalogue(tmp_path, "http://127.0.0.1:1", products=1, sellers=1, listings_per_product=(1, 1), problems=())
     shutil.copy(tmp_path / "catalogue.xlsx", workbook)
-    workplace.sources.record(workbook)
+    project.sources.record(workbook)
     with dg.DagsterInstance.ephemeral() as instance:
         add_category(instance, "serum")
-        yield Daemon(workplace, instance)
+        yield Daemon(project, instance)

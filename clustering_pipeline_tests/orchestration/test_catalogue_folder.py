@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.project.ingest import dump_memory, load_memory, look, read_signatures, take_in
 from clustering_pipeline.storage import FileTree
 from clustering_pipeline.synthetic import write_catalogue
@@ -15,8 +15,8 @@ class Folder:
     """The catalogue folder of a home, and what the sensor remembers of it."""
 
     def __init__(self, home, workbook) -> None:
-        self.workplace = Workplace(PipelineHome(home).prepare())
-        self.path = self.workplace.home.catalogues
+        self.project = Project(PipelineHome(home).prepare())
+        self.path = self.project.home.catalogues
         self.path.mkdir()
         self.workbook = workbook
         self.memory = {}
@@ -25,7 +25,7 @@ class Folder:
         shutil.copy(self.workbook, self.path / name)
 
     def look(self):
-        findings, memory = take_in(self.workplace, FileTree(str(self.path)), self.memory)
+        findings, memory = take_in(self.project, FileTree(str(self.path)), self.memory)
         self.memory = load_memory(dump_memory(memory))
         return findings
 
@@ -50,7 +50,7 @@ def test_a_new_workbook_is_taken_in_once_it_has_settled(folder):
     folder.drop("Kem chống nắng.xlsx")
     assert folder.look().changed == []
     assert folder.look().changed == ["kem-chong-nang"]
-    assert folder.workplace.sources.load("kem-chong-nang").display_name == "Kem chống nắng"
+    assert folder.project.sources.load("kem-chong-nang").display_name == "Kem chống nắng"
     assert folder.settle().changed == []
 
 
@@ -93,11 +93,11 @@ def test_a_removed_workbook_retires_its_category_and_a_returned_one_restores_it(
     (folder.path / "serum.xlsx").unlink()
     assert folder.look().retired == []
     assert folder.look().retired == ["serum"]
-    assert folder.workplace.retired.all() == {"serum"}
-    assert folder.workplace.sources.load("serum").category == "serum"
+    assert folder.project.retired.all() == {"serum"}
+    assert folder.project.sources.load("serum").category == "serum"
     folder.drop("serum.xlsx")
     assert folder.settle().changed == ["serum"]
-    assert folder.workplace.retired.all() == set()
+    assert folder.project.retired.all() == set()
 
 
 def test_a_missing_folder_is_an_input_error_that_names_the_setting(folder):

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.synthetic import write_catalogue
 from clustering_pipeline_tests.cli.shops import GatedShop, open_shop
 from clustering_pipeline_tests.docker.processes import Web, free_port, process, wait_for
@@ -32,9 +32,9 @@ BACKFILL = """mutation ($keys: [String!]!, $assets: [AssetKeyInput!]!) {
 class Installation:
     """A home with two recorded categories, whose shop can be told to keep its answers back."""
 
-    def __init__(self, workplace: Workplace, instance: dg.DagsterInstance, shop: GatedShop) -> None:
-        self.workplace, self.instance, self.shop = workplace, instance, shop
-        self.path = workplace.home.path
+    def __init__(self, project: Project, instance: dg.DagsterInstance, shop: GatedShop) -> None:
+        self.project, self.instance, self.shop = project, instance, shop
+        self.path = project.home.path
         self.environment = {**os.environ, "DAGSTER_HOME": str(self.path)}
 
     def daemon(self, log: str = "daemon.log"):
@@ -46,8 +46,8 @@ class Installation:
 
     def sync_by_itself(self) -> None:
         """Let the sensor `sync` ask for the runs."""
-        settings = yaml.safe_load(self.workplace.home.settings_file.read_text())
-        self.workplace.home.settings_file.write_text(yaml.safe_dump({**settings, "automation": {"sync": True}}))
+        settings = yaml.safe_load(self.project.home.settings_file.read_text())
+        self.project.home.settings_file.write_text(yaml.safe_dump({**settings, "automation": {"sync": True}}))
 
     def runs(self, *statuses: dg.DagsterRunStatus) -> list[dg.DagsterRun]:
         return list(self.instance.get_runs(dg.RunsFilter(statuses=list(statuses) or None)))
@@ -66,11 +66,11 @@ class Installation:
     def is_done(self) -> bool:
         """Whether every category has all that is made of it, and nothing is under way."""
         idle = all(run.is_finished for run in self.runs())
-        return idle and all(self.workplace.manifests.read("labeled_excel", category) is not None for category in CATEGORIES)
+        return idle and all(self.project.manifests.read("labeled_excel", category) is not None for category in CATEGORIES)
 
     def pictures(self, category: str) -> int:
         """Return how many listings of a category have their picture."""
-        return int(self.workplace.manifests.read("raw_images", category)["image_sha256"].notna().sum())
+        return int(self.project.manifests.read("raw_images", category)["image_sha256"].notna().sum())
 
 
 def impatient(home: Path) -> None:
@@ -83,21 +83,21 @@ def impatient(home: Path) -> None:
 @pytest.fixture
 def installation(tmp_path, monkeypatch) -> Iterator[Installation]:
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
-    workplace = Workplace(PipelineHome.find().prepare())
-    impatient(workplace.home.path)
+    project = Project(PipelineHome.find().prepare())
+    impatient(project.home.path)
     (tmp_path / "shop" / "images").mkdir(parents=True)
     with ExitStack() as stack:
         shop = stack.enter_context(open_shop(tmp_path / "shop" / "images", limit=1))
         drawn = write_catalogue(tmp_path / "shop", shop.url, products=2, sellers=3, listings_per_product=(2, 2), problems=())
         settings = {"download": {"allow_hosts": [shop.host]}, "matches": {"text": False}, "compute": {"workers": 1}}
-        workplace.home.settings_file.write_text(yaml.safe_dump(settings))
-        instance = stack.enter_context(open_instance(workplace.home))
+        project.home.settings_file.write_text(yaml.safe_dump(settings))
+        instance = stack.enter_context(open_instance(project.home))
         instance.event_log_storage.set_concurrency_slots("network", 1)
         for category in CATEGORIES:
-            shutil.copy(drawn.workbook, workplace.home.path / f"{category}.xlsx")
-            workplace.sources.record(workplace.home.path / f"{category}.xlsx")
+            shutil.copy(drawn.workbook, project.home.path / f"{category}.xlsx")
+            project.sources.record(project.home.path / f"{category}.xlsx")
             add_category(instance, category)
-        yield Installation(workplace, instance, shop)
+        yield Installation(project, instance, shop)
 
 
 def test_a_killed_run_is_tried_again_and_gives_its_slot_back(installation):
@@ -147,9 +147,9 @@ def descendants(process_id: int) -> list[int]:
 def test_a_stage_that_fails_is_not_tried_again(installation):
     installation.shop.gate.set()
     installation.sync_by_itself()
-    settings = yaml.safe_load(installation.workplace.home.settings_file.read_text())
+    settings = yaml.safe_load(installation.project.home.settings_file.read_text())
     settings["embeddings"] = {"encoder": "onnx"}
-    installation.workplace.home.settings_file.write_text(yaml.safe_dump(settings))
+    installation.project.home.settings_file.write_text(yaml.safe_dump(settings))
     with installation.daemon():
         wait_for("the failures", lambda: len(installation.runs(dg.DagsterRunStatus.FAILURE)) == len(CATEGORIES))
         wait_for("the daemon's decision", lambda: all(map(installation.was_given_up, installation.runs())))

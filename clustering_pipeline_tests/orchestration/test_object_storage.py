@@ -32,23 +32,23 @@ def bucket(monkeypatch):
 
 
 def test_a_workbook_dropped_into_a_bucket_is_run_in_the_bucket(installation: Installation, bucket: str):
-    settings = yaml.safe_load(installation.workplace.home.settings_file.read_text())
+    settings = yaml.safe_load(installation.project.home.settings_file.read_text())
     places = {"storage": {"root": f"{bucket}/storage"}, "automation": {"catalogue_folder": f"{bucket}/catalogues"}}
-    installation.workplace.home.settings_file.write_text(yaml.safe_dump({**settings, **places}))
+    installation.project.home.settings_file.write_text(yaml.safe_dump({**settings, **places}))
     fsspec.filesystem("s3").put(str(installation.shop.workbook), f"{bucket}/catalogues/Kem chống nắng.xlsx")
 
-    daemon = Daemon(installation.workplace, installation.instance)
+    daemon = Daemon(installation.project, installation.instance)
     first = daemon.look("catalogue_folder")
     second = daemon.look("catalogue_folder", first.cursor)
     assert [request.partition_key for request in second.run_requests] == ["kem-chong-nang"]
 
-    report = synchronise("kem-chong-nang", pipeline=open_pipeline(installation.workplace), instance=installation.instance)
+    report = synchronise("kem-chong-nang", pipeline=open_pipeline(installation.project), instance=installation.instance)
     assert "labeled_excel" in report.materialised
-    again = synchronise("kem-chong-nang", pipeline=open_pipeline(installation.workplace), instance=installation.instance)
+    again = synchronise("kem-chong-nang", pipeline=open_pipeline(installation.project), instance=installation.instance)
     assert again.materialised == ()
-    facts = installation.workplace.manifests.read_facts("category_report", "kem-chong-nang")
+    facts = installation.project.manifests.read_facts("category_report", "kem-chong-nang")
     assert facts["report"] == f"{bucket}/storage/outputs/kem-chong-nang/report.html"
-    assert sum(size.bytes for size in stored_sizes(installation.workplace)) > 0
-    assert find_unused(installation.workplace).digests == ()
+    assert sum(size.bytes for size in stored_sizes(installation.project)) > 0
+    assert find_unused(installation.project).digests == ()
     # What Dagster keeps itself stays at home: what runs print, and its database.
-    assert not {path.name for path in installation.workplace.home.storage.iterdir()} & set(FOLDERS)
+    assert not {path.name for path in installation.project.home.storage.iterdir()} & set(FOLDERS)

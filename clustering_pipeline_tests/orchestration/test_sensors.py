@@ -24,19 +24,19 @@ def test_sync_requests_the_same_work_once(daemon):
 
 
 def test_a_retired_category_is_left_alone(daemon):
-    daemon.workplace.retired.retire("serum")
+    daemon.project.retired.retire("serum")
     assert not daemon.look("sync").run_requests
 
 
 def test_broken_settings_of_one_category_leave_the_others_running(daemon):
     add_category(daemon.instance, "toner")
-    daemon.workplace.sources.record(daemon.workplace.sources.load("serum").path, "Toner")
-    daemon.workplace.home.settings_file.write_text("categories:\n  serum:\n    clusters:\n      epss: 1\n")
+    daemon.project.sources.record(daemon.project.sources.load("serum").path, "Toner")
+    daemon.project.home.settings_file.write_text("categories:\n  serum:\n    clusters:\n      epss: 1\n")
     assert [request.partition_key for request in daemon.look("sync").run_requests] == ["toner"]
 
 
 def test_a_dropped_workbook_adds_its_category_and_asks_for_everything(daemon):
-    shutil.copy(daemon.workplace.sources.load("serum").path, daemon.workplace.home.catalogues / "Nước hoa hồng.xlsx")
+    shutil.copy(daemon.project.sources.load("serum").path, daemon.project.home.catalogues / "Nước hoa hồng.xlsx")
     first = daemon.look("catalogue_folder")
     assert not first.run_requests
     second = daemon.look("catalogue_folder", first.cursor)
@@ -46,13 +46,13 @@ def test_a_dropped_workbook_adds_its_category_and_asks_for_everything(daemon):
 
 
 def test_a_missing_folder_is_a_reason_and_no_error(daemon):
-    daemon.workplace.home.catalogues.rmdir()
+    daemon.project.home.catalogues.rmdir()
     assert "does not exist" in daemon.look("catalogue_folder").skip_message
 
 
 def test_the_weekly_refresh_is_asked_for_at_its_moment(daemon):
-    daemon.workplace.home.settings_file.write_text("refresh:\n  stagger_minutes: 0\n")
-    with open_instance(daemon.workplace.home) as daemon.instance:
+    daemon.project.home.settings_file.write_text("refresh:\n  stagger_minutes: 0\n")
+    with open_instance(daemon.project.home) as daemon.instance:
         add_category(daemon.instance, "serum")
         (request,) = daemon.tick(datetime(2025, 3, 2, 19, 0, tzinfo=UTC))
         assert request.tags[REFRESH_TAG] == request.run_key == "serum@2025-03-02T19:00Z"

@@ -12,10 +12,10 @@ from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.orchestration.partitions import CATEGORIES
 from clustering_pipeline.orchestration.sync.lineage import SOURCE_VERSION, Lineage, SourceVersion, Status
 from clustering_pipeline.orchestration.sync.synchronise import Pipeline, bring_up_to_date
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 
 # The assets of these tests keep nothing in a home.
-NOWHERE = Workplace(PipelineHome(Path("/nowhere")))
+NOWHERE = Project(PipelineHome(Path("/nowhere")))
 
 
 class World:

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from clustering_pipeline.core.manifests import RAW_IMAGES
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.project.storage_report import find_unused, remove_unused, stored_sizes
 
 ROW = {"listing": 1, "position": 0, "url": "u", "format": "PNG", "width": 1, "height": 1, "bytes": 4, "status": "ok"}
@@ -13,8 +13,8 @@ REST = {"error_kind": None, "error": None, "http_status": 200}
 
 
 @pytest.fixture
-def workplace(tmp_path) -> Workplace:
-    place = Workplace(PipelineHome(tmp_path / "home").prepare())
+def project(tmp_path) -> Project:
+    place = Project(PipelineHome(tmp_path / "home").prepare())
     catalogue = tmp_path / "serum.xlsx"
     catalogue.write_bytes(b"a workbook")
     place.sources.record(catalogue)
@@ -25,24 +25,24 @@ def workplace(tmp_path) -> Workplace:
     return place
 
 
-def test_only_what_no_category_refers_to_is_unused(workplace):
-    lost = workplace.blobs.put(b"lost picture")
-    unused = find_unused(workplace)
+def test_only_what_no_category_refers_to_is_unused(project):
+    lost = project.blobs.put(b"lost picture")
+    unused = find_unused(project)
     assert (unused.digests, unused.bytes) == ((lost,), 12)
-    remove_unused(workplace, unused)
-    assert find_unused(workplace).digests == ()
-    assert workplace.blobs.get(workplace.sources.load("serum").sha256) == b"a workbook"
+    remove_unused(project, unused)
+    assert find_unused(project).digests == ()
+    assert project.blobs.get(project.sources.load("serum").sha256) == b"a workbook"
 
 
-def test_cached_rows_that_name_removed_bytes_go_too(workplace):
-    lost, other = workplace.blobs.put(b"lost features"), workplace.manifests.read("raw_images", "serum")["image_sha256"].iloc[0]
-    table = workplace.context("serum", None).tables.table("local_features", "f" * 64, pa.schema([("features", pa.string())]))
+def test_cached_rows_that_name_removed_bytes_go_too(project):
+    lost, other = project.blobs.put(b"lost features"), project.manifests.read("raw_images", "serum")["image_sha256"].iloc[0]
+    table = project.context("serum", None).tables.table("local_features", "f" * 64, pa.schema([("features", pa.string())]))
     table.append(pd.DataFrame({"key": ["gone", "stays"], "features": [lost, other]}))
-    remove_unused(workplace, find_unused(workplace))
+    remove_unused(project, find_unused(project))
     assert list(table.read(["gone", "stays"]).index) == ["stays"]
 
 
-def test_sizes_are_per_category_and_part(workplace):
-    sizes = {(size.category, size.part): (size.files, size.bytes) for size in stored_sizes(workplace)}
+def test_sizes_are_per_category_and_part(project):
+    sizes = {(size.category, size.part): (size.files, size.bytes) for size in stored_sizes(project)}
     assert sizes["serum", "image"] == (1, 4)
     assert sizes["serum", "outputs"] == (0, 0)

@@ -20,7 +20,7 @@ from clustering_pipeline.orchestration.runtime.instance import add_category, ope
 from clustering_pipeline.orchestration.sync.lineage import Status
 from clustering_pipeline.orchestration.sync.requests import active_categories
 from clustering_pipeline.orchestration.sync.synchronise import synchronise
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.project.storage_report import find_unused, remove_unused
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline_tests.orchestration.conftest import Installation, SmallShop
@@ -44,18 +44,18 @@ class Table:
 
     def __init__(self, installation: Installation) -> None:
         self.installation = installation
-        self.workplace, self.instance = installation.workplace, installation.instance
+        self.project, self.instance = installation.project, installation.instance
         self.target = LoadableTargetOrigin(module_name="clustering_pipeline.definitions")
 
     def stale(self, category: str = SERUM) -> dict[str, str]:
         """Return by our judgement what is not fresh, and why."""
-        states = open_pipeline(self.workplace).states(self.instance, category)
+        states = open_pipeline(self.project).states(self.instance, category)
         return {name: state.why for name, state in states.items() if state.status is not Status.FRESH}
 
     def stale_by_graphql(self, category: str = SERUM) -> set[str]:
         """Return what Dagster's GraphQL calls stale or missing."""
         target = InProcessWorkspaceLoadTarget(InProcessCodeLocationOrigin(self.target))
-        names = open_pipeline(self.workplace).lineage.order
+        names = open_pipeline(self.project).lineage.order
         variables = {"keys": [{"path": name.split("/")} for name in names], "category": category}
         with WorkspaceProcessContext(self.instance, target) as process:
             answer = create_schema().execute(STALE_STATUS, context=process.create_request_context(), variables=variables)
@@ -65,7 +65,7 @@ class Table:
         return {"/".join(node["assetKey"]["path"]) for node in nodes if node["staleStatusByPartition"] != ["FRESH"]}
 
     def sync(self) -> set[str]:
-        report = synchronise(SERUM, pipeline=open_pipeline(self.workplace), instance=self.instance)
+        report = synchronise(SERUM, pipeline=open_pipeline(self.project), instance=self.instance)
         assert len(report.materialised) == len(set(report.materialised))
         return set(report.materialised)
 
@@ -77,7 +77,7 @@ class Table:
         reasons = self.stale()
         assert {name for name, why in reasons.items() if why == "its source changed"} == sources
         if roots := sorted(sources - DELIVERED):
-            materialise(open_pipeline(self.workplace).definitions, self.instance, roots, SERUM)
+            materialise(open_pipeline(self.project).definitions, self.instance, roots, SERUM)
         ours = {name for name, why in self.stale().items() if not why.startswith("follows")}
         assert self.stale_by_graphql() - DELIVERED == ours - DELIVERED
         assert self.sync() == made
@@ -92,9 +92,9 @@ class Table:
 
 @contextmanager
 def open_home(home: Path, shop: SmallShop) -> Iterator[Installation]:
-    workplace = Workplace(PipelineHome(home).prepare())
-    with open_instance(workplace.home) as instance:
-        yield Installation(workplace, instance, shop)
+    project = Project(PipelineHome(home).prepare())
+    with open_instance(project.home) as instance:
+        yield Installation(project, instance, shop)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def finished(tmp_path_factory, small_shop) -> Iterator[tuple[Path, Path]]:
         with open_home(home, small_shop) as installation:
             installation.settings()
             installation.keep_rows(slice(0, 4))
-            assert len(Table(installation).sync()) == len(open_pipeline(installation.workplace).lineage.order)
+            assert len(Table(installation).sync()) == len(open_pipeline(installation.project).lineage.order)
         shutil.copytree(home, copy)
         yield home, copy
 
@@ -122,7 +122,7 @@ def table(finished, small_shop) -> Iterator[Table]:
 
 
 def test_the_same_catalogue_again(table):
-    table.workplace.sources.record(table.installation.workbook, "Serum")
+    table.project.sources.record(table.installation.workbook, "Serum")
     table.expect_nothing()
 
 
@@ -156,7 +156,7 @@ def test_a_row_removed(table):
     asked = table.installation.shop.server.requests.total()
     table.installation.keep_rows(slice(0, 3))
     table.expect({"catalogue", "labeled_excel"}, AFTER_CATALOGUE | AFTER_PICTURES | AFTER_CLUSTERS)
-    assert len(table.workplace.manifests.read("clusters", SERUM)) == 3
+    assert len(table.project.manifests.read("clusters", SERUM)) == 3
     assert table.installation.shop.server.requests.total() == asked
 
 
@@ -170,7 +170,7 @@ def with_new_logic() -> dg.Definitions:
 
 def test_new_logic_of_a_stage(table, tmp_path, monkeypatch):
     monkeypatch.setattr(ClusterSettings, "logic_version", "new")
-    monkeypatch.setattr(clustering_pipeline.definitions, "build_definitions", lambda workplace: with_new_logic())
+    monkeypatch.setattr(clustering_pipeline.definitions, "build_definitions", lambda project: with_new_logic())
     location = tmp_path / "location.py"
     location.write_text(BUMPED)
     table.target = LoadableTargetOrigin(python_file=str(location), working_directory=str(tmp_path))
@@ -190,7 +190,7 @@ def changed_photo(table) -> Iterator[None]:
 @pytest.mark.slow
 def test_a_photo_changed_behind_its_address(table, changed_photo):
     table.expect_nothing()
-    settings = table.workplace.home.settings_file
+    settings = table.project.home.settings_file
     settings.write_text(settings.read_text().replace("retries: 0", "retries: 0\n  refresh: always"))
     assert table.sync() == {"settings/download", "raw_images", "overruled_pictures"} | AFTER_PICTURES | AFTER_CLUSTERS
 
@@ -198,52 +198,52 @@ def test_a_photo_changed_behind_its_address(table, changed_photo):
 @pytest.mark.slow
 def test_a_correction_added(table):
     # Whatever the grouping says of the first and the last listing, the person says the contrary.
-    ids = table.workplace.manifests.read("catalogue", SERUM)["product_base_id"]
-    numbers = table.workplace.manifests.read("clusters", SERUM)["cluster_id"]
+    ids = table.project.manifests.read("catalogue", SERUM)["product_base_id"]
+    numbers = table.project.manifests.read("clusters", SERUM)["cluster_id"]
     are_together = numbers.iloc[0] == numbers.iloc[-1] >= 0
-    state = table.workplace.corrections.different if are_together else table.workplace.corrections.same
+    state = table.project.corrections.different if are_together else table.project.corrections.same
     state(ids.iloc[0], ids.iloc[-1], author="a person")
     table.expect({"corrections"}, {"clusters"} | AFTER_CLUSTERS)
 
 
 @pytest.mark.slow
 def test_a_reject_overruled(table):
-    listing = table.workplace.manifests.read("catalogue", SERUM)["product_base_id"].iloc[0]
-    number = table.workplace.corrections.keep(listing, author="a person")
-    picture = table.workplace.manifests.read("raw_images", SERUM)["image_sha256"].iloc[0]
+    listing = table.project.manifests.read("catalogue", SERUM)["product_base_id"].iloc[0]
+    number = table.project.corrections.keep(listing, author="a person")
+    picture = table.project.manifests.read("raw_images", SERUM)["image_sha256"].iloc[0]
     table.expect({"overruled_pictures", "corrections"}, {"clean_images", "semantic_duplicates", "clusters", "category_report"})
-    assert table.workplace.manifests.read("overruled_pictures", SERUM)["image_sha256"].tolist() == [picture]
-    table.workplace.corrections.undo(number, author="a person")
+    assert table.project.manifests.read("overruled_pictures", SERUM)["image_sha256"].tolist() == [picture]
+    table.project.corrections.undo(number, author="a person")
     assert {"overruled_pictures", "clean_images"} <= table.sync()
 
 
 def test_a_category_added(table):
     add_category(table.instance, "toner")
-    table.workplace.sources.record(table.installation.workbook, "Toner")
-    everything = set(open_pipeline(table.workplace).lineage.order)
+    table.project.sources.record(table.installation.workbook, "Toner")
+    everything = set(open_pipeline(table.project).lineage.order)
     assert table.stale("toner").keys() == table.stale_by_graphql("toner") == everything
-    assert active_categories(table.workplace, table.instance) == [SERUM, "toner"]
+    assert active_categories(table.project, table.instance) == [SERUM, "toner"]
     table.expect_nothing()
 
 
 def test_a_category_retired(table):
-    table.workplace.retired.retire(SERUM)
-    assert active_categories(table.workplace, table.instance) == []
+    table.project.retired.retire(SERUM)
+    assert active_categories(table.project, table.instance) == []
     table.expect_nothing()
 
 
 @pytest.mark.slow
 def test_pruning_costs_nothing_until_a_setting_is_changed_back(table):
-    assert find_unused(table.workplace).digests == ()
-    before = table.workplace.manifests.version("clusters", SERUM)
+    assert find_unused(table.project).digests == ()
+    before = table.project.manifests.version("clusters", SERUM)
     table.installation.settings("local_features:\n  keypoints: 300\n")
     table.sync()
-    unused = find_unused(table.workplace)
+    unused = find_unused(table.project)
     # The features of the four pictures as they were.
     assert len(unused.digests) == 4
-    remove_unused(table.workplace, unused)
+    remove_unused(table.project, unused)
     table.expect_nothing()
     table.installation.settings()
     assert {"settings/local_features", "local_features"} <= table.sync()
-    assert table.workplace.manifests.version("clusters", SERUM) == before
+    assert table.project.manifests.version("clusters", SERUM) == before
     table.expect_nothing()

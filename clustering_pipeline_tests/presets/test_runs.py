@@ -7,7 +7,7 @@ from pathlib import Path
 import openpyxl
 import pytest
 
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.synthetic import SyntheticCatalogue, write_catalogue
 from clustering_pipeline_tests.cli.conftest import Call, call, home  # noqa: F401
 from clustering_pipeline_tests.cli.shops import open_shop
@@ -47,14 +47,14 @@ class Run:
 
     listings: int
     rows: list[dict[str, object]]
-    workplace: Workplace
+    project: Project
 
     def column(self, manifest: str, name: str) -> set[object]:
-        frame = self.workplace.manifests.read(manifest, CATEGORY)
+        frame = self.project.manifests.read(manifest, CATEGORY)
         return set(frame[name].dropna())
 
     def dimension(self) -> int:
-        (length,) = {len(vector) for vector in self.workplace.manifests.read("embeddings", CATEGORY)["vector"]}
+        (length,) = {len(vector) for vector in self.project.manifests.read("embeddings", CATEGORY)["vector"]}
         return length
 
 
@@ -69,7 +69,7 @@ def run_preset(call: Call, home: Path, shop: Shop) -> Callable[..., Run]:  # noq
         sheet = openpyxl.load_workbook(answer.json["workbook"]).worksheets[0]
         header, *rows = sheet.iter_rows(values_only=True)
         return Run(
-            len(shop.catalogue.listings), [dict(zip(header, row, strict=True)) for row in rows], Workplace(PipelineHome(home))
+            len(shop.catalogue.listings), [dict(zip(header, row, strict=True)) for row in rows], Project(PipelineHome(home))
         )
 
     return run

@@ -5,7 +5,7 @@ import pytest
 
 from clustering_pipeline.settings.layers import read_layer
 from clustering_pipeline.settings.pipeline import resolve
-from clustering_pipeline.stages.clustering import GROUPING_METHODS
+from clustering_pipeline.stages.clustering import CLUSTERING_METHODS
 from clustering_pipeline.stages.clustering.tuning import choose_parameters
 from clustering_pipeline.stages.detection import DETECTORS
 from clustering_pipeline.stages.embedding import ENCODERS
@@ -25,7 +25,7 @@ def test_a_preset_names_what_there_is_and_groups(path):
     assert settings.embeddings.encoder in ENCODERS
     vectors, truth = blobs(products=8, each=6, noise=24, spread=0.02)
     chosen, _ = choose_parameters(problem_of(vectors), settings.clusters)
-    labels = GROUPING_METHODS[chosen.method](problem_of(vectors), chosen)
+    labels = CLUSTERING_METHODS[chosen.method](problem_of(vectors), chosen)
     assert len(np.unique(labels[labels >= 0])) >= 2
     if chosen.method in ("components", "dbscan"):
         assert same_partition(labels[: len(truth)], truth)

@@ -7,7 +7,7 @@ import pytest
 from clustering_pipeline.core.engine import make_engine
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.progress import LogProgress
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.project.home import CHECKOUT
 
 
@@ -33,9 +33,9 @@ def test_a_home_that_cannot_be_made_is_an_input_error(tmp_path):
 
 def test_the_storage_root_is_a_setting(tmp_path):
     home = PipelineHome(tmp_path).prepare()
-    assert Workplace(home).storage_root == str(tmp_path / "storage")
+    assert Project(home).storage_root == str(tmp_path / "storage")
     home.settings_file.write_text(f"storage:\n  root: {tmp_path / 'elsewhere'}\n")
-    digest = Workplace(home).blobs.put(b"x")
+    digest = Project(home).blobs.put(b"x")
     assert (tmp_path / "elsewhere" / "blobs" / digest[:2]).is_dir()
 
 

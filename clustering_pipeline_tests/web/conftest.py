@@ -6,7 +6,7 @@ import pytest
 import uvicorn
 from fastapi.testclient import TestClient
 
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.web import ServeOptions, category_cache, create_app
 from clustering_pipeline_tests.web import home
 
@@ -23,7 +23,7 @@ def finished_home(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shared_app(finished_home):
-    return create_app(Workplace(PipelineHome(finished_home)), ServeOptions(author="lan"))
+    return create_app(Project(PipelineHome(finished_home)), ServeOptions(author="lan"))
 
 
 @pytest.fixture
@@ -34,17 +34,17 @@ def reader(shared_app):
 
 
 @pytest.fixture
-def workplace(finished_home, tmp_path):
+def project(finished_home, tmp_path):
     folder = tmp_path / "home"
     shutil.copytree(finished_home, folder)
-    return Workplace(PipelineHome(folder))
+    return Project(PipelineHome(folder))
 
 
 @pytest.fixture
-def client(workplace, monkeypatch):
+def client(project, monkeypatch):
     """A client of a server of its own, which looks for new results at every request."""
     monkeypatch.setattr(category_cache, "SECONDS_BETWEEN_LOOKS", 0.0)
-    with TestClient(create_app(workplace, ServeOptions(author="lan")), base_url=ADDRESS) as client:
+    with TestClient(create_app(project, ServeOptions(author="lan")), base_url=ADDRESS) as client:
         yield client
 
 
@@ -69,8 +69,8 @@ def shared_address(shared_app):
 
 
 @pytest.fixture
-def address(workplace, monkeypatch):
+def address(project, monkeypatch):
     """The address of a real server over a home of its own, which looks for new results at every request."""
     monkeypatch.setattr(category_cache, "SECONDS_BETWEEN_LOOKS", 0.0)
-    with listening(create_app(workplace, ServeOptions(author="lan"))) as address:
+    with listening(create_app(project, ServeOptions(author="lan"))) as address:
         yield address

@@ -20,7 +20,7 @@ from clustering_pipeline.core.manifests import (
 from clustering_pipeline.imaging import to_jpeg
 from clustering_pipeline.outputs.report import CategoryTables, write_report
 from clustering_pipeline.outputs.search import QuerySettings, build_index
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.review import CorrectionStore
 from clustering_pipeline.settings import (
     ClusterSettings,
@@ -31,7 +31,7 @@ from clustering_pipeline.settings import (
     ReportSettings,
     SearchSettings,
 )
-from clustering_pipeline.stages.clustering import group_listings
+from clustering_pipeline.stages.clustering import cluster_listings
 from clustering_pipeline.stages.detection import detect_crops
 from clustering_pipeline.stages.embedding import embed_crops
 from clustering_pipeline.stages.features import extract_local_features
@@ -52,13 +52,13 @@ def picture(product, seller, seed=0):
 
 
 def make_home(folder):
-    """Fill a home below `folder` and return its workplace; listing 4·p + s is product p as seller s lists it."""
-    workplace = Workplace(PipelineHome(Path(folder)).prepare())
-    context = workplace.context(SLUG, logging.getLogger("test"))
+    """Fill a home below `folder` and return its project; listing 4·p + s is product p as seller s lists it."""
+    project = Project(PipelineHome(Path(folder)).prepare())
+    context = project.context(SLUG, logging.getLogger("test"))
     images = [context.blobs.put(picture(p, s, seed=s)) for p in range(PRODUCTS) for s in range(SELLERS)]
     workbook = Path(folder) / "catalogue.csv"
     workbook.write_text("product_base_id,url_thumbnail\nP1,https://shop.example/1.jpg\n", encoding="utf-8")
-    workplace.sources.record(workbook, NAME)
+    project.sources.record(workbook, NAME)
     frames = _images(images)
     frames["crops"] = detect_crops(frames["raw_images"], frames["english_prompts"], CropSettings(), context).manifest
     frames["clean_images"] = _all_kept(frames["crops"])
@@ -73,42 +73,42 @@ def make_home(folder):
         context,
     ).manifest
     for name, frame in frames.items():
-        workplace.manifests.write(name, SLUG, frame, MANIFESTS[name])
-    group_again(workplace)
-    return workplace
+        project.manifests.write(name, SLUG, frame, MANIFESTS[name])
+    group_again(project)
+    return project
 
 
-def group_again(workplace):
+def group_again(project):
     """Do what the next run does with corrections: group anew, then write index and report."""
-    context = workplace.context(SLUG, logging.getLogger("test"))
+    context = project.context(SLUG, logging.getLogger("test"))
     names = ("catalogue", "raw_images", "crops", "clean_images", "semantic_duplicates", "embeddings", "matches")
-    frames = {name: workplace.manifests.read(name, SLUG) for name in (*names, "local_features")}
-    stated = CorrectionStore(workplace.home.state / "corrections.sqlite").read(SLUG)
-    clusters = group_listings(*(frames[name] for name in names), stated, ClusterSettings(), context, SLUG).manifest
-    workplace.manifests.write("corrections", SLUG, stated, CORRECTIONS)
-    workplace.manifests.write("clusters", SLUG, clusters, MANIFESTS["clusters"])
-    _write_outputs(workplace, frames, clusters, context)
+    frames = {name: project.manifests.read(name, SLUG) for name in (*names, "local_features")}
+    stated = CorrectionStore(project.home.state / "corrections.sqlite").read(SLUG)
+    clusters = cluster_listings(*(frames[name] for name in names), stated, ClusterSettings(), context, SLUG).manifest
+    project.manifests.write("corrections", SLUG, stated, CORRECTIONS)
+    project.manifests.write("clusters", SLUG, clusters, MANIFESTS["clusters"])
+    _write_outputs(project, frames, clusters, context)
 
 
-def _write_outputs(workplace, frames, clusters, context):
+def _write_outputs(project, frames, clusters, context):
     build_index(
         frames["embeddings"],
         clusters,
         *(frames[name] for name in ("catalogue", "crops", "raw_images", "clean_images", "local_features")),
         SearchSettings(),
         context,
-        files=_below(workplace, "search"),
+        files=_below(project, "search"),
         query=QuerySettings(matches=MATCHING),
     )
     tables = CategoryTables(category=SLUG, display_name=NAME, clusters=clusters, **frames)
     report = write_report(tables, {}, ReportSettings(), context)
-    workplace.files("outputs").write(f"{SLUG}/report.html", report)
+    project.files("outputs").write(f"{SLUG}/report.html", report)
 
 
-def _below(workplace, name):
+def _below(project, name):
     from clustering_pipeline.storage import FileTree
 
-    return FileTree(f"{workplace.storage_root}/outputs/{SLUG}/{name}")
+    return FileTree(f"{project.storage_root}/outputs/{SLUG}/{name}")
 
 
 def _images(images):

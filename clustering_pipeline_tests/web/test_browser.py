@@ -41,8 +41,8 @@ def query_file(tmp_path, product, seller, seed):
     return path
 
 
-def members(workplace, listing):
-    clusters = workplace.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
+def members(project, listing):
+    clusters = project.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
     return set(clusters[clusters == clusters[listing]].index)
 
 
@@ -71,20 +71,20 @@ def test_a_pasted_picture_is_searched(page, tmp_path):
     page.wait_for_selector(".hits li")
 
 
-def test_two_clusters_are_merged_and_the_next_run_honours_it(page, workplace):
-    first, second = members(workplace, 0), members(workplace, 19)
+def test_two_clusters_are_merged_and_the_next_run_honours_it(page, project):
+    first, second = members(project, 0), members(project, 19)
     assert not first & second
-    clusters = workplace.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
+    clusters = project.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
     page.goto(f"{BASE}/review/{clusters[0]}")
     page.get_by_role("spinbutton", name="Merge with cluster").fill(str(clusters[19]))
     page.locator(".merging button").click()
     page.get_by_role("status").wait_for()
-    home.group_again(workplace)
-    assert members(workplace, 0) == first | second
+    home.group_again(project)
+    assert members(project, 0) == first | second
 
 
-def test_a_cluster_is_split_by_keyboard_alone_and_undone(page, workplace):
-    clusters = workplace.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
+def test_a_cluster_is_split_by_keyboard_alone_and_undone(page, project):
+    clusters = project.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
     page.goto(f"{BASE}/review/{clusters[16]}")
     page.keyboard.press("1")
     assert page.locator("[data-digit='1']").is_checked()

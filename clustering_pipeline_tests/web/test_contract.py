@@ -6,7 +6,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.web import ServeOptions, create_app
 from clustering_pipeline_tests.web import home
 from clustering_pipeline_tests.web.conftest import listening
@@ -28,7 +28,7 @@ def described(finished_home, tmp_path_factory):
     """The API of a server of its own: the generated requests write corrections."""
     folder = tmp_path_factory.mktemp("described") / "home"
     shutil.copytree(finished_home, folder)
-    with listening(create_app(Workplace(PipelineHome(folder)), ServeOptions(author="lan"))) as address:
+    with listening(create_app(Project(PipelineHome(folder)), ServeOptions(author="lan"))) as address:
         yield schemathesis.openapi.from_url(f"{address}/api/openapi.json")
 
 

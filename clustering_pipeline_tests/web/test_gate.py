@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.web import ServeOptions, create_app, security
 from clustering_pipeline_tests.web.conftest import ADDRESS
 
@@ -12,7 +12,7 @@ TOKEN = "a-token-of-good-length"
 
 
 def client_with(folder, base_url=ADDRESS, **options):
-    app = create_app(Workplace(PipelineHome(folder).prepare()), ServeOptions(author="lan", **options))
+    app = create_app(Project(PipelineHome(folder).prepare()), ServeOptions(author="lan", **options))
     return TestClient(app, base_url=base_url, follow_redirects=False)
 
 

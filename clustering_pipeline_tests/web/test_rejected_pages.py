@@ -12,13 +12,13 @@ REJECTED = 6
 
 
 @pytest.fixture
-def shown(client, workplace):
+def shown(client, project):
     """A client of a category one of whose pictures was rejected."""
-    clusters = workplace.manifests.read("clusters", home.SLUG)
+    clusters = project.manifests.read("clusters", home.SLUG)
     place = clusters["listing"] == REJECTED
     clusters.loc[place, ["status", "reason"]] = ["rejected", "The picture is too <dark>."]
     clusters.loc[place, ["cluster_id", "cluster_size", "confidence"]] = None
-    workplace.manifests.write("clusters", home.SLUG, clusters, MANIFESTS["clusters"])
+    project.manifests.write("clusters", home.SLUG, clusters, MANIFESTS["clusters"])
     return client
 
 

@@ -25,10 +25,10 @@ def upload(client, name, content):
     return client.post(f"{BASE}/corrections", data={"secret": secret_of(client)}, files={"file": (name, content)})
 
 
-def edited_workbook(workplace, category):
+def edited_workbook(project, category):
     """A labelled workbook of eight listings in pairs, in which the second one was moved to the second cluster."""
     rows, notes = [builders.HEADER, *builders.listings(8)], WorkbookNotes(category=category)
-    content = builders.label(builders.workbook_bytes(rows), workplace.home.storage, notes=notes)
+    content = builders.label(builders.workbook_bytes(rows), project.home.storage, notes=notes)
     workbook = openpyxl.load_workbook(io.BytesIO(content))
     workbook.worksheets[0].cell(3, 4, 2)
     buffer = io.BytesIO()
@@ -36,13 +36,13 @@ def edited_workbook(workplace, category):
     return buffer.getvalue()
 
 
-def cluster_of(workplace, listing):
-    clusters = workplace.manifests.read("clusters", home.SLUG).set_index("listing")
+def cluster_of(project, listing):
+    clusters = project.manifests.read("clusters", home.SLUG).set_index("listing")
     return int(clusters.loc[listing, "cluster_id"])
 
 
-def members(workplace, number):
-    clusters = workplace.manifests.read("clusters", home.SLUG)
+def members(project, number):
+    clusters = project.manifests.read("clusters", home.SLUG)
     return sorted(clusters.loc[clusters["cluster_id"] == number, "listing"])
 
 
@@ -56,39 +56,39 @@ def test_a_cluster_shows_its_listings_and_its_weakest_pair(reader, finished_home
     assert "P000" in page and "<line " in page and "matched points" in page
 
 
-def test_merging_two_clusters_is_honoured_by_the_next_run(client, workplace):
-    first, second = cluster_of(workplace, 0), cluster_of(workplace, 19)
+def test_merging_two_clusters_is_honoured_by_the_next_run(client, project):
+    first, second = cluster_of(project, 0), cluster_of(project, 19)
     assert first != second
-    everyone = members(workplace, first) + members(workplace, second)
+    everyone = members(project, first) + members(project, second)
     assert post(client, f"review/{first}/merge", target=second).status_code == 200
-    home.group_again(workplace)
-    assert members(workplace, cluster_of(workplace, 0)) == sorted(everyone)
+    home.group_again(project)
+    assert members(project, cluster_of(project, 0)) == sorted(everyone)
 
 
-def test_splitting_takes_the_chosen_out(client, workplace):
-    number = cluster_of(workplace, 16)
+def test_splitting_takes_the_chosen_out(client, project):
+    number = cluster_of(project, 16)
     post(client, f"review/{number}/split", listing=[17])
-    home.group_again(workplace)
-    assert cluster_of(workplace, 17) != cluster_of(workplace, 16)
+    home.group_again(project)
+    assert cluster_of(project, 17) != cluster_of(project, 16)
 
 
-def test_moving_puts_the_chosen_elsewhere(client, workplace):
-    source, target = cluster_of(workplace, 16), cluster_of(workplace, 0)
+def test_moving_puts_the_chosen_elsewhere(client, project):
+    source, target = cluster_of(project, 16), cluster_of(project, 0)
     post(client, f"review/{source}/move", listing=[17], target=target)
-    home.group_again(workplace)
-    assert cluster_of(workplace, 17) == cluster_of(workplace, 0) != cluster_of(workplace, 16)
+    home.group_again(project)
+    assert cluster_of(project, 17) == cluster_of(project, 0) != cluster_of(project, 16)
 
 
-def test_a_name_given_by_a_person_stays(client, workplace):
-    number = cluster_of(workplace, 0)
+def test_a_name_given_by_a_person_stays(client, project):
+    number = cluster_of(project, 0)
     post(client, f"review/{number}/name", text="Kem A <b>50 ml</b>")
-    home.group_again(workplace)
+    home.group_again(project)
     page = client.get(f"{BASE}/review/{number}").text
     assert "Kem A &lt;b&gt;50 ml&lt;/b&gt;" in page
 
 
-def test_one_click_undoes_a_whole_action(client, workplace):
-    number = cluster_of(workplace, 16)
+def test_one_click_undoes_a_whole_action(client, project):
+    number = cluster_of(project, 16)
     answer = post(client, f"review/{number}/split", listing=[16, 17])
     done = re.search(r'name="numbers" value="([\d,]+)"', answer.text).group(1)
     assert "," in done
@@ -103,10 +103,10 @@ def test_an_action_counts_as_looked_at(client):
     assert "1 of" in client.get("/").text
 
 
-def test_corrections_wait_for_the_next_run(client, workplace):
+def test_corrections_wait_for_the_next_run(client, project):
     post(client, "review/1/name", text="New name")
     assert "waiting for the next run" in client.get(f"{BASE}/review").text
-    home.group_again(workplace)
+    home.group_again(project)
     assert "waiting for the next run" not in client.get(f"{BASE}/corrections").text
 
 
@@ -124,8 +124,8 @@ def test_corrections_leave_and_come_back_as_a_workbook(client):
     assert "Everything in this file is known" in upload(client, "back.xlsx", content).text
 
 
-def test_an_edited_workbook_shows_what_it_would_change_before_it_does(client, workplace):
-    preview = upload(client, "Tháng 6.xlsx", edited_workbook(workplace, home.SLUG))
+def test_an_edited_workbook_shows_what_it_would_change_before_it_does(client, project):
+    preview = upload(client, "Tháng 6.xlsx", edited_workbook(project, home.SLUG))
     assert "2 new corrections" in preview.text and "0001" in preview.text
     client.post(preview.url.path, data={"secret": secret_of(client)})
     stated = client.get(f"/api/categories/{home.SLUG}/corrections").json()
@@ -135,17 +135,17 @@ def test_an_edited_workbook_shows_what_it_would_change_before_it_does(client, wo
     ]
 
 
-def test_the_workbook_of_another_category_is_refused(client, workplace):
-    answer = upload(client, "toner.xlsx", edited_workbook(workplace, "toner"))
+def test_the_workbook_of_another_category_is_refused(client, project):
+    answer = upload(client, "toner.xlsx", edited_workbook(project, "toner"))
     assert answer.status_code == 400 and "workbook of the category toner" in answer.text
 
 
-def test_the_labelled_workbook_is_given_out(client, workplace):
+def test_the_labelled_workbook_is_given_out(client, project):
     assert client.get(f"{BASE}/workbook").status_code == 404
-    workplace.files("outputs").write(f"{home.SLUG}/Kem <chống>.xlsx", b"labelled")
+    project.files("outputs").write(f"{home.SLUG}/Kem <chống>.xlsx", b"labelled")
     paths = ["/home/lan/Kem <chống>.xlsx", f"{home.SLUG}/Kem <chống>.xlsx"]
     written = pd.DataFrame({"path": paths, "sha256": ["0" * 64, "1" * 64], "rows": [1, 1]})
-    workplace.manifests.write("labeled_excel", home.SLUG, written, WRITTEN_FILES)
+    project.manifests.write("labeled_excel", home.SLUG, written, WRITTEN_FILES)
     answer = client.get(f"{BASE}/workbook")
     assert answer.content == b"labelled"
     assert answer.headers["content-disposition"] == f'attachment; filename="{home.SLUG}.clustered.xlsx"'

@@ -108,20 +108,20 @@ def test_a_url_into_this_machine_is_refused(reader, url):
     assert search(reader, words=url).status_code == 400
 
 
-def test_a_url_on_an_allowed_host_is_searched(client, workplace, tmp_path):
+def test_a_url_on_an_allowed_host_is_searched(client, project, tmp_path):
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "q.jpg").write_bytes(home.picture(4, 1, seed=2))
     with serve_folder(tmp_path / "shop") as shop:
-        workplace.home.settings_file.write_text(f"download:\n  allow_hosts: ['{shop.host}']\n", encoding="utf-8")
+        project.home.settings_file.write_text(f"download:\n  allow_hosts: ['{shop.host}']\n", encoding="utf-8")
         hits = search(client, words=f"{shop.url}/q.jpg").json()["hits"]
     assert hits[0]["listing"] // home.SELLERS == 4
 
 
-def test_a_new_index_is_used_without_a_restart(client, workplace):
+def test_a_new_index_is_used_without_a_restart(client, project):
     number = search(client, home.picture(0, 0)).json()["hits"][0]["cluster_id"]
     secret = secret_of(client)
     client.post(f"{BASE}/review/{number}/split", data={"secret": secret, "listing": [0, 2]})
-    home.group_again(workplace)
+    home.group_again(project)
     assert search(client, home.picture(0, 1)).json()["hits"][0]["cluster_id"] is not None
 
 

@@ -6,7 +6,7 @@ import pytest
 from clustering_pipeline.definitions import open_pipeline
 from clustering_pipeline.orchestration.runtime.instance import open_instance
 from clustering_pipeline.orchestration.sync.synchronise import synchronise
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.synthetic import serve_folder, write_catalogue
 from clustering_pipeline.web import ServeOptions, category_cache, create_app
 from clustering_pipeline_tests.orchestration.conftest import Installation, SmallShop
@@ -25,13 +25,13 @@ def installation(tmp_path, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
     shop = tmp_path / "shop"
     shop.mkdir()
-    workplace = Workplace(PipelineHome.find().prepare())
-    with serve_folder(shop) as server, open_instance(workplace.home) as instance:
+    project = Project(PipelineHome.find().prepare())
+    with serve_folder(shop) as server, open_instance(project.home) as instance:
         write_catalogue(shop, f"{server.url}/images", products=6, sellers=3, listings_per_product=(3, 3), problems=())
-        prepared = Installation(workplace, instance, SmallShop(shop, server))
+        prepared = Installation(project, instance, SmallShop(shop, server))
         prepared.settings()
         prepared.keep_rows(slice(None))
-        synchronise("serum", pipeline=open_pipeline(workplace), instance=instance)
+        synchronise("serum", pipeline=open_pipeline(project), instance=instance)
         yield prepared
 
 
@@ -39,7 +39,7 @@ def installation(tmp_path, monkeypatch):
 def page(installation, monkeypatch):
     monkeypatch.setattr(category_cache, "SECONDS_BETWEEN_LOOKS", 0.0)
     with (
-        listening(create_app(installation.workplace, ServeOptions(author="lan"))) as address,
+        listening(create_app(installation.project, ServeOptions(author="lan"))) as address,
         playwright.sync_playwright() as web,
     ):
         chromium = web.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
@@ -67,7 +67,7 @@ def test_a_merge_reaches_the_workbook_through_a_run_of_dagster(page, installatio
     page.locator(".merging button").click()
     page.get_by_role("status").wait_for()
 
-    report = synchronise("serum", pipeline=open_pipeline(installation.workplace), instance=installation.instance)
+    report = synchronise("serum", pipeline=open_pipeline(installation.project), instance=installation.instance)
     assert "clusters" in report.materialised and "matches" not in report.materialised
     page.goto("/c/serum/corrections")
     assert page.get_by_text("waiting for the next run").count() == 0

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from clustering_pipeline.core.manifests import CLUSTERS, CORRECTIONS, MATCHES, conform
-from clustering_pipeline.orchestration.assets.factory import AssetRun, Sourced, stage_asset
+from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, stage_asset
 from clustering_pipeline.orchestration.checks import CLUSTER_COUNT_JUMP, EVERY_LISTING, LARGEST_CLUSTER_SHARE, NO_MATCH_SHARE
 from clustering_pipeline.orchestration.sync.sources import corrections_version
 from clustering_pipeline.settings import ClusterSettings, MatchSettings
@@ -31,16 +31,16 @@ def matches(
 
 
 @stage_asset(CORRECTIONS, group="clusters", kinds=["sqlite"])
-def corrections(catalogue: pd.DataFrame, run: AssetRun) -> Sourced:
+def corrections(catalogue: pd.DataFrame, run: AssetRun) -> AssetResult:
     """The statements of people that concern this category: same, different, keep, and the names of clusters."""
-    statements = run.workplace.corrections.read(run.category)
+    statements = run.project.corrections.read(run.category)
     known = set(catalogue["product_base_id"].dropna())
     concerned = statements[statements["id_a"].isin(known) | statements["id_b"].isin(known) | statements["cluster_id"].notna()]
     facts = {
         "statements": len(concerned),
         **{f"statements_{kind}": int(n) for kind, n in concerned["kind"].value_counts().items()},
     }
-    return Sourced(StageResult(conform(concerned, CORRECTIONS), facts), corrections_version(statements))
+    return AssetResult(StageResult(conform(concerned, CORRECTIONS), facts), corrections_version(statements))
 
 
 @stage_asset(
@@ -62,9 +62,9 @@ def clusters(
     run: AssetRun,
 ) -> StageResult:
     """The cluster of every listing, its confidence, and the number it keeps from week to week."""
-    from clustering_pipeline.stages.clustering import group_listings
+    from clustering_pipeline.stages.clustering import cluster_listings
 
-    return group_listings(
+    return cluster_listings(
         catalogue,
         raw_images,
         crops,

@@ -18,7 +18,7 @@ from clustering_pipeline.orchestration.checks import SCHEMA, UNIQUE_KEYS, Check,
 from clustering_pipeline.orchestration.io_manager import MANIFEST_METADATA
 from clustering_pipeline.orchestration.partitions import CATEGORIES
 from clustering_pipeline.orchestration.sync.lineage import SOURCE_VERSION
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 from clustering_pipeline.settings import STAGES, StageSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 
@@ -30,15 +30,15 @@ STAGE_NAMES = {settings: name for name, settings in STAGES.items()}
 
 @dataclass(frozen=True)
 class AssetRun:
-    """What an asset may ask for besides manifests: its category, the workplace and the context of its stage."""
+    """What an asset may ask for besides manifests: its category, the project and the context of its stage."""
 
     category: str
-    workplace: Workplace
+    project: Project
     stage: StageContext
 
 
 @dataclass(frozen=True)
-class Sourced:
+class AssetResult:
     """A result with what Dagster cannot know of it.
 
     `source_version`: what the outside was like that it was made from, compared later to see that it changed.
@@ -60,7 +60,7 @@ def stage_asset(
     key: list[str] | None = None,
     code_version: str | None = None,
     checks: Sequence[Check] | None = (),
-) -> Callable[[Callable[..., StageResult | Sourced]], dg.AssetsDefinition]:
+) -> Callable[[Callable[..., StageResult | AssetResult]], dg.AssetsDefinition]:
     """Return a decorator that makes a partitioned asset of a function of manifests, settings and an `AssetRun`.
 
     Parameters annotated as frames are upstream assets of the same names; one annotated with a stage's settings class is
@@ -70,7 +70,7 @@ def stage_asset(
 
     all_checks = () if checks is None else (SCHEMA, UNIQUE_KEYS, *checks)
 
-    def decorate(compute: Callable[..., StageResult | Sourced]) -> dg.AssetsDefinition:
+    def decorate(compute: Callable[..., StageResult | AssetResult]) -> dg.AssetsDefinition:
         asset_key = dg.AssetKey(key or [compute.__name__])
         parameters = {name: parameter.annotation for name, parameter in inspect.signature(compute).parameters.items()}
         frames = [name for name, annotation in parameters.items() if annotation is pd.DataFrame]
@@ -94,25 +94,25 @@ def stage_asset(
             check_specs=[check_spec(check, asset_key) for check in all_checks],
         )
         def asset(
-            context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace], **upstream: pd.DataFrame
+            context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], **upstream: pd.DataFrame
         ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-            run = _asset_run(context, workplace)
+            run = _asset_run(context, project)
             arguments: dict[str, Any] = {name: upstream[name] for name in frames}
             arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
             arguments |= {name: run for name, annotation in parameters.items() if annotation is AssetRun}
             started = time.monotonic()
             made = compute(**arguments)
-            outcome = made if isinstance(made, Sourced) else Sourced(made)
+            outcome = made if isinstance(made, AssetResult) else AssetResult(made)
             facts = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
             facts["seconds"] = round(time.monotonic() - started, 3)
-            name, manifests = asset_key.to_user_string(), workplace.manifests
+            name, manifests = asset_key.to_user_string(), project.manifests
             evidence = Evidence(
                 result=outcome.result.manifest,
                 manifest=manifest,
                 upstream={frame: upstream[frame] for frame in frames},
                 facts=facts,
                 facts_before=manifests.read_facts(name, run.category),
-                settings=workplace.category_settings(run.category),
+                settings=project.category_settings(run.category),
             )
             yield from check_results(all_checks, evidence, asset_key)
             manifests.write_facts(name, run.category, facts)
@@ -125,7 +125,7 @@ def stage_asset(
 
 def page_link(run: AssetRun, page: str) -> dg.UrlMetadataValue:
     """Return the link to a page of the run's category (`report`, `pages/left-out`) that `serve` and `ui` show."""
-    root = run.workplace.settings.installation().automation.pages_url.rstrip("/")
+    root = run.project.settings.installation().automation.pages_url.rstrip("/")
     return dg.MetadataValue.url(f"{root}/c/{run.category}/{page}")
 
 
@@ -196,12 +196,12 @@ def _code_version(settings: Iterable[type[StageSettings]]) -> str:
     return "-".join(known.logic_version for known in settings) or "1"
 
 
-def _asset_run(context: dg.AssetExecutionContext, workplace: Workplace) -> AssetRun:
+def _asset_run(context: dg.AssetExecutionContext, project: Project) -> AssetRun:
     category = context.partition_key
-    return AssetRun(category, workplace, workplace.context(category, context.log))
+    return AssetRun(category, project, project.context(category, context.log))
 
 
-def _materialise(made: Sourced, facts: Mapping[str, int | float | str], manifest: Manifest) -> dg.MaterializeResult:
+def _materialise(made: AssetResult, facts: Mapping[str, int | float | str], manifest: Manifest) -> dg.MaterializeResult:
     frame = made.result.manifest
     metadata = {name: _shown(fact) for name, fact in facts.items()}
     metadata |= {"dagster/row_count": len(frame), "sample": _sample(frame, manifest), **made.metadata}

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from clustering_pipeline.core.manifests import EMBEDDINGS, LOCAL_FEATURES, SEMANTIC_DUPLICATES
-from clustering_pipeline.orchestration.assets.factory import AssetRun, Sourced, page_link, stage_asset
+from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, stage_asset
 from clustering_pipeline.orchestration.runtime.pools import GPU
 from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, LocalFeatureSettings, SemanticDuplicateSettings
 from clustering_pipeline.stages.contract import StageResult
@@ -36,7 +36,7 @@ def semantic_duplicates(
     settings: SemanticDuplicateSettings,
     filter_settings: CleanImageSettings,
     run: AssetRun,
-) -> Sourced:
+) -> AssetResult:
     """Near-identical pictures by embedding, each checked against the keeper that stands for it.
 
     Beside the manifest goes a page that shows every crop that was left out next to its keeper, with the reason.
@@ -45,7 +45,7 @@ def semantic_duplicates(
 
     keep = overruled_pictures["image_sha256"].tolist()
     result = find_semantic_duplicates(embeddings, clean_images, encoder.encoder, settings, filter_settings, run.stage, keep)
-    filtered = run.workplace.manifests.read_facts("clean_images", run.category)
+    filtered = run.project.manifests.read_facts("clean_images", run.category)
     page = write_pairs_page(clean_images, result.manifest, filtered, filter_settings, run.stage.blobs)
-    run.workplace.files("outputs").write(f"{run.category}/left-out.html", page)
-    return Sourced(result, metadata={"left_out": page_link(run, "pages/left-out")})
+    run.project.files("outputs").write(f"{run.category}/left-out.html", page)
+    return AssetResult(result, metadata={"left_out": page_link(run, "pages/left-out")})

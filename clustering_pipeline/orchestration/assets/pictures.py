@@ -3,16 +3,16 @@
 import pandas as pd
 
 from clustering_pipeline.core.manifests import CATALOGUE, CLEAN_IMAGES, CROPS, ENGLISH_PROMPTS, OVERRULED_PICTURES, RAW_IMAGES
-from clustering_pipeline.orchestration.assets.factory import AssetRun, Sourced, page_link, stage_asset
+from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, stage_asset
 from clustering_pipeline.orchestration.checks import DETECTION_RATE, DOWNLOAD_SUCCESS, REJECTED_SHARE, USABLE_LISTINGS
 from clustering_pipeline.orchestration.runtime.pools import GEMINI, GPU, NETWORK
-from clustering_pipeline.orchestration.sync.sources import catalogue_version, overrules_version
+from clustering_pipeline.orchestration.sync.sources import catalogue_version, overrides_version
 from clustering_pipeline.settings import CatalogueSettings, CleanImageSettings, CropSettings, DownloadSettings, PromptSettings
 from clustering_pipeline.stages.contract import StageResult
 
 
 @stage_asset(CATALOGUE, group="listings", kinds=["excel", "pandas"])
-def catalogue(settings: CatalogueSettings, run: AssetRun) -> Sourced:
+def catalogue(settings: CatalogueSettings, run: AssetRun) -> AssetResult:
     """Every row of the workbook: which can be used, and why not the others.
 
     Read from the copy that was kept when the catalogue was recorded, by `clustering-pipeline run` or by the sensor on the
@@ -20,9 +20,9 @@ def catalogue(settings: CatalogueSettings, run: AssetRun) -> Sourced:
     """
     from clustering_pipeline.stages.catalogue import read_catalogue
 
-    source = run.workplace.sources.load(run.category)
+    source = run.project.sources.load(run.category)
     metadata = {"workbook": source.path, "display_name": source.display_name, "workbook_sha256": source.sha256}
-    return Sourced(read_catalogue(source, settings, run.stage), catalogue_version(source), metadata=metadata)
+    return AssetResult(read_catalogue(source, settings, run.stage), catalogue_version(source), metadata=metadata)
 
 
 @stage_asset(RAW_IMAGES, group="pictures", kinds=["python"], pool=NETWORK, checks=[USABLE_LISTINGS, DOWNLOAD_SUCCESS])
@@ -41,13 +41,13 @@ def english_prompts(settings: PromptSettings, run: AssetRun) -> StageResult:
     """The category's Vietnamese class words with their English prompts, and who translated each."""
     from clustering_pipeline.stages.prompts import translate_words
 
-    return translate_words(run.workplace.sources.load(run.category).display_name, settings, run.stage)
+    return translate_words(run.project.sources.load(run.category).display_name, settings, run.stage)
 
 
 @stage_asset(CROPS, group="pictures", kinds=["opencv"], pool=GPU, checks=[DETECTION_RATE])
 def crops(
     raw_images: pd.DataFrame, english_prompts: pd.DataFrame, catalogue: pd.DataFrame, settings: CropSettings, run: AssetRun
-) -> Sourced:
+) -> AssetResult:
     """The regions of each distinct picture that show the product; the whole picture when nothing was detected.
 
     Beside the manifest goes a contact sheet: pictures with their boxes drawn.
@@ -56,20 +56,20 @@ def crops(
 
     result = detect_crops(raw_images, english_prompts, settings, run.stage, catalogue)
     page = write_contact_sheet(result.manifest, run.stage.blobs)
-    run.workplace.files("outputs").write(f"{run.category}/crops.html", page)
-    return Sourced(result, metadata={"contact_sheet": page_link(run, "pages/crops")})
+    run.project.files("outputs").write(f"{run.category}/crops.html", page)
+    return AssetResult(result, metadata={"contact_sheet": page_link(run, "pages/crops")})
 
 
 @stage_asset(OVERRULED_PICTURES, group="pictures", kinds=["sqlite"])
-def overruled_pictures(catalogue: pd.DataFrame, raw_images: pd.DataFrame, run: AssetRun) -> Sourced:
+def overruled_pictures(catalogue: pd.DataFrame, raw_images: pd.DataFrame, run: AssetRun) -> AssetResult:
     """The pictures that people want kept whatever their quality.
 
     Apart from the other corrections, so that saying which listings are one product touches nothing before the clusters.
     """
-    from clustering_pipeline.stages.deduplication import resolve_overrules
+    from clustering_pipeline.stages.deduplication import resolve_overrides
 
-    statements = run.workplace.corrections.read(run.category)
-    return Sourced(resolve_overrules(statements, catalogue, raw_images), overrules_version(statements))
+    statements = run.project.corrections.read(run.category)
+    return AssetResult(resolve_overrides(statements, catalogue, raw_images), overrides_version(statements))
 
 
 @stage_asset(CLEAN_IMAGES, group="pictures", kinds=["opencv"], checks=[REJECTED_SHARE])

@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 
 from clustering_pipeline.core.manifests import WRITTEN_FILES, conform
-from clustering_pipeline.orchestration.assets.factory import AssetRun, Sourced, page_link, stage_asset
+from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, stage_asset
 from clustering_pipeline.orchestration.checks import EVERY_ROW_WRITTEN
 from clustering_pipeline.orchestration.sync.sources import delivery_version
 from clustering_pipeline.settings import (
@@ -42,14 +42,14 @@ def labeled_excel(
     catalogue_settings: CatalogueSettings,
     settings: WorkbookSettings,
     run: AssetRun,
-) -> Sourced:
+) -> AssetResult:
     """The user's own workbook with the cluster, the status and the reason of every listing at its right.
 
     It is kept in the storage, and delivered to where the category's record says when that names a file.
     """
     from clustering_pipeline.outputs.workbook import default_output, deliver_workbook, label_workbook
 
-    source = run.workplace.sources.load(run.category)
+    source = run.project.sources.load(run.category)
     output = Path(source.output) if source.output else None
     name = (output or default_output(Path(source.path))).name
     labelled = label_workbook(
@@ -66,7 +66,7 @@ def labeled_excel(
         output_name=name,
         notes=_notes(run, source, catalogue, clusters),
     )
-    run.workplace.files("outputs").write(f"{run.category}/{name}", labelled.content)
+    run.project.files("outputs").write(f"{run.category}/{name}", labelled.content)
     delivered = deliver_workbook(labelled.content, output, Path(source.path), run.stage.state) if output else None
     return _result(run, source, f"{run.category}/{name}", labelled, delivered)
 
@@ -75,8 +75,8 @@ def _notes(run: AssetRun, source: "CatalogueSource", catalogue: pd.DataFrame, cl
     from clustering_pipeline.outputs.workbook import WorkbookNotes, cluster_dates, pack_texts, summary_sections
     from clustering_pipeline.stages.clustering import NumberRegister
 
-    settings = run.workplace.category_settings(run.category)
-    features = run.workplace.manifests.read("local_features", run.category)
+    settings = run.project.category_settings(run.category)
+    features = run.project.manifests.read("local_features", run.category)
     events = NumberRegister(run.stage.state / "cluster_numbers.sqlite").events(run.category)
     return WorkbookNotes(
         category=run.category,
@@ -89,8 +89,8 @@ def _notes(run: AssetRun, source: "CatalogueSource", catalogue: pd.DataFrame, cl
 
 def _result(
     run: AssetRun, source: "CatalogueSource", kept: str, labelled: "LabelledWorkbook", delivered: "DeliveredFile | None"
-) -> Sourced:
-    address = run.workplace.files("outputs").address(kept)
+) -> AssetResult:
+    address = run.project.files("outputs").address(kept)
     written = {kept: hashlib.sha256(labelled.content).hexdigest()}
     facts: dict[str, int | float | str] = {"rows": labelled.rows, "workbook": str(delivered.path if delivered else address)}
     if delivered is not None:
@@ -101,7 +101,7 @@ def _result(
     frame = pd.DataFrame({"path": list(written), "sha256": list(written.values()), "rows": labelled.rows})
     metadata = {"kept_copy": dg.MetadataValue.path(address), "review": page_link(run, "review")}
     version = delivery_version(source)
-    return Sourced(StageResult(conform(frame, WRITTEN_FILES), facts), version, metadata=metadata)
+    return AssetResult(StageResult(conform(frame, WRITTEN_FILES), facts), version, metadata=metadata)
 
 
 STEPS = (
@@ -136,14 +136,14 @@ def category_report(
     match_settings: MatchSettings,
     settings: ReportSettings,
     run: AssetRun,
-) -> Sourced:
+) -> AssetResult:
     """One self-contained page: what was found, what is doubtful, and what became of every row."""
     from clustering_pipeline.outputs.report import CategoryTables, write_report
     from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
 
     tables = CategoryTables(
         category=run.category,
-        display_name=run.workplace.sources.load(run.category).display_name,
+        display_name=run.project.sources.load(run.category).display_name,
         catalogue=catalogue,
         raw_images=raw_images,
         crops=crops,
@@ -160,17 +160,17 @@ def category_report(
     )
     page = write_report(tables, _facts(run), settings, run.stage, matching=match_settings)
     path = f"{run.category}/report.html"
-    files = run.workplace.files("outputs")
+    files = run.project.files("outputs")
     files.write(path, page)
     written = pd.DataFrame({"path": [path], "sha256": [hashlib.sha256(page).hexdigest()], "rows": [len(clusters)]})
     facts: dict[str, int | float | str] = {"bytes": len(page), "report": files.address(path)}
     links = {"open_report": page_link(run, "report"), "review": page_link(run, "review")}
-    return Sourced(StageResult(conform(written, WRITTEN_FILES), facts), metadata=links)
+    return AssetResult(StageResult(conform(written, WRITTEN_FILES), facts), metadata=links)
 
 
 def _facts(run: AssetRun) -> dict[str, dict[str, int | float | str]]:
-    facts = {step: dict(run.workplace.manifests.read_facts(step, run.category)) for step in STEPS}
-    in_force = run.workplace.category_settings(run.category)
+    facts = {step: dict(run.project.manifests.read_facts(step, run.category)) for step in STEPS}
+    in_force = run.project.category_settings(run.category)
     facts["settings"] = {
         f"{stage}.{name}": str(value)
         for stage in STAGES
@@ -196,12 +196,12 @@ def search_index(
     match_settings: MatchSettings,
     settings: SearchSettings,
     run: AssetRun,
-) -> Sourced:
+) -> AssetResult:
     """The vectors of the category with their clusters, to find the listings that show what a picture shows."""
     from clustering_pipeline.outputs.search import QuerySettings, build_index
     from clustering_pipeline.stages.prompts import read_prompts
 
-    root = f"{run.workplace.storage_root}/outputs/{run.category}/search"
+    root = f"{run.project.storage_root}/outputs/{run.category}/search"
     result = build_index(
         embeddings,
         clusters,
@@ -221,4 +221,4 @@ def search_index(
             prompts=tuple(read_prompts(english_prompts)),
         ),
     )
-    return Sourced(result, metadata={"index": dg.MetadataValue.path(root)})
+    return AssetResult(result, metadata={"index": dg.MetadataValue.path(root)})

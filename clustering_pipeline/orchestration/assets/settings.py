@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from clustering_pipeline.core.manifests import SETTINGS, conform
-from clustering_pipeline.orchestration.assets.factory import AssetRun, Sourced, stage_asset
+from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, stage_asset
 from clustering_pipeline.orchestration.sync.sources import settings_version
 from clustering_pipeline.settings import STAGES, StageSettings
 from clustering_pipeline.stages.contract import StageResult
@@ -15,8 +15,8 @@ from clustering_pipeline.stages.contract import StageResult
 def settings_asset(stage: str, settings_class: type[StageSettings]) -> dg.AssetsDefinition:
     """Return the asset `settings/<stage>`: the settings in force for a category, known by their fingerprint."""
 
-    def settings(run: AssetRun) -> Sourced:
-        in_force = run.workplace.category_settings(run.category).stage(stage)
+    def settings(run: AssetRun) -> AssetResult:
+        in_force = run.project.category_settings(run.category).stage(stage)
         version = settings_version(in_force)
         text = json.dumps(in_force.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
         frame = pd.DataFrame({"stage": [stage], "settings": [text], "fingerprint": [version.data_version]})
@@ -26,7 +26,7 @@ def settings_asset(stage: str, settings_class: type[StageSettings]) -> dg.Assets
             if value != settings_class().model_dump(mode="json")[name]
         }
         metadata = {"settings": dg.MetadataValue.json(in_force.model_dump(mode="json")), **changed}
-        return Sourced(StageResult(conform(frame, SETTINGS)), version.version, version.data_version, metadata)
+        return AssetResult(StageResult(conform(frame, SETTINGS)), version.version, version.data_version, metadata)
 
     purpose = (settings_class.__doc__ or "").strip()
     settings.__doc__ = (

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from clustering_pipeline.orchestration.runtime.dagster_internals import AssetGraph
 from clustering_pipeline.orchestration.sync.lineage import Lineage
 from clustering_pipeline.orchestration.sync.status import CategoryStatus, category_statuses
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 
 SECONDS_A_DAY = 86_400
 FRESHNESS_CHECK = dg.AssetCheckSpec(
@@ -26,12 +27,12 @@ def make_sync_report(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefiniti
         check_specs=[FRESHNESS_CHECK],
         code_version="1",
     )
-    def sync_report(context: dg.AssetExecutionContext, workplace: dg.ResourceParam[Workplace]) -> dg.MaterializeResult:
+    def sync_report(context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]) -> dg.MaterializeResult:
         """Category × asset: fresh, stale and why, missing, failed; overrides in force; categories that are overdue."""
-        known = category_statuses(workplace, context.instance, Lineage.of(dg.Definitions(assets=assets).resolve_asset_graph()))
+        known = category_statuses(project, context.instance, Lineage.of(AssetGraph.from_assets(assets)))
         statuses = [status for status in known if not status.retired]
         rows = [dg.TableRecord(_row(status)) for status in statuses]
-        late = [status.category for status in statuses if _is_late(status, workplace)]
+        late = [status.category for status in statuses if _is_late(status, project)]
         states = [report.status.value for status in statuses for report in status.assets.values()]
         columns = [dg.TableColumn(name) for name in ("category", "stands", "problem", "overrides", "last run", "next refresh")]
 
@@ -42,7 +43,7 @@ def make_sync_report(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefiniti
                 "retired_categories": len(known) - len(statuses),
                 **{f"assets_{state}": states.count(state) for state in ("fresh", "stale", "missing", "failed")},
                 "table": dg.MetadataValue.table(rows, schema=dg.TableSchema(columns)) if rows else "No category yet.",
-                "settings_problems": "\n\n".join(workplace.settings.problems(status.category for status in statuses)) or "none",
+                "settings_problems": "\n\n".join(project.settings.problems(status.category for status in statuses)) or "none",
             },
             check_results=[
                 dg.AssetCheckResult(
@@ -82,8 +83,8 @@ def _unsettled(status: CategoryStatus) -> str:
     )
 
 
-def _is_late(status: CategoryStatus, workplace: Workplace) -> bool:
+def _is_late(status: CategoryStatus, project: Project) -> bool:
     if status.problem:
         return True
-    days = workplace.category_settings(status.category).checks.fresh_for_days
+    days = project.category_settings(status.category).checks.fresh_for_days
     return status.last_run is None or time.time() - status.last_run > days * SECONDS_A_DAY

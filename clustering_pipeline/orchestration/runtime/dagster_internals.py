@@ -1,5 +1,6 @@
 """What is used of Dagster beyond its public interface: nothing else imports it, and Dagster is pinned to its minor."""
 
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterUserCodeUnreachableError
@@ -11,6 +12,7 @@ from dagster._utils.error import SerializableErrorInfo
 __all__ = [
     "GRPC_INFO_TAG",
     "MAX_RETRIES_TAG",
+    "AssetGraph",
     "BaseAssetGraph",
     "CanCancelExecutionRequest",
     "CanCancelExecutionResult",

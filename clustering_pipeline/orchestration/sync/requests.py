@@ -10,14 +10,14 @@ from clustering_pipeline.orchestration.partitions import CATEGORIES
 from clustering_pipeline.orchestration.runtime.instance import runs_in_flight
 from clustering_pipeline.orchestration.sync.lineage import Lineage, judge, plan, read_materialised
 from clustering_pipeline.orchestration.sync.sources import source_versions
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 
 # A run with this tag is followed by others until its category is fresh.
 UNTIL_FRESH_TAG = "clustering_pipeline/until_fresh"
 
 
 def next_request(
-    workplace: Workplace,
+    project: Project,
     instance: dg.DagsterInstance,
     lineage: Lineage,
     category: str,
@@ -30,7 +30,7 @@ def next_request(
     repeated until something changed.
     """
     held = read_materialised(instance, lineage, [category])[category]
-    sources = source_versions(workplace, category)
+    sources = source_versions(project, category)
     states = judge(lineage, held, sources, demanded)
     batch = plan(lineage, states)
     if not batch:
@@ -53,8 +53,8 @@ def is_busy(instance: dg.DagsterInstance, category: str) -> bool:
     return bool(runs_in_flight(instance, category))
 
 
-def active_categories(workplace: Workplace, instance: dg.DagsterInstance) -> list[str]:
+def active_categories(project: Project, instance: dg.DagsterInstance) -> list[str]:
     """Return the categories that are kept up to date: partitions with a record that were not retired."""
-    recorded = {source.category for source in workplace.sources.all()}
+    recorded = {source.category for source in project.sources.all()}
     partitions = set(instance.get_dynamic_partitions(str(CATEGORIES.name)))
-    return sorted((recorded & partitions) - workplace.retired.all())
+    return sorted((recorded & partitions) - project.retired.all())

@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustering_pipeline.core.manifests import CORRECTIONS, content_version
 from clustering_pipeline.orchestration.sync.lineage import SourceVersion
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 from clustering_pipeline.settings import STAGES, StageSettings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def corrections_version(statements: pd.DataFrame) -> str:
     return content_version(statements, CORRECTIONS)
 
 
-def overrules_version(statements: pd.DataFrame) -> str:
+def overrides_version(statements: pd.DataFrame) -> str:
     """Return the version of what such corrections say about rejects."""
     return content_version(statements[statements["kind"] == "keep"], CORRECTIONS)
 
@@ -45,24 +45,24 @@ def delivery_version(source: "CatalogueSource") -> str:
     return _digest(catalogue_version(source), source.output, there)
 
 
-def source_versions(workplace: Workplace, category: str) -> dict[str, SourceVersion]:
+def source_versions(project: Project, category: str) -> dict[str, SourceVersion]:
     """Return the versions of all sources of `category` by asset name; raises InputError when settings or record are wrong."""
-    settings, source = workplace.category_settings(category), workplace.sources.load(category)
+    settings, source = project.category_settings(category), project.sources.load(category)
     versions = {f"settings/{name}": settings_version(settings.stage(name)) for name in STAGES}
     versions["catalogue"] = SourceVersion(catalogue_version(source))
-    statements = workplace.corrections.read(category)
+    statements = project.corrections.read(category)
     versions["corrections"] = SourceVersion(corrections_version(statements))
-    versions["overruled_pictures"] = SourceVersion(overrules_version(statements))
+    versions["overruled_pictures"] = SourceVersion(overrides_version(statements))
     versions["labeled_excel"] = SourceVersion(delivery_version(source))
     return versions
 
 
-def refresh_record(workplace: Workplace, category: str) -> "CatalogueSource":
+def refresh_record(project: Project, category: str) -> "CatalogueSource":
     """Return the category's record, made anew when the bytes on disk are no longer those that were recorded."""
-    source = workplace.sources.load(category)
-    if source.is_folder or not workplace.sources.changed_on_disk(source):
+    source = project.sources.load(category)
+    if source.is_folder or not project.sources.changed_on_disk(source):
         return source
-    return workplace.sources.record(
+    return project.sources.record(
         source.path,
         source.display_name,
         output=source.output,
@@ -73,15 +73,15 @@ def refresh_record(workplace: Workplace, category: str) -> "CatalogueSource":
     )
 
 
-def due_work(workplace: Workplace, category: str) -> dict[str, str]:
+def due_work(project: Project, category: str) -> dict[str, str]:
     """Return what should run although nothing it is made from changed, and why: pictures that are due for another request."""
     from clustering_pipeline.stages.download import requests_due
 
-    catalogue = workplace.manifests.read("catalogue", category)
+    catalogue = project.manifests.read("catalogue", category)
     if catalogue is None:
         return {}
-    settings = workplace.category_settings(category).download
-    due = requests_due(catalogue, settings, workplace.context(category, logging.getLogger(__name__)))
+    settings = project.category_settings(category).download
+    due = requests_due(catalogue, settings, project.context(category, logging.getLogger(__name__)))
     return {"raw_images": f"{due:,} pictures are due for another request"} if due else {}
 
 

@@ -21,7 +21,7 @@ from clustering_pipeline.orchestration.sync.lineage import (
     read_materialised,
 )
 from clustering_pipeline.orchestration.sync.sources import source_versions
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 
 FAILED_RUNS_LOOKED_AT = 500
 
@@ -64,34 +64,34 @@ class Failure:
 
 
 def category_statuses(
-    workplace: Workplace, instance: dg.DagsterInstance, lineage: Lineage, categories: Sequence[str] | None = None
+    project: Project, instance: dg.DagsterInstance, lineage: Lineage, categories: Sequence[str] | None = None
 ) -> list[CategoryStatus]:
     """Return the status of the categories of the instance, all of them by default, in alphabetical order."""
     wanted = known_categories(instance) if categories is None else sorted(categories)
     held = read_materialised(instance, lineage, wanted)
     failures = _last_failures(instance, set(wanted))
-    names = {source.category: source.display_name for source in workplace.sources.all()}
-    retired = workplace.retired.all()
+    names = {source.category: source.display_name for source in project.sources.all()}
+    retired = project.retired.all()
     return [
         replace(
-            _status(workplace, lineage, category, names.get(category, category), held[category], failures.get(category, {})),
-            next_refresh=None if category in retired else _next_refresh(workplace, category),
+            _status(project, lineage, category, names.get(category, category), held[category], failures.get(category, {})),
+            next_refresh=None if category in retired else _next_refresh(project, category),
             retired=category in retired,
         )
         for category in wanted
     ]
 
 
-def _next_refresh(workplace: Workplace, category: str) -> float | None:
+def _next_refresh(project: Project, category: str) -> float | None:
     try:
-        moment = next_moment(category, workplace.category_settings(category).refresh, datetime.now(UTC))
+        moment = next_moment(category, project.category_settings(category).refresh, datetime.now(UTC))
     except InputError:
         return None
     return None if moment is None else moment.timestamp()
 
 
 def _status(
-    workplace: Workplace,
+    project: Project,
     lineage: Lineage,
     category: str,
     display_name: str,
@@ -100,8 +100,8 @@ def _status(
 ) -> CategoryStatus:
     last_run = max([made.time for made in held.values()] + [failure.time for failure in failures.values()], default=None)
     try:
-        states = judge(lineage, held, source_versions(workplace, category))
-        states = {name: _in_words(workplace, category, name, state) for name, state in states.items()}
+        states = judge(lineage, held, source_versions(project, category))
+        states = {name: _in_words(project, category, name, state) for name, state in states.items()}
         problem = ""
     except InputError as error:
         unknown = AssetState(Status.STALE, "its sources cannot be read")
@@ -115,22 +115,22 @@ def _status(
     return CategoryStatus(category, display_name, reports, overrides, last_run, problem)
 
 
-def _in_words(workplace: Workplace, category: str, name: str, state: AssetState) -> AssetState:
+def _in_words(project: Project, category: str, name: str, state: AssetState) -> AssetState:
     """Return the state with what changed about its source, where that can be told."""
     stage = name.removeprefix("settings/")
     if state.why != SOURCE_CHANGED or stage == name:
         return state
-    return replace(state, why=_changed_settings(workplace, category, stage) or state.why)
+    return replace(state, why=_changed_settings(project, category, stage) or state.why)
 
 
-def _changed_settings(workplace: Workplace, category: str, stage: str) -> str:
+def _changed_settings(project: Project, category: str, stage: str) -> str:
     """Return with which other settings a stage ran last: those of one run's `--set`, or the file's of that time."""
-    made = workplace.manifests.read(f"settings/{stage}", category)
+    made = project.manifests.read(f"settings/{stage}", category)
     if made is None:
         return ""
     # As it was written: an older version may have known other names.
     then = json.loads(made["settings"].iloc[0])
-    now = workplace.category_settings(category).stage(stage).model_dump(mode="json")
+    now = project.category_settings(category).stage(stage).model_dump(mode="json")
     changed = [f"{name}={then.get(name)} (now {now[name]})" for name in now if then.get(name) != now[name]]
     return f"last made with {', '.join(changed)}" if changed else ""
 

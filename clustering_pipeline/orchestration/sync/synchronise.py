@@ -20,7 +20,7 @@ from clustering_pipeline.orchestration.sync.lineage import (
     read_materialised,
 )
 from clustering_pipeline.orchestration.sync.sources import due_work, refresh_record, source_versions
-from clustering_pipeline.project import Workplace
+from clustering_pipeline.project import Project
 
 SourceReader = Callable[[str], Mapping[str, SourceVersion]]
 
@@ -40,15 +40,15 @@ class Pipeline:
     """A graph of assets with the means to see whether they are up to date."""
 
     definitions: dg.Definitions
-    workplace: Workplace
+    project: Project
     lineage: Lineage
     read_sources: SourceReader
 
     @classmethod
-    def of(cls, definitions: dg.Definitions, workplace: Workplace) -> "Pipeline":
-        """Return the pipeline of `definitions` that works in `workplace`."""
+    def of(cls, definitions: dg.Definitions, project: Project) -> "Pipeline":
+        """Return the pipeline of `definitions` that works in `project`."""
         lineage = Lineage.of(definitions.resolve_asset_graph())
-        return cls(definitions, workplace, lineage, partial(source_versions, workplace))
+        return cls(definitions, project, lineage, partial(source_versions, project))
 
     def states(
         self, instance: dg.DagsterInstance, category: str, demanded: Mapping[str, str] | None = None
@@ -91,11 +91,11 @@ def synchronise(category: str, *, pipeline: Pipeline, instance: dg.DagsterInstan
     Pictures that could not be had for a passing reason, or that the refresh policy wants anew, are asked for again.
     Raises InputError for what the user can put right, StageError when a stage fails or the category is busy.
     """
-    workplace = pipeline.workplace
-    with working_alone(workplace.home, instance, category):
-        refresh_record(workplace, category)
+    project = pipeline.project
+    with working_alone(project.home, instance, category):
+        refresh_record(project, category)
         add_category(instance, category)
-        return bring_up_to_date(pipeline, instance, category, demanded=due_work(workplace, category), force=force)
+        return bring_up_to_date(pipeline, instance, category, demanded=due_work(project, category), force=force)
 
 
 def synchronise_all(
@@ -120,7 +120,7 @@ def synchronise_all(
 
 
 def _has_nothing_to_do(pipeline: Pipeline, category: str, held: Mapping[str, Materialised]) -> bool:
-    workplace = pipeline.workplace
-    refresh_record(workplace, category)
+    project = pipeline.project
+    refresh_record(project, category)
     states = judge(pipeline.lineage, held, pipeline.read_sources(category))
-    return not plan(pipeline.lineage, states) and not due_work(workplace, category)
+    return not plan(pipeline.lineage, states) and not due_work(project, category)

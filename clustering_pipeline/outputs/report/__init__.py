@@ -10,7 +10,7 @@ from clustering_pipeline.outputs.report.doubt import (
 )
 from clustering_pipeline.outputs.report.i18n import Language, Texts, Words
 from clustering_pipeline.outputs.report.page import certainty, link_words, write_report
-from clustering_pipeline.outputs.report.pairs import PairEvidence, pair_evidence
+from clustering_pipeline.outputs.report.pairs import PairView, pair_evidence
 from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, read_listings
 from clustering_pipeline.outputs.report.thumbnails import thumbnail_jpeg
 
@@ -21,7 +21,7 @@ __all__ = [
     "Language",
     "Link",
     "Listing",
-    "PairEvidence",
+    "PairView",
     "Texts",
     "Words",
     "certainty",

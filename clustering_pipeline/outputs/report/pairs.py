@@ -25,7 +25,7 @@ VIEW_WIDTH, VIEW_HEIGHT, GAP = 208, 100, 8
 
 
 @dataclass(frozen=True)
-class PairEvidence:
+class PairView:
     """Lines between the matched points of two crops in the drawing's view box, and how many matched in all."""
 
     lines: tuple[Line, ...]
@@ -34,19 +34,19 @@ class PairEvidence:
 
 def pair_evidence(
     first: LocalFeatures, second: LocalFeatures, first_size: Size, second_size: Size, settings: VerificationSettings
-) -> PairEvidence:
+) -> PairView:
     """Return the points of two crops that agree with one affine map, at most 40 of them drawn.
 
     `first_size`, `second_size`: width and height of the crops, pixels.
     """
     match = verify(first, second, settings).match
     if match is None:
-        return PairEvidence((), 0)
+        return PairView((), 0)
     left = _in_square(_in_crop(first, match.first), first_size)
     right = _in_square(_in_crop(second, match.second), second_size) + np.array([VIEW_HEIGHT + GAP, 0])
     drawn = np.unique(np.linspace(0, len(match) - 1, MOST_DRAWN).round().astype(int))
     lines = np.hstack([left[drawn], right[drawn]]).round(2)
-    return PairEvidence(tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in lines), len(match))
+    return PairView(tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in lines), len(match))
 
 
 def _in_crop(features: LocalFeatures, keypoints: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -85,7 +85,7 @@ class WorstPair:
     first: Side
     second: Side
     link: Link
-    evidence: PairEvidence
+    evidence: PairView
 
     @cached_property
     def shared_lines(self) -> frozenset[str]:
@@ -130,10 +130,10 @@ class _Shown:
         except (ImageError, PipelineError):
             return None
 
-    def _evidence(self, link: Link, first: Listing, second: Listing) -> PairEvidence:
+    def _evidence(self, link: Link, first: Listing, second: Listing) -> PairView:
         one, other = self._local_features(link.crop_a), self._local_features(link.crop_b)
         if one is None or other is None or first.box is None or second.box is None:
-            return PairEvidence((), 0)
+            return PairView((), 0)
         return pair_evidence(one, other, _size(first.box), _size(second.box), self._settings.verification)
 
     def _local_features(self, crop: str) -> LocalFeatures | None:

@@ -17,7 +17,7 @@ from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection import Selected, make_detector, make_segmenter, select
 from clustering_pipeline.stages.embedding import ClipEncoder, Encoder, open_encoder
 from clustering_pipeline.stages.features import LocalFeatures, extract, load_features, unit_descriptors
-from clustering_pipeline.stages.matching import PairJudgement, judge_pair
+from clustering_pipeline.stages.matching import PairComparison, compare_pair
 
 
 class WordSearch:
@@ -72,7 +72,7 @@ class VerifiedHit:
     """A listing that was found, and how its crop and the query's are judged as a pair."""
 
     hit: Hit
-    judgement: PairJudgement
+    judgement: PairComparison
 
     @property
     def verified(self) -> bool:
@@ -138,11 +138,11 @@ class PictureSearch:
         own = unit_descriptors(picture.features.descriptors)
         return [VerifiedHit(hit, self._judged(picture.features, own, hit)) for hit in hits]
 
-    def _judged(self, features: LocalFeatures, own: NDArray[np.float32], hit: Hit) -> PairJudgement:
+    def _judged(self, features: LocalFeatures, own: NDArray[np.float32], hit: Hit) -> PairComparison:
         other = self._features(hit)
         if other is None:
-            return PairJudgement(0.0, 0.0, 0)
-        return judge_pair(features, other, self._settings.matches, (own, unit_descriptors(other.descriptors)))
+            return PairComparison(0.0, 0.0, 0)
+        return compare_pair(features, other, self._settings.matches, (own, unit_descriptors(other.descriptors)))
 
     def _features(self, hit: Hit) -> LocalFeatures | None:
         try:

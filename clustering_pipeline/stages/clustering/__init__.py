@@ -2,22 +2,22 @@
 
 from clustering_pipeline.stages.clustering.drawings import read_drawings
 from clustering_pipeline.stages.clustering.map_equation import codelength, communities, walk_on
-from clustering_pipeline.stages.clustering.methods import GROUPING_METHODS, GroupingMethod
+from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS, ClusteringMethod
 from clustering_pipeline.stages.clustering.numbering import Change, NumberRegister, changes_between
-from clustering_pipeline.stages.clustering.problem import Edges, GroupingProblem
-from clustering_pipeline.stages.clustering.stage import group_listings
+from clustering_pipeline.stages.clustering.problem import ClusteringProblem, Edges
+from clustering_pipeline.stages.clustering.stage import cluster_listings
 
 __all__ = [
-    "GROUPING_METHODS",
+    "CLUSTERING_METHODS",
     "Change",
+    "ClusteringMethod",
+    "ClusteringProblem",
     "Edges",
-    "GroupingMethod",
-    "GroupingProblem",
     "NumberRegister",
     "changes_between",
+    "cluster_listings",
     "codelength",
     "communities",
-    "group_listings",
     "read_drawings",
     "walk_on",
 ]

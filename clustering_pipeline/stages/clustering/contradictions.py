@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from clustering_pipeline.core.titles import NOTHING_SAID, Statement, contradiction_between, read_titles
+from clustering_pipeline.core.titles import NOTHING_SAID, TitleFacts, contradiction_between, read_titles
 from clustering_pipeline.stages.clustering.problem import Edges, make_edges
 
 SEPARATOR = "#"
@@ -26,7 +26,7 @@ def keeper_of(node: str) -> str:
     return node.split(SEPARATOR, 1)[0]
 
 
-def split_by_title(crops: pd.Series, keepers: pd.Series, titles: pd.Series) -> tuple[pd.Series, dict[str, Statement]]:
+def split_by_title(crops: pd.Series, keepers: pd.Series, titles: pd.Series) -> tuple[pd.Series, dict[str, TitleFacts]]:
     """Return the node of each listing's picture, given its crop, the crop's keeper and the title, and what is said of each node.
 
     Of titles that contradict each other in number, unit or packs, those of most listings keep the keeper's own name as node.
@@ -40,7 +40,7 @@ def split_by_title(crops: pd.Series, keepers: pd.Series, titles: pd.Series) -> t
         for position, variant in enumerate(_variants(rows.dropna())):
             if position:
                 nodes.loc[rows.index[rows.isin(variant)]] = f"{keeper}{SEPARATOR}{position}"
-    contents: dict[str, Statement] = defaultdict(lambda: NOTHING_SAID)
+    contents: dict[str, TitleFacts] = defaultdict(lambda: NOTHING_SAID)
     for node, statement in zip(nodes[said.notna()], said.dropna(), strict=True):
         contents[node] = contents[node].joined(statement)
     return nodes, dict(contents)
@@ -53,16 +53,16 @@ def _statements(crops: pd.Series, titles: pd.Series) -> pd.Series:
     for crop, title in zip(crops[titles.notna()], titles.dropna(), strict=True):
         words[crop] |= stated[title].words
     said = [
-        None if pd.isna(title) else Statement(stated[title].quantities, words[crop])
+        None if pd.isna(title) else TitleFacts(stated[title].quantities, words[crop])
         for crop, title in zip(crops, titles, strict=True)
     ]
     return pd.Series(said, index=titles.index, dtype=object)
 
 
-def _variants(said: pd.Series) -> list[set[Statement]]:
+def _variants(said: pd.Series) -> list[set[TitleFacts]]:
     """Return sets of statements that agree with each other, those of most listings first."""
     counts = said.value_counts()
-    variants: list[set[Statement]] = []
+    variants: list[set[TitleFacts]] = []
     for stated in sorted(counts.index, key=lambda one: (-counts[one], sorted(one.quantities), sorted(one.words))):
         agreeing = (variant for variant in variants if not any(contradiction_between(stated, other) for other in variant))
         variant = next(agreeing, None)
@@ -73,7 +73,7 @@ def _variants(said: pd.Series) -> list[set[Statement]]:
     return variants
 
 
-def link_variants(edges: Edges, nodes: Sequence[str], contents: dict[str, Statement]) -> Edges:
+def link_variants(edges: Edges, nodes: Sequence[str], contents: dict[str, TitleFacts]) -> Edges:
     """Return the edges with those of a split keeper handed to the variants that agree best with the other end.
 
     `edges` join keepers by the index of their first variant in `nodes`, which is sorted.
@@ -105,7 +105,7 @@ def _touching_split(edges: Edges, nodes: Sequence[str]) -> np.ndarray:
 
 
 def _handed_over(
-    edges: Edges, nodes: Sequence[str], contents: dict[str, Statement], variants: dict[str, list[int]]
+    edges: Edges, nodes: Sequence[str], contents: dict[str, TitleFacts], variants: dict[str, list[int]]
 ) -> Iterator[tuple[int, int, float, float]]:
     def agreement(a: int, b: int) -> tuple[bool, int]:
         first, second = contents.get(nodes[a], NOTHING_SAID), contents.get(nodes[b], NOTHING_SAID)

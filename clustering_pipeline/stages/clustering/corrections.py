@@ -13,8 +13,8 @@ Link = tuple[int, int, float]
 
 
 @dataclass
-class Statements:
-    """Statements over listing indices that agree with each other, the newest first where they did not.
+class ResolvedCorrections:
+    """ResolvedCorrections over listing indices that agree with each other, the newest first where they did not.
 
     `contradicted`: numbers of statements that a newer one overrules. `unresolved`: those whose listings are not here.
     """
@@ -61,12 +61,14 @@ class _Sets:
         return first != second
 
 
-def resolve_statements(corrections: pd.DataFrame, listings_of: dict[str, list[tuple[int, frozenset[str]]]]) -> Statements:
+def resolve_statements(
+    corrections: pd.DataFrame, listings_of: dict[str, list[tuple[int, frozenset[str]]]]
+) -> ResolvedCorrections:
     """Return the statements of a CORRECTIONS frame as pairs of listing indices; of two that contradict the newer counts.
 
     `listings_of` maps a product_base_id to its listings, each an index and the sha256 of its images.
     """
-    statements, sets = Statements(), _Sets()
+    statements, sets = ResolvedCorrections(), _Sets()
     pairs = corrections[corrections["kind"].isin(["same", "different"])]
     for row in pairs.sort_values("number", ascending=False).to_dict("records"):
         first = _indices(listings_of, row["id_a"], row["image_a"])
@@ -88,7 +90,7 @@ def _indices(listings_of: dict[str, list[tuple[int, frozenset[str]]]], identifie
     return [index for index, images in listings_of.get(str(identifier), []) if anywhere or image in images]
 
 
-def impose(labels: np.ndarray, statements: Statements, links: Iterable[Link]) -> np.ndarray:
+def impose(labels: np.ndarray, statements: ResolvedCorrections, links: Iterable[Link]) -> np.ndarray:
     """Return labels (int64, n) in which every statement holds and no other listing moves without need.
 
     `links` are pairs of listings with the weight of their evidence. A listing that is the same as one elsewhere and
@@ -109,7 +111,7 @@ def impose(labels: np.ndarray, statements: Statements, links: Iterable[Link]) ->
     return moved
 
 
-def _move_single(labels: np.ndarray, statements: Statements) -> np.ndarray:
+def _move_single(labels: np.ndarray, statements: ResolvedCorrections) -> np.ndarray:
     goals = defaultdict(list)
     for a, b in statements.same:
         goals[a].append(b)
@@ -129,7 +131,7 @@ def _move_single(labels: np.ndarray, statements: Statements) -> np.ndarray:
     return labels
 
 
-def _join_clusters(labels: np.ndarray, statements: Statements) -> np.ndarray:
+def _join_clusters(labels: np.ndarray, statements: ResolvedCorrections) -> np.ndarray:
     for a, b in statements.same:
         targets = [int(labels[item]) for item in (a, b) if labels[item] != NOISE]
         target = min(targets, default=int(labels.max()) + 1)
@@ -139,7 +141,7 @@ def _join_clusters(labels: np.ndarray, statements: Statements) -> np.ndarray:
     return labels
 
 
-def _cut(members: Sequence[int], statements: Statements, links: Iterable[Link]) -> np.ndarray:
+def _cut(members: Sequence[int], statements: ResolvedCorrections, links: Iterable[Link]) -> np.ndarray:
     """Return 0-based parts of one cluster: its links are laid strongest first, save those that would break a statement."""
     sets, inside = _Sets(), set(members)
     for a, b in statements.same:

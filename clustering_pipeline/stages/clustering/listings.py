@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from clustering_pipeline.core.titles import Statement
+from clustering_pipeline.core.titles import TitleFacts
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.contradictions import split_by_title
 
@@ -23,7 +23,7 @@ class ListingPictures:
 
     listings: pd.DataFrame
     pictures: pd.DataFrame
-    statements: dict[str, Statement]
+    statements: dict[str, TitleFacts]
 
 
 def listing_pictures(

@@ -13,7 +13,7 @@ from clustering_pipeline.stages.clustering import cuda, hierarchy
 from clustering_pipeline.stages.clustering import density as on_cpu
 from clustering_pipeline.stages.clustering.contradictions import cut_contradicted
 from clustering_pipeline.stages.clustering.map_equation import communities
-from clustering_pipeline.stages.clustering.problem import GroupingProblem
+from clustering_pipeline.stages.clustering.problem import ClusteringProblem
 
 ITERATIONS, RESTARTS, SEED = 25, 3, 20231
 
@@ -45,16 +45,16 @@ def kmeans(vectors: np.ndarray, k: int, *, weights: np.ndarray, gpu: bool = Fals
     return labels.ravel().astype(np.int64), float((counts * (2 - 2 * distances.ravel())).sum())
 
 
-GroupingMethod = Callable[[GroupingProblem, ClusterSettings], np.ndarray]
+ClusteringMethod = Callable[[ClusteringProblem, ClusterSettings], np.ndarray]
 # Methods that can work on verified matches; the others need every distance, so they need embeddings.
 ON_MATCHES = frozenset({"graph", "dbscan", "components", "spectral"})
 
 
 def evidence_of(settings: ClusterSettings) -> str:
     """Return "matches" or "embeddings": what the method of these settings works on. Raises InputError when it cannot."""
-    if settings.method not in GROUPING_METHODS:
+    if settings.method not in CLUSTERING_METHODS:
         raise InputError(
-            f"There is no grouping method {settings.method!r}. Set clusters.method to one of {', '.join(sorted(GROUPING_METHODS))}."
+            f"There is no grouping method {settings.method!r}. Set clusters.method to one of {', '.join(sorted(CLUSTERING_METHODS))}."
         )
     if settings.evidence == "matches" and settings.method not in ON_MATCHES:
         raise InputError(
@@ -66,7 +66,7 @@ def evidence_of(settings: ClusterSettings) -> str:
     return "matches" if settings.method == "graph" else "embeddings"
 
 
-def graph(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+def graph(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """Communities of the evidence by the map equation, cut where their members contradict each other.
 
     Strong matches are capped, and of each only what exceeds the least counts.
@@ -82,7 +82,7 @@ def graph(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
     return cut_contradicted(modules, problem.contradictions, edges, settings.contradiction)
 
 
-def dbscan(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """DBSCAN over cosine distance, or over one less the probability of verified matches; crops weigh their listings."""
     eps = float(settings.eps)
     if evidence_of(settings) == "matches":
@@ -95,23 +95,23 @@ def dbscan(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
     return on_cpu.dbscan(problem.vectors, eps, settings.min_samples, weights=problem.listings, block_rows=settings.block_rows)
 
 
-def hdbscan(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+def hdbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """HDBSCAN over the embeddings; crops count as their listings."""
     search = cuda.hdbscan if settings.device == "gpu" else hierarchy.hdbscan
     return search(problem.vectors, problem.listings, settings.min_cluster_size, settings.min_samples)
 
 
-def k_means(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+def k_means(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """Spherical k-means on FAISS; crops weigh their listings."""
     return kmeans(problem.vectors, int(settings.k), weights=problem.listings, gpu=settings.device == "gpu")[0]
 
 
-def spectral(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+def spectral(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """Spectral clustering of the matches, or of the cosines of nearest neighbours."""
     return hierarchy.spectral(problem.size, problem.edges, int(settings.k))
 
 
-def agglomerative(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+def agglomerative(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """Agglomerative clustering by cosine distance."""
     if settings.device == "gpu":
         if settings.linkage != "single":
@@ -122,7 +122,7 @@ def agglomerative(problem: GroupingProblem, settings: ClusterSettings) -> np.nda
     return hierarchy.agglomerative(problem.vectors, settings.linkage, settings.distance)
 
 
-def components(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+def components(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """Connected components of pairs with cosine at least `threshold`, each member re-checked against its component's king.
 
     Over matches: of pairs with a probability of at least `threshold`; those were verified one by one.
@@ -134,7 +134,7 @@ def components(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarra
     return recheck(_connected(problem.size, rows, columns), problem, settings.threshold)
 
 
-def recheck(labels: np.ndarray, problem: GroupingProblem, threshold: float) -> np.ndarray:
+def recheck(labels: np.ndarray, problem: ClusteringProblem, threshold: float) -> np.ndarray:
     """Return labels in which every member has a cosine of at least `threshold` to the king of its cluster.
 
     The king is the crop that stands for most listings. A member less alike to it starts over with the other such members,
@@ -159,7 +159,7 @@ def _connected(size: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return connected_components(links, directed=False)[1].astype(np.int64)
 
 
-GROUPING_METHODS: dict[str, GroupingMethod] = {
+CLUSTERING_METHODS: dict[str, ClusteringMethod] = {
     "graph": graph,
     "dbscan": dbscan,
     "hdbscan": hdbscan,

@@ -13,7 +13,7 @@ from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.corrections import Link
 from clustering_pipeline.stages.clustering.listings import ListingPictures
 from clustering_pipeline.stages.clustering.numbering import Members
-from clustering_pipeline.stages.clustering.problem import NOISE, Edges, GroupingProblem
+from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem, Edges
 
 
 def attach(labels: np.ndarray, members: Sequence[Members], links: Iterable[Link], current: Mapping[int, Members]) -> np.ndarray:
@@ -96,7 +96,7 @@ ALONE = "No other listing was found that shows this product."
 AGREEING_LISTINGS, AGREEING_SHARE = 2, 0.5
 
 
-def place_listings(brought: ListingPictures, problem: GroupingProblem, node_labels: np.ndarray) -> pd.DataFrame:
+def place_listings(brought: ListingPictures, problem: ClusteringProblem, node_labels: np.ndarray) -> pd.DataFrame:
     """Return a row per listing with its `node` (-1 without one), `label` and crop, in an order that no workbook's order changes.
 
     Clusters on which listings with several pictures agree are joined; then a listing goes where its first picture that is
@@ -136,7 +136,7 @@ def _root(parent: dict[int, int], label: int) -> int:
     return label
 
 
-def listing_links(table: pd.DataFrame, problem: GroupingProblem) -> Iterator[Link]:
+def listing_links(table: pd.DataFrame, problem: ClusteringProblem) -> Iterator[Link]:
     """Yield the evidence between rows of `table`: those of one picture, and the matches between the first listings of two."""
     placed = table[table["node"] >= 0]
     first: dict[int, int] = {}
@@ -178,7 +178,7 @@ def _name_originals(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(reason=reasons.fillna(table["reason"]))
 
 
-def labels_of_nodes(table: pd.DataFrame, problem: GroupingProblem) -> np.ndarray:
+def labels_of_nodes(table: pd.DataFrame, problem: ClusteringProblem) -> np.ndarray:
     """Return the final label (int64, n) of each node, that of the last of its listings; -1 where those match nothing."""
     placed = table[table["node"] >= 0]
     labels = np.full(problem.size, NOISE, np.int64)
@@ -186,7 +186,7 @@ def labels_of_nodes(table: pd.DataFrame, problem: GroupingProblem) -> np.ndarray
     return labels
 
 
-def describe(table: pd.DataFrame, problem: GroupingProblem) -> pd.DataFrame:
+def describe(table: pd.DataFrame, problem: ClusteringProblem) -> pd.DataFrame:
     """Return the table with `confidence`, `margin`, `weakest_link` and `is_representative`."""
     sure = measure_confidence(labels_of_nodes(table, problem), problem.edges)
     by_node = pd.DataFrame({"agreement": sure.agreement, "margin": sure.margin, "within": sure.within})

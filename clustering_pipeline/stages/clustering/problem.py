@@ -30,7 +30,7 @@ def no_edges() -> Edges:
 
 
 @dataclass(frozen=True)
-class GroupingProblem:
+class ClusteringProblem:
     """The nodes are kept crops in the order of their sha256, a node per variant where titles under one photo contradict.
 
     `keys`: sha256 of each crop, with # and a count for further variants (n). `listings`: listings that each stands for

@@ -11,11 +11,11 @@ import pyarrow as pa
 from clustering_pipeline.core.manifests import CLUSTERS, conform
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.contradictions import variant_pairs
-from clustering_pipeline.stages.clustering.corrections import Statements, impose, resolve_statements
+from clustering_pipeline.stages.clustering.corrections import ResolvedCorrections, impose, resolve_statements
 from clustering_pipeline.stages.clustering.drawings import keep_drawings
 from clustering_pipeline.stages.clustering.evidence import build_problem
 from clustering_pipeline.stages.clustering.listings import listing_pictures
-from clustering_pipeline.stages.clustering.methods import GROUPING_METHODS
+from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS
 from clustering_pipeline.stages.clustering.numbering import Change, Members, NumberRegister
 from clustering_pipeline.stages.clustering.placement import (
     attach,
@@ -25,7 +25,7 @@ from clustering_pipeline.stages.clustering.placement import (
     place_listings,
     settle,
 )
-from clustering_pipeline.stages.clustering.problem import NOISE, GroupingProblem
+from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem
 from clustering_pipeline.stages.clustering.tuning import (
     choices_as_text,
     choose_parameters,
@@ -41,7 +41,7 @@ Facts = dict[str, int | float | str]
 _GROUPING = pa.schema([("labels", pa.list_(pa.int64())), ("choices", pa.string())])
 
 
-def group_listings(
+def cluster_listings(
     catalogue: pd.DataFrame,
     raw_images: pd.DataFrame,
     crops: pd.DataFrame,
@@ -80,7 +80,9 @@ def group_listings(
     return StageResult(manifest, {**facts, **kept, "grouping_from_cache": cached})
 
 
-def _cached_grouping(problem: GroupingProblem, settings: ClusterSettings, context: StageContext) -> tuple[np.ndarray, str, int]:
+def _cached_grouping(
+    problem: ClusteringProblem, settings: ClusterSettings, context: StageContext
+) -> tuple[np.ndarray, str, int]:
     """Return a label per node, the chosen parameters as JSON, and whether both came from the cache (1 or 0)."""
     content = hashlib.sha256("".join(problem.keys).encode())
     edges = problem.edges
@@ -99,13 +101,13 @@ def _cached_grouping(problem: GroupingProblem, settings: ClusterSettings, contex
     return np.asarray(rows["labels"].iloc[0], np.int64), str(rows["choices"].iloc[0]), cached
 
 
-def _group(problem: GroupingProblem, settings: ClusterSettings) -> np.ndarray:
+def _group(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     if problem.size == 0:
         return np.empty(0, np.int64)
-    labels = GROUPING_METHODS[settings.method](problem, settings)
+    labels = CLUSTERING_METHODS[settings.method](problem, settings)
     edges = problem.edges
     links = zip(edges.rows.tolist(), edges.columns.tolist(), edges.weights.tolist(), strict=True)
-    return impose(labels, Statements(different=variant_pairs(problem.keys)), links)
+    return impose(labels, ResolvedCorrections(different=variant_pairs(problem.keys)), links)
 
 
 def _listings_of(table: pd.DataFrame, raw_images: pd.DataFrame) -> dict[str, list[tuple[int, frozenset[str]]]]:
@@ -151,7 +153,7 @@ def _manifest(table: pd.DataFrame, numbers: dict[int, int], corrections: pd.Data
     return result
 
 
-def _facts(manifest: pd.DataFrame, problem: GroupingProblem, settings: ClusterSettings) -> Facts:
+def _facts(manifest: pd.DataFrame, problem: ClusteringProblem, settings: ClusterSettings) -> Facts:
     shown = manifest[manifest["status"] != "no_match"] if settings.no_match == "drop" else manifest
     sizes = shown[shown["status"] == "clustered"].groupby("cluster_id").size()
     counts = shown["status"].value_counts()
@@ -176,7 +178,7 @@ def _changed(changes: list[Change]) -> Facts:
     }
 
 
-def _contradictions(statements: Statements) -> Facts:
+def _contradictions(statements: ResolvedCorrections) -> Facts:
     told: Facts = {
         "corrections_contradicted": len(statements.contradicted),
         "corrections_unresolved": len(statements.unresolved),

@@ -11,8 +11,8 @@ from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.vectors import nearest_neighbours
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.drawings import draw_curve, draw_scatter, project
-from clustering_pipeline.stages.clustering.methods import GROUPING_METHODS, evidence_of, kmeans
-from clustering_pipeline.stages.clustering.problem import NOISE, GroupingProblem
+from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS, evidence_of, kmeans
+from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem
 
 REFERENCES, SEED = 5, 77
 # Indices that compare all pairs are taken on so many crops at most.
@@ -37,7 +37,7 @@ def knee(x: np.ndarray, y: np.ndarray) -> int:
     return int(np.argmax(np.abs(across * (up[-1] - up[0]) - up * (across[-1] - across[0]))))
 
 
-def choose_eps(problem: GroupingProblem, min_samples: int, block_rows: int) -> Choice:
+def choose_eps(problem: ClusteringProblem, min_samples: int, block_rows: int) -> Choice:
     """Return DBSCAN's eps: the knee of the ascending curve of each crop's distance to its `min_samples`-th listing.
 
     A crop that stands for that many listings itself has distance 0 and is left out, as is a crop with no neighbour so near
@@ -53,7 +53,7 @@ def choose_eps(problem: GroupingProblem, min_samples: int, block_rows: int) -> C
     return Choice("eps", value, reason, np.arange(1, len(curve) + 1, dtype=float), curve)
 
 
-def _core_distances(problem: GroupingProblem, min_samples: int, block_rows: int) -> np.ndarray:
+def _core_distances(problem: ClusteringProblem, min_samples: int, block_rows: int) -> np.ndarray:
     """Return the least cosine distance (float64, n) within which a crop has `min_samples` listings, its own included."""
     wanted = max(min_samples - 1, 1)
     rows, columns, cosines = nearest_neighbours(problem.vectors, wanted, block_rows)
@@ -71,7 +71,7 @@ def _core_distances(problem: GroupingProblem, min_samples: int, block_rows: int)
     return np.where(problem.listings >= max(min_samples, 2), 0.0, reached)
 
 
-def choose_k(problem: GroupingProblem, rule: str, span: tuple[int, int]) -> Choice:
+def choose_k(problem: ClusteringProblem, rule: str, span: tuple[int, int]) -> Choice:
     """Return the number of clusters for k-means by `rule`: "elbow" of the inertia, greatest "silhouette", or "gap".
 
     `span` are the least and greatest number tried, at most 20 of them, evenly spaced on a logarithmic scale.
@@ -93,7 +93,7 @@ def choose_k(problem: GroupingProblem, rule: str, span: tuple[int, int]) -> Choi
     return Choice("k", float(tried[place]), f"{why} among {tried[0]} to {tried[-1]}", tried.astype(float), curve)
 
 
-def _gaps(problem: GroupingProblem, tried: np.ndarray, inertia: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _gaps(problem: ClusteringProblem, tried: np.ndarray, inertia: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the gap statistic and its standard error per k (Tibshirani, Walther and Hastie 2001): uniform in the PCA's box."""
     random = np.random.default_rng(SEED)
     centre = problem.vectors.mean(axis=0)
@@ -174,7 +174,7 @@ MOST_SWEPT = 60
 DRAWN = ("silhouette", "davies_bouldin", "calinski_harabasz", "gap", "inertia", "clusters")
 
 
-def choose_parameters(problem: GroupingProblem, settings: ClusterSettings) -> tuple[ClusterSettings, list[Choice]]:
+def choose_parameters(problem: ClusteringProblem, settings: ClusterSettings) -> tuple[ClusterSettings, list[Choice]]:
     """Return the settings with every `auto` that the method uses replaced by a number, and how each was chosen."""
     choices = []
     if settings.method == "dbscan" and settings.eps == "auto":
@@ -214,7 +214,7 @@ def drawn_choices(text: str) -> tuple[dict[str, float | str], dict[str, str]]:
     return told, drawings
 
 
-def draw_sweep(problem: GroupingProblem, settings: ClusterSettings) -> dict[str, str]:
+def draw_sweep(problem: ClusteringProblem, settings: ClusterSettings) -> dict[str, str]:
     """Return the drawings (name to SVG) of the quality indices over the range in `settings.sweep`.
 
     Raises InputError when that is not a number parameter and a range such as `eps=0.05:0.5:0.05`.
@@ -223,7 +223,7 @@ def draw_sweep(problem: GroupingProblem, settings: ClusterSettings) -> dict[str,
 
     def group(value: float) -> np.ndarray:
         tried = settings.model_copy(update={parameter: int(value) if _is_whole(parameter) else float(value)})
-        return GROUPING_METHODS[settings.method](problem, choose_parameters(problem, tried)[0])
+        return CLUSTERING_METHODS[settings.method](problem, choose_parameters(problem, tried)[0])
 
     table = sweep(problem.vectors, values.tolist(), group)
     title = f"{settings.method}, {parameter} {values[0]:g} to {values[-1]:g}"
@@ -258,7 +258,7 @@ def _parse_sweep(settings: ClusterSettings) -> tuple[str, np.ndarray]:
     return parameter, np.round(values, 10)
 
 
-def draw_projection(problem: GroupingProblem, labels: np.ndarray, settings: ClusterSettings) -> Mapping[str, str]:
+def draw_projection(problem: ClusteringProblem, labels: np.ndarray, settings: ClusterSettings) -> Mapping[str, str]:
     """Return the drawing of all crops in two dimensions, coloured by cluster; unmatched ones are left out when dropped."""
     shown = np.flatnonzero(labels != NOISE) if settings.no_match == "drop" else np.arange(problem.size)
     nodes, points = project(problem.vectors[shown], settings.projection)

@@ -38,7 +38,7 @@ def judge(row: Mapping[Any, Any], limits: QualityLimits) -> tuple[str, str] | No
     return next(((kind, f"{kind.replace('_', ' ')}: {detail}") for broken, kind, detail in checks if broken), None)
 
 
-def resolve_overrules(statements: pd.DataFrame, catalogue: pd.DataFrame, raw_images: pd.DataFrame) -> StageResult:
+def resolve_overrides(statements: pd.DataFrame, catalogue: pd.DataFrame, raw_images: pd.DataFrame) -> StageResult:
     """Return the pictures that people want kept; manifest OVERRULED_PICTURES.
 
     A statement `keep` of CORRECTIONS names a listing by its id, and with `image_a` one of its pictures, else all of them.

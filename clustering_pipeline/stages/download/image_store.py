@@ -75,7 +75,7 @@ def verify(content: bytes, limits: ImageLimits) -> ImageFacts:
     return facts
 
 
-class Keeper:
+class ImageStore:
     """Judges bytes, stores pictures and journals every verdict; its methods may run in several threads."""
 
     def __init__(self, journal: Journal, blobs: BlobStore, settings: DownloadSettings) -> None:

@@ -19,7 +19,7 @@ from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.download.answers import Content, Validators
 from clustering_pipeline.stages.download.failures import Failure
 from clustering_pipeline.stages.download.fetcher import Fetcher, Traffic, run_in_own_loop
-from clustering_pipeline.stages.download.image_store import Keeper
+from clustering_pipeline.stages.download.image_store import ImageStore
 from clustering_pipeline.stages.download.journal import Journal
 from clustering_pipeline.stages.download.plan import Outcome, Plan, listed_pictures, make_plan, outcome
 from clustering_pipeline.stages.download.summary import summarise
@@ -33,19 +33,19 @@ FAILED: Final = "failed"
 class _RecordingSink:
     """Keeps and journals what the fetcher hands over, and counts it."""
 
-    keeper: Keeper
+    store: ImageStore
     bar: ProgressBar
 
     def content(self, key: str, content: Content) -> None:
-        self.keeper.keep(key, content.body, content.validators, content.status)
+        self.store.keep(key, content.body, content.validators, content.status)
         self.bar.advance()
 
     def unchanged(self, key: str) -> None:
-        self.keeper.unchanged(key)
+        self.store.unchanged(key)
         self.bar.advance()
 
     def failed(self, failures: list[tuple[str, Failure]]) -> None:
-        self.keeper.fail(failures)
+        self.store.fail(failures)
         self.bar.advance(len(failures))
 
 
@@ -76,15 +76,15 @@ def requests_due(catalogue: pd.DataFrame, settings: DownloadSettings, context: S
 
 
 def _fetch(plan: Plan, journal: Journal, settings: DownloadSettings, context: StageContext) -> Traffic:
-    keeper = Keeper(journal, context.blobs, settings)
+    store = ImageStore(journal, context.blobs, settings)
     total = len(plan.jobs) + len(plan.stored)
     with context.progress.track("Fetching pictures", total, "picture") as bar, _workers() as workers:
-        judge = partial(_judge_stored, keeper=keeper, blobs=context.blobs)
+        judge = partial(_judge_stored, store=store, blobs=context.blobs)
         for _ in workers.map(judge, plan.stored.keys(), plan.stored.values()):
             bar.advance()
         if not plan.jobs:
             return Traffic()
-        fetcher = Fetcher(settings, _RecordingSink(keeper, bar), workers)
+        fetcher = Fetcher(settings, _RecordingSink(store, bar), workers)
         return run_in_own_loop(fetcher.run(plan.jobs))
 
 
@@ -98,12 +98,12 @@ def _workers() -> Iterator[Executor]:
         workers.shutdown(cancel_futures=True)
 
 
-def _judge_stored(key: str, digest: str, keeper: Keeper, blobs: BlobStore) -> None:
+def _judge_stored(key: str, digest: str, store: ImageStore, blobs: BlobStore) -> None:
     try:
-        keeper.keep(key, blobs.get(digest), Validators())
+        store.keep(key, blobs.get(digest), Validators())
     except StageError:
         sentence = "The stored copy of this file is gone. Run the folder or the workbook again, so that it is read anew."
-        keeper.fail([(key, Failure("not_found", sentence, transient=True))])
+        store.fail([(key, Failure("not_found", sentence, transient=True))])
 
 
 def _outcomes(plan: Plan, journal: Journal, settings: DownloadSettings) -> dict[str, Outcome]:

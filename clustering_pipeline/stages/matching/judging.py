@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.matching.geometry import Floats
+from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.overlays import overlay_shares, without_overlays
-from clustering_pipeline.stages.matching.products import Products
 from clustering_pipeline.stages.matching.text_evidence import TextEvidence, TitleEvidence, compare_packs, compare_titles
 from clustering_pipeline.stages.matching.text_reader import TextLine
 from clustering_pipeline.stages.matching.verification import print_weight
@@ -54,7 +54,7 @@ class Candidates:
         )
 
 
-def picture_weights(products: Products, candidates: Candidates) -> Reals:
+def picture_weights(products: KeptCrops, candidates: Candidates) -> Reals:
     """Return the weight of each candidate by its pictures alone, before any text is read."""
     count = len(candidates)
     nothing = TextEvidence(np.zeros(count, bool), np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64))
@@ -64,7 +64,7 @@ def picture_weights(products: Products, candidates: Candidates) -> Reals:
 
 
 def judge(
-    products: Products, candidates: Candidates, lines: Mapping[int, Sequence[TextLine]], settings: MatchSettings
+    products: KeptCrops, candidates: Candidates, lines: Mapping[int, Sequence[TextLine]], settings: MatchSettings
 ) -> pd.DataFrame:
     """Return the columns of MATCHES for every candidate; `lines` are those read on the packs, by row."""
     pairs, raw = candidates.pairs, candidates.raw
@@ -108,7 +108,7 @@ def _cosines(vectors: Floats, pairs: NDArray[np.int64]) -> Reals:
     return np.concatenate([np.zeros(0), *products])
 
 
-def _evidence(products: Products, candidates: Candidates, text: TextEvidence, titles: TitleEvidence) -> PairEvidence:
+def _evidence(products: KeptCrops, candidates: Candidates, text: TextEvidence, titles: TitleEvidence) -> PairEvidence:
     left, right = candidates.pairs.T
     weight = print_weights(candidates.raw)
     contradicted = np.array([conflict is not None for conflict in titles.conflicts], bool)

@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from clustering_pipeline.core.text import plain_letters
-from clustering_pipeline.stages.matching.products import Products
+from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.text_reader import TextLine
 
 # An overlay sits at the same place of every picture; photographs of products hardly ever do.
@@ -27,7 +27,7 @@ Place = tuple[str, int, int]
 
 
 def without_overlays(
-    products: Products, lines: Mapping[int, Sequence[TextLine]], pairs: NDArray[np.int64], raw: pd.DataFrame
+    products: KeptCrops, lines: Mapping[int, Sequence[TextLine]], pairs: NDArray[np.int64], raw: pd.DataFrame
 ) -> dict[int, list[TextLine]]:
     """Return the lines on each pack less stickers and banners: those that stand at the same place of three pictures or more
     that are not copies of one photograph, as the evidence `raw` of `pairs` shows."""
@@ -64,7 +64,7 @@ def _place(product: tuple[float, ...], line: TextLine) -> Place:
     return plain_letters(line.text), round((x0 + across * (x1 - x0)) * _STEPS), round((y0 + down * (y1 - y0)) * _STEPS)
 
 
-def overlay_shares(products: Products, pairs: NDArray[np.int64], raw: pd.DataFrame) -> NDArray[np.float64]:
+def overlay_shares(products: KeptCrops, pairs: NDArray[np.int64], raw: pd.DataFrame) -> NDArray[np.float64]:
     """Return for each pair how far its print is an overlay: float64 (m,), 0 (none) to 1 (nothing else agrees).
 
     The affine map of such a pair leaves every place of the picture where it is, and the middle of the two does not agree.
@@ -77,7 +77,7 @@ def overlay_shares(products: Products, pairs: NDArray[np.int64], raw: pd.DataFra
     return shares
 
 
-def _overlay_shares(products: Products, pairs: NDArray[np.int64], raw: pd.DataFrame) -> NDArray[np.float64]:
+def _overlay_shares(products: KeptCrops, pairs: NDArray[np.int64], raw: pd.DataFrame) -> NDArray[np.float64]:
     matrices = np.stack(list(raw["matrix"])).reshape(-1, 2, 3).astype(np.float64)
     places = np.array(products.places, np.float64)
     left, right = places[pairs[:, 0]], places[pairs[:, 1]]

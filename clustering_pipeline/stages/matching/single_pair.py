@@ -13,7 +13,7 @@ from clustering_pipeline.stages.matching.weights import PairEvidence, pair_weigh
 
 
 @dataclass(frozen=True)
-class PairJudgement:
+class PairComparison:
     """What a pair of products weighs, how likely they are one product, and how many points of their print agree."""
 
     weight: float
@@ -21,12 +21,12 @@ class PairJudgement:
     matched_points: int
 
 
-def judge_pair(
+def compare_pair(
     first: LocalFeatures,
     second: LocalFeatures,
     settings: MatchSettings,
     descriptors: tuple[Floats, Floats] | None = None,
-) -> PairJudgement:
+) -> PairComparison:
     """Return the judgement that the grouping would make of a pair whose packs nobody read.
 
     What a category adds is left out: texts, titles, overlays and neighbours. `descriptors`: the unit descriptors of both,
@@ -35,7 +35,7 @@ def judge_pair(
     found = verify(first, second, settings.verification, descriptors)
     weight = float(pair_weights(_evidence(first, second, found, settings), veto_numbers=False)[0])
     probability = float(probability_of(np.array([weight]))[0]) if weight > 0 else 0.0
-    return PairJudgement(weight, probability, 0 if found.match is None else len(found.match))
+    return PairComparison(weight, probability, 0 if found.match is None else len(found.match))
 
 
 def _evidence(first: LocalFeatures, second: LocalFeatures, found: PrintEvidence, settings: MatchSettings) -> PairEvidence:

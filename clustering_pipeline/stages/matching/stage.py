@@ -21,8 +21,8 @@ from clustering_pipeline.stages.matching.candidates import (
     without_known,
 )
 from clustering_pipeline.stages.matching.judging import Candidates, judge, picture_weights
+from clustering_pipeline.stages.matching.kept_crops import KeptCrops, collect_crops
 from clustering_pipeline.stages.matching.print_evidence import print_evidence
-from clustering_pipeline.stages.matching.products import Products, collect_products
 from clustering_pipeline.stages.matching.shapes import coarse_shape, plain_pairs, shape_candidates
 from clustering_pipeline.stages.matching.text_evidence import ngram_vectors, pack_text
 from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts
@@ -51,7 +51,7 @@ def match_crops(
     """
     if not settings.enabled:
         return StageResult(empty(MATCHES), {"crops": 0, "candidates": 0})
-    products = collect_products(
+    products = collect_crops(
         embeddings,
         local_features,
         clean_images,
@@ -82,7 +82,7 @@ def match_crops(
 
 
 def _further_vectors(
-    products: Products,
+    products: KeptCrops,
     clean_images: pd.DataFrame,
     local_features: pd.DataFrame,
     settings: MatchSettings,
@@ -103,7 +103,7 @@ class Matcher:
     """Finds and verifies the candidates of one category; counts what came from the cache."""
 
     def __init__(
-        self, products: Products, further: Sequence[RowVectors], settings: MatchSettings, context: StageContext
+        self, products: KeptCrops, further: Sequence[RowVectors], settings: MatchSettings, context: StageContext
     ) -> None:
         """`further`: rows of products and their vectors in other embeddings."""
         self.products = products

@@ -14,9 +14,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from clustering_pipeline.core.quantities import Quantity, conflict_between, read_quantities
 from clustering_pipeline.core.text import plain_letters, plain_words, string_similarity
-from clustering_pipeline.core.titles import NOTHING_SAID, Statement, contradiction_between, read_titles
+from clustering_pipeline.core.titles import NOTHING_SAID, TitleFacts, contradiction_between, read_titles
 from clustering_pipeline.stages.matching.geometry import Floats
-from clustering_pipeline.stages.matching.products import Products
+from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.text_reader import TextLine
 
 CONFIDENT, VERY_CONFIDENT = 0.6, 0.8
@@ -203,7 +203,7 @@ def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count:
     return TextEvidence(present, similarity, agreeing, conflicting)
 
 
-def compare_titles(products: Products, pairs: Pairs, lines: PackLines, *, bundles_differ: bool = True) -> TitleEvidence:
+def compare_titles(products: KeptCrops, pairs: Pairs, lines: PackLines, *, bundles_differ: bool = True) -> TitleEvidence:
     """Return what the titles behind each pair say, and what the print on the packs says in numbers.
 
     With `bundles_differ` a bundle of two contradicts the single pack.
@@ -215,9 +215,9 @@ def compare_titles(products: Products, pairs: Pairs, lines: PackLines, *, bundle
     return TitleEvidence(similarity, titled, _printed_conflicts(lines, pairs, len(products), bundles_differ))
 
 
-def _title_conflicts(products: Products, pairs: Pairs, bundles_differ: bool) -> list[str | None]:
+def _title_conflicts(products: KeptCrops, pairs: Pairs, bundles_differ: bool) -> list[str | None]:
     said = read_titles(title for titles in products.titles for title in titles)
-    joined = [reduce(Statement.joined, (said[title] for title in titles), NOTHING_SAID) for titles in products.titles]
+    joined = [reduce(TitleFacts.joined, (said[title] for title in titles), NOTHING_SAID) for titles in products.titles]
     counted = [replace(one, quantities=_counted(one.quantities, bundles_differ)) for one in joined]
     titled = [bool(titles) for titles in products.titles]
     return [

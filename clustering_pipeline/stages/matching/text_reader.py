@@ -17,7 +17,7 @@ from clustering_pipeline.imaging import Box, ImageError, load_crop
 from clustering_pipeline.settings import TextReaderSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.features import product_frame
-from clustering_pipeline.stages.matching.products import Products
+from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.storage import BlobStore, FeatureTable, compute_missing
 
 
@@ -108,7 +108,7 @@ Place = tuple[str, str, Box, Box]
 
 
 def read_texts(
-    products: Products, rows: Sequence[int], settings: TextReaderSettings, context: StageContext
+    products: KeptCrops, rows: Sequence[int], settings: TextReaderSettings, context: StageContext
 ) -> tuple[dict[int, list[TextLine]], int]:
     """Return the lines on the packs at `rows`, by row, and how many packs came from the cache."""
     places = {

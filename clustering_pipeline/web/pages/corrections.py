@@ -127,7 +127,7 @@ def read_proposal(library: Library, slug: str, file: UploadFile, author: str) ->
         raise InputError(
             f"The file is none of {', '.join(INCOMING_SUFFIXES)}. Choose a labelled workbook or a list of corrections."
         )
-    settings = library.workplace.category_settings(slug).catalogue
+    settings = library.project.category_settings(slug).catalogue
     with tempfile.TemporaryDirectory() as folder:
         # The name is ours: what the browser calls the file decides nothing but the format.
         path = Path(folder) / f"upload{suffix}"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import CORRECTIONS, ENGLISH_PROMPTS, MANIFESTS, empty
 from clustering_pipeline.orchestration.io_manager import MANIFEST_METADATA, ManifestIOManager
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.storage import FileTree, ManifestStore
 
 PARTITIONS = dg.StaticPartitionsDefinition(["serum", "a/../../b, c.d"])
@@ -37,14 +37,14 @@ def copied(prompts: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def manager(tmp_path) -> ManifestIOManager:
-    return ManifestIOManager(Workplace(PipelineHome(tmp_path).prepare()), MANIFESTS)
+    return ManifestIOManager(Project(PipelineHome(tmp_path).prepare()), MANIFESTS)
 
 
 @pytest.mark.parametrize("partition", PARTITIONS.get_partition_keys())
 def test_what_was_written_is_read(manager, partition):
     result = dg.materialize([prompts, copied], partition_key=partition, resources={"manifests": manager})
     assert list(result.asset_value("copied")["word"]) == [partition]
-    files = [path for path in manager.workplace.home.storage.rglob("*") if path.is_file()]
+    files = [path for path in manager.project.home.storage.rglob("*") if path.is_file()]
     assert len(files) == 2
     assert all(path.suffix == ".parquet" and path.parent.parent.name == "manifests" for path in files)
 

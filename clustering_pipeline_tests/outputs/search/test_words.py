@@ -6,7 +6,7 @@ import pytest
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.models import ClipTextTower
 from clustering_pipeline.outputs.search import QuerySettings, SearchIndex, WordSearch, build_index, has_text_tower
-from clustering_pipeline.project import PipelineHome, Workplace
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import EmbeddingSettings, SearchSettings
 from clustering_pipeline.storage import FileTree
 from clustering_pipeline_tests.outputs.report import samples as category
@@ -31,7 +31,7 @@ def test_words_find_the_picture_that_lies_where_they_do(tmp_path):
     from clustering_pipeline_tests.stages.detection.test_neural import tiny_clip
 
     folder = tiny_clip(tmp_path / "clip")
-    context = Workplace(PipelineHome(tmp_path / "home").prepare()).context("c", logging.getLogger("test"))
+    context = Project(PipelineHome(tmp_path / "home").prepare()).context("c", logging.getLogger("test"))
     tables = category.tables(context)
     embeddings = samples.embeddings(tables)
     vectors = ClipTextTower(folder, "cpu").encode([chr(ord("a") + number) for number in range(len(embeddings))])

@@ -17,7 +17,7 @@ from clustering_pipeline.core.manifests import (
     empty,
 )
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering import group_listings
+from clustering_pipeline.stages.clustering import cluster_listings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
@@ -106,7 +106,7 @@ class World:
         return other
 
     def group(self, context, category="toner", **settings):
-        return group_listings(
+        return cluster_listings(
             rows(CATALOGUE, self.catalogue),
             rows(RAW_IMAGES, self.raw_images),
             rows(CROPS, list(self.crops.values())),

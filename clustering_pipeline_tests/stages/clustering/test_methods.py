@@ -4,10 +4,10 @@ from sklearn.cluster import DBSCAN
 
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering import GROUPING_METHODS, density, read_drawings
+from clustering_pipeline.stages.clustering import CLUSTERING_METHODS, density, read_drawings
 from clustering_pipeline.stages.clustering.density import dbscan
 from clustering_pipeline.stages.clustering.evidence import _cosine_edges
-from clustering_pipeline.stages.clustering.problem import GroupingProblem
+from clustering_pipeline.stages.clustering.problem import ClusteringProblem
 from clustering_pipeline.stages.clustering.tuning import choose_eps, choose_k, knee
 
 VECTOR_METHODS = ("dbscan", "hdbscan", "kmeans", "spectral", "agglomerative", "components")
@@ -29,7 +29,7 @@ def blobs(products=6, each=8, noise=0, spread=0.05, dimensions=16, seed=0):
 def problem_of(vectors, listings=None):
     keys = [f"{index:064x}" for index in range(len(vectors))]
     weights = np.ones(len(vectors), np.int64) if listings is None else np.asarray(listings)
-    return GroupingProblem(keys, weights, _cosine_edges(keys, vectors, 64), vectors)
+    return ClusteringProblem(keys, weights, _cosine_edges(keys, vectors, 64), vectors)
 
 
 def same_partition(a, b):
@@ -39,7 +39,7 @@ def same_partition(a, b):
 @pytest.mark.parametrize("method", VECTOR_METHODS)
 def test_well_apart_products_are_found(method):
     vectors, truth = blobs()
-    labels = GROUPING_METHODS[method](
+    labels = CLUSTERING_METHODS[method](
         problem_of(vectors), ClusterSettings(method=method, eps=0.1, distance=0.2, k=6, min_samples=3)
     )
     assert same_partition(labels, truth)
@@ -49,7 +49,7 @@ def test_well_apart_products_are_found(method):
 def test_one_or_two_crops_are_no_error(method):
     for count in (1, 2):
         settings = ClusterSettings(method=method, evidence="embeddings", k=2)
-        assert len(GROUPING_METHODS[method](problem_of(unit(np.ones((count, 4)))), settings)) == count
+        assert len(CLUSTERING_METHODS[method](problem_of(unit(np.ones((count, 4)))), settings)) == count
 
 
 class TestDbscan:
@@ -156,4 +156,4 @@ class TestChoices:
 
 def test_a_gpu_that_is_not_there_is_named_with_the_remedy():
     with pytest.raises(StageError, match=r"clusters\.device to cpu"):
-        GROUPING_METHODS["dbscan"](problem_of(blobs()[0]), ClusterSettings(method="dbscan", device="gpu"))
+        CLUSTERING_METHODS["dbscan"](problem_of(blobs()[0]), ClusterSettings(method="dbscan", device="gpu"))

@@ -7,7 +7,7 @@ import pytest
 
 from clustering_pipeline.core.manifests import CROPS, RAW_IMAGES, empty
 from clustering_pipeline.settings import CleanImageSettings
-from clustering_pipeline.stages.deduplication import clean_images, resolve_overrules
+from clustering_pipeline.stages.deduplication import clean_images, resolve_overrides
 from clustering_pipeline_tests.stages.deduplication.conftest import on_white, scene
 
 
@@ -70,8 +70,8 @@ def test_what_people_keep_are_all_pictures_of_a_listing_or_the_one_they_name():
     statements = pd.DataFrame(
         {"kind": ["keep", "keep", "same", "keep"], "id_a": ["a", "b", "b", "x"], "image_a": [None, "r", "q", None]}
     )
-    assert resolve_overrules(statements, catalogue, pictures).manifest["image_sha256"].tolist() == ["p", "r"]
-    assert resolve_overrules(statements[:0], catalogue, pictures).manifest.empty
+    assert resolve_overrides(statements, catalogue, pictures).manifest["image_sha256"].tolist() == ["p", "r"]
+    assert resolve_overrides(statements[:0], catalogue, pictures).manifest.empty
 
 
 def test_copies_follow_the_most_detailed_and_largest(shelf):

@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.overlays import without_overlays
-from clustering_pipeline.stages.matching.products import Products
 from clustering_pipeline.stages.matching.text_reader import TextLine
 
 QUAD = np.array([[0.1, 0.1], [0.5, 0.1], [0.5, 0.2], [0.1, 0.2]], np.float32)
@@ -18,7 +18,7 @@ def products(places):
     names = [f"{number:064x}" for number in range(count)]
     whole = [(0, 0, 100, 100)] * count
     many = np.full(count, 300)
-    return Products(
+    return KeptCrops(
         names, names, names, whole, whole, many, many // 300, np.zeros((count, 1), np.float32), places, [()] * count
     )
 

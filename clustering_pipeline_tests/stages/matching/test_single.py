@@ -7,7 +7,7 @@ import pytest
 
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.features import extract
-from clustering_pipeline.stages.matching import judge_pair
+from clustering_pipeline.stages.matching import compare_pair
 from clustering_pipeline.synthetic import draw_products, photograph
 
 SETTINGS = MatchSettings()
@@ -20,19 +20,19 @@ def photographs():
 
 
 def test_two_photographs_of_one_product_are_likelier_one_than_two(photographs):
-    judged = judge_pair(*photographs[:2], SETTINGS)
+    judged = compare_pair(*photographs[:2], SETTINGS)
     assert judged.probability > 0.5
     assert judged.matched_points >= SETTINGS.verification.smallest
 
 
 def test_other_products_are_refused(photographs):
-    assert judge_pair(photographs[0], photographs[2], SETTINGS).weight == 0
+    assert compare_pair(photographs[0], photographs[2], SETTINGS).weight == 0
 
 
 def test_a_bundle_is_not_the_single_pack(photographs):
     first, second = photographs[:2]
     bundle = dataclasses.replace(second, copies=2)
-    assert judge_pair(first, bundle, SETTINGS).weight < judge_pair(first, second, SETTINGS).weight / 2
+    assert compare_pair(first, bundle, SETTINGS).weight < compare_pair(first, second, SETTINGS).weight / 2
 
 
 def test_marks_without_print_are_judged_by_their_silhouette(photographs):
@@ -43,5 +43,5 @@ def test_marks_without_print_are_judged_by_their_silhouette(photographs):
     corner = dataclasses.replace(
         cross, silhouette=np.where(np.tri(64, dtype=bool) & (np.arange(64) < 16), 255, 0).astype(np.uint8)
     )
-    assert judge_pair(cross, cross, SETTINGS).weight > 1
-    assert judge_pair(cross, corner, SETTINGS).weight == 0
+    assert compare_pair(cross, cross, SETTINGS).weight > 1
+    assert compare_pair(cross, corner, SETTINGS).weight == 0

@@ -13,7 +13,7 @@ _EDGES = ["x0", "y0", "x1", "y1"]
 
 
 @dataclass(frozen=True)
-class Products:
+class KeptCrops:
     """The keepers of a category, in the order of their sha256; all attributes have one entry per keeper.
 
     Attributes:
@@ -46,7 +46,7 @@ class Products:
         return np.array([int(crop[:16], 16) for crop in self.crops], np.uint64)
 
 
-def collect_products(
+def collect_crops(
     embeddings: pd.DataFrame,
     local_features: pd.DataFrame,
     clean_images: pd.DataFrame,
@@ -56,7 +56,7 @@ def collect_products(
     semantic_duplicates: pd.DataFrame,
     *,
     main_only: bool,
-) -> Products:
+) -> KeptCrops:
     """Return the kept crops that stand for themselves and have a vector and local features; main crops only by default."""
     keepers = _keepers(clean_images, semantic_duplicates)
     kept = clean_images[clean_images["status"] == "kept"].set_index("crop_sha256")
@@ -68,7 +68,7 @@ def collect_products(
     names = sorted(set(standing.index) & set(features.index) & set(vectors.index))
     standing, features = standing.loc[names], features.loc[names]
     titles = _titles(crops, raw_images, catalogue, keepers)
-    return Products(
+    return KeptCrops(
         crops=names,
         images=standing["image_sha256"].tolist(),
         features=features["features"].tolist(),
