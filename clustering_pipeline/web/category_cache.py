@@ -26,7 +26,7 @@ from clustering_pipeline.core.manifests import (
     Manifest,
     empty,
 )
-from clustering_pipeline.outputs.report import CategoryTables, Cluster, Listing, read_listings, review_order
+from clustering_pipeline.outputs.report import CategoryTables, Cluster, Listing, first_by_keeper, read_listings, review_order
 from clustering_pipeline.outputs.search import PictureSearch, SearchIndex, WordSearch, current_version, has_text_tower
 from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
 from clustering_pipeline.project import Project
@@ -98,11 +98,7 @@ class Category:
     @cached_property
     def by_crop(self) -> Mapping[str, Listing]:
         """One listing per keeper crop: the first one."""
-        found: dict[str, Listing] = {}
-        for listing in self.listings.values():
-            if listing.keeper:
-                found.setdefault(listing.keeper, listing)
-        return found
+        return first_by_keeper(self.listings.values())
 
     @cached_property
     def by_identifier(self) -> Mapping[str, Mapping[object, Listing]]:

@@ -11,7 +11,7 @@ from clustering_pipeline.outputs.report.doubt import (
 from clustering_pipeline.outputs.report.i18n import Language, Texts, Words
 from clustering_pipeline.outputs.report.page import certainty, link_words, write_report
 from clustering_pipeline.outputs.report.pairs import PairView, pair_evidence
-from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, read_listings
+from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, first_by_keeper, read_listings
 from clustering_pipeline.outputs.report.thumbnails import thumbnail_jpeg
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Texts",
     "Words",
     "certainty",
+    "first_by_keeper",
     "link_words",
     "neighbouring_clusters",
     "pair_evidence",

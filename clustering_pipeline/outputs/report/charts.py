@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.outputs.report.tables import CategoryTables, Listing
+from clustering_pipeline.core.duplicates import linked
+from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, first_by_keeper
 
 MOST_DOTS = 3000
 # The golden angle spreads the hues of consecutive numbers.
@@ -35,7 +36,7 @@ def draw_map(tables: CategoryTables, listings: list[Listing]) -> list[Dot]:
     """
     if tables.embeddings is None or len(tables.embeddings) < 3:
         return []
-    by_crop = {listing.keeper: listing for listing in reversed(listings) if listing.keeper}
+    by_crop = first_by_keeper(listings)
     rows = [(crop, vector) for crop, vector in _vectors(tables) if crop in by_crop][:MOST_DOTS]
     if len(rows) < 3:
         return []
@@ -107,8 +108,7 @@ def lost_reasons(listings: list[Listing], most: int = 8) -> list[tuple[str, int]
 def picture_counts(tables: CategoryTables) -> list[Step]:
     """Return the counts of what the steps worked on: pictures, crops, duplicates, matches."""
     status = tables.clean_images["status"]
-    semantic = tables.semantic_duplicates
-    duplicates = int((status == "duplicate").sum()) + int((semantic["keeper"] != semantic["crop_sha256"]).sum())
+    duplicates = int((status == "duplicate").sum()) + len(linked(tables.semantic_duplicates))
     return [
         Step("distinct", int(tables.raw_images["image_sha256"].nunique())),
         Step("crops", len(tables.clean_images)),

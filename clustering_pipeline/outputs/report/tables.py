@@ -1,6 +1,6 @@
 """The manifests of one category, as the pages that people look at need them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,15 @@ def read_listings(tables: CategoryTables) -> list[Listing]:
     rows = rows.merge(tables.clusters, on="listing", how="left").merge(_first_pictures(tables), on="listing", how="left")
     rows = rows.merge(_crop_places(tables), on="crop_sha256", how="left", suffixes=("", "_of_crop"))
     return [_listing(row, tables.suggested_names) for row in _records(rows)]
+
+
+def first_by_keeper(listings: Iterable[Listing]) -> dict[str, Listing]:
+    """Return one listing per crop that stands for some: the first."""
+    found: dict[str, Listing] = {}
+    for listing in listings:
+        if listing.keeper:
+            found.setdefault(listing.keeper, listing)
+    return found
 
 
 def _first_pictures(tables: CategoryTables) -> pd.DataFrame:

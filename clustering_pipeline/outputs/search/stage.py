@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from clustering_pipeline.core.duplicates import perceptual_keepers
 from clustering_pipeline.core.manifests import WRITTEN_FILES, conform
 from clustering_pipeline.outputs.search.index_files import IndexFiles, write_index
 from clustering_pipeline.outputs.search.lookup import QuerySettings
@@ -88,9 +89,9 @@ def _listings_of_crops(
     pictures = raw_images.loc[raw_images["image_sha256"].notna(), ["listing", "position", "image_sha256", "url"]]
     crops = crops[crops["crop_sha256"].notna()]
     shown = crops[["image_sha256", "crop_sha256", "label"]].rename(columns={"crop_sha256": "own_crop"})
-    keepers = clean_images[["crop_sha256", "keeper"]].rename(columns={"crop_sha256": "own_crop", "keeper": "crop_sha256"})
+    keepers = pd.DataFrame(perceptual_keepers(clean_images).items(), columns=["own_crop", "crop_sha256"], dtype=object)
     own = crops.drop_duplicates("crop_sha256")[["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1"]]
-    rows = pictures.merge(shown, on="image_sha256").merge(keepers[keepers["crop_sha256"].notna()], on="own_crop")
+    rows = pictures.merge(shown, on="image_sha256").merge(keepers, on="own_crop")
     rows = rows.sort_values(["crop_sha256", "listing", "position"]).drop_duplicates(["crop_sha256", "listing"])
     rows = rows.drop(columns="image_sha256").merge(own, on="crop_sha256")
     rows = rows.merge(local_features[["crop_sha256", "features"]], on="crop_sha256", how="left")

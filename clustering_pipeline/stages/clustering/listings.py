@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from clustering_pipeline.core.duplicates import keepers
 from clustering_pipeline.core.titles import TitleFacts
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.contradictions import split_by_title
@@ -41,7 +42,7 @@ def listing_pictures(
         shown[["image_sha256", "rank", "crop_sha256", "error"]], on="image_sha256"
     )
     pictures = pictures.merge(clean_images[["crop_sha256", "status", "reason"]], on="crop_sha256", how="left")
-    pictures = pictures.merge(_keepers(clean_images, semantic_duplicates), on="crop_sha256", how="left")
+    pictures = pictures.merge(keepers(clean_images, semantic_duplicates), on="crop_sha256", how="left")
     pictures["reason"] = pictures["too_alike"].fillna(pictures["reason"]).fillna(pictures["error"])
     pictures = pictures.merge(catalogue[["listing", "product_base_id", "title"]], on="listing")
     pictures = pictures.sort_values(["listing", "position", "rank"], kind="stable", ignore_index=True)
@@ -55,32 +56,6 @@ def _main_crops(crops: pd.DataFrame) -> pd.DataFrame:
     """Return one crop per image: the main one, or the first where none is marked."""
     ordered = crops.sort_values(["is_main", "rank"], ascending=[False, True], kind="stable")
     return ordered.drop_duplicates("image_sha256")
-
-
-def _keepers(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame) -> pd.DataFrame:
-    """Return `crop_sha256`, `keeper`, `relation` of every crop that was not rejected, each keeper followed to its own.
-
-    One that is rejected for being too alike, as itself or by its keeper, has a reason `too_alike` in place of a keeper.
-    """
-    usable = clean_images[clean_images["status"] != "rejected"]
-    first = dict(zip(usable["crop_sha256"], usable["keeper"].fillna(usable["crop_sha256"]), strict=True))
-    alike = semantic_duplicates[semantic_duplicates["keeper"] != semantic_duplicates["crop_sha256"]]
-    both = first | dict(zip(alike["crop_sha256"], alike["keeper"], strict=True))
-    too_alike = alike[alike["reason"].notna()].set_index("crop_sha256")["reason"].to_dict()
-    rows: list[tuple[str, str | None, str, str | None]] = []
-    for crop in first:
-        same, last = _follow(crop, first), _follow(crop, both)
-        relation = "semantic duplicate" if last != same else "duplicate" if same != crop else ""
-        rows.append((crop, None if same in too_alike else last, relation, too_alike.get(same)))
-    return pd.DataFrame(rows, columns=["crop_sha256", "keeper", "relation", "too_alike"], dtype=object)
-
-
-def _follow(crop: str, keeper_of: dict[str, str]) -> str:
-    seen = {crop}
-    while (keeper := keeper_of.get(crop, crop)) not in seen:
-        crop = keeper
-        seen.add(crop)
-    return crop
 
 
 def _standings(

@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
+from clustering_pipeline.core.duplicates import linked
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
 from clustering_pipeline.settings import CleanImageSettings
@@ -82,11 +83,11 @@ def _duplicate(row: Mapping[Any, Any], settings: CleanImageSettings) -> LeftOut:
 
 
 def _semantic(semantic_duplicates: pd.DataFrame) -> list[LeftOut]:
-    linked = semantic_duplicates[semantic_duplicates["keeper"] != semantic_duplicates["crop_sha256"]]
-    span = max(1e-9, 1 - float(linked["similarity"].min())) if len(linked) else 1.0
+    alike = linked(semantic_duplicates)
+    span = max(1e-9, 1 - float(alike["similarity"].min())) if len(alike) else 1.0
     return [
         LeftOut(row["crop_sha256"], row["keeper"], _semantic_reason(row), (1 - row["similarity"]) / span)
-        for row in linked.to_dict("records")
+        for row in alike.to_dict("records")
     ]
 
 

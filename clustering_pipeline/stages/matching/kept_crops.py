@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.duplicates import keepers
 from clustering_pipeline.imaging import Box
 from clustering_pipeline.stages.matching.geometry import Floats
 
@@ -58,16 +59,17 @@ def collect_crops(
     main_only: bool,
 ) -> KeptCrops:
     """Return the kept crops that stand for themselves and have a vector and local features; main crops only by default."""
-    keepers = _keepers(clean_images, semantic_duplicates)
+    found = keepers(clean_images, semantic_duplicates).dropna(subset="keeper")
+    keeper_of = dict(zip(found["crop_sha256"], found["keeper"], strict=True))
     kept = clean_images[clean_images["status"] == "kept"].set_index("crop_sha256")
-    standing = kept.loc[np.array([keepers[crop] == crop for crop in kept.index], bool)]
+    standing = kept.loc[np.array([keeper_of.get(crop) == crop for crop in kept.index], bool)]
     if main_only:
         standing = standing[standing["is_main"].fillna(False)]
     features = local_features.set_index("crop_sha256")
     vectors = embeddings.set_index("crop_sha256")["vector"]
     names = sorted(set(standing.index) & set(features.index) & set(vectors.index))
     standing, features = standing.loc[names], features.loc[names]
-    titles = _titles(crops, raw_images, catalogue, keepers)
+    titles = _titles(crops, raw_images, catalogue, keeper_of)
     return KeptCrops(
         crops=names,
         images=standing["image_sha256"].tolist(),
@@ -97,19 +99,10 @@ def _places(standing: pd.DataFrame, features: pd.DataFrame, crops: pd.DataFrame)
     return [tuple(row) for row in places.tolist()]
 
 
-def _keepers(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame) -> dict[str, str]:
-    """Return the crop that finally stands for each crop: its perceptual keeper's semantic keeper."""
-    semantic = dict(zip(semantic_duplicates["crop_sha256"], semantic_duplicates["keeper"], strict=True))
-    perceptual = clean_images[clean_images["keeper"].notna()]
-    return {
-        crop: semantic.get(keeper, keeper) for crop, keeper in zip(perceptual["crop_sha256"], perceptual["keeper"], strict=True)
-    }
-
-
 def _titles(
-    crops: pd.DataFrame, raw_images: pd.DataFrame, catalogue: pd.DataFrame, keepers: dict[str, str]
+    crops: pd.DataFrame, raw_images: pd.DataFrame, catalogue: pd.DataFrame, keeper_of: dict[str, str]
 ) -> dict[str, tuple[str, ...]]:
     shown = raw_images[["listing", "image_sha256"]].merge(catalogue[["listing", "title"]].dropna(), on="listing")
     shown = shown.merge(crops.loc[crops["is_main"].fillna(False), ["image_sha256", "crop_sha256"]], on="image_sha256")
-    shown = shown.assign(keeper=shown["crop_sha256"].map(keepers)).dropna(subset=["keeper", "title"])
+    shown = shown.assign(keeper=shown["crop_sha256"].map(keeper_of)).dropna(subset=["keeper", "title"])
     return {str(keeper): tuple(sorted(set(titles))) for keeper, titles in shown.groupby("keeper")["title"]}
