@@ -1,19 +1,62 @@
-"""Sets of rows that hang together through pairs."""
+"""Rows that hang together through pairs: connected components, disjoint sets and the weakest link of each group."""
+
+from collections.abc import Hashable
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 Indices = NDArray[np.int64]
+Item = TypeVar("Item", bound=Hashable)
+
+
+def component_labels(count: int, first: Indices, second: Indices) -> Indices:
+    """Return the connected component of each of `count` rows, 0 to k - 1 by its first row: int64 (count,)."""
+    graph = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
+    labels: Indices = connected_components(graph, directed=False)[1].astype(np.int64)
+    return labels
 
 
 def components(count: int, first: Indices, second: Indices) -> list[Indices]:
     """Return the connected components with two rows or more of `count` rows, each sorted, ordered by their first row."""
     if len(first) == 0:
         return []
-    graph = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
-    labels = connected_components(graph, directed=False)[1]
+    labels = component_labels(count, first, second)
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
     return sorted((group.astype(np.int64) for group in groups if len(group) > 1), key=lambda group: int(group[0]))
+
+
+def spanning_links(count: int, first: Indices, second: Indices) -> Indices:
+    """Return the positions of the links, given heaviest first, that make the maximum spanning forest: int64, ascending.
+
+    Of two links between the same rows the first counts (Kruskal 1956).
+    """
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    distinct = np.unique(low * count + high, return_index=True)[1]
+    # A rank starts at 1 because a sparse matrix has no entry of 0.
+    ranks = coo_matrix((distinct + 1.0, (low[distinct], high[distinct])), shape=(count, count))
+    return np.sort(minimum_spanning_tree(ranks).data.astype(np.int64) - 1)
+
+
+class DisjointSets(Generic[Item]):
+    """Sets of items that are joined and never parted; an item is a set of its own until then."""
+
+    def __init__(self) -> None:
+        self._parent: dict[Item, Item] = {}
+
+    def find(self, item: Item) -> Item:
+        """Return the item that names the set."""
+        root = item
+        while (parent := self._parent.get(root, root)) != root:
+            root = parent
+        while (parent := self._parent.get(item, item)) != root:
+            self._parent[item], item = root, parent
+        return root
+
+    def join(self, first: Item, second: Item) -> None:
+        """Put the sets of both into one, which the set of `first` names from now on."""
+        root = self.find(first)
+        self._parent[self.find(second)] = root

@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from clustering_pipeline.core.graph import spanning_links
 from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, read_listings
 
 
@@ -80,15 +82,13 @@ def read_links(matches: pd.DataFrame) -> list[Link]:
 
 
 def weakest_links(links: Iterable[Link], cluster_of: Mapping[Any, int]) -> dict[int, Link]:
-    """Return per cluster the lightest edge of its maximum spanning tree; `links` come heaviest first (Kruskal 1956)."""
-    parent = {crop: crop for crop in cluster_of}
-    last: dict[int, Link] = {}
-    for link in links:
-        root_a, root_b = _root(parent, link.crop_a), _root(parent, link.crop_b)
-        if cluster_of[link.crop_a] == cluster_of[link.crop_b] and root_a != root_b:
-            parent[root_a] = root_b
-            last[cluster_of[link.crop_a]] = link
-    return last
+    """Return per cluster the lightest edge of its maximum spanning tree; `links` come heaviest first."""
+    inside = [link for link in links if cluster_of[link.crop_a] == cluster_of[link.crop_b]]
+    place = {crop: number for number, crop in enumerate(cluster_of)}
+    first = np.array([place[link.crop_a] for link in inside], np.int64)
+    second = np.array([place[link.crop_b] for link in inside], np.int64)
+    kept = [inside[position] for position in spanning_links(len(place), first, second)]
+    return {cluster_of[link.crop_a]: link for link in kept}
 
 
 def neighbouring_clusters(links: Iterable[Link], cluster_of: Mapping[Any, int]) -> dict[int, tuple[tuple[int, Link], ...]]:
@@ -100,13 +100,6 @@ def neighbouring_clusters(links: Iterable[Link], cluster_of: Mapping[Any, int]) 
             found.setdefault(a, {}).setdefault(b, link)
             found.setdefault(b, {}).setdefault(a, link)
     return {number: tuple(others.items()) for number, others in found.items()}
-
-
-def _root(parent: dict[Any, Any], crop: str) -> str:
-    while parent[crop] != crop:
-        parent[crop] = parent[parent[crop]]
-        crop = parent[crop]
-    return crop
 
 
 def _members(listings: Sequence[Listing]) -> dict[int, list[Listing]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from clustering_pipeline.core.graph import DisjointSets
 from clustering_pipeline.stages.clustering.problem import NOISE
 
 Link = tuple[int, int, float]
@@ -25,29 +26,21 @@ class ResolvedCorrections:
     unresolved: list[int] = field(default_factory=list)
 
 
-class _Sets:
+class _Sets(DisjointSets[int]):
     """Disjoint sets of indices, some pairs of which must stay apart."""
 
     def __init__(self) -> None:
-        self.parent: dict[int, int] = {}
+        super().__init__()
         self.apart: dict[int, set[int]] = defaultdict(set)
 
-    def find(self, item: int) -> int:
-        root = item
-        while (parent := self.parent.get(root, root)) != root:
-            root = parent
-        while (parent := self.parent.get(item, item)) != root:
-            self.parent[item], item = root, parent
-        return root
-
-    def join(self, a: int, b: int) -> bool:
+    def try_join(self, a: int, b: int) -> bool:
         """Join the sets of `a` and `b` and return True, or False when they must stay apart."""
         first, second = sorted((self.find(a), self.find(b)))
         if first == second:
             return True
         if second in self.apart[first]:
             return False
-        self.parent[second] = first
+        self.join(first, second)
         for other in self.apart.pop(second, set()):
             self.apart[other].discard(second)
             self.separate(first, other)
@@ -77,7 +70,7 @@ def resolve_statements(
         if not links:
             statements.unresolved.append(int(row["number"]))
             continue
-        accept, accepted = (sets.join, statements.same) if row["kind"] == "same" else (sets.separate, statements.different)
+        accept, accepted = (sets.try_join, statements.same) if row["kind"] == "same" else (sets.separate, statements.different)
         agreed = [link for link in links if accept(*link)]
         accepted.extend(agreed)
         if len(agreed) < len(links):
@@ -146,12 +139,12 @@ def _cut(members: Sequence[int], statements: ResolvedCorrections, links: Iterabl
     sets, inside = _Sets(), set(members)
     for a, b in statements.same:
         if a in inside and b in inside:
-            sets.join(a, b)
+            sets.try_join(a, b)
     for a, b in statements.different:
         if a in inside and b in inside:
             sets.separate(a, b)
     for a, b, _ in sorted(links, key=lambda link: (-link[2], link[0], link[1])):
-        sets.join(a, b)
+        sets.try_join(a, b)
     _gather_loose(members, sets)
     roots = [sets.find(item) for item in members]
     return np.unique(roots, return_inverse=True)[1].astype(np.int64)
@@ -165,4 +158,4 @@ def _gather_loose(members: Sequence[int], sets: _Sets) -> None:
     by_size = sorted(parts, key=lambda root: (-len(parts[root]), root))
     for root in by_size:
         if not sets.apart.get(sets.find(root)):
-            next((target for target in by_size if target != root and sets.join(target, root)), None)
+            next((target for target in by_size if target != root and sets.try_join(target, root)), None)

@@ -6,9 +6,8 @@ Ester, Kriegel, Sander and Xu, "A density-based algorithm for discovering cluste
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
+from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.core.vectors import near_pairs
 from clustering_pipeline.stages.clustering.problem import NOISE
 
@@ -52,7 +51,7 @@ def _label(cores: np.ndarray, pairs: Iterable[Pairs]) -> np.ndarray:
     border = list[Pairs]()
     for rows, columns in pairs:
         both = cores[rows] & cores[columns]
-        parts = _join(parts, rows[both], columns[both])
+        parts = component_labels(len(parts), parts[rows[both]], parts[columns[both]])[parts]
         # A node that is no core has few neighbours, so that keeping them is cheap.
         border += _outer(cores, rows, columns)
     labels = np.full(size, NOISE, np.int64)
@@ -70,9 +69,3 @@ def _outer(cores: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Iterator
     for outer, core in ((rows, columns), (columns, rows)):
         reached = ~cores[outer] & cores[core]
         yield outer[reached], core[reached]
-
-
-def _join(parts: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    links = sparse.coo_matrix((np.ones(len(rows), np.int8), (parts[rows], parts[columns])), shape=(len(parts),) * 2)
-    joined: np.ndarray = connected_components(links, directed=False)[1][parts]
-    return joined

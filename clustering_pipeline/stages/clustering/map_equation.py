@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
+from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.stages.clustering.local_moves import move_in_parallel, move_nodes
 from clustering_pipeline.stages.clustering.random_walk import (
     Walk,
@@ -74,7 +74,7 @@ def communities(
     exit weight of modules outside each part; at 0 a part's description is that of the published map equation of it alone.
     """
     walk = walk_on(size, rows, columns, weights)
-    part = connected_components(walk.links, directed=False)[1].astype(np.int64)
+    part = component_labels(size, rows, columns)
     walk = replace(walk, part=part, elsewhere=elsewhere)
     best = np.full(int(walk.part.max(initial=-1)) + 1, np.inf)
     labels = np.zeros(size, np.int64)

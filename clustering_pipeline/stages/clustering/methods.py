@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.core.vectors import pairs_within
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering import cuda, hierarchy
@@ -129,9 +128,9 @@ def components(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndar
     """
     if evidence_of(settings) == "matches":
         sure = problem.edges.where(problem.edges.probabilities >= settings.threshold)
-        return _connected(problem.size, sure.rows, sure.columns)
+        return component_labels(problem.size, sure.rows, sure.columns)
     rows, columns = pairs_within(problem.vectors, 1 - settings.threshold, settings.block_rows)
-    return recheck(_connected(problem.size, rows, columns), problem, settings.threshold)
+    return recheck(component_labels(problem.size, rows, columns), problem, settings.threshold)
 
 
 def recheck(labels: np.ndarray, problem: ClusteringProblem, threshold: float) -> np.ndarray:
@@ -152,11 +151,6 @@ def recheck(labels: np.ndarray, problem: ClusteringProblem, threshold: float) ->
             known.append(int(node))
             result[node] = node
     return result
-
-
-def _connected(size: int, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    links = sparse.coo_matrix((np.ones(len(rows), np.int8), (rows, columns)), shape=(size, size))
-    return connected_components(links, directed=False)[1].astype(np.int64)
 
 
 CLUSTERING_METHODS: dict[str, ClusteringMethod] = {

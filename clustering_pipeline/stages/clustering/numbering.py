@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
-from scipy.sparse.csgraph import connected_components
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.graph import component_labels
 
 # A number stays with a cluster that shares at least this part of the smaller of the two.
 SMALLEST_OVERLAP = 0.5
@@ -72,9 +72,9 @@ def _overlaps(clusters: Sequence[Members], states: Sequence[State]) -> dict[tupl
 
 def _best_assignment(shares: sparse.csr_matrix) -> list[tuple[int, int]]:
     """Return (row, column) pairs of the assignment with the greatest total share, ties to the lowest numbers."""
-    row_count = shares.shape[0]
-    graph = sparse.bmat([[None, shares], [shares.T, None]], format="csr")
-    _, part = connected_components(graph, directed=False)
+    row_count, column_count = shares.shape
+    rows, columns = shares.nonzero()
+    part = component_labels(row_count + column_count, rows, row_count + columns)
     pairs = []
     for rows, columns in _blocks(part[:row_count], part[row_count:]):
         block = shares[rows][:, columns].toarray()

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.sparse.csgraph import minimum_spanning_tree
 
+from clustering_pipeline.core.graph import DisjointSets, spanning_links
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.corrections import Link
 from clustering_pipeline.stages.clustering.listings import ListingPictures
@@ -81,12 +81,12 @@ def _strongest_other(size: int, rows: np.ndarray, clusters: np.ndarray, weights:
 def _weakest_links(labels: np.ndarray, edges: Edges) -> dict[int, float]:
     inside = (labels[edges.rows] == labels[edges.columns]) & (labels[edges.rows] != NOISE)
     kept = edges.where(inside)
-    # The spanning tree of least doubt; doubt starts at 1 because a sparse matrix has no entry of 0.
-    doubt = sparse.coo_matrix((2 - kept.probabilities, (kept.rows, kept.columns)), shape=(len(labels),) * 2)
-    tree = minimum_spanning_tree(doubt).tocoo()
+    order = np.argsort(-kept.probabilities, kind="stable")
+    tree = order[spanning_links(len(labels), kept.rows[order], kept.columns[order])]
     members = np.bincount(labels[labels != NOISE])
-    weakest, held = np.ones(len(members)), np.bincount(labels[tree.row], minlength=len(members))
-    np.minimum.at(weakest, labels[tree.row], 2 - tree.data)
+    weakest, held = np.ones(len(members)), np.bincount(labels[kept.rows[tree]], minlength=len(members))
+    # To 52 binary places, as in results that homes hold.
+    np.minimum.at(weakest, labels[kept.rows[tree]], 2 - (2 - kept.probabilities[tree]))
     weakest[held < members - 1] = 0
     return {int(label): float(weakest[label]) for label in np.flatnonzero(members)}
 
@@ -122,18 +122,11 @@ def _join_agreeing(pictures: pd.DataFrame) -> pd.Series:
     several = held[held["listing"].duplicated(keep=False)]
     both = several.merge(several, on="listing").query("label_x < label_y").groupby(["label_x", "label_y"]).size()
     sizes = held["label"].value_counts()
-    parent: dict[int, int] = {}
+    sets: DisjointSets[int] = DisjointSets()
     for first, second, count in both[both >= AGREEING_LISTINGS].reset_index().itertuples(index=False, name=None):
         if count >= AGREEING_SHARE * max(sizes[first], sizes[second]):
-            low, high = sorted((_root(parent, first), _root(parent, second)))
-            parent[high] = low
-    return pictures["label"].map(lambda label: _root(parent, label)).astype(np.int64)
-
-
-def _root(parent: dict[int, int], label: int) -> int:
-    while (above := parent.get(label, label)) != label:
-        label = above
-    return label
+            sets.join(*sorted((sets.find(first), sets.find(second))))
+    return pictures["label"].map(sets.find).astype(np.int64)
 
 
 def listing_links(table: pd.DataFrame, problem: ClusteringProblem) -> Iterator[Link]:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.csgraph import connected_components
 
+from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.core.text import plain_letters
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.text_reader import TextLine
@@ -47,8 +47,12 @@ def _overlays(places: Mapping[int, Sequence[Place]], copies: sparse.csr_matrix) 
     return {
         place
         for place, rows in standing.items()
-        if len(rows) >= _FEWEST_PRODUCTS and connected_components(copies[rows][:, rows])[0] >= _FEWEST_PRODUCTS
+        if len(rows) >= _FEWEST_PRODUCTS and _parts(copies[rows][:, rows]) >= _FEWEST_PRODUCTS
     }
+
+
+def _parts(copies: sparse.csr_matrix) -> int:
+    return int(component_labels(copies.shape[0], *copies.nonzero()).max(initial=-1)) + 1
 
 
 def _copies(pairs: NDArray[np.int64], raw: pd.DataFrame, count: int) -> sparse.csr_matrix:
