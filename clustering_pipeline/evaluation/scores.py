@@ -1,11 +1,12 @@
 """Scores of a grouping against the truth, and the products that were put together as a picture."""
 
 from collections.abc import Hashable, Iterable, Sequence
-from html import escape
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
+
+from clustering_pipeline.core.svg import Element, draw, element
 
 NOISE = frozenset({"", "-1", "-1.0", "nan", "none", "<na>"})
 
@@ -110,9 +111,8 @@ def draw_confusion(labels_true: Sequence[Hashable], labels_predicted: Sequence[H
     cells = [_cell(row, column, shown[row, column], int(shown.max())) for row, column in zip(*np.nonzero(shown), strict=True)]
     titles = [_row_title(position, names[int(row)]) for position, row in enumerate(rows)]
     width, height = MARGIN + CELL * len(columns) + CELL, 2 * CELL + CELL * len(rows) + CELL
-    opening = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="9">'
-    heading = f'<text x="4" y="14">{len(rows)} of {len(table)} products × {len(columns)} of {table.shape[1]} clusters</text>'
-    return "\n".join([opening, '<rect width="100%" height="100%" fill="white"/>', heading, *titles, *cells, "</svg>"])
+    shares = f"{len(rows)} of {len(table)} products × {len(columns)} of {table.shape[1]} clusters"
+    return draw(width, height, [element("text", shares, x=4, y=14), *titles, *cells], font_size=9)
 
 
 def _worst_rows(table: np.ndarray) -> np.ndarray:
@@ -130,11 +130,11 @@ def _diagonal_order(table: np.ndarray, rows: np.ndarray) -> list[int]:
     return list(dict.fromkeys([*mains, *others]))
 
 
-def _cell(row: int, column: int, count: int, largest: int) -> str:
+def _cell(row: int, column: int, count: int, largest: int) -> Element:
     x, y = MARGIN + CELL * column, 2 * CELL + CELL * row
-    shade = 90 - 65 * count / largest
-    return f'<rect x="{x}" y="{y}" width="{CELL - 1}" height="{CELL - 1}" fill="hsl(212 60% {shade:.0f}%)"><title>{count}</title></rect>'
+    fill = f"hsl(212 60% {90 - 65 * count / largest:.0f}%)"
+    return element("rect", element("title", str(count)), x=x, y=y, width=CELL - 1, height=CELL - 1, fill=fill)
 
 
-def _row_title(position: int, name: str) -> str:
-    return f'<text x="{MARGIN - 4}" y="{2 * CELL + CELL * position + 9}" text-anchor="end">{escape(name[:20])}</text>'
+def _row_title(position: int, name: str) -> Element:
+    return element("text", name[:20], x=MARGIN - 4, y=2 * CELL + CELL * position + 9, text_anchor="end")

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import Form, HTTPException, Request
 from fastapi.responses import HTMLResponse
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.templates import open_templates
 from clustering_pipeline.outputs.report import Language, Texts, certainty, link_words
 from clustering_pipeline.web.i18n import WORDS
 from clustering_pipeline.web.options import ServeOptions
@@ -26,15 +26,7 @@ class Pages:
         self.options = options
         # A page of another site cannot read ours, so a secret of this process in every form proves where the form came from.
         self.form_secret = secrets.token_urlsafe(24)
-        self._environment = Environment(
-            loader=ChoiceLoader(
-                [PackageLoader("clustering_pipeline.web"), PackageLoader("clustering_pipeline.outputs.report")]
-            ),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._environment = open_templates("clustering_pipeline.web", "clustering_pipeline.outputs.report")
 
     def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page in the language that the reader chose."""

@@ -5,9 +5,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
+from clustering_pipeline.core.templates import open_templates
 from clustering_pipeline.outputs.report.charts import (
     draw_map,
     funnel,
@@ -47,7 +48,7 @@ def write_report(
             figure whose name ends with `_svg` names the blob of a drawing.
         matching: the settings under which the matches were made, to show what they saw; the defaults when absent.
     """
-    environment = _environment()
+    environment = open_templates("clustering_pipeline.outputs.report")
     thumbnails = Thumbnails(context.blobs, settings.thumbnail_pixels, int(settings.picture_megabytes * 1e6))
     script = _source(environment, "report.js")
     page = environment.get_template("report.html").render(
@@ -68,16 +69,6 @@ def write_report(
 def certainty(cluster: Cluster) -> str:
     """Return the word for a cluster's doubt: sure, look (worth a look) or doubtful."""
     return "sure" if cluster.doubt < 0.15 else "look" if cluster.doubt < 0.4 else "doubtful"
-
-
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("clustering_pipeline.outputs.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def _source(environment: Environment, name: str) -> str:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.svg import Element, circle, draw, element, polyline
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import FileTree
 
@@ -30,13 +30,12 @@ def draw_curve(
         return _svg([*parts, _text(WIDTH / 2, HEIGHT / 2, "no value is defined here", "middle")])
     placed, ticks = _place(points)
     parts += ticks
-    path = " ".join(f"{across:.1f},{up:.1f}" for across, up in placed)
-    parts.append(f'<polyline points="{path}" fill="none" stroke="#2463a6" stroke-width="2"/>')
+    parts.append(polyline(placed.tolist(), stroke="#2463a6", stroke_width=2))
     if len(placed) <= 60:
-        parts += [f'<circle cx="{across:.1f}" cy="{up:.1f}" r="2.5" fill="#2463a6"/>' for across, up in placed]
+        parts += [circle(right, down, 2.5, fill="#2463a6") for right, down in placed.tolist()]
     if chosen is not None:
-        across, up = placed[int(np.argmin(np.abs(points[:, 0] - chosen)))]
-        parts.append(f'<circle cx="{across:.1f}" cy="{up:.1f}" r="6" fill="none" stroke="#c2410c" stroke-width="2.5"/>')
+        x_chosen, y_chosen = placed[int(np.argmin(np.abs(points[:, 0] - chosen)))]
+        parts.append(circle(x_chosen, y_chosen, 6, fill="none", stroke="#c2410c", stroke_width=2.5))
     return _svg(parts)
 
 
@@ -47,14 +46,11 @@ def draw_scatter(points: np.ndarray, labels: np.ndarray, *, title: str) -> str:
     placed, _ = _place(points)
     # The golden angle spreads the hues of consecutive numbers.
     colours = [f"hsl({label * 137.508 % 360:.0f} 65% 45%)" if label >= 0 else "#bbb" for label in labels.tolist()]
-    dots = [
-        f'<circle cx="{across:.1f}" cy="{up:.1f}" r="2.6" fill="{colour}"/>'
-        for (across, up), colour in zip(placed, colours, strict=True)
-    ]
+    dots = [circle(across, up, 2.6, fill=colour) for (across, up), colour in zip(placed.tolist(), colours, strict=True)]
     return _svg([*_frame(title, "", ""), *dots])
 
 
-def _place(points: np.ndarray) -> tuple[np.ndarray, list[str]]:
+def _place(points: np.ndarray) -> tuple[np.ndarray, list[Element]]:
     """Return the points in pixels and the labels of the axes' ends."""
     low, high = points.min(axis=0), points.max(axis=0)
     shares = (points - low) / np.where(high > low, high - low, 1)
@@ -70,19 +66,18 @@ def _place(points: np.ndarray) -> tuple[np.ndarray, list[str]]:
     return placed, ticks
 
 
-def _frame(title: str, across: str, up: str) -> list[str]:
-    box = f'<path d="M{MARGIN},{MARGIN}V{HEIGHT - MARGIN}H{WIDTH - MARGIN}" fill="none" stroke="#888"/>'
-    side = f'<text x="14" y="{HEIGHT / 2}" transform="rotate(-90 14 {HEIGHT / 2})" text-anchor="middle">{escape(up)}</text>'
+def _frame(title: str, across: str, up: str) -> list[Element]:
+    box = element("path", d=f"M{MARGIN},{MARGIN}V{HEIGHT - MARGIN}H{WIDTH - MARGIN}", fill="none", stroke="#888")
+    side = element("text", up, x=14, y=HEIGHT / 2, transform=f"rotate(-90 14 {HEIGHT / 2})", text_anchor="middle")
     return [box, _text(WIDTH / 2, 22, title, "middle"), _text(WIDTH / 2, HEIGHT - 12, across, "middle"), side]
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str) -> Element:
+    return element("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
 
 
-def _svg(parts: Sequence[str]) -> str:
-    opening = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">'
-    return "\n".join([opening, '<rect width="100%" height="100%" fill="white"/>', *parts, "</svg>"])
+def _svg(parts: Sequence[Element]) -> str:
+    return draw(WIDTH, HEIGHT, parts, font_size=12)
 
 
 SEED, LARGEST, COMPONENTS = 5, 3_000, 50

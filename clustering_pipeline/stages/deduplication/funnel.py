@@ -1,9 +1,11 @@
 """The funnel: how many crops are left after each filter, in numbers and as a picture."""
 
 from collections.abc import Mapping
-from html import escape
+from itertools import chain
 
 import pandas as pd
+
+from clustering_pipeline.core.svg import Element, canvas, element
 
 Facts = dict[str, int | float | str]
 
@@ -38,19 +40,17 @@ def draw_funnel(facts: Mapping[str, int | float | str]) -> bytes:
         for place, (step, count) in enumerate(zip(_STEPS, counts, strict=True))
     ]
     height = _ROW * len(rows)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" viewBox="0 0 {_WIDTH} {height}" role="img" '
-        f'font-family="sans-serif" font-size="13"><title>The funnel of pictures</title>{"".join(rows)}</svg>'
-    ).encode()
+    parts = [element("title", "The funnel of pictures"), *chain.from_iterable(rows)]
+    return str(canvas(_WIDTH, height, *parts, font_size=13, size=True, role="img")).encode()
 
 
-def _row(place: int, step: str, count: int, lost: int, largest: int) -> str:
+def _row(place: int, step: str, count: int, lost: int, largest: int) -> tuple[Element, ...]:
     top, room = place * _ROW, _WIDTH - _LABEL - 110
     # A picture can have several crops, in which case a step adds instead of taking.
     change = f" (−{lost:,})" if lost > 0 else f" (+{-lost:,})" if lost < 0 else ""
     width = room * count / largest
     return (
-        f'<text x="{_LABEL - 10}" y="{top + 22}" text-anchor="end">{escape(step)}</text>'
-        f'<rect x="{_LABEL}" y="{top + 5}" width="{width:.1f}" height="{_ROW - 10}" rx="3" fill="#3b82c4"/>'
-        f'<text x="{_LABEL + width + 8:.1f}" y="{top + 22}">{count:,}{change}</text>'
+        element("text", step, x=_LABEL - 10, y=top + 22, text_anchor="end"),
+        element("rect", x=_LABEL, y=top + 5, width=f"{width:.1f}", height=_ROW - 10, rx=3, fill="#3b82c4"),
+        element("text", f"{count:,}{change}", x=f"{_LABEL + width + 8:.1f}", y=top + 22),
     )

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from clustering_pipeline.core.duplicates import linked
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.templates import open_templates
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.deduplication.funnel import draw_funnel
@@ -60,8 +60,7 @@ def write_pairs_page(
         {**vars(row), "picture": picture(row.crop), "keeper_picture": picture(row.keeper) if row.keeper else None}
         for row in rows[:most]
     ]
-    environment = jinja2.Environment(loader=jinja2.PackageLoader(__package__), autoescape=True)
-    page = environment.get_template("pairs.html")
+    page = open_templates("clustering_pipeline.stages.deduplication").get_template("pairs.html")
     return page.render(rows=shown, shown=len(shown), total=len(rows), funnel=draw_funnel(facts).decode()).encode()
 
 

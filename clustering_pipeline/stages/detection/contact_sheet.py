@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.core.templates import open_templates
 from clustering_pipeline.imaging import ImageError, Pixels, fit_within, load_image, to_jpeg, unpack_mask
 from clustering_pipeline.storage import BlobStore
 
@@ -53,10 +53,7 @@ def write_contact_sheet(crops: pd.DataFrame, blobs: BlobStore, most: int = MOST_
     chosen = _spread(readable, most)
     by_picture = dict(list(readable[readable["image_sha256"].isin(chosen)].groupby("image_sha256")))
     drawn = [picture for digest in chosen if (picture := _draw(digest, by_picture[digest], blobs)) is not None]
-    environment = Environment(
-        loader=PackageLoader("clustering_pipeline.stages.detection"), autoescape=True, undefined=StrictUndefined
-    )
-    page = environment.get_template("contact_sheet.html")
+    page = open_templates("clustering_pipeline.stages.detection").get_template("contact_sheet.html")
     return page.render(pictures=drawn, total=readable["image_sha256"].nunique()).encode()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.core.hardware import Hardware, resolve_device
 from clustering_pipeline.core.progress import Progress
+from clustering_pipeline.core.svg import draw, element, polyline
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.models import ImagePreprocessing, load_into
 from clustering_pipeline.stages.contract import StageContext
@@ -109,15 +110,14 @@ def loss_curve(losses: Sequence[float]) -> str:
     highest = max(losses) or 1.0
     steps = np.linspace(margin, width - margin, len(losses)) if len(losses) > 1 else np.array([width / 2])
     heights = height - margin - np.asarray(losses) / highest * (height - 2 * margin)
-    points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(steps, heights, strict=True))
-    axis = f"M{margin} {margin}V{height - margin}H{width - margin}"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13" fill="#444">'
-        f'<rect width="100%" height="100%" fill="#fff"/><path d="{axis}" fill="none" stroke="#999"/>'
-        f'<polyline points="{points}" fill="none" stroke="#2563eb" stroke-width="2"/>'
-        f'<text x="{margin}" y="{margin - 12}">mean squared error, {highest:.4f} at the top, {losses[-1]:.4f} at the end</text>'
-        f'<text x="{width - margin}" y="{height - margin + 22}" text-anchor="end">epoch {len(losses)}</text></svg>'
-    )
+    span = f"mean squared error, {highest:.4f} at the top, {losses[-1]:.4f} at the end"
+    parts = [
+        element("path", d=f"M{margin} {margin}V{height - margin}H{width - margin}", fill="none", stroke="#999"),
+        polyline(zip(steps.tolist(), heights.tolist(), strict=True), stroke="#2563eb", stroke_width=2),
+        element("text", span, x=margin, y=margin - 12, fill="#444"),
+        element("text", f"epoch {len(losses)}", x=width - margin, y=height - margin + 22, text_anchor="end", fill="#444"),
+    ]
+    return draw(width, height, parts, font_size=13)
 
 
 def _epochs(
