@@ -40,7 +40,7 @@ def search(
         pixels = decode_image(_read(image, project, slug))
     except ImageError as error:
         raise InputError(f"{image} cannot be searched with: {error}") from error
-    index = SearchIndex.load(FileTree(f"{project.storage_root}/outputs/{slug}/search"))
+    index = SearchIndex.load(FileTree(project.search_root(slug)))
     searching = PictureSearch(index, project.context(slug, logging.getLogger(__name__)))
     hits = searching.search(searching.describe(pixels, region), top, asked)
     _show(terminal, hits)

@@ -1,6 +1,6 @@
 """Where one installation works: its Dagster home, settings and storage, and the context it gives to its stages."""
 
 from clustering_pipeline.project.home import PipelineHome
-from clustering_pipeline.project.project import FOLDERS, Project
+from clustering_pipeline.project.project import Project
 
-__all__ = ["FOLDERS", "PipelineHome", "Project"]
+__all__ = ["PipelineHome", "Project"]

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings import SETTINGS_FILE
-from clustering_pipeline.storage import FileTree
+from clustering_pipeline.storage import FileTree, layout
 
-FOLDER = "sources"
 SUFFIX = ".retired"
 
 
@@ -23,15 +22,15 @@ class Retirement:
 
     def all(self) -> set[str]:
         """Return the retired categories."""
-        return {name.removesuffix(SUFFIX) for name in self.files.list(FOLDER, SUFFIX)}
+        return {name.removesuffix(SUFFIX) for name in self.files.list(layout.SOURCES, SUFFIX)}
 
     def retire(self, category: str) -> None:
         """Mark a category as retired."""
-        self.files.write(f"{FOLDER}/{category}{SUFFIX}", b"")
+        self.files.write(layout.source_record(category, SUFFIX), b"")
 
     def restore(self, category: str) -> None:
         """Take the mark away; a category without one is fine."""
-        self.files.remove(f"{FOLDER}/{category}{SUFFIX}")
+        self.files.remove(layout.source_record(category, SUFFIX))
 
 
 HOME_VARIABLE = "DAGSTER_HOME"
@@ -64,22 +63,22 @@ class PipelineHome:
     @property
     def state(self) -> Path:
         """The folder of local databases."""
-        return self.path / "state"
+        return self.path / layout.STATE
 
     @property
     def storage(self) -> Path:
         """Where `storage.root` is when it is unset."""
-        return self.path / "storage"
+        return self.path / layout.STORAGE
 
     @property
     def models(self) -> Path:
         """Where model files are when `compute.models` is unset."""
-        return self.path / "models"
+        return self.path / layout.MODELS
 
     @property
     def catalogues(self) -> Path:
         """The folder that is watched for workbooks when `automation.catalogue_folder` is unset."""
-        return self.path / "catalogues"
+        return self.path / layout.CATALOGUES
 
     def prepare(self) -> "PipelineHome":
         """Create the folder with its `dagster.yaml` where they are missing and return self.

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project.project import Project
-from clustering_pipeline.storage import FileTree
+from clustering_pipeline.storage import FileTree, layout
 
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".csv", ".tsv", ".parquet"})
 LOCK_PREFIXES = ("~$", ".~lock.")
@@ -138,7 +138,7 @@ def _local_copy(project: Project, folder: FileTree, name: str, content: bytes) -
     """Return the file itself when the folder is local, else a copy of it below the home."""
     if folder.is_local:
         return Path(folder.location(name))
-    copy = project.home.state / "catalogues" / name
+    copy = project.home.state / layout.CATALOGUE_COPIES / name
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_bytes(content)
     return copy

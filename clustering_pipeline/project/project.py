@@ -11,13 +11,11 @@ from clustering_pipeline.core.progress import ProgressListener
 from clustering_pipeline.project.home import PipelineHome, Retirement
 from clustering_pipeline.settings import PipelineSettings, RunOverrides, SettingsSource
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, ManifestStore
+from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, ManifestStore, layout
 
 if TYPE_CHECKING:
     from clustering_pipeline.review import CorrectionStore, ReviewProgress
     from clustering_pipeline.stages.catalogue import SourceRecords
-
-FOLDERS = ("blobs", "features", "manifests", "sources", "outputs")
 
 
 @dataclass(frozen=True)
@@ -48,8 +46,17 @@ class Project:
         return self.settings.installation().storage.root or str(self.home.storage)
 
     def files(self, folder: str) -> FileTree:
-        """Return the part of the storage that is called `folder`, one of `FOLDERS`."""
+        """Return the part of the storage that is called `folder`, one of `layout.FOLDERS`."""
         return FileTree(f"{self.storage_root}/{folder}")
+
+    @property
+    def outputs(self) -> FileTree:
+        """What is made for people: a folder per category."""
+        return self.files(layout.OUTPUTS)
+
+    def search_root(self, category: str) -> str:
+        """Return the folder or URL of a category's search index."""
+        return f"{self.storage_root}/{layout.OUTPUTS}/{layout.output(category, layout.SEARCH_INDEX)}"
 
     @property
     def sources(self) -> "SourceRecords":
@@ -68,31 +75,31 @@ class Project:
         """What people said about the results of all categories."""
         from clustering_pipeline.review import CorrectionStore
 
-        return CorrectionStore(self._review_place("corrections.sqlite"))
+        return CorrectionStore(self._review_place(layout.CORRECTIONS))
 
     @property
     def review_progress(self) -> "ReviewProgress":
         """Which clusters of all categories somebody has looked at."""
         from clustering_pipeline.review import ReviewProgress
 
-        return ReviewProgress(self._review_place("review_progress.sqlite"))
+        return ReviewProgress(self._review_place(layout.REVIEW_PROGRESS))
 
     @property
     def blobs(self) -> BlobStore:
         """The pictures, crops and features, by content."""
-        return BlobStore(f"{self.storage_root}/blobs")
+        return BlobStore(f"{self.storage_root}/{layout.BLOBS}")
 
     @property
     def manifests(self) -> ManifestStore:
         """The manifests that the assets returned last."""
-        return ManifestStore(self.files("manifests"))
+        return ManifestStore(self.files(layout.MANIFESTS))
 
     def context(self, category: str, log: logging.Logger) -> StageContext:
         """Return what the stages of a run of `category` are handed; raises InputError."""
         root, compute = self.storage_root, self.category_settings(category).compute
         return StageContext(
-            blobs=BlobStore(f"{root}/blobs"),
-            tables=FeatureTables(f"{root}/features"),
+            blobs=BlobStore(f"{root}/{layout.BLOBS}"),
+            tables=FeatureTables(f"{root}/{layout.FEATURES}"),
             state=self.home.state,
             engine=make_engine(compute.engine, compute.workers),
             progress=self.listener.of(log),

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from clustering_pipeline.core.manifests import write_parquet
 from clustering_pipeline.project.project import Project
-from clustering_pipeline.storage import FileTree
+from clustering_pipeline.storage import FileTree, layout
 
 # The columns of manifests that name blobs.
 BLOB_COLUMNS = ("image_sha256", "crop_sha256", "features", "mask")
@@ -43,7 +43,7 @@ def stored_sizes(project: Project) -> list[StoredSize]:
         for column, digests in _referred(project, [category]).items():
             held = [sizes[path] for path in map(project.blobs.path_of, digests) if path in sizes]
             found.append(StoredSize(category, column.removesuffix("_sha256"), len(held), sum(held)))
-        outputs = [size for _, size in _sizes(project.files("outputs"), category)]
+        outputs = [size for _, size in _sizes(project.outputs, category)]
         found.append(StoredSize(category, "outputs", len(outputs), sum(outputs)))
     return sorted(found, key=lambda size: (-size.bytes, size.category, size.part))
 
@@ -62,7 +62,7 @@ def find_unused(project: Project) -> Unused:
 def remove_unused(project: Project, unused: Unused) -> None:
     """Remove blobs, and before them the cached rows that name them, so that a stage computes anew what it needs again."""
     gone = pa.array(unused.digests, pa.string())
-    tables = project.files("features")
+    tables = project.files(layout.FEATURES)
     for path, _ in _sizes(tables, ""):
         if path.endswith(".parquet"):
             _forget_rows(tables, path, gone)

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from clustering_pipeline.storage import layout
 from clustering_pipeline.storage.blobs import BlobStore
 from clustering_pipeline.storage.feature_tables import FeatureTable, FeatureTables, compute_missing
 from clustering_pipeline.storage.files import FileTree
@@ -10,7 +11,16 @@ from clustering_pipeline.storage.manifests import ManifestStore
 if TYPE_CHECKING:
     from clustering_pipeline.storage.database import ReviewDatabase
 
-__all__ = ["BlobStore", "FeatureTable", "FeatureTables", "FileTree", "ManifestStore", "ReviewDatabase", "compute_missing"]
+__all__ = [
+    "BlobStore",
+    "FeatureTable",
+    "FeatureTables",
+    "FileTree",
+    "ManifestStore",
+    "ReviewDatabase",
+    "compute_missing",
+    "layout",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -203,7 +203,7 @@ class Library:
 
     def page(self, slug: str, name: str) -> bytes:
         """Return a page that a stage wrote for a category, such as `report`; raises UnknownError when there is none."""
-        outputs = self.project.files("outputs")
+        outputs = self.project.outputs
         if slug not in self._manifests.categories() or f"{name}.html" not in outputs.list(slug, ".html"):
             raise UnknownError(
                 f"There is no page {name[:80]!r} of {slug[:80]!r} yet. The stage that writes it has to run first."
@@ -215,7 +215,7 @@ class Library:
         written = self._manifests.read("labeled_excel", slug)
         paths = [] if written is None else written["path"].astype(str).tolist()
         # The others are copies outside the storage, where the user wanted them.
-        kept = (path for path in paths if path.startswith(f"{slug}/") and self.project.files("outputs").exists(path))
+        kept = (path for path in paths if path.startswith(f"{slug}/") and self.project.outputs.exists(path))
         return next(kept, None)
 
     def workbook(self, slug: str) -> tuple[str, bytes]:
@@ -223,7 +223,7 @@ class Library:
         path = self.workbook_path(self.category(slug).slug)
         if path is None:
             raise UnknownError("This category has no labelled workbook yet. Materialise its labeled_excel.")
-        return path.rpartition("/")[2], self.project.files("outputs").read(path)
+        return path.rpartition("/")[2], self.project.outputs.read(path)
 
     def pending(self, category: Category) -> pd.DataFrame:
         """Return the corrections that the clusters shown do not honour yet."""
@@ -232,7 +232,7 @@ class Library:
         return stated[~stated["number"].isin(category.tables.corrections["number"])]
 
     def _search_files(self, slug: str) -> FileTree:
-        return FileTree(f"{self.project.storage_root}/outputs/{slug}/search")
+        return FileTree(self.project.search_root(slug))
 
     def _look(self, slug: str, kept: _Kept | None) -> _Kept:
         version = tuple(self._manifests.version(manifest.name, slug) for manifest in (CLUSTERS, CATALOGUE, CORRECTIONS))

@@ -9,8 +9,8 @@ import yaml
 
 from clustering_pipeline.definitions import open_pipeline
 from clustering_pipeline.orchestration.sync.synchronise import synchronise
-from clustering_pipeline.project import FOLDERS
 from clustering_pipeline.project.storage_report import find_unused, stored_sizes
+from clustering_pipeline.storage import layout
 from clustering_pipeline_tests.orchestration.conftest import Daemon, Installation
 
 pytestmark = pytest.mark.slow
@@ -51,4 +51,4 @@ def test_a_workbook_dropped_into_a_bucket_is_run_in_the_bucket(installation: Ins
     assert sum(size.bytes for size in stored_sizes(installation.project)) > 0
     assert find_unused(installation.project).digests == ()
     # What Dagster keeps itself stays at home: what runs print, and its database.
-    assert not {path.name for path in installation.project.home.storage.iterdir()} & set(FOLDERS)
+    assert not {path.name for path in installation.project.home.storage.iterdir()} & set(layout.FOLDERS)

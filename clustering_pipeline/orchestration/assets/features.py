@@ -7,6 +7,7 @@ from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetR
 from clustering_pipeline.orchestration.runtime.pools import GPU
 from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, LocalFeatureSettings, SemanticDuplicateSettings
 from clustering_pipeline.stages.contract import StageResult
+from clustering_pipeline.storage import layout
 
 
 @stage_asset(LOCAL_FEATURES, group="features", kinds=["opencv"])
@@ -47,5 +48,5 @@ def semantic_duplicates(
     result = find_semantic_duplicates(embeddings, clean_images, encoder.encoder, settings, filter_settings, run.stage, keep)
     filtered = run.project.manifests.read_facts("clean_images", run.category)
     page = write_pairs_page(clean_images, result.manifest, filtered, filter_settings, run.stage.blobs)
-    run.project.files("outputs").write(f"{run.category}/left-out.html", page)
+    run.project.outputs.write(layout.output(run.category, layout.LEFT_OUT), page)
     return AssetResult(result, metadata={"left_out": page_link(run, "pages/left-out")})

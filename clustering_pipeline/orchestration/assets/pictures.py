@@ -9,6 +9,7 @@ from clustering_pipeline.orchestration.runtime.pools import GEMINI, GPU, NETWORK
 from clustering_pipeline.orchestration.sync.sources import catalogue_version, overrides_version
 from clustering_pipeline.settings import CatalogueSettings, CleanImageSettings, CropSettings, DownloadSettings, PromptSettings
 from clustering_pipeline.stages.contract import StageResult
+from clustering_pipeline.storage import layout
 
 
 @stage_asset(CATALOGUE, group="listings", kinds=["excel", "pandas"])
@@ -56,7 +57,7 @@ def crops(
 
     result = detect_crops(raw_images, english_prompts, settings, run.stage, catalogue)
     page = write_contact_sheet(result.manifest, run.stage.blobs)
-    run.project.files("outputs").write(f"{run.category}/crops.html", page)
+    run.project.outputs.write(layout.output(run.category, layout.CONTACT_SHEET), page)
     return AssetResult(result, metadata={"contact_sheet": page_link(run, "pages/crops")})
 
 

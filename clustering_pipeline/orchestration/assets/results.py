@@ -25,7 +25,7 @@ from clustering_pipeline.settings import (
     WorkbookSettings,
 )
 from clustering_pipeline.stages.contract import StageResult
-from clustering_pipeline.storage import FileTree
+from clustering_pipeline.storage import FileTree, layout
 
 if TYPE_CHECKING:
     from clustering_pipeline.outputs.workbook import DeliveredFile, LabelledWorkbook, WorkbookNotes
@@ -66,9 +66,9 @@ def labeled_excel(
         output_name=name,
         notes=_notes(run, source, catalogue, clusters),
     )
-    run.project.files("outputs").write(f"{run.category}/{name}", labelled.content)
+    run.project.outputs.write(layout.output(run.category, name), labelled.content)
     delivered = deliver_workbook(labelled.content, output, Path(source.path), run.stage.state) if output else None
-    return _result(run, source, f"{run.category}/{name}", labelled, delivered)
+    return _result(run, source, layout.output(run.category, name), labelled, delivered)
 
 
 def _notes(run: AssetRun, source: "CatalogueSource", catalogue: pd.DataFrame, clusters: pd.DataFrame) -> "WorkbookNotes":
@@ -77,7 +77,7 @@ def _notes(run: AssetRun, source: "CatalogueSource", catalogue: pd.DataFrame, cl
 
     settings = run.project.category_settings(run.category)
     features = run.project.manifests.read("local_features", run.category)
-    events = NumberRegister(run.stage.state / "cluster_numbers.sqlite").events(run.category)
+    events = NumberRegister(run.stage.state / layout.CLUSTER_NUMBERS).events(run.category)
     return WorkbookNotes(
         category=run.category,
         category_name=source.display_name,
@@ -90,7 +90,7 @@ def _notes(run: AssetRun, source: "CatalogueSource", catalogue: pd.DataFrame, cl
 def _result(
     run: AssetRun, source: "CatalogueSource", kept: str, labelled: "LabelledWorkbook", delivered: "DeliveredFile | None"
 ) -> AssetResult:
-    address = run.project.files("outputs").address(kept)
+    address = run.project.outputs.address(kept)
     written = {kept: hashlib.sha256(labelled.content).hexdigest()}
     facts: dict[str, int | float | str] = {"rows": labelled.rows, "workbook": str(delivered.path if delivered else address)}
     if delivered is not None:
@@ -159,8 +159,8 @@ def category_report(
         ),
     )
     page = write_report(tables, _facts(run), settings, run.stage, matching=match_settings)
-    path = f"{run.category}/report.html"
-    files = run.project.files("outputs")
+    path = layout.output(run.category, layout.REPORT)
+    files = run.project.outputs
     files.write(path, page)
     written = pd.DataFrame({"path": [path], "sha256": [hashlib.sha256(page).hexdigest()], "rows": [len(clusters)]})
     facts: dict[str, int | float | str] = {"bytes": len(page), "report": files.address(path)}
@@ -201,7 +201,7 @@ def search_index(
     from clustering_pipeline.outputs.search import QuerySettings, build_index
     from clustering_pipeline.stages.prompts import read_prompts
 
-    root = f"{run.project.storage_root}/outputs/{run.category}/search"
+    root = run.project.search_root(run.category)
     result = build_index(
         embeddings,
         clusters,

@@ -13,6 +13,7 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.orchestration.partitions import CATEGORIES
 from clustering_pipeline.orchestration.runtime.pools import set_missing_limits
 from clustering_pipeline.project import PipelineHome
+from clustering_pipeline.storage import layout
 
 
 @contextmanager
@@ -122,7 +123,7 @@ def is_worked_on(home: PipelineHome, category: str) -> bool:
 
 
 def _lock_of(home: PipelineHome, category: str) -> Path:
-    return home.state / "locks" / f"{category}.lock"
+    return home.state / layout.LOCKS / f"{category}.lock"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from pathlib import Path
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.outputs.report.tables import Listing
 from clustering_pipeline.stages.clustering import NumberRegister
+from clustering_pipeline.storage import layout
 
 # Where each listing is: its cluster, -1 without one. A listing is named by its id and how many with that id came before it.
 Placement = Mapping[str, int]
@@ -66,7 +67,7 @@ class ResultHistory:
         )
 
     def _events(self, category: str, kind: str, since: str) -> tuple[tuple[int, int], ...]:
-        events = NumberRegister(self.path.with_name("cluster_numbers.sqlite")).events(category)
+        events = NumberRegister(self.path.with_name(layout.CLUSTER_NUMBERS)).events(category)
         chosen = events[(events["kind"] == kind) & (events["time"] > since)]
         return tuple((int(number), int(other)) for number, other in zip(chosen["number"], chosen["other"], strict=True))
 

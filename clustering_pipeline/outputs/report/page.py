@@ -25,6 +25,7 @@ from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, r
 from clustering_pipeline.outputs.report.thumbnails import Thumbnails
 from clustering_pipeline.settings import MatchSettings, ReportSettings
 from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.storage import layout
 
 DRAWING = "_svg"
 FUNNEL = "funnel of pictures"
@@ -87,7 +88,7 @@ def _content(
         "drawings": drawings,
         "pairs": worst_pairs(several[: settings.pairs_drawn], tables, matching, context),
         "dots": [] if any("projection" in title for title in drawings) else draw_map(tables, listings),
-        "changes": ResultHistory(context.state / "report_history.sqlite").changes(tables.category, listings),
+        "changes": ResultHistory(context.state / layout.REPORT_HISTORY).changes(tables.category, listings),
         "listings": listings,
         "clusters": clusters,
         "several": several,

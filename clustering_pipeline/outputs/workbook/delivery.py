@@ -11,10 +11,10 @@ from datetime import datetime
 from pathlib import Path
 
 from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.storage import layout
 
 OUTPUT_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".parquet")
 MACRO_SUFFIX = ".xlsm"
-DELIVERIES = "deliveries.sqlite"
 OWN_OUTPUT = re.compile(r"\.clustered(?:\.(\d+))?$")
 MAX_NAMES = 1000
 
@@ -160,7 +160,7 @@ class _Deliveries:
 
     def __init__(self, state: Path) -> None:
         state.mkdir(parents=True, exist_ok=True)
-        self._path = state / DELIVERIES
+        self._path = state / layout.DELIVERIES
 
     def last(self, output: Path) -> str | None:
         with closing(self._connect()) as connection:

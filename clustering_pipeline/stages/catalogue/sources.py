@@ -9,9 +9,8 @@ from pathlib import Path
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.text import category_slug
 from clustering_pipeline.stages.catalogue.embedded_images import store_folder
-from clustering_pipeline.storage import BlobStore, FileTree
+from clustering_pipeline.storage import BlobStore, FileTree, layout
 
-FOLDER = "sources"
 FOLDER_LISTING = "folder"
 IMAGES_FROM = "images_from"
 PICTURES = "pictures"
@@ -114,7 +113,7 @@ class SourceRecords:
 
     def all(self) -> list[CatalogueSource]:
         """Return every category's record, ordered by slug."""
-        return [_from_json(self.files.read(f"{FOLDER}/{name}")) for name in self.files.list(FOLDER, ".json")]
+        return [_from_json(self.files.read(f"{layout.SOURCES}/{name}")) for name in self.files.list(layout.SOURCES, ".json")]
 
     def changed_on_disk(self, source: CatalogueSource) -> bool:
         """Whether the file that was recorded is there and holds other bytes now; a folder is compared by `record` alone."""
@@ -129,7 +128,7 @@ class SourceRecords:
 
 
 def _record_path(category: str) -> str:
-    return f"{FOLDER}/{category_slug(category)}.json"
+    return layout.source_record(category_slug(category))
 
 
 def _from_json(content: bytes) -> CatalogueSource:

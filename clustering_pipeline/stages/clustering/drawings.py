@@ -8,7 +8,7 @@ import numpy as np
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.svg import Element, circle, draw, element, polyline
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.storage import FileTree
+from clustering_pipeline.storage import FileTree, layout
 
 WIDTH, HEIGHT, MARGIN = 520, 300, 48
 
@@ -128,7 +128,7 @@ def _umap(reduced: np.ndarray) -> np.ndarray:
 
 
 def _path(category: str) -> str:
-    return f"cluster_drawings/{category}.json"
+    return f"{layout.CLUSTER_DRAWINGS}/{category}.json"
 
 
 def keep_drawings(context: StageContext, category: str, drawings: Mapping[str, str]) -> dict[str, str]:

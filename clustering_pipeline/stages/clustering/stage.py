@@ -34,9 +34,8 @@ from clustering_pipeline.stages.clustering.tuning import (
     drawn_choices,
 )
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.storage import compute_missing
+from clustering_pipeline.storage import compute_missing, layout
 
-REGISTER = "cluster_numbers.sqlite"
 Facts = dict[str, int | float | str]
 _GROUPING = pa.schema([("labels", pa.list_(pa.int64())), ("choices", pa.string())])
 
@@ -63,7 +62,7 @@ def cluster_listings(
     problem = build_problem(brought, embeddings, matches, settings)
     node_labels, choices, cached = _cached_grouping(problem, settings, context)
     table = place_listings(brought, problem, node_labels)
-    register = NumberRegister(context.state / REGISTER)
+    register = NumberRegister(context.state / layout.CLUSTER_NUMBERS)
     if settings.attach:
         links = listing_links(table, problem)
         table["label"] = attach(table["label"].to_numpy(), _members(table), links, register.current(category))

@@ -15,8 +15,8 @@ from clustering_pipeline.core.engine import batched
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.stages.download.answers import Validators
 from clustering_pipeline.stages.download.failures import Failure, FailureKind
+from clustering_pipeline.storage import layout
 
-FILE_NAME = "download.sqlite"
 _KEYS_PER_QUERY = 500
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pictures (
@@ -86,7 +86,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """`folder`: where the file is, created when missing; raises StageError when it cannot be written."""
-        self._path = folder / FILE_NAME
+        self._path = folder / layout.DOWNLOAD_JOURNAL
         self._lock = threading.Lock()
         try:
             folder.mkdir(parents=True, exist_ok=True)

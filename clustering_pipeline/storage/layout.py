@@ -1,0 +1,34 @@
+"""Where everything lies: below the Dagster home, in its folder of local databases, and below the root of the storage."""
+
+# Below the home.
+STATE, STORAGE, MODELS, CATALOGUES = "state", "storage", "models", "catalogues"
+
+# In the folder of local databases.
+DOWNLOAD_JOURNAL = "download.sqlite"
+CLUSTER_NUMBERS = "cluster_numbers.sqlite"
+REPORT_HISTORY = "report_history.sqlite"
+DELIVERIES = "deliveries.sqlite"
+CORRECTIONS = "corrections.sqlite"
+REVIEW_PROGRESS = "review_progress.sqlite"
+LOCKS = "locks"
+# Workbooks of a catalogue folder that is not local.
+CATALOGUE_COPIES = "catalogues"
+CLUSTER_DRAWINGS = "cluster_drawings"
+
+# Below the root of the storage.
+BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS = "blobs", "features", "manifests", "sources", "outputs"
+FOLDERS = (BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS)
+
+# Below the outputs of a category.
+REPORT, CONTACT_SHEET, LEFT_OUT = "report.html", "crops.html", "left-out.html"
+SEARCH_INDEX = "search"
+
+
+def source_record(category: str, suffix: str = ".json") -> str:
+    """Return the path of a category's record, or of a mark beside it."""
+    return f"{SOURCES}/{category}{suffix}"
+
+
+def output(category: str, name: str) -> str:
+    """Return the path of an output of a category below the outputs."""
+    return f"{category}/{name}"
