@@ -1,4 +1,4 @@
-"""Draws docs/result.jpg: the clusters that the demonstration wrote, one row each. `python docs/draw_result.py`"""
+"""Draws docs/result.jpg: the clusters that the demonstration wrote, one row each. `python docs/drawing/result.py`"""
 
 import tempfile
 from collections import defaultdict
@@ -16,7 +16,7 @@ from clustering_pipeline.cli.terminal import Terminal
 from clustering_pipeline.synthetic import encode_jpeg
 from clustering_pipeline.synthetic.lettering import print_text
 
-TARGET = Path(__file__).with_name("result.jpg")
+TARGET = Path(__file__).resolve().parents[1] / "result.jpg"
 PRODUCTS, CLUSTERS, PICTURES = 16, 8, 8
 TILE, GAP, LABEL = 132, 6, 208
 INK, PALE, PAPER = (30, 34, 40), (120, 126, 134), (255, 255, 255)

@@ -1,6 +1,6 @@
 """Draws docs/workbook.jpg: the first rows of a labelled workbook and of its sheet Clusters, as LibreOffice shows them.
 
-`python docs/draw_workbook.py LABELLED.xlsx`; needs LibreOffice (`soffice`) and poppler (`pdftoppm`).
+`python docs/drawing/workbook.py LABELLED.xlsx`; needs LibreOffice (`soffice`) and poppler (`pdftoppm`).
 """
 
 import subprocess
@@ -13,7 +13,7 @@ import openpyxl
 from openpyxl.worksheet.properties import PageSetupProperties
 from PIL import Image
 
-TARGET = Path(__file__).with_name("workbook.jpg")
+TARGET = Path(__file__).resolve().parents[1] / "workbook.jpg"
 ROWS = {"Clusters": 6}
 LISTING_ROWS = 12
 DOTS_PER_INCH, WIDTH, MARGIN, QUALITY = 150, 1400, 16, 85

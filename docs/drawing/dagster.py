@@ -1,4 +1,4 @@
-"""Draws the pictures of the Dagster UI in this folder anew: `python docs/draw_dagster.py`.
+"""Draws the pictures of the Dagster UI in docs/: `python docs/drawing/dagster.py`.
 
 It fills a home of its own with two small drawn categories, starts the webserver on it, and photographs it with Chromium.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 from clustering_pipeline.definitions import open_pipeline
 from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_catalogue
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).resolve().parents[1]
 CATEGORIES = {"Kem chống nắng": 1, "Nước hoa hồng": 2}
 METHODS = ("dbscan", "components", "agglomerative", "graph")
 SETTINGS = "download:\n  allow_hosts: ['{host}']\n  retries: 0\nmatches:\n  text: false\n{more}"
@@ -100,7 +100,7 @@ def photograph(url: str, pages: dict[str, tuple[str, ...]]) -> None:
                 pressed.click()
                 pressed.evaluate("element => element.scrollIntoView({block: 'start'})")
                 page.wait_for_timeout(4_000)
-            page.screenshot(path=HERE / name, type="jpeg", quality=70)
+            page.screenshot(path=DOCS / name, type="jpeg", quality=70)
         browser.close()
 
 

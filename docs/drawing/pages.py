@@ -1,6 +1,6 @@
-"""Draws the pictures of the review and search pages for the README.
+"""Draws the pictures of the review and search pages in docs/.
 
-Usage: clustering-pipeline demo --folder /tmp/demo && python docs/draw_screenshots.py /tmp/demo
+Usage: clustering-pipeline demo --folder /tmp/demo && python docs/drawing/pages.py /tmp/demo
 """
 
 import shutil
@@ -16,7 +16,7 @@ from playwright.sync_api import Page, sync_playwright
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.web import ServeOptions, create_app
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).resolve().parents[1]
 SIZE = {"width": 1180, "height": 860}
 
 
@@ -74,7 +74,7 @@ def draw_search(page: Page, slug: str, project: Project) -> None:
 def save(page: Page, name: str) -> None:
     """Write what the page shows, once its pictures are there."""
     page.wait_for_load_state("networkidle")
-    page.screenshot(path=HERE / name, type="jpeg", quality=82)
+    page.screenshot(path=DOCS / name, type="jpeg", quality=82)
 
 
 if __name__ == "__main__":
