@@ -62,8 +62,59 @@ def test_the_gate_calls_the_very_test_command_of_the_readme():
     assert command in gate
 
 
-def test_links_of_the_readme_lead_somewhere():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+FOLDERS = ("clustering_pipeline", "clustering_pipeline_tests", "benchmarks", "training", "docs", "docker")
+# Folders of the package may be named without it, as in `stages/download/plan.py`.
+BELOW_THE_PACKAGE = tuple(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+
+
+def without_code(text: str) -> str:
+    return re.sub(r"`[^`\n]*`", "", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+
+
+def anchors_of(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ +(.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
+    name, _, anchor = target.partition("#")
+    file = page.parent / name if name else page
+    return file.exists() and (not anchor or anchor in anchors_of(file))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_the_pages_lead_somewhere(page: Path):
+    targets = re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text(encoding="utf-8")))
+    assert [target for target in targets if "://" not in target and not leads_somewhere(page, target)] == []
+
+
+def named_files(text: str) -> set[str]:
+    """Return the code spans of a page that name a file of the checkout or a folder; `settings/clusters` is an asset."""
+    spans = re.findall(r"`([^`\s]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    whole, below = "|".join(FOLDERS), "|".join(BELOW_THE_PACKAGE)
+    named = re.compile(rf"({whole})(/[\w.-]+)*/?|({below})(/[\w.-]+)*/[\w-]+\.\w+|[\w-]+(/[\w-]+)+\.py")
+    return {span for span in spans if named.fullmatch(span)}
+
+
+def is_there(name: str) -> bool:
+    return (ROOT / name).exists() or (PACKAGE / name).exists()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_the_pages_name_are_there(page: Path):
+    assert [name for name in named_files(page.read_text(encoding="utf-8")) if not is_there(name)] == []
+
+
+def test_modules_that_the_pages_name_are_there():
+    modules = {
+        name for page in PAGES for name in re.findall(r"\bclustering_pipeline(?:\.\w+)+", page.read_text(encoding="utf-8"))
+    }
+    paths = {name: ROOT / name.replace(".", "/") for name in modules}
+    assert modules
+    assert [name for name, path in paths.items() if not (path.is_dir() or path.with_suffix(".py").exists())] == []
+
+
+def test_the_pages_of_the_readme_are_all_the_pages():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if page.name != "README.md" and page.name not in readme] == []
