@@ -12,11 +12,10 @@ from itertools import islice
 from multiprocessing.connection import wait
 from typing import Protocol, TypeVar
 
-from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.errors import StageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-BatchFunction = Callable[[list[Item]], list[Result]]
 
 
 class Engine(Protocol):
@@ -111,7 +110,5 @@ ENGINES: dict[str, Callable[[int | None], Engine]] = {"local": LocalEngine}
 
 
 def make_engine(name: str, workers: int | None) -> Engine:
-    """Return the engine of that name with so many workers, all available cores when None; raises InputError for an unknown one."""
-    if name not in ENGINES:
-        raise InputError(f"`compute.engine` is {name!r}, which is none of {', '.join(sorted(ENGINES))}.")
+    """Return the engine of that name, one of `ENGINES`, with so many workers, all available cores when None."""
     return ENGINES[name](workers)

@@ -1,6 +1,14 @@
 """Every knob: one pydantic class per stage; defaults, then the settings file, then the category, then the run."""
 
 from clustering_pipeline.settings.base import StageSettings
+from clustering_pipeline.settings.images import (
+    CatalogueSettings,
+    CleanImageSettings,
+    CropSettings,
+    DownloadSettings,
+    PromptSettings,
+    QualityLimits,
+)
 from clustering_pipeline.settings.installation import (
     AutomationSettings,
     CheckSettings,
@@ -9,16 +17,11 @@ from clustering_pipeline.settings.installation import (
     StorageSettings,
 )
 from clustering_pipeline.settings.pipeline import SETTINGS_FILE, STAGES, PipelineSettings, RunOverrides, SettingsSource
-from clustering_pipeline.settings.stages import (
-    CatalogueSettings,
-    CleanImageSettings,
+from clustering_pipeline.settings.products import (
     ClusterSettings,
-    CropSettings,
-    DownloadSettings,
     EmbeddingSettings,
     LocalFeatureSettings,
     MatchSettings,
-    PromptSettings,
     ReportSettings,
     SearchSettings,
     SemanticDuplicateSettings,
@@ -43,6 +46,7 @@ __all__ = [
     "MatchSettings",
     "PipelineSettings",
     "PromptSettings",
+    "QualityLimits",
     "RefreshSettings",
     "ReportSettings",
     "RunOverrides",

@@ -6,13 +6,20 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
 
 NOT_IN_FINGERPRINT: JsonDict = {"fingerprint": False}
+COMBINATION = "combination"
 
 
 def performance_field(default: Any, description: str, **constraints: Any) -> Any:
     """A knob that changes how fast or how gently a stage works, never what it returns; it is part of no fingerprint."""
     return Field(default, description=description, json_schema_extra=NOT_IN_FINGERPRINT, **constraints)
+
+
+def combination_error(reason: str, *names: str) -> PydanticCustomError:
+    """Return the error of settings of one section, `names`, that do not go together; `reason` says so with the remedy."""
+    return PydanticCustomError(COMBINATION, "{reason}", {"reason": reason, "names": names})
 
 
 class StageSettings(BaseModel):

@@ -179,7 +179,7 @@ class ComputeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    engine: str = Field("local", description="local: processes on this machine.")
+    engine: Literal["local"] = Field("local", description="local: processes on this machine.")
     workers: int | None = Field(None, ge=1, description="Processes; all available cores when unset.")
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         "auto", description="Device of neural models; the best one present when auto."

@@ -25,6 +25,8 @@ class SettingsLayer:
         """Whether this layer says anything at `keys`."""
         inner: Any = self.values
         for key in keys:
+            if isinstance(inner, list):
+                inner = dict(zip(map(str, range(len(inner))), inner, strict=True))
             if not isinstance(inner, Mapping) or key not in inner:
                 return False
             inner = inner[key]

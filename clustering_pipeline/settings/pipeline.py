@@ -14,13 +14,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.settings.base import StageSettings
+from clustering_pipeline.settings.base import COMBINATION, StageSettings
+from clustering_pipeline.settings.images import (
+    CatalogueSettings,
+    CleanImageSettings,
+    CropSettings,
+    DownloadSettings,
+    PromptSettings,
+)
 from clustering_pipeline.settings.installation import (
     AutomationSettings,
     CheckSettings,
@@ -29,16 +36,11 @@ from clustering_pipeline.settings.installation import (
     StorageSettings,
 )
 from clustering_pipeline.settings.layers import Keys, SettingsLayer, parse_value, read_layer
-from clustering_pipeline.settings.stages import (
-    CatalogueSettings,
-    CleanImageSettings,
+from clustering_pipeline.settings.products import (
     ClusterSettings,
-    CropSettings,
-    DownloadSettings,
     EmbeddingSettings,
     LocalFeatureSettings,
     MatchSettings,
-    PromptSettings,
     ReportSettings,
     SearchSettings,
     SemanticDuplicateSettings,
@@ -192,10 +194,21 @@ def _explanations(details: Sequence[ErrorDetails], layers: Sequence[SettingsLaye
         if detail["type"] == "extra_forbidden":
             yield f"{place}: there is no setting `{name}`.{_nearest_setting(keys)}"
             continue
+        if detail["type"] == COMBINATION:
+            yield _combination(keys, detail, layers)
+            continue
         if keys not in expected:
             expected[keys] = [f"{place}: `{name}` cannot be {detail['input']!r}"]
         expected[keys].append(detail["msg"].removeprefix("Value error, "))
     yield from (f"{start}: {'; or '.join(reasons)}." for start, *reasons in expected.values())
+
+
+def _combination(section: Keys, detail: ErrorDetails, layers: Sequence[SettingsLayer]) -> str:
+    """Return what does not go together, at the place that was said last."""
+    named = [(*section, name) for name in detail["ctx"]["names"]]
+    said = ((layer, keys) for layer in reversed(layers) for keys in named if layer.has(keys))
+    layer, keys = next(said, (_saying(section, layers), section))
+    return f"{layer.where(keys)}: `{'.'.join(keys)}` does not go with the rest: {detail['msg']}."
 
 
 def _written_keys(location: Keys, layers: Sequence[SettingsLayer]) -> Keys:
@@ -213,7 +226,8 @@ def _nearest_setting(keys: Keys) -> str:
     model: Any = PipelineSettings
     for key in keys[:-1]:
         inner = getattr(model, "model_fields", {}).get(key)
-        model = inner.annotation if inner else None
+        # A place in a list leads to what the list holds.
+        model = inner.annotation if inner else next(iter(get_args(model)), None)
     names = list(getattr(model, "model_fields", {}))
     elsewhere = [f"{part}.{name}" for part, known in STAGES.items() if name in known.model_fields]
     if elsewhere and not get_close_matches(name, names):

@@ -81,11 +81,52 @@ def test_problems_name_unknown_categories_and_the_nearest_known_one(source):
         ("refresh:\n  time_zone: Mars/Base\n", r"f:2: .*no time zone"),
         ("checks:\n  severity:\n    no_match_share: fatal\n", r"f:2: .*'fatal' is no severity"),
         ("clusters: 5\n", r"f:1: `clusters` cannot be 5"),
+        ("embeddings:\n  encoder: clipp\n", r"f:2: `embeddings\.encoder` cannot be 'clipp'.*'local'.*'onnx'"),
+        ("matches:\n  further_embeddings:\n    - model: x\n      encoder: vitt\n", r"f:4: `matches.*0\.encoder` .*'vit'"),
+        ("matches:\n  further_embeddings:\n    - model: x\n      encodr: vit\n", r"f:4: .*Did you mean .*encoder`"),
+        ("crops:\n  detector: yolo\n", r"f:2: `crops\.detector` cannot be 'yolo'.*'yolo-world'"),
+        ("crops:\n  mask: sam2\n", r"f:2: `crops\.mask` cannot be 'sam2'"),
+        ("clusters:\n  method: leiden\n", r"f:2: `clusters\.method` cannot be 'leiden'.*'graph'"),
+        ("prompts:\n  translator: gemni\n", r"f:2: `prompts\.translator` cannot be 'gemni'.*'gemini'"),
+        ("prompts:\n  words: [hộp, '']\n", r"f:2: `prompts\.words` .*1 to 80 characters"),
+        ("compute:\n  engine: ray\n", r"f:2: `compute\.engine` cannot be 'ray'.*'local'"),
+        ("clusters:\n  k_range: [5, 2]\n", r"f:2: `clusters\.k_range` .*least and the greatest"),
     ],
 )
 def test_a_mistake_names_its_line_and_what_was_meant(text, expected):
     with pytest.raises(InputError, match=expected):
         resolve([parse_layer(text, "f")])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("clusters:\n  method: kmeans\n  evidence: matches\n", r"f:3: `clusters\.evidence` .*clusters\.evidence to embeddings"),
+        ("clusters:\n  method: dbscan\n  eps: auto\n  evidence: matches\n", r"f:3: `clusters\.eps` .*to a number"),
+        ("clusters:\n  method: agglomerative\n  device: gpu\n", r"f:3: `clusters\.device` .*clusters\.linkage to single"),
+        ("clusters:\n  largest_weight: 0.2\n", r"f:2: `clusters\.largest_weight` .*must exceed smallest_weight 0\.5"),
+        ("embeddings:\n  encoder: onnx\n", r"f:2: `embeddings\.encoder` .*path of an exported"),
+        ("embeddings:\n  reduce: lda\n", r"f:2: `embeddings\.reduce` .*`reduce_labels`"),
+        ("matches:\n  further_embeddings:\n    - encoder: onnx\n", r"f:3: `matches\.further_embeddings\.0\.encoder` .*`model`"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_at_their_line(text, expected):
+    with pytest.raises(InputError, match=expected):
+        resolve([parse_layer(text, "f")])
+
+
+@pytest.mark.parametrize(
+    "sweep", ["eps", "eps=1", "eps=0:1:0", "eps=-1:1:0.5", "colour=1:2:1", "eps=0.1:2:0.001", "k=1:5:1", "eps=0:inf:1"]
+)
+def test_a_sweep_that_is_none_is_refused_at_its_line(sweep):
+    with pytest.raises(InputError, match=r"f:3: `clusters\.sweep` .*no range"):
+        resolve([parse_layer(f"clusters:\n  method: dbscan\n  sweep: {sweep}\n", "f")])
+
+
+def test_what_does_not_go_together_is_named_where_it_was_said_last():
+    layers = [parse_layer("clusters:\n  evidence: matches\n", "f"), parse_layer("clusters:\n  method: kmeans\n", "g")]
+    with pytest.raises(InputError, match=r"g:2: `clusters\.method`"):
+        resolve(layers)
 
 
 @pytest.mark.parametrize("text", ["a: [1", "a: 1\na: 2\n", "a: &x 1\nb: *x\n", "- 1\n", "? [1]\n: 2\n", "\x00"])

@@ -7,7 +7,6 @@ from clustering_pipeline.core.vectors import nearest_neighbours
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.contradictions import keeper_of, link_variants, without_split
 from clustering_pipeline.stages.clustering.listings import ListingPictures
-from clustering_pipeline.stages.clustering.methods import evidence_of
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem, Edges, make_edges, no_edges
 
 # Neighbours per crop that stand as evidence where no match was verified.
@@ -21,7 +20,7 @@ def build_problem(
     listings = brought.pictures.groupby("node_key")["listing"].nunique().sort_index()
     keys = [str(key) for key in listings.index]
     vectors = _vectors([keeper_of(key) for key in keys], embeddings)
-    verified = evidence_of(settings) == "matches"
+    verified = settings.works_on == "matches"
     edges = _match_edges(keys, matches) if verified else _cosine_edges(keys, vectors, settings.block_rows)
     linked = link_variants(edges, keys, brought.statements)
     contradictions = without_split(_contradictions(keys, matches), keys) if verified else no_edges()

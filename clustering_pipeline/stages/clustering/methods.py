@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.core.vectors import pairs_within
 from clustering_pipeline.settings import ClusterSettings
@@ -45,24 +44,6 @@ def kmeans(vectors: np.ndarray, k: int, *, weights: np.ndarray, gpu: bool = Fals
 
 
 ClusteringMethod = Callable[[ClusteringProblem, ClusterSettings], np.ndarray]
-# Methods that can work on verified matches; the others need every distance, so they need embeddings.
-ON_MATCHES = frozenset({"graph", "dbscan", "components", "spectral"})
-
-
-def evidence_of(settings: ClusterSettings) -> str:
-    """Return "matches" or "embeddings": what the method of these settings works on. Raises InputError when it cannot."""
-    if settings.method not in CLUSTERING_METHODS:
-        raise InputError(
-            f"There is no grouping method {settings.method!r}. Set clusters.method to one of {', '.join(sorted(CLUSTERING_METHODS))}."
-        )
-    if settings.evidence == "matches" and settings.method not in ON_MATCHES:
-        raise InputError(
-            f"clusters.method {settings.method} needs all distances and cannot work on matches alone. Set clusters.evidence to "
-            f"embeddings, or clusters.method to one of {', '.join(sorted(ON_MATCHES))}."
-        )
-    if settings.evidence != "auto":
-        return settings.evidence
-    return "matches" if settings.method == "graph" else "embeddings"
 
 
 def graph(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
@@ -84,7 +65,7 @@ def graph(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
 def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """DBSCAN over cosine distance, or over one less the probability of verified matches; crops weigh their listings."""
     eps = float(settings.eps)
-    if evidence_of(settings) == "matches":
+    if settings.works_on == "matches":
         near = problem.edges.where(1 - problem.edges.probabilities <= eps)
         return on_cpu.dbscan_on_links(
             problem.size, (near.rows, near.columns), settings.min_samples, problem.listings.astype(float)
@@ -113,10 +94,6 @@ def spectral(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarra
 def agglomerative(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """Agglomerative clustering by cosine distance."""
     if settings.device == "gpu":
-        if settings.linkage != "single":
-            raise InputError(
-                "cuML has single linkage only. Set clusters.linkage to single, or clusters.device to cpu for average and complete."
-            )
         return cuda.agglomerative(problem.vectors, int(settings.k))
     return hierarchy.agglomerative(problem.vectors, settings.linkage, settings.distance)
 
@@ -126,7 +103,7 @@ def components(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndar
 
     Over matches: of pairs with a probability of at least `threshold`; those were verified one by one.
     """
-    if evidence_of(settings) == "matches":
+    if settings.works_on == "matches":
         sure = problem.edges.where(problem.edges.probabilities >= settings.threshold)
         return component_labels(problem.size, sure.rows, sure.columns)
     rows, columns = pairs_within(problem.vectors, 1 - settings.threshold, settings.block_rows)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.vectors import nearest_neighbours
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.drawings import draw_curve, draw_scatter, project
-from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS, evidence_of, kmeans
+from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS, kmeans
 from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem
 
 REFERENCES, SEED = 5, 77
@@ -170,7 +169,6 @@ def sweep(vectors: np.ndarray, values: Sequence[float], group: Callable[[float],
     return pd.DataFrame(rows)
 
 
-MOST_SWEPT = 60
 DRAWN = ("silhouette", "davies_bouldin", "calinski_harabasz", "gap", "inertia", "clusters")
 
 
@@ -178,10 +176,6 @@ def choose_parameters(problem: ClusteringProblem, settings: ClusterSettings) -> 
     """Return the settings with every `auto` that the method uses replaced by a number, and how each was chosen."""
     choices = []
     if settings.method == "dbscan" and settings.eps == "auto":
-        if evidence_of(settings) == "matches":
-            raise InputError(
-                "clusters.eps auto reads distances of embeddings. Set clusters.eps to a number to group by matches."
-            )
         choices.append(choose_eps(problem, settings.min_samples, settings.block_rows))
     by_number = settings.method in ("kmeans", "spectral") or (settings.method == "agglomerative" and settings.device == "gpu")
     if by_number and settings.k == "auto":
@@ -215,14 +209,12 @@ def drawn_choices(text: str) -> tuple[dict[str, float | str], dict[str, str]]:
 
 
 def draw_sweep(problem: ClusteringProblem, settings: ClusterSettings) -> dict[str, str]:
-    """Return the drawings (name to SVG) of the quality indices over the range in `settings.sweep`.
-
-    Raises InputError when that is not a number parameter and a range such as `eps=0.05:0.5:0.05`.
-    """
-    parameter, values = _parse_sweep(settings)
+    """Return the drawings (name to SVG) of the quality indices over the range in `settings.sweep`."""
+    parameter, low, high, step = settings.swept()
+    values = np.round(np.arange(low, high + step / 2, step), 10)
 
     def group(value: float) -> np.ndarray:
-        tried = settings.model_copy(update={parameter: int(value) if _is_whole(parameter) else float(value)})
+        tried = settings.at_swept(value)
         return CLUSTERING_METHODS[settings.method](problem, choose_parameters(problem, tried)[0])
 
     table = sweep(problem.vectors, values.tolist(), group)
@@ -231,31 +223,6 @@ def draw_sweep(problem: ClusteringProblem, settings: ClusterSettings) -> dict[st
         f"sweep_{name}": draw_curve(values, table[name].to_numpy(float), title=f"{title}: {name}", across=parameter, up=name)
         for name in DRAWN
     }
-
-
-def _is_whole(parameter: str) -> bool:
-    return parameter in ("k", "min_samples", "min_cluster_size", "trials")
-
-
-def _parse_sweep(settings: ClusterSettings) -> tuple[str, np.ndarray]:
-    parameter, _, span = str(settings.sweep).partition("=")
-    parts = span.split(":")
-    sweepable = {
-        "eps", "k", "min_samples", "min_cluster_size", "distance", "threshold", "smallest_weight", "largest_weight", "elsewhere"
-    }  # fmt: skip
-    try:
-        low, high, step = (float(part) for part in parts)
-        values = np.arange(low, high + step / 2, step)
-        if parameter not in sweepable or not 1 <= len(values) <= MOST_SWEPT:
-            raise ValueError
-        for value in (values[0], values[-1]):
-            ClusterSettings.model_validate({parameter: int(value) if _is_whole(parameter) else float(value)})
-    except (ValueError, ZeroDivisionError, MemoryError) as error:
-        raise InputError(
-            f"clusters.sweep {settings.sweep!r} is no range. Write a parameter and its least and greatest value and step, at most "
-            f"{MOST_SWEPT} values, such as eps=0.05:0.5:0.05; the parameters are {', '.join(sorted(sweepable))}."
-        ) from error
-    return parameter, np.round(values, 10)
 
 
 def draw_projection(problem: ClusteringProblem, labels: np.ndarray, settings: ClusterSettings) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from clustering_pipeline.core.manifests import OVERRULED_PICTURES, conform
-from clustering_pipeline.settings.stages import QualityLimits
+from clustering_pipeline.settings import QualityLimits
 from clustering_pipeline.stages.contract import StageResult
 
 SHORTEST_PREFIX = 8

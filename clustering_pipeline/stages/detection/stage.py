@@ -61,7 +61,7 @@ def detect_crops(
     A picture has one row per crop, the main one with rank 0; where no box counts, one row for the whole picture. A
     picture that cannot be decoded has one row without a crop whose `error` says why.
     `catalogue` is needed by the detector `given` alone, whose boxes are columns of it.
-    Raises InputError for an unknown detector and StageError when its model cannot be loaded.
+    Raises StageError when the detector's model cannot be loaded.
     """
     detector = make_detector(settings)
     given = (

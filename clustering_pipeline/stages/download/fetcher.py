@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from yarl import URL
 
 from clustering_pipeline.imaging import ImageError
-from clustering_pipeline.settings.stages import DownloadSettings
+from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.download.addresses import AddressGuard
 from clustering_pipeline.stages.download.answers import Answer, Content, NotModified, Redirect
 from clustering_pipeline.stages.download.failures import Failure, FetchError, failure

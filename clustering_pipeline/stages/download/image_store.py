@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from clustering_pipeline.imaging import ImageError, ImageErrorKind, ImageFacts, ImageLimits, decode_image, probe
-from clustering_pipeline.settings.stages import DownloadSettings
+from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.download.answers import Validators
 from clustering_pipeline.stages.download.failures import Failure, failure
 from clustering_pipeline.stages.download.journal import Journal, Picture

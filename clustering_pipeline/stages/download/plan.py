@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from clustering_pipeline.settings.stages import DownloadSettings
+from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.catalogue import stored_picture
 from clustering_pipeline.stages.download.failures import Failure, failure
 from clustering_pipeline.stages.download.image_store import limits_digest, reach_digest, violation

@@ -14,7 +14,7 @@ from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import RAW_IMAGES, conform
 from clustering_pipeline.core.progress import ProgressBar
-from clustering_pipeline.settings.stages import DownloadSettings
+from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.download.answers import Content, Validators
 from clustering_pipeline.stages.download.failures import Failure

@@ -12,7 +12,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
-from clustering_pipeline.settings.stages import DownloadSettings
+from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.download.addresses import AddressGuard, BlockedAddressError, GuardedResolver
 from clustering_pipeline.stages.download.answers import (
     Answer,

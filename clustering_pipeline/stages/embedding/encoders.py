@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding.autoencoder import AutoencoderEncoder
@@ -57,9 +56,5 @@ ENCODERS: dict[str, Callable[[EmbeddingSettings], Encoder]] = {
 
 
 def open_encoder(settings: EmbeddingSettings) -> Encoder:
-    """Return the encoder that the settings name, not loaded; raises InputError for an unknown name."""
-    if settings.encoder not in ENCODERS:
-        raise InputError(
-            f"There is no encoder “{settings.encoder}”. Set embeddings.encoder to one of: {', '.join(sorted(ENCODERS))}."
-        )
+    """Return the encoder that the settings name, not loaded."""
     return ENCODERS[settings.encoder](settings)

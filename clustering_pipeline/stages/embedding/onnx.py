@@ -69,8 +69,8 @@ class OnnxEncoder:
         return session.get_inputs()[0].shape[0] == 1 or "CUDAExecutionProvider" not in session.get_providers()
 
     def _file(self, context: StageContext) -> Path:
-        if self.settings.model is None:
-            raise StageError("The encoder onnx needs embeddings.model: the path of an exported .onnx file.")
+        # The settings refuse this encoder without a model.
+        assert self.settings.model is not None
         place = locate_model(self.settings.model, context.hardware, "embeddings.model")
         return place if place.is_file() else next(weight_files(place))
 

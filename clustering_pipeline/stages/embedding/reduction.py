@@ -15,7 +15,7 @@ Vectors = NDArray[np.float32]
 def reduce_vectors(encoded: pd.DataFrame, clean_images: pd.DataFrame, settings: EmbeddingSettings) -> pd.DataFrame:
     """Return `encoded` (crop_sha256, vector) with reduced unit vectors, as `embeddings.reduce` says.
 
-    Raises InputError when LDA has no labels, or labels of fewer than two groups.
+    Raises InputError when LDA's labels cannot be read, or are of fewer than two groups.
     """
     if settings.reduce == "none" or len(encoded) < 2:
         return encoded
@@ -53,10 +53,8 @@ def _lda(vectors: Vectors, encoded: pd.DataFrame, clean_images: pd.DataFrame, se
 
 def _groups(encoded: pd.DataFrame, clean_images: pd.DataFrame, path: str | None) -> "pd.Series[str]":
     """Return the gold group of every encoded crop, missing where the file says none."""
-    if path is None:
-        raise InputError(
-            "embeddings.reduce is lda, which needs embeddings.reduce_labels: a CSV file with crop_sha256 or image_sha256, and group."
-        )
+    # The settings refuse lda without labels.
+    assert path is not None
     try:
         labels = pd.read_csv(Path(path), dtype=str)
     except (OSError, ValueError) as error:

@@ -30,7 +30,7 @@ def embed_crops(
     """Return EMBEDDINGS: a unit-length float32 vector per kept crop.
 
     A crop that cannot be encoded is left out and counted in the fact `failed`; the others go on.
-    Raises StageError when the encoder does not load, InputError when there is none of that name.
+    Raises StageError when the encoder does not load.
     """
     encoder = open_encoder(settings)
     rows = _inputs(encoder, clean_images, local_features)

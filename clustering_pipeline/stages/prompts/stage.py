@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, conform
 from clustering_pipeline.core.text import normal_form, without_accents
 from clustering_pipeline.settings import PromptSettings
@@ -78,14 +77,10 @@ def class_words(display_name: str) -> tuple[str, ...]:
     return next((words for phrase, words in _WORDS_BY_PHRASE if f" {phrase} " in name), DEFAULT_WORDS)
 
 
-LONGEST_WORD = 80
-
-
 def translate_words(display_name: str, settings: PromptSettings, context: StageContext) -> StageResult:
     """Translate the category's class words; manifest ENGLISH_PROMPTS, a row per distinct word.
 
     `display_name`: the category's name, which chooses the built-in class words when the settings give none.
-    Raises InputError when a class word of the settings is empty or longer than 80 characters.
     """
     words = _distinct(settings.words or class_words(display_name))
     with context.progress.track("Translating class words", len(words), "word") as bar:
@@ -105,12 +100,6 @@ def read_prompts(english_prompts: pd.DataFrame) -> list[Prompt]:
 
 
 def _distinct(words: Sequence[str]) -> list[str]:
-    for word in words:
-        if not word.strip() or len(word) > LONGEST_WORD:
-            raise InputError(
-                f"The setting prompts.words holds {word[:LONGEST_WORD]!r}; a class word has 1 to {LONGEST_WORD} characters, "
-                "such as hộp, gói or chai. Correct the word in the settings file."
-            )
     return list({normal_form(word): " ".join(word.split()) for word in reversed(words)}.values())[::-1]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from clustering_pipeline.core.errors import InputError, PipelineError
+from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.prompts.gemini import GeminiTranslator
@@ -31,11 +31,11 @@ AUTOMATIC_ORDER: tuple[str, ...] = ("gemini", "glossary")
 def translate(words: Sequence[str], settings: PromptSettings, context: StageContext) -> Translation:
     """Return the prompts of `words` from the translator that the settings name.
 
-    With `auto` a translator that fails hands over to the next, and the facts say why. Raises InputError for an unknown
-    name and PipelineError when the one that was named cannot answer.
+    With `auto` a translator that fails hands over to the next, and the facts say why. Raises PipelineError when the one
+    that was named cannot answer.
     """
     if settings.translator != "auto":
-        return _named(settings).translate(words, context)
+        return TRANSLATORS[settings.translator](settings).translate(words, context)
     failures: dict[str, int | float | str] = {}
     for name in AUTOMATIC_ORDER[:-1]:
         try:
@@ -46,12 +46,3 @@ def translate(words: Sequence[str], settings: PromptSettings, context: StageCont
             return Translation(translation.prompts, {**failures, **translation.facts})
     last = TRANSLATORS[AUTOMATIC_ORDER[-1]](settings).translate(words, context)
     return Translation(last.prompts, {**failures, **last.facts})
-
-
-def _named(settings: PromptSettings) -> Translator:
-    if settings.translator not in TRANSLATORS:
-        raise InputError(
-            f"The setting prompts.translator is {settings.translator!r}, which is no translator. "
-            f"Set it to auto or one of: {', '.join(sorted(TRANSLATORS))}."
-        )
-    return TRANSLATORS[settings.translator](settings)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.cluster import DBSCAN
 
-from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering import CLUSTERING_METHODS, density, read_drawings
 from clustering_pipeline.stages.clustering.density import dbscan
@@ -86,11 +86,6 @@ class TestDbscan:
 
 
 class TestEvidence:
-    def test_methods_that_need_all_distances_refuse_matches(self, world, context):
-        world.listing("a", "a").listing("b", "b").match("a", "b")
-        with pytest.raises(InputError, match=r"clusters\.evidence to embeddings"):
-            world.group(context, method="kmeans", evidence="matches")
-
     @pytest.mark.parametrize("method", ["graph", "dbscan", "components", "spectral"])
     def test_matches_are_grouped(self, world, context, method):
         for name in "abcdef":
@@ -144,14 +139,6 @@ class TestChoices:
         assert result.manifest["cluster_id"].tolist() == [1, 1, -1]
         assert (result.facts["listings"], result.facts["noise_share"]) == (2, 0)
         assert read_drawings(context, "toner")["projection"].count("<circle") == 2
-
-    @pytest.mark.parametrize(
-        "sweep", ["eps", "eps=1", "eps=0:1:0", "eps=-1:1:0.5", "colour=1:2:1", "eps=0.1:2:0.001", "k=1:5:1"]
-    )
-    def test_a_sweep_that_is_none_is_refused(self, world, context, sweep):
-        world.listing("a", "a").listing("b", "b")
-        with pytest.raises(InputError, match="no range"):
-            world.group(context, method="dbscan", sweep=sweep)
 
 
 def test_a_gpu_that_is_not_there_is_named_with_the_remedy():

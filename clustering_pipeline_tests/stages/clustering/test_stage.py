@@ -1,8 +1,6 @@
 import pandas as pd
 import pytest
 
-from clustering_pipeline.core.errors import InputError
-
 
 def two_products(world):
     """Products a and b of three listings each, and one listing that matches nothing."""
@@ -112,11 +110,6 @@ def test_the_grouping_is_computed_once(world, context):
 
 def test_an_empty_category_has_an_empty_result(world, context):
     assert world.group(context).manifest.empty
-
-
-def test_an_unknown_method_is_refused_with_those_there_are(world, context):
-    with pytest.raises(InputError, match=r"clusters\.method to one of .*graph"):
-        two_products(world).group(context, method="leiden")
 
 
 class TestSamePhoto:

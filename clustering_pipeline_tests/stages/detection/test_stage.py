@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 
 from clustering_pipeline.core.engine import LocalEngine
-from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, RAW_IMAGES, empty
 from clustering_pipeline.imaging import crop_digest, load_crop, to_png
 from clustering_pipeline.settings import CropSettings, PromptSettings
@@ -94,11 +93,6 @@ def test_workers_give_the_same_manifest(context, tmp_path):
     pd.testing.assert_frame_equal(crops(digests, context).manifest, pooled.manifest)
 
 
-def test_an_unknown_detector_names_the_known_ones(context):
-    with pytest.raises(InputError, match="contour"):
-        crops([], context, CropSettings(detector="contur"))
-
-
 class CornerDetector:
     """Finds the top left quarter for each word it is asked for."""
 
@@ -126,7 +120,7 @@ def test_a_registered_detector_gets_the_prompts_and_reacts_to_their_change(conte
     digest = context.blobs.put(to_png(busy()))
     for words in (("hộp",), ("hộp", "chai")):
         prompts = translate_words("x", PromptSettings(words=words), context).manifest
-        result = crops([digest], context, CropSettings(detector="corner", overlap=1.0), prompts)
+        result = crops([digest], context, CropSettings(overlap=1.0).model_copy(update={"detector": "corner"}), prompts)
         assert sorted(result.manifest["word"]) == sorted(words)
         assert list(result.manifest["rank"]) == list(range(len(words)))
         assert result.manifest["is_main"].tolist() == [True] + [False] * (len(words) - 1)

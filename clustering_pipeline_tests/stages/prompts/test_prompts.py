@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, conform
 from clustering_pipeline.core.text import without_accents
 from clustering_pipeline.settings import PromptSettings
@@ -81,20 +81,9 @@ def test_the_manifest_says_who_translated(context):
     assert result.facts["words translated by glossary"] == 1
 
 
-@pytest.mark.parametrize("word", ["", "  ", "x" * 81])
-def test_unusable_class_words_are_refused_by_name(context, word):
-    with pytest.raises(InputError, match=r"prompts\.words"):
-        translate_words("Toner", PromptSettings(words=(word,)), context)
-
-
 @given(st.text(max_size=30))
 def test_folding_is_idempotent(word):
     assert without_accents(without_accents(word)) == without_accents(word)
-
-
-def test_an_unknown_translator_names_the_known_ones(context):
-    with pytest.raises(InputError, match="glossary"):
-        translate_words("Toner", PromptSettings(translator="gemni"), context)
 
 
 def test_auto_hands_over_when_a_translator_fails(context, monkeypatch):
@@ -113,4 +102,4 @@ def test_auto_hands_over_when_a_translator_fails(context, monkeypatch):
     assert set(result.manifest["translator"]) == {"glossary"}
     assert "did not answer" in result.facts["remote was not used"]
     with pytest.raises(StageError):
-        translate_words("Toner", PromptSettings(translator="remote"), context)
+        translate_words("Toner", PromptSettings().model_copy(update={"translator": "remote"}), context)

@@ -1,12 +1,37 @@
-"""Knobs of the stages, a class each, in the order of the flow."""
+"""Settings of the stages that make images ready to compare: catalogue, download, prompts, crops, clean images."""
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from clustering_pipeline.settings.base import StageSettings, performance_field
+
+RefreshPolicy = Literal["never", "if_older_than", "always"]
+TranslatorName = Literal["auto", "gemini", "glossary"]
+DetectorName = Literal["contour", "yolo-world", "grounding-dino", "owlv2", "faster-rcnn", "given"]
+
+LONGEST_WORD = 80
+
+
+@dataclass(frozen=True)
+class QualityLimits:
+    """What a picture must have; brightness and contrast in grey levels 0 to 255, sides in pixels."""
+
+    sharpness: float
+    darkest: float
+    brightest: float
+    contrast: float
+    spread: float
+    side: int
+    aspect: float
+
+
+_PRESETS = {
+    "catalogue": QualityLimits(sharpness=20, darkest=8, brightest=250, contrast=10, spread=16, side=10, aspect=15),
+    "street": QualityLimits(sharpness=50, darkest=10, brightest=220, contrast=0, spread=0, side=16, aspect=15),
+}
 
 
 class CatalogueSettings(StageSettings):
@@ -38,9 +63,6 @@ class CatalogueSettings(StageSettings):
     max_uncompressed_megabytes: int = Field(
         1024, ge=1, description="Megabytes that a zipped workbook may unpack to; more is taken for a zip bomb and refused."
     )
-
-
-RefreshPolicy = Literal["never", "if_older_than", "always"]
 
 
 class DownloadSettings(StageSettings):
@@ -115,8 +137,8 @@ class PromptSettings(StageSettings):
     """The class words of a category and who translates them."""
 
     words: tuple[str, ...] = Field((), description="Vietnamese class words; sensible ones for the category when empty.")
-    translator: str = Field(
-        "auto", description="Name of the translator in the registry; auto takes the first that answers, the glossary last."
+    translator: TranslatorName = Field(
+        "auto", description="Who translates; auto takes the first that answers, the glossary last."
     )
     synonyms: int = Field(4, ge=0, le=20, description="Synonyms kept per word.")
     gemini_model: str = Field("gemini-2.5-flash", min_length=1, description="Gemini model that translates.")
@@ -128,12 +150,22 @@ class PromptSettings(StageSettings):
     gemini_input_price: float = performance_field(0.30, "US dollars per million tokens sent, for the cost shown.", ge=0)
     gemini_output_price: float = performance_field(2.50, "US dollars per million tokens received, for the cost shown.", ge=0)
 
+    @field_validator("words")
+    @classmethod
+    def _check_words(cls, words: tuple[str, ...]) -> tuple[str, ...]:
+        for word in words:
+            if not word.strip() or len(word) > LONGEST_WORD:
+                raise ValueError(
+                    f"{word[:LONGEST_WORD]!r} is no class word, which has 1 to {LONGEST_WORD} characters, such as hộp, gói or chai"
+                )
+        return words
+
 
 class CropSettings(StageSettings):
     """Which detector finds the product and which boxes count."""
 
     crop: Literal["on", "off"] = Field("on", description="off: the whole picture is the crop.")
-    detector: str = Field("contour", description="Name of the detector in the registry.")
+    detector: DetectorName = Field("contour", description="What finds the boxes.")
     model: str | None = Field(
         None,
         description="Neural detectors: folder, file, card name or hub repository of the weights; the detector's own when unset.",
@@ -165,19 +197,6 @@ class CropSettings(StageSettings):
     padding: float = Field(0.02, ge=0, le=1, description="Room added around a box, as a share of its longer side.")
     maximum_crops: int = Field(4, ge=1, le=64, description="Most crops of one picture.")
     batch_size: int = performance_field(32, "Pictures per batch.", ge=1)
-
-
-@dataclass(frozen=True)
-class QualityLimits:
-    """What a picture must have; brightness and contrast in grey levels 0 to 255, sides in pixels."""
-
-    sharpness: float
-    darkest: float
-    brightest: float
-    contrast: float
-    spread: float
-    side: int
-    aspect: float
 
 
 class CleanImageSettings(StageSettings):
@@ -260,234 +279,5 @@ class CleanImageSettings(StageSettings):
         )
 
 
-_PRESETS = {
-    "catalogue": QualityLimits(sharpness=20, darkest=8, brightest=250, contrast=10, spread=16, side=10, aspect=15),
-    "street": QualityLimits(sharpness=50, darkest=10, brightest=220, contrast=0, spread=0, side=16, aspect=15),
-}
-
-
 def _first(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else value
-
-
-class LocalFeatureSettings(StageSettings):
-    """How local features are taken from a crop."""
-
-    logic_version: ClassVar[str] = "4"
-
-    longest_side: int = Field(
-        360,
-        ge=64,
-        le=2048,
-        description="The product is scaled until its longer side has so many pixels before it is described.",
-    )
-    keypoints: int = Field(500, ge=16, le=4000, description="Most keypoints kept per crop, strongest first.")
-    contrast_threshold: float = Field(
-        0.02, gt=0, le=0.2, description="SIFT's contrast threshold (share of the grey range): lower finds fainter print."
-    )
-    batch_size: int = performance_field(16, "Crops per batch.", ge=1)
-
-
-class EmbeddingSettings(StageSettings):
-    """Which encoder turns a crop into a vector."""
-
-    logic_version: ClassVar[str] = "2"
-
-    encoder: str = Field("local", description="Name of the encoder in the registry.")
-    colour_share: float = Field(0.6, ge=0, description="local: weight of colour beside print, whose weight is 1.")
-    model: str | None = Field(
-        None,
-        description="Neural encoders: folder, file, card name or hub repository of the weights; the encoder's own default when unset.",
-    )
-    flip: bool = Field(False, description="Neural encoders: average the vectors of a crop and of its mirror image.")
-    reduce: Literal["none", "pca", "lda"] = Field(
-        "none", description="pca, lda: reduce the vectors of the category to `reduced_dimension`; lda needs `reduce_labels`."
-    )
-    reduced_dimension: int = Field(128, ge=2, description="Dimension after pca, and at most after lda.")
-    whiten: bool = Field(False, description="pca: scale every direction to the same variance.")
-    reduce_labels: str | None = Field(None, description="lda: CSV file with crop_sha256 and group.")
-    batch_size: int = performance_field(32, "Crops per batch.", ge=1)
-
-
-class SemanticDuplicateSettings(StageSettings):
-    """When two embeddings show the same picture."""
-
-    logic_version: ClassVar[str] = "2"
-
-    threshold: float | None = Field(
-        None, ge=-1, le=1, description="Cosine of one and the same picture; the encoder's own when unset."
-    )
-    found: Literal["link", "reject"] = Field(
-        "link",
-        description="link: a near-identical picture inherits the cluster of its keeper. reject: its listing gets no cluster, as in "
-        "a funnel that thins out training pictures.",
-    )
-
-
-class TextReaderSettings(StageSettings):
-    """How the text on a pack is read."""
-
-    longest_side: int = Field(
-        480, ge=160, le=2048, description="The product is scaled until its longer side has so many pixels before it is read."
-    )
-    recogniser: str | None = Field(
-        None, description="ONNX file of another PP-OCR recognition model; the built-in one when unset."
-    )
-    recogniser_characters: str | None = Field(None, description="Text file with the characters of that model, one a line.")
-    batch_size: int = performance_field(8, "Pictures per batch.", ge=1)
-
-
-class VerificationSettings(StageSettings):
-    """When the print of two crops is the same print."""
-
-    logic_version: ClassVar[str] = "2"
-
-    ratio: float = Field(0.85, gt=0, le=1, description="Lowe's ratio: nearest over second nearest descriptor distance.")
-    tolerance: float = Field(8.0, gt=0, description="Pixels of the product frame by which an inlier may miss the affine map.")
-    smallest: int = Field(8, ge=4, description="Fewest inliers of a verified pair.")
-
-
-class MatchSettings(StageSettings):
-    """Which pairs are looked at and what makes a match."""
-
-    logic_version: ClassVar[str] = "4"
-
-    enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
-    neighbours: int = Field(30, ge=1, description="Candidates per crop, in both directions.")
-    further_embeddings: list[EmbeddingSettings] = Field(
-        [],
-        description="More encoders whose nearest neighbours become candidates too, each with the settings of `embeddings`.",
-    )
-    friend_rounds: int = Field(1, ge=0, le=4, description="How often friends of verified friends become candidates as well.")
-    friends: int = Field(15, ge=0, description="Candidates per crop and round that come from friends of friends.")
-    text_neighbours: int = Field(5, ge=0, description="Candidates per pack by the text that was read on it.")
-    plain_keypoints: int = Field(
-        200, ge=0, description="Crops with at most so many keypoints have too little print: their silhouettes are compared too."
-    )
-    crops: Literal["main", "all"] = Field("main", description="main: only the main crop of a picture is matched.")
-    number_conflict: Literal["evidence", "veto"] = Field(
-        "evidence", description="Whether different volumes, masses or numbers of packs weaken a pair or refuse it."
-    )
-    bundles: Literal["apart", "join"] = Field(
-        "apart", description="Whether a bundle of several packs is another product than the single pack, or the same."
-    )
-    text: bool = Field(True, description="Read the text on the pack where it can change something.")
-    reader: TextReaderSettings = Field(TextReaderSettings(), description="How text is read.")
-    verification: VerificationSettings = Field(VerificationSettings(), description="How print is verified.")
-    batch_size: int = performance_field(256, "Pairs per batch.", ge=1)
-
-
-class ClusterSettings(StageSettings):
-    """Which method makes clusters, of what evidence, and its parameters."""
-
-    logic_version: ClassVar[str] = "2"
-
-    method: str = Field(
-        "graph", description="graph, dbscan, hdbscan, kmeans, spectral, agglomerative or components: the grouping method."
-    )
-    evidence: Literal["auto", "matches", "embeddings"] = Field(
-        "auto",
-        description="What is grouped: verified matches or the cosines of embeddings; auto: matches for graph, else embeddings.",
-    )
-    device: Literal["cpu", "gpu"] = Field("cpu", description="gpu: dbscan, hdbscan and agglomerative by cuML, kmeans by FAISS.")
-    no_match: Literal["keep", "drop", "singleton"] = Field(
-        "keep",
-        description="Listings that match nothing: keep: -1; drop: -1 and left out of every figure; singleton: a cluster of their own.",
-    )
-    same_photo: Literal["join", "split_on_title_conflict"] = Field(
-        "split_on_title_conflict",
-        description="Listings with one and the same photo: always together, or apart when titles contradict in number or unit.",
-    )
-    crops: Literal["main", "all"] = Field("main", description="Crops of a picture that can join listings.")
-    attach: bool = Field(
-        False,
-        description="Listings that had a cluster before keep it; only new ones are placed, or make clusters of their own.",
-    )
-    smallest_weight: float = Field(
-        0.5, ge=0, description="graph: what is taken off each match's weight; nothing left, no link."
-    )
-    largest_weight: float = Field(6.0, gt=0, description="graph: matches count at most this weight; more than smallest_weight.")
-    elsewhere: float = Field(
-        300.0, ge=0, description="graph: weight of links between the products of a catalogue of usual size; more joins more."
-    )
-    contradiction: float = Field(
-        2.0, ge=0, description="graph: least evidence (natural log of odds) of contradictions that cuts a module in two."
-    )
-    trials: int = Field(5, ge=1, le=100, description="graph: searches, of which the shortest description is taken.")
-    eps: Annotated[float, Field(gt=0, le=2)] | Literal["auto"] = Field(
-        0.25,
-        description="dbscan: cosine distance within which two crops are neighbours, 0 to 2; auto: the knee of the k-distances.",
-    )
-    min_samples: int = Field(
-        2, ge=1, description="dbscan, hdbscan: listings within reach, itself included, that make a crop a core."
-    )
-    min_cluster_size: int = Field(2, ge=2, description="hdbscan: listings of the smallest cluster.")
-    k: Annotated[int, Field(ge=2)] | Literal["auto"] = Field(
-        "auto", description="kmeans, spectral: number of clusters; auto: by k_rule."
-    )
-    k_rule: Literal["elbow", "silhouette", "gap"] = Field("silhouette", description="How k: auto chooses among k_range.")
-    k_range: tuple[int, int] = Field((2, 500), description="Least and greatest number of clusters that k: auto tries.")
-    linkage: Literal["average", "complete", "single"] = Field("average", description="agglomerative: distance of two clusters.")
-    distance: float = Field(0.25, gt=0, le=2, description="agglomerative: cosine distance up to which clusters are merged.")
-    threshold: float = Field(0.7, ge=-1, le=1, description="components: least cosine (or probability) of two linked crops.")
-    sweep: str | None = Field(
-        None,
-        description="A parameter and its range, such as eps=0.05:0.5:0.05, whose quality indices are drawn; changes no result.",
-    )
-    projection: Literal["none", "pca", "tsne", "umap"] = Field(
-        "none", description="Draws the category in two dimensions: PCA, t-SNE after PCA, or UMAP where umap-learn is installed."
-    )
-    block_rows: int = performance_field(1024, "Rows of the distance matrix held at once.", ge=1)
-
-    @model_validator(mode="after")
-    def _check_order(self) -> Self:
-        if self.largest_weight <= self.smallest_weight:
-            raise ValueError(f"largest_weight {self.largest_weight:g} must exceed smallest_weight {self.smallest_weight:g}")
-        if self.k_range[0] < 2 or self.k_range[1] < self.k_range[0]:
-            raise ValueError(f"k_range {self.k_range} must be the least and the greatest number of clusters, from 2 up")
-        return self
-
-
-class WorkbookSettings(StageSettings):
-    """How the labelled workbook is written."""
-
-    sheets: bool = Field(True, description="Whether the sheets Clusters, Problems and Summary are added after the user's own.")
-    pictures: int = Field(
-        2000, ge=0, description="Clusters that get a picture on the sheet Clusters, the largest first; 0 for none."
-    )
-    picture_pixels: int = Field(96, ge=32, le=400, description="Longest side of a picture on the sheet Clusters, in pixels.")
-    links: bool = Field(
-        True, description="Whether cells link from listing to cluster and back, up to Excel's 65,530 links a sheet."
-    )
-
-
-class ReportSettings(StageSettings):
-    """How the report page is written."""
-
-    language: Literal["en", "vi"] = Field("en", description="Language of the report page: English or Vietnamese.")
-    thumbnail_pixels: int = Field(132, ge=32, le=512, description="Longest side of a picture in the page, in pixels.")
-    picture_megabytes: float = Field(
-        12, ge=0, le=500, description="Megabytes of pictures in the page; the most doubtful clusters get theirs first."
-    )
-    pictures_per_cluster: int = Field(12, ge=2, le=200, description="Distinct pictures shown of one cluster.")
-    pairs_drawn: int = Field(
-        100, ge=0, le=5000, description="Clusters whose worst pair is drawn with its evidence, the most doubtful first."
-    )
-    clusters_shown: int = Field(2000, ge=1, description="Clusters shown, the most doubtful first.")
-    rows_shown: int = Field(500, ge=1, description="Listings shown without a match, rejected, and failed, each.")
-
-
-class SearchSettings(StageSettings):
-    """How the search index is built."""
-
-    exact_below: int = Field(
-        20_000, ge=1, description="Vectors up to which every search compares all of them; above, inverted lists are built."
-    )
-    recall: float = Field(
-        0.985,
-        gt=0,
-        le=1,
-        description="Share of the true 10 nearest that a search over inverted lists has to find; the number of lists that are "
-        "looked into is measured for it.",
-    )
-    seed: int = Field(7, ge=0, description="Seed of the lists' centres.")
