@@ -55,7 +55,7 @@ def latest_moment(category: str, settings: RefreshSettings, now: datetime) -> da
     """
     if not settings.enabled:
         return None
-    cron, delay = Cron.parse(settings.cron), timedelta(minutes=stagger(category, settings.stagger_minutes))
+    cron, delay = Cron(settings.cron), timedelta(minutes=stagger(category, settings.stagger_minutes))
     minute = now.replace(second=0, microsecond=0)
     for back in range(int(LATEST.total_seconds() // 60)):
         moment = minute - timedelta(minutes=back)
@@ -69,8 +69,8 @@ def next_moment(category: str, settings: RefreshSettings, now: datetime) -> date
     if not settings.enabled:
         return None
     delay = timedelta(minutes=stagger(category, settings.stagger_minutes))
-    moment = Cron.parse(settings.cron).after((now - delay).astimezone(ZoneInfo(settings.time_zone)))
-    return None if moment is None else moment + delay
+    moment = Cron(settings.cron).after((now - delay).astimezone(ZoneInfo(settings.time_zone)))
+    return moment + delay
 
 
 def stagger(category: str, minutes: int) -> int:

@@ -4,13 +4,13 @@ import logging
 import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
 import pandas as pd
+from cachetools import LRUCache
 
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.manifests import (
@@ -40,18 +40,16 @@ class Shelf(Generic[Thing]):
 
     def __init__(self, room: int, gone: str) -> None:
         """`room`: the total size; `gone`: what to say when a thing is no longer there."""
-        self._room = room
         self._gone = gone
-        self._held: OrderedDict[str, tuple[Thing, int]] = OrderedDict()
+        self._held: LRUCache[str, tuple[Thing, int]] = LRUCache(room, getsizeof=lambda held: held[1])
         self._lock = threading.Lock()
 
     def keep(self, thing: Thing, size: int) -> str:
         """Hold a thing and return its name."""
         name = secrets.token_urlsafe(18)
         with self._lock:
-            self._held[name] = thing, size
-            while len(self._held) > 1 and sum(size for _, size in self._held.values()) > self._room:
-                self._held.popitem(last=False)
+            # A thing larger than all the room takes all of it.
+            self._held[name] = thing, min(size, int(self._held.maxsize))
         return name
 
     def get(self, name: str) -> Thing:
@@ -59,7 +57,6 @@ class Shelf(Generic[Thing]):
         with self._lock:
             if name not in self._held:
                 raise UnknownError(self._gone)
-            self._held.move_to_end(name)
             return self._held[name][0]
 
 

@@ -49,14 +49,6 @@ class Lineage:
         }
         return cls(tuple(names), parents, {name: node.code_version for name, node in zip(names, nodes, strict=True)})
 
-    def descendants(self, name: str) -> list[str]:
-        """Return `name` and all that is made from it, parents first."""
-        found = {name}
-        for asset in self.order:
-            if found & set(self.parents[asset]):
-                found.add(asset)
-        return [asset for asset in self.order if asset in found]
-
 
 @dataclass(frozen=True)
 class Materialised:

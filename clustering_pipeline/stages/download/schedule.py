@@ -36,11 +36,6 @@ class Breaker:
         return self._set_aside_at is not None
 
     @property
-    def is_suspicious(self) -> bool:
-        """Whether the last thing heard of the host was a failure."""
-        return self._failures_in_a_row > 0
-
-    @property
     def probe_at(self) -> float:
         """When a host that is set aside may be asked again."""
         return self._probe_at
