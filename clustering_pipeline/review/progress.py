@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, delete, insert, select
 
 from clustering_pipeline.outputs.report import Cluster
-from clustering_pipeline.storage import ReviewDatabase
+from clustering_pipeline.storage import Database
 
 _TABLES = MetaData()
 _ROWS = Table(
@@ -25,7 +25,7 @@ class ReviewProgress:
 
     def __init__(self, place: Path | str) -> None:
         """`place`: a SQLite file, created when missing, or an URL as for the corrections."""
-        self._database = ReviewDatabase(place, _TABLES, "record of what was looked at")
+        self._database = Database(place, _TABLES, "record of what was looked at")
 
     def mark(self, category: str, cluster: Cluster, *, author: str) -> None:
         """Record that a person has looked at a cluster."""

@@ -11,7 +11,7 @@ from sqlalchemy import DDL, BigInteger, Column, Connection, Integer, MetaData, T
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import CORRECTIONS, conform
 from clustering_pipeline.review.files import read_statements, write_statements
-from clustering_pipeline.storage import ReviewDatabase
+from clustering_pipeline.storage import Database
 
 SAME, DIFFERENT, NAME, KEEP, WITHDRAW = "same", "different", "name", "keep", "withdraw"
 COLUMNS = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name", "category", "author", "time", "withdrawn")
@@ -66,7 +66,7 @@ class CorrectionStore:
 
         Raises InputError for an URL of another kind.
         """
-        self._database = ReviewDatabase(place, _TABLES, "corrections")
+        self._database = Database(place, _TABLES, "corrections")
 
     @property
     def place(self) -> str:

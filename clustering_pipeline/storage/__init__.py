@@ -6,18 +6,20 @@ from clustering_pipeline.storage import layout
 from clustering_pipeline.storage.blobs import BlobStore
 from clustering_pipeline.storage.feature_tables import FeatureTable, FeatureTables, compute_missing
 from clustering_pipeline.storage.files import FileTree
+from clustering_pipeline.storage.local_database import LocalDatabase
 from clustering_pipeline.storage.manifests import ManifestStore
 
 if TYPE_CHECKING:
-    from clustering_pipeline.storage.database import ReviewDatabase
+    from clustering_pipeline.storage.database import Database
 
 __all__ = [
     "BlobStore",
+    "Database",
     "FeatureTable",
     "FeatureTables",
     "FileTree",
+    "LocalDatabase",
     "ManifestStore",
-    "ReviewDatabase",
     "compute_missing",
     "layout",
 ]
@@ -25,8 +27,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import the database only where it is used: SQLAlchemy is slow to load."""
-    if name == "ReviewDatabase":
-        from clustering_pipeline.storage.database import ReviewDatabase
+    if name == "Database":
+        from clustering_pipeline.storage.database import Database
 
-        return ReviewDatabase
+        return Database
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,7 @@ _SECONDS_FOR_A_TURN = 30
 _TURN = 0x636C7573
 
 
-class ReviewDatabase:
+class Database:
     """Transactions on a database whose tables are made when they are first needed.
 
     A connection lives as long as one transaction, so that threads and processes may share the object's database.

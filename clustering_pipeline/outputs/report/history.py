@@ -4,16 +4,14 @@ import hashlib
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.outputs.report.tables import Listing
 from clustering_pipeline.stages.clustering import NumberRegister
-from clustering_pipeline.storage import layout
+from clustering_pipeline.storage import LocalDatabase, layout
 
 # Where each listing is: its cluster, -1 without one. A listing is named by its id and how many with that id came before it.
 Placement = Mapping[str, int]
@@ -23,6 +21,10 @@ CREATE TABLE IF NOT EXISTS results (
     number INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, content TEXT NOT NULL, time TEXT NOT NULL,
     placement TEXT NOT NULL);
 """
+_UNUSABLE = (
+    "The history of results in {path} cannot be used ({error}). Remove the file: it holds nothing but what the report compares "
+    "with."
+)
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,14 @@ class ResultHistory:
 
     def __init__(self, path: Path) -> None:
         """`path`: the file, created when missing."""
-        self.path = path
+        self._database = LocalDatabase(path, _TABLE, _UNUSABLE)
 
     def changes(self, category: str, listings: list[Listing]) -> Changes | None:
         """Keep a result and return what changed since the last different one; None for a category's first result."""
         placement = placement_of(listings)
         text = json.dumps(placement, sort_keys=True)
         content = hashlib.sha256(text.encode()).hexdigest()
-        with self._transaction() as connection:
+        with self._database.writing() as connection:
             rows = connection.execute(
                 "SELECT content, time, placement FROM results WHERE category = ? ORDER BY number DESC LIMIT 2", (category,)
             ).fetchall()
@@ -67,7 +69,7 @@ class ResultHistory:
         )
 
     def _events(self, category: str, kind: str, since: str) -> tuple[tuple[int, int], ...]:
-        events = NumberRegister(self.path.with_name(layout.CLUSTER_NUMBERS)).events(category)
+        events = NumberRegister(self._database.path.with_name(layout.CLUSTER_NUMBERS)).events(category)
         chosen = events[(events["kind"] == kind) & (events["time"] > since)]
         return tuple((int(number), int(other)) for number, other in zip(chosen["number"], chosen["other"], strict=True))
 
@@ -79,19 +81,6 @@ class ResultHistory:
             "(SELECT number FROM results WHERE category = ? ORDER BY number DESC LIMIT ?)",
             (category, category, KEPT),
         )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(self.path, timeout=30)) as connection:
-                connection.executescript(_TABLE)
-                with connection:
-                    yield connection
-        except sqlite3.DatabaseError as error:
-            raise StageError(
-                f"The history of results in {self.path} cannot be used ({error}). Remove the file: it holds nothing but what "
-                "the report compares with."
-            ) from error
 
 
 def placement_of(listings: list[Listing]) -> dict[str, int]:

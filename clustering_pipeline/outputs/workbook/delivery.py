@@ -3,20 +3,23 @@
 import hashlib
 import os
 import re
-import sqlite3
 import uuid
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from clustering_pipeline.core.errors import InputError, StageError
-from clustering_pipeline.storage import layout
+from clustering_pipeline.storage import LocalDatabase, layout
 
 OUTPUT_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".parquet")
 MACRO_SUFFIX = ".xlsm"
 OWN_OUTPUT = re.compile(r"\.clustered(?:\.(\d+))?$")
 MAX_NAMES = 1000
+_TABLE = "CREATE TABLE IF NOT EXISTS deliveries (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL);"
+_UNUSABLE = (
+    "The record of delivered workbooks {path} cannot be used ({error}). Check that its folder can be written; a damaged record "
+    "may be removed, workbooks that lie there already are then left as they are."
+)
 
 
 @dataclass(frozen=True)
@@ -159,19 +162,13 @@ class _Deliveries:
     """Remembers what was written where, so that a file that somebody edited is known."""
 
     def __init__(self, state: Path) -> None:
-        state.mkdir(parents=True, exist_ok=True)
-        self._path = state / layout.DELIVERIES
+        self._database = LocalDatabase(state / layout.DELIVERIES, _TABLE, _UNUSABLE)
 
     def last(self, output: Path) -> str | None:
-        with closing(self._connect()) as connection:
+        with self._database.reading() as connection:
             row = connection.execute("SELECT sha256 FROM deliveries WHERE path = ?", (str(output.resolve()),)).fetchone()
         return row[0] if row else None
 
     def remember(self, output: Path, digest: str) -> None:
-        with closing(self._connect()) as connection, connection:
+        with self._database.writing() as connection:
             connection.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?)", (str(output.resolve()), digest))
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=30)
-        connection.execute("CREATE TABLE IF NOT EXISTS deliveries (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL)")
-        return connection

@@ -4,7 +4,6 @@ import json
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +14,8 @@ import pandas as pd
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
-from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.graph import component_labels
+from clustering_pipeline.storage import LocalDatabase
 
 # A number stays with a cluster that shares at least this part of the smaller of the two.
 SMALLEST_OVERLAP = 0.5
@@ -155,6 +154,11 @@ CREATE INDEX IF NOT EXISTS states_by_category ON states (category);
     for action in ("UPDATE", "DELETE")
 )
 
+_UNUSABLE = (
+    "The register of cluster numbers {path} cannot be used ({error}). Check that the file is ours and that its folder can be "
+    "written; without it clusters would lose their numbers, so the stage stops here."
+)
+
 
 class NumberRegister:
     """The numbers of every category in one SQLite file.
@@ -166,6 +170,7 @@ class NumberRegister:
     def __init__(self, path: Path) -> None:
         """`path`: the file, created when missing."""
         self.path = path
+        self._database = LocalDatabase(path, _TABLES, _UNUSABLE)
 
     def number(self, category: str, clusters: Sequence[Members]) -> tuple[list[int], list[Change]]:
         """Return a number for each cluster, a set of member names, and what changed; records what is new.
@@ -173,7 +178,7 @@ class NumberRegister:
         The same clusters get the same numbers in whatever order they are given. One transaction: after a run that died,
         or twice in a row, the same clusters get the same numbers. Raises StageError when the register cannot be used.
         """
-        with self._transaction() as connection:
+        with self._database.writing() as connection:
             states = _read_states(connection, category)
             numbers = assign_numbers(clusters, list(states.values()))
             numbered = dict(sorted(zip(numbers, clusters, strict=True)))
@@ -186,34 +191,19 @@ class NumberRegister:
 
     def current(self, category: str) -> dict[int, Members]:
         """Return the members of each number in the category's latest result."""
-        with self._transaction() as connection:
+        with self._database.reading() as connection:
             return _current(connection, category, _read_states(connection, category))
 
     def states(self, category: str) -> list[State]:
         """Return every (number, members) ever recorded for a category, oldest first."""
-        with self._transaction() as connection:
+        with self._database.reading() as connection:
             return list(_read_states(connection, category).values())
 
     def events(self, category: str) -> pd.DataFrame:
         """Return births, retirements, splits and merges, oldest first, with the columns of `EVENT_COLUMNS`."""
         query = f"SELECT {', '.join(EVENT_COLUMNS)} FROM events WHERE category = ? ORDER BY event"
-        with self._transaction() as connection:
+        with self._database.reading() as connection:
             return pd.DataFrame(connection.execute(query, (category,)).fetchall(), columns=list(EVENT_COLUMNS))
-
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as connection:
-                connection.executescript(_TABLES)
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-        except (OSError, sqlite3.DatabaseError) as error:
-            raise StageError(
-                f"The register of cluster numbers {self.path} cannot be used ({error}). Check that the file is ours and that its "
-                "folder can be written; without it clusters would lose their numbers, so the stage stops here."
-            ) from error
 
 
 def _read_states(connection: sqlite3.Connection, category: str) -> dict[int, State]:

@@ -12,21 +12,27 @@ from types import TracebackType
 from typing import Self
 
 from clustering_pipeline.core.engine import batched
-from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.stages.download.answers import Validators
 from clustering_pipeline.stages.download.failures import Failure, FailureKind
-from clustering_pipeline.storage import layout
+from clustering_pipeline.storage import LocalDatabase, layout
 
 _KEYS_PER_QUERY = 500
+# A kill loses nothing that was committed; only a power cut can lose the last commits, which are then asked again.
 _SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS pictures (
     key TEXT PRIMARY KEY,
     image_sha256 TEXT, format TEXT, width INTEGER, height INTEGER, bytes INTEGER,
     etag TEXT, last_modified TEXT,
     error_kind TEXT, error TEXT, http_status INTEGER, is_transient INTEGER, limits TEXT, reach TEXT,
     asked_at REAL NOT NULL
-) WITHOUT ROWID
+) WITHOUT ROWID;
 """
+_UNUSABLE = (
+    "The download journal {path} cannot be used: {error}. Make sure that its folder can be written and has free space; a damaged "
+    "journal may be removed, the pictures are then asked for again."
+)
 _KEEP = """
 INSERT OR REPLACE INTO pictures (key, image_sha256, format, width, height, bytes, etag, last_modified, asked_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -86,17 +92,9 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         """`folder`: where the file is, created when missing; raises StageError when it cannot be written."""
-        self._path = folder / layout.DOWNLOAD_JOURNAL
+        self._database = LocalDatabase(folder / layout.DOWNLOAD_JOURNAL, _SCHEMA, _UNUSABLE)
         self._lock = threading.Lock()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._connection = sqlite3.connect(self._path, timeout=60, check_same_thread=False, isolation_level=None)
-            # A kill loses nothing that was committed; only a power cut can lose the last commits, which are then asked again.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._connection.execute(_SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise self._unusable(error) from error
+        self._connection = self._database.connect()
 
     def __enter__(self) -> Self:
         return self
@@ -143,17 +141,8 @@ class Journal:
 
     @contextmanager
     def _access(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._lock:
-                yield self._connection
-        except sqlite3.Error as error:
-            raise self._unusable(error) from error
-
-    def _unusable(self, error: Exception) -> StageError:
-        return StageError(
-            f"The download journal {self._path} cannot be used: {error}. Make sure that its folder can be written and has free "
-            "space; a damaged journal may be removed, the pictures are then asked for again."
-        )
+        with self._database.errors(), self._lock:
+            yield self._connection
 
 
 def _entry(row: tuple) -> Entry:
