@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -118,3 +119,12 @@ def test_modules_that_the_pages_name_are_there():
 def test_the_pages_of_the_readme_are_all_the_pages():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert [page.name for page in PAGES if page.name != "README.md" and page.name not in readme] == []
+
+
+def test_the_licence_of_every_dependency_is_told():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = declared["project"]["optional-dependencies"] | declared["dependency-groups"]
+    needed = [*declared["project"]["dependencies"], *(one for group in groups.values() for one in group)]
+    told = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
+    names = {re.match(r"[\w-]+", one).group() for one in needed}
+    assert sorted(name for name in names if not re.search(rf"(?<![\w-]){name}(?![\w-])", told)) == []
