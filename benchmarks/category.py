@@ -8,17 +8,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from clustering_pipeline.core.manifests import CATALOGUE, CORRECTIONS, ENGLISH_PROMPTS, MANIFESTS, RAW_IMAGES, conform, empty
+from clustering_pipeline.core.manifests import (
+    CATALOGUE,
+    CORRECTIONS,
+    ENGLISH_PROMPTS,
+    MANIFESTS,
+    OVERRULED_PICTURES,
+    RAW_IMAGES,
+    conform,
+    empty,
+)
 from clustering_pipeline.outputs.report import CategoryTables, Listing, read_listings
 from clustering_pipeline.outputs.search import QuerySettings, build_index
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import PipelineSettings
-from clustering_pipeline.stages.clustering import cluster_listings
-from clustering_pipeline.stages.deduplication import clean_images, find_semantic_duplicates
-from clustering_pipeline.stages.detection import detect_crops
-from clustering_pipeline.stages.embedding import embed_crops
-from clustering_pipeline.stages.features import extract_local_features
-from clustering_pipeline.stages.matching import match_crops
+from clustering_pipeline.stages import clustering, detection, embedding, features, matching
+from clustering_pipeline.stages.deduplication import clean_stage, semantic_stage
 from clustering_pipeline.storage import FileTree
 
 
@@ -54,23 +59,45 @@ def _frames(project: Project, slug: str, pictures: list[Path]) -> dict[str, pd.D
     settings, context = PipelineSettings(), project.context(slug, logging.getLogger(__name__))
     digests = [context.blobs.put(path.read_bytes()) for path in pictures]
     frames = {**_listed(pictures, digests), "english_prompts": empty(ENGLISH_PROMPTS), "corrections": empty(CORRECTIONS)}
-    frames["crops"] = detect_crops(frames["raw_images"], frames["english_prompts"], settings.crops, context).manifest
-    frames["clean_images"] = clean_images(frames["crops"], frames["raw_images"], settings.clean_images, context).manifest
-    frames["local_features"] = extract_local_features(frames["clean_images"], settings.local_features, context).manifest
-    frames["embeddings"] = embed_crops(frames["clean_images"], frames["local_features"], settings.embeddings, context).manifest
-    frames["semantic_duplicates"] = find_semantic_duplicates(
-        frames["embeddings"],
-        frames["clean_images"],
-        settings.embeddings.encoder,
-        settings.semantic_duplicates,
-        settings.clean_images,
-        context,
+    frames["crops"] = detection.run(
+        raw_images=frames["raw_images"],
+        english_prompts=frames["english_prompts"],
+        catalogue=frames["catalogue"],
+        settings=settings.crops,
+        context=context,
+    ).manifest
+    frames["clean_images"] = clean_stage.run(
+        crops=frames["crops"],
+        raw_images=frames["raw_images"],
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        settings=settings.clean_images,
+        context=context,
+    ).manifest
+    frames["local_features"] = features.run(
+        clean_images=frames["clean_images"], settings=settings.local_features, context=context
+    ).manifest
+    frames["embeddings"] = embedding.run(
+        clean_images=frames["clean_images"],
+        local_features=frames["local_features"],
+        settings=settings.embeddings,
+        context=context,
+    ).manifest
+    frames["semantic_duplicates"] = semantic_stage.run(
+        embeddings=frames["embeddings"],
+        clean_images=frames["clean_images"],
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        embedding_settings=settings.embeddings,
+        settings=settings.semantic_duplicates,
+        filter_settings=settings.clean_images,
+        context=context,
     ).manifest
     matches = settings.matches.model_copy(update={"text": False})
     order = ("embeddings", "local_features", "clean_images", "crops", "raw_images", "catalogue", "semantic_duplicates")
-    frames["matches"] = match_crops(*(frames[name] for name in order), matches, context).manifest
+    frames["matches"] = matching.run(**{name: frames[name] for name in order}, settings=matches, context=context).manifest
     order = ("catalogue", "raw_images", "crops", "clean_images", "semantic_duplicates", "embeddings", "matches", "corrections")
-    frames["clusters"] = cluster_listings(*(frames[name] for name in order), settings.clusters, context, slug).manifest
+    frames["clusters"] = clustering.run(
+        **{name: frames[name] for name in order}, settings=settings.clusters, context=context
+    ).manifest
     order = ("embeddings", "clusters", "catalogue", "crops", "raw_images", "clean_images", "local_features")
     files = FileTree(f"{project.storage_root}/outputs/{slug}/search")
     build_index(*(frames[name] for name in order), settings.search, context, files=files, query=QuerySettings())

@@ -41,7 +41,7 @@ Print = tuple[LocalFeatures, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Collection:
-    """The manifests that `match_crops` and `cluster_listings` read, less the embeddings."""
+    """The manifests that matching and clustering read, less the embeddings."""
 
     catalogue: pd.DataFrame
     raw_images: pd.DataFrame

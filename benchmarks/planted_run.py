@@ -17,10 +17,8 @@ from benchmarks.collection import Collection, numbers_of, plant, product_of
 from clustering_pipeline.core.manifests import CORRECTIONS, empty
 from clustering_pipeline.evaluation import score_clusters
 from clustering_pipeline.settings import ClusterSettings, EmbeddingSettings, MatchSettings
-from clustering_pipeline.stages.clustering import cluster_listings
+from clustering_pipeline.stages import clustering, embedding, matching
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding import embed_crops
-from clustering_pipeline.stages.matching import match_crops
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 
@@ -28,7 +26,7 @@ def main() -> None:
     """Run the step that the command line names; `group` prints one JSON object."""
     step, home, size, new, order = sys.argv[1:]
     root = Path(home)
-    context = StageContext(BlobStore(str(root / "blobs")), FeatureTables(str(root / "features")), root)
+    context = StageContext(BlobStore(str(root / "blobs")), FeatureTables(str(root / "features")), root, category="planted")
     if step == "plant":
         _plant(context, numbers_of(int(size), int(new)))
     else:
@@ -37,7 +35,12 @@ def main() -> None:
 
 def _plant(context: StageContext, numbers: list[int]) -> None:
     collection = plant(numbers, context)
-    embeddings = embed_crops(collection.clean_images, collection.local_features, EmbeddingSettings(), context).manifest
+    embeddings = embedding.run(
+        clean_images=collection.clean_images,
+        local_features=collection.local_features,
+        settings=EmbeddingSettings(),
+        context=context,
+    ).manifest
     context.state.joinpath("manifests.pickle").write_bytes(pickle.dumps((collection, embeddings)))
 
 
@@ -46,17 +49,15 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
     if shuffled:
         collection = _shuffle(collection)
         embeddings = embeddings.sample(frac=1, random_state=1, ignore_index=True)
-    pictures = (collection.clean_images, collection.crops, collection.raw_images, collection.catalogue)
-    clean_images, crops, raw_images, catalogue = pictures
+    shown = {field.name: getattr(collection, field.name) for field in fields(Collection)} | {"embeddings": embeddings}
     # In a run of the pipeline the stages before have started the workers.
     list(context.engine.map_batches(list, range(64), batch_size=1))
-    alike, features = collection.semantic_duplicates, collection.local_features
     started, used = time.perf_counter(), _processor_seconds()
-    matched = match_crops(embeddings, features, *pictures, alike, MatchSettings(text=False), context)
+    matched = matching.run(**shown, settings=MatchSettings(text=False), context=context)
     between = time.perf_counter()
-    matches, nothing = matched.manifest, empty(CORRECTIONS)
-    shown = (catalogue, raw_images, crops, clean_images, alike, embeddings, matches, nothing)
-    clusters = cluster_listings(*shown, ClusterSettings(), context, "planted").manifest.sort_values("listing")
+    del shown["local_features"]
+    read = shown | {"matches": matched.manifest, "corrections": empty(CORRECTIONS)}
+    clusters = clustering.run(**read, settings=ClusterSettings(), context=context).manifest.sort_values("listing")
     ended = time.perf_counter()
     numbers = clusters["cluster_id"].fillna(-1).astype(int)
     truth = product_of(clusters["listing"].to_numpy(np.int64))

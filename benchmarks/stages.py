@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 
 from clustering_pipeline.core.engine import LocalEngine
-from clustering_pipeline.core.manifests import CATALOGUE, CORRECTIONS, ENGLISH_PROMPTS, RAW_IMAGES, conform, empty
+from clustering_pipeline.core.manifests import (
+    CATALOGUE,
+    CORRECTIONS,
+    ENGLISH_PROMPTS,
+    OVERRULED_PICTURES,
+    RAW_IMAGES,
+    conform,
+    empty,
+)
 from clustering_pipeline.evaluation import score_clusters
 from clustering_pipeline.settings import (
     CleanImageSettings,
@@ -19,13 +27,9 @@ from clustering_pipeline.settings import (
     MatchSettings,
     SemanticDuplicateSettings,
 )
-from clustering_pipeline.stages.clustering import cluster_listings
+from clustering_pipeline.stages import clustering, detection, embedding, features, matching
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.deduplication import clean_images, find_semantic_duplicates
-from clustering_pipeline.stages.detection import detect_crops
-from clustering_pipeline.stages.embedding import embed_crops
-from clustering_pipeline.stages.features import extract_local_features
-from clustering_pipeline.stages.matching import match_crops
+from clustering_pipeline.stages.deduplication import clean_stage, semantic_stage
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 
@@ -47,28 +51,63 @@ class PreparedSet:
         self._scratch = scratch
         self._context = self._new_context("prepared")
         self._raw, self._catalogue = _raw_images(pictures, self._context.blobs), _catalogue(pictures)
-        self._crops = detect_crops(self._raw, empty(ENGLISH_PROMPTS), CropSettings(), self._context).manifest
-        self._clean = clean_images(self._crops, self._raw, CleanImageSettings(), self._context).manifest
-        self._features = extract_local_features(self._clean, LocalFeatureSettings(), self._context).manifest
-        self._embeddings = embed_crops(self._clean, self._features, EmbeddingSettings(), self._context).manifest
-        duplicates = SemanticDuplicateSettings(), CleanImageSettings()
-        found = find_semantic_duplicates(self._embeddings, self._clean, "local", *duplicates, self._context)
-        self._duplicates = found.manifest
+        self._crops = detection.run(
+            raw_images=self._raw,
+            english_prompts=empty(ENGLISH_PROMPTS),
+            catalogue=empty(CATALOGUE),
+            settings=CropSettings(),
+            context=self._context,
+        ).manifest
+        self._clean = clean_stage.run(
+            crops=self._crops,
+            raw_images=self._raw,
+            overruled_pictures=empty(OVERRULED_PICTURES),
+            settings=CleanImageSettings(),
+            context=self._context,
+        ).manifest
+        self._features = features.run(clean_images=self._clean, settings=LocalFeatureSettings(), context=self._context).manifest
+        self._embeddings = embedding.run(
+            clean_images=self._clean, local_features=self._features, settings=EmbeddingSettings(), context=self._context
+        ).manifest
+        found = semantic_stage.run(
+            embeddings=self._embeddings,
+            clean_images=self._clean,
+            overruled_pictures=empty(OVERRULED_PICTURES),
+            embedding_settings=EmbeddingSettings(),
+            settings=SemanticDuplicateSettings(),
+            filter_settings=CleanImageSettings(),
+            context=self._context,
+        )
+        # What matching and clustering both read.
+        self._pictures = {
+            "raw_images": self._raw,
+            "crops": self._crops,
+            "clean_images": self._clean,
+            "embeddings": self._embeddings,
+            "semantic_duplicates": found.manifest,
+        }
         self._runs = 0
 
     def match(self, settings: MatchSettings, *, titles: bool = True) -> pd.DataFrame:
         """Return the MATCHES of the set; raw evidence and text are kept between calls."""
         catalogue = self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
-        described = (self._embeddings, self._features, self._clean, self._crops, self._raw)
-        return match_crops(*described, catalogue, self._duplicates, settings, self._context).manifest
+        return matching.run(
+            **self._pictures, local_features=self._features, catalogue=catalogue, settings=settings, context=self._context
+        ).manifest
 
     def group(self, matches: pd.DataFrame, settings: ClusterSettings, *, titles: bool = True) -> np.ndarray:
         """Return a cluster per listing in the order of the pictures, a number of its own where nothing matches."""
         self._runs += 1
         catalogue = self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
-        pictures = (self._raw, self._crops, self._clean, self._duplicates, self._embeddings)
         context = self._new_context(f"run {self._runs}")
-        result = cluster_listings(catalogue, *pictures, matches, empty(CORRECTIONS), settings, context, "set").manifest
+        result = clustering.run(
+            **self._pictures,
+            catalogue=catalogue,
+            matches=matches,
+            corrections=empty(CORRECTIONS),
+            settings=settings,
+            context=context,
+        ).manifest
         clusters = result.sort_values("listing")["cluster_id"].astype("Int64").fillna(-1).to_numpy(np.int64)
         return np.where(clusters >= 0, clusters, -1 - np.arange(len(clusters)))
 
@@ -86,7 +125,7 @@ class PreparedSet:
         state = self._scratch / name
         state.mkdir(parents=True, exist_ok=True)
         features = FeatureTables(str(self._scratch / "features"))
-        return StageContext(BlobStore(str(self._scratch / "blobs")), features, state, LocalEngine(2))
+        return StageContext(BlobStore(str(self._scratch / "blobs")), features, state, LocalEngine(2), category="set")
 
 
 def _raw_images(pictures: Sequence[Picture], blobs: BlobStore) -> pd.DataFrame:

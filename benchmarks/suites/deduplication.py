@@ -14,13 +14,13 @@ from benchmarks.figures import Figure, Options, SuiteUnavailableError
 from benchmarks.measuring import time_once
 from benchmarks.peers import PeerEnvironment
 from clustering_pipeline.core.engine import LocalEngine
-from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, RAW_IMAGES, empty
+from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, OVERRULED_PICTURES, RAW_IMAGES, empty
 from clustering_pipeline.imaging import Pixels, decode_grey, decode_image, fit_within, to_jpeg
 from clustering_pipeline.settings import CleanImageSettings, CropSettings
+from clustering_pipeline.stages import detection
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.deduplication import clean_images
+from clustering_pipeline.stages.deduplication import clean_stage
 from clustering_pipeline.stages.deduplication.quality import CropSource, measure_batch
-from clustering_pipeline.stages.detection import detect_crops
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline.synthetic import draw_products, draw_sellers, photograph
 
@@ -89,8 +89,20 @@ def _clean(contents: dict[str, bytes], context: StageContext, crop: str = "on") 
     raw = pd.DataFrame({"listing": range(len(names)), "image_sha256": list(names), "bytes": sizes})
     raw = raw.reindex(columns=RAW_IMAGES.schema.names)
     settings = CropSettings.model_validate({"crop": crop})
-    crops = detect_crops(raw.assign(position=0), empty(ENGLISH_PROMPTS), settings, context).manifest
-    manifest = clean_images(crops, raw, CleanImageSettings(), context).manifest
+    crops = detection.run(
+        raw_images=raw.assign(position=0),
+        english_prompts=empty(ENGLISH_PROMPTS),
+        catalogue=empty(CATALOGUE),
+        settings=settings,
+        context=context,
+    ).manifest
+    manifest = clean_stage.run(
+        crops=crops,
+        raw_images=raw,
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        settings=CleanImageSettings(),
+        context=context,
+    ).manifest
     return manifest.assign(name=manifest["image_sha256"].map(names))
 
 
@@ -267,10 +279,22 @@ def _stages(contents: list[bytes], context: StageContext) -> dict[str, float]:
         frames["raw"] = raw.assign(position=0).reindex(columns=RAW_IMAGES.schema.names)
 
     def crops() -> None:
-        frames["crops"] = detect_crops(frames["raw"], empty(ENGLISH_PROMPTS), CropSettings(), context).manifest
+        frames["crops"] = detection.run(
+            raw_images=frames["raw"],
+            english_prompts=empty(ENGLISH_PROMPTS),
+            catalogue=empty(CATALOGUE),
+            settings=CropSettings(),
+            context=context,
+        ).manifest
 
     def clean() -> None:
-        clean_images(frames["crops"], frames["raw"], CleanImageSettings(), context)
+        clean_stage.run(
+            crops=frames["crops"],
+            raw_images=frames["raw"],
+            overruled_pictures=empty(OVERRULED_PICTURES),
+            settings=CleanImageSettings(),
+            context=context,
+        )
 
     return {stage.__name__: time_once(stage) for stage in (store, crops, clean)}
 

@@ -23,16 +23,16 @@ OURS = """
 import json, resource, sys, time
 from pathlib import Path
 import pandas as pd
-from clustering_pipeline.download import fetch_images
 from clustering_pipeline.settings import DownloadSettings
-from clustering_pipeline.stage import StageContext
+from clustering_pipeline.stages import download
+from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables
 folder, host, prefix, listings, distinct = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 urls = [[f"http://{host}/{prefix}{number % distinct}.jpg"] for number in range(listings)]
 catalogue = pd.DataFrame({"listing": range(listings), "urls": urls, "usable": True})
 context = StageContext(BlobStore(str(folder / "blobs")), FeatureTables(str(folder / "tables")), folder / "state")
 start = time.perf_counter()
-result = fetch_images(catalogue, DownloadSettings(allow_hosts=(host,)), context)
+result = download.run(catalogue=catalogue, settings=DownloadSettings(allow_hosts=(host,)), context=context)
 seconds = time.perf_counter() - start
 print(json.dumps({
     "rate": distinct / seconds,

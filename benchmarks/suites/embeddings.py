@@ -25,8 +25,9 @@ from benchmarks.measuring import interleave
 from clustering_pipeline.core.engine import LocalEngine
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings
+from clustering_pipeline.stages import embedding
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding import embed_crops, open_encoder
+from clustering_pipeline.stages.embedding import open_encoder
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline.synthetic import draw_products, encode_jpeg, studio_picture
 
@@ -74,7 +75,7 @@ def _throughput(options: Options, shape: Shape, on_gpu: bool) -> list[Figure]:
 
     def whole() -> None:
         fresh = _context(options.scratch, f"run-{next(counter)}")
-        result = embed_crops(clean, empty(LOCAL_FEATURES), settings, fresh)
+        result = embedding.run(clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=fresh)
         assert len(result.manifest) == shape.pictures
 
     timings = interleave({"bare": bare, "whole": whole}, shape.rounds, warm_up=1)
@@ -237,7 +238,9 @@ def _embed_plan(plan: Path) -> Any:
 def _embed(model: Path, scratch: Path, crops: list[str]) -> Any:
     settings = EmbeddingSettings(encoder="clip", model=str(model), batch_size=32)
     clean = _clean_images(scratch / "blobs", crops, side=72)
-    return embed_crops(clean, empty(LOCAL_FEATURES), settings, _context(scratch, "tables"))
+    return embedding.run(
+        clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=_context(scratch, "tables")
+    )
 
 
 if __name__ == "__main__":

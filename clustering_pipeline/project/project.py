@@ -104,6 +104,7 @@ class Project:
             engine=make_engine(compute.engine, compute.workers),
             progress=self.listener.of(log),
             hardware=Hardware(compute.device, compute.precision, Path(compute.models) if compute.models else self.home.models),
+            category=category,
         )
 
     def _review_place(self, file: str) -> Path | str:

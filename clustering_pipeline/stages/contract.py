@@ -1,4 +1,8 @@
-"""What every stage function is handed besides its manifests and settings."""
+"""What every stage is handed besides its manifests and settings, and what it returns.
+
+A stage is a module `stage` (`<what>_stage` where a package has several) with one function `run`. All its parameters are
+keywords: frames named as their manifests, settings by class, and `context`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +27,8 @@ class StageContext:
     engine: Engine = field(default_factory=LocalEngine)
     progress: Progress = field(default_factory=SilentProgress)
     hardware: Hardware = field(default_factory=Hardware)
+    # The slug of the category whose stages these are; numbers and drawings are kept by it.
+    category: str = ""
 
 
 @dataclass(frozen=True)

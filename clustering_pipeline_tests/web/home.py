@@ -31,16 +31,14 @@ from clustering_pipeline.settings import (
     ReportSettings,
     SearchSettings,
 )
-from clustering_pipeline.stages.clustering import cluster_listings
-from clustering_pipeline.stages.detection import detect_crops
-from clustering_pipeline.stages.embedding import embed_crops
-from clustering_pipeline.stages.features import extract_local_features
-from clustering_pipeline.stages.matching import match_crops
+from clustering_pipeline.stages import clustering, detection, embedding, features, matching
 from clustering_pipeline.synthetic import draw_products, photograph
 
 SLUG, NAME = "kem-chong-nang", "Kem chống nắng"
 PRODUCTS, SELLERS = 5, 4
 MATCHING = MatchSettings(text=False)
+# What matching and clustering both read.
+PICTURES = ("catalogue", "raw_images", "crops", "clean_images", "semantic_duplicates", "embeddings")
 
 
 def picture(product, seller, seed=0):
@@ -60,17 +58,29 @@ def make_home(folder):
     workbook.write_text("product_base_id,url_thumbnail\nP1,https://shop.example/1.jpg\n", encoding="utf-8")
     project.sources.record(workbook, NAME)
     frames = _images(images)
-    frames["crops"] = detect_crops(frames["raw_images"], frames["english_prompts"], CropSettings(), context).manifest
+    frames["crops"] = detection.run(
+        raw_images=frames["raw_images"],
+        english_prompts=frames["english_prompts"],
+        catalogue=empty(CATALOGUE),
+        settings=CropSettings(),
+        context=context,
+    ).manifest
     frames["clean_images"] = _all_kept(frames["crops"])
-    frames["local_features"] = extract_local_features(frames["clean_images"], LocalFeatureSettings(), context).manifest
-    frames["embeddings"] = embed_crops(frames["clean_images"], frames["local_features"], EmbeddingSettings(), context).manifest
+    frames["local_features"] = features.run(
+        clean_images=frames["clean_images"], settings=LocalFeatureSettings(), context=context
+    ).manifest
+    frames["embeddings"] = embedding.run(
+        clean_images=frames["clean_images"],
+        local_features=frames["local_features"],
+        settings=EmbeddingSettings(),
+        context=context,
+    ).manifest
     frames["semantic_duplicates"] = _each_its_own(frames["embeddings"])
     frames["corrections"] = empty(CORRECTIONS)
-    frames["matches"] = match_crops(
-        *(frames[name] for name in ("embeddings", "local_features", "clean_images", "crops", "raw_images", "catalogue")),
-        frames["semantic_duplicates"],
-        MATCHING,
-        context,
+    frames["matches"] = matching.run(
+        **{name: frames[name] for name in (*PICTURES, "local_features")},
+        settings=MATCHING,
+        context=context,
     ).manifest
     for name, frame in frames.items():
         project.manifests.write(name, SLUG, frame, MANIFESTS[name])
@@ -81,10 +91,12 @@ def make_home(folder):
 def group_again(project):
     """Do what the next run does with corrections: group anew, then write index and report."""
     context = project.context(SLUG, logging.getLogger("test"))
-    names = ("catalogue", "raw_images", "crops", "clean_images", "semantic_duplicates", "embeddings", "matches")
+    names = (*PICTURES, "matches")
     frames = {name: project.manifests.read(name, SLUG) for name in (*names, "local_features")}
     stated = CorrectionStore(project.home.state / "corrections.sqlite").read(SLUG)
-    clusters = cluster_listings(*(frames[name] for name in names), stated, ClusterSettings(), context, SLUG).manifest
+    clusters = clustering.run(
+        **{name: frames[name] for name in names}, corrections=stated, settings=ClusterSettings(), context=context
+    ).manifest
     project.manifests.write("corrections", SLUG, stated, CORRECTIONS)
     project.manifests.write("clusters", SLUG, clusters, MANIFESTS["clusters"])
     _write_outputs(project, frames, clusters, context)

@@ -1,4 +1,4 @@
-"""Makes a Dagster asset of a stage function: inputs, settings, version, metadata and checks in one place."""
+"""Makes Dagster assets of stages: inputs, settings, version, metadata and checks in one place."""
 
 import inspect
 import time
@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from importlib import import_module
+from typing import Any, Required, TypedDict, Unpack
 
 import dagster as dg
 import pandas as pd
@@ -22,6 +23,9 @@ from clustering_pipeline.project import Project
 from clustering_pipeline.settings import STAGES, StageSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 
+STAGES_PACKAGE = "clustering_pipeline.stages"
+# Names the module whose `run` makes an asset, also in the UI.
+STAGE_METADATA = "stage"
 OWNERS = ["team:catalogue"]
 SAMPLE_ROWS = 8
 LONGEST_CELL = 80
@@ -51,76 +55,132 @@ class AssetResult:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-def stage_asset(
-    manifest: Manifest,
-    *,
-    group: str,
-    kinds: Iterable[str],
-    pool: str | None = None,
-    key: list[str] | None = None,
-    code_version: str | None = None,
-    checks: Sequence[Check] | None = (),
-) -> Callable[[Callable[..., StageResult | AssetResult]], dg.AssetsDefinition]:
-    """Return a decorator that makes a partitioned asset of a function of manifests, settings and an `AssetRun`.
+class AssetOptions(TypedDict, total=False):
+    """How an asset is shown, when it may run, and what is checked of it.
 
-    Parameters annotated as frames are upstream assets of the same names; one annotated with a stage's settings class is
-    read from the `settings/<stage>` asset; one annotated `AssetRun` is the run. The docstring is the description. `checks`
-    come besides those of schema and keys; None is for what needs none of them.
+    `key`, `code_version`: where they are not the name and the logic versions of its settings. `checks` come besides those of
+    schema and keys; None is for what needs none of them.
     """
 
-    all_checks = () if checks is None else (SCHEMA, UNIQUE_KEYS, *checks)
+    group: Required[str]
+    kinds: Required[Sequence[str]]
+    pool: str
+    key: Sequence[str]
+    code_version: str
+    checks: Sequence[Check] | None
 
-    def decorate(compute: Callable[..., StageResult | AssetResult]) -> dg.AssetsDefinition:
-        asset_key = dg.AssetKey(key or [compute.__name__])
-        parameters = {name: parameter.annotation for name, parameter in inspect.signature(compute).parameters.items()}
-        frames = [name for name, annotation in parameters.items() if annotation is pd.DataFrame]
+
+@dataclass(frozen=True)
+class _Declared:
+    """An asset before Dagster knows it: which frames and settings its function is handed by which names."""
+
+    name: str
+    description: str
+    manifest: Manifest
+    frames: tuple[str, ...]
+    settings: Mapping[str, type[StageSettings]]
+    compute: Callable[[AssetRun, Mapping[str, Any]], StageResult | AssetResult]
+    stage: str = ""
+
+
+def stage_asset(
+    name: str,
+    manifest: Manifest,
+    *,
+    stage: str,
+    inputs: Sequence[str],
+    settings: type[StageSettings],
+    description: str,
+    **options: Unpack[AssetOptions],
+) -> dg.AssetsDefinition:
+    """Return the partitioned asset `name` that the `run` of a stage makes.
+
+    `stage`: its module below `clustering_pipeline.stages`, such as `matching.stage`, imported by the run that needs it.
+    `inputs`: the frames that it takes, which are the upstream assets; `settings`: the class of those that it takes.
+    """
+
+    def compute(run: AssetRun, arguments: Mapping[str, Any]) -> StageResult | AssetResult:
+        made: StageResult = import_module(f"{STAGES_PACKAGE}.{stage}").run(**arguments, context=run.stage)
+        return made
+
+    declared = _Declared(name, description, manifest, tuple(inputs), {"settings": settings}, compute, stage)
+    return _as_dagster_asset(declared, **options)
+
+
+def project_asset(
+    manifest: Manifest, **options: Unpack[AssetOptions]
+) -> Callable[[Callable[..., StageResult | AssetResult]], dg.AssetsDefinition]:
+    """Return a decorator that makes a partitioned asset of a function that also works with the project.
+
+    Parameters annotated as frames are upstream assets of the same names; one annotated with a stage's settings class is
+    read from the `settings/<stage>` asset; the one called `run` is the `AssetRun`. The docstring is the description.
+    """
+
+    def decorate(function: Callable[..., StageResult | AssetResult]) -> dg.AssetsDefinition:
+        parameters = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
+        frames = tuple(name for name, annotation in parameters.items() if annotation is pd.DataFrame)
         settings = {name: annotation for name, annotation in parameters.items() if annotation in STAGE_NAMES}
-        inputs = {name: dg.AssetIn(name) for name in frames}
-        inputs |= {name: dg.AssetIn(["settings", STAGE_NAMES[annotation]]) for name, annotation in settings.items()}
 
-        @dg.asset(
-            key=asset_key,
-            ins=inputs,
-            partitions_def=CATEGORIES,
-            group_name=group,
-            kinds=set(kinds),
-            owners=OWNERS,
-            pool=pool,
-            description=inspect.getdoc(compute),
-            code_version=code_version or _code_version(settings.values()),
-            metadata={MANIFEST_METADATA: manifest.name, "dagster/column_schema": column_schema(manifest)},
-            io_manager_key="manifests",
-            dagster_type=frame_type(manifest.name),
-            check_specs=[check_spec(check, asset_key) for check in all_checks],
-        )
-        def asset(
-            context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], **upstream: pd.DataFrame
-        ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-            run = _asset_run(context, project)
-            arguments: dict[str, Any] = {name: upstream[name] for name in frames}
-            arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
-            arguments |= {name: run for name, annotation in parameters.items() if annotation is AssetRun}
-            started = time.monotonic()
-            made = compute(**arguments)
-            outcome = made if isinstance(made, AssetResult) else AssetResult(made)
-            facts = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
-            facts["seconds"] = round(time.monotonic() - started, 3)
-            name, manifests = asset_key.to_user_string(), project.manifests
-            evidence = Evidence(
-                result=outcome.result.manifest,
-                manifest=manifest,
-                upstream={frame: upstream[frame] for frame in frames},
-                facts=facts,
-                facts_before=manifests.read_facts(name, run.category),
-                settings=project.category_settings(run.category),
-            )
-            yield from check_results(all_checks, evidence, asset_key)
-            manifests.write_facts(name, run.category, facts)
-            yield _materialise(outcome, facts, manifest)
+        def compute(run: AssetRun, arguments: Mapping[str, Any]) -> StageResult | AssetResult:
+            return function(**arguments, run=run)
 
-        return asset
+        declared = _Declared(function.__name__, inspect.getdoc(function) or "", manifest, frames, settings, compute)
+        return _as_dagster_asset(declared, **options)
 
     return decorate
+
+
+def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> dg.AssetsDefinition:
+    """Return the asset: inputs, settings, version, metadata and checks."""
+    checks = options.get("checks", ())
+    all_checks = () if checks is None else (SCHEMA, UNIQUE_KEYS, *checks)
+    asset_key = dg.AssetKey(options.get("key", [declared.name]))
+    frames, settings, manifest = declared.frames, declared.settings, declared.manifest
+    inputs = {name: dg.AssetIn(name) for name in frames}
+    inputs |= {name: dg.AssetIn(["settings", STAGE_NAMES[annotation]]) for name, annotation in settings.items()}
+    metadata = {MANIFEST_METADATA: manifest.name, "dagster/column_schema": column_schema(manifest)}
+    metadata |= {STAGE_METADATA: f"{STAGES_PACKAGE}.{declared.stage}"} if declared.stage else {}
+
+    @dg.asset(
+        key=asset_key,
+        ins=inputs,
+        partitions_def=CATEGORIES,
+        group_name=options["group"],
+        kinds=set(options["kinds"]),
+        owners=OWNERS,
+        pool=options.get("pool"),
+        description=declared.description,
+        code_version=options.get("code_version") or _code_version(settings.values()),
+        metadata=metadata,
+        io_manager_key="manifests",
+        dagster_type=frame_type(manifest.name),
+        check_specs=[check_spec(check, asset_key) for check in all_checks],
+    )
+    def asset(
+        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], **upstream: pd.DataFrame
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+        run = _asset_run(context, project)
+        arguments: dict[str, Any] = {name: upstream[name] for name in frames}
+        arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
+        started = time.monotonic()
+        made = declared.compute(run, arguments)
+        outcome = made if isinstance(made, AssetResult) else AssetResult(made)
+        facts = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
+        facts["seconds"] = round(time.monotonic() - started, 3)
+        name, manifests = asset_key.to_user_string(), project.manifests
+        evidence = Evidence(
+            result=outcome.result.manifest,
+            manifest=manifest,
+            upstream={frame: upstream[frame] for frame in frames},
+            facts=facts,
+            facts_before=manifests.read_facts(name, run.category),
+            settings=project.category_settings(run.category),
+        )
+        yield from check_results(all_checks, evidence, asset_key)
+        manifests.write_facts(name, run.category, facts)
+        yield _materialise(outcome, facts, manifest)
+
+    return asset
 
 
 def page_link(run: AssetRun, page: str) -> dg.UrlMetadataValue:

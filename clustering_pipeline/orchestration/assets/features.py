@@ -3,32 +3,36 @@
 import pandas as pd
 
 from clustering_pipeline.core.manifests import EMBEDDINGS, LOCAL_FEATURES, SEMANTIC_DUPLICATES
-from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, stage_asset
+from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, project_asset, stage_asset
 from clustering_pipeline.orchestration.runtime.pools import GPU
 from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, LocalFeatureSettings, SemanticDuplicateSettings
-from clustering_pipeline.stages.contract import StageResult
 from clustering_pipeline.storage import layout
 
+local_features = stage_asset(
+    "local_features",
+    LOCAL_FEATURES,
+    stage="features.stage",
+    inputs=("clean_images",),
+    settings=LocalFeatureSettings,
+    description="The product box, keypoints, descriptors and colour of every kept crop.",
+    group="features",
+    kinds=["opencv"],
+)
 
-@stage_asset(LOCAL_FEATURES, group="features", kinds=["opencv"])
-def local_features(clean_images: pd.DataFrame, settings: LocalFeatureSettings, run: AssetRun) -> StageResult:
-    """The product box, keypoints, descriptors and colour of every kept crop."""
-    from clustering_pipeline.stages.features import extract_local_features
-
-    return extract_local_features(clean_images, settings, run.stage)
-
-
-@stage_asset(EMBEDDINGS, group="features", kinds=["numpy"], pool=GPU)
-def embeddings(
-    clean_images: pd.DataFrame, local_features: pd.DataFrame, settings: EmbeddingSettings, run: AssetRun
-) -> StageResult:
-    """The unit-length vector that the chosen encoder gives to each kept crop."""
-    from clustering_pipeline.stages.embedding import embed_crops
-
-    return embed_crops(clean_images, local_features, settings, run.stage)
+embeddings = stage_asset(
+    "embeddings",
+    EMBEDDINGS,
+    stage="embedding.stage",
+    inputs=("clean_images", "local_features"),
+    settings=EmbeddingSettings,
+    description="The unit-length vector that the chosen encoder gives to each kept crop.",
+    group="features",
+    kinds=["numpy"],
+    pool=GPU,
+)
 
 
-@stage_asset(SEMANTIC_DUPLICATES, group="features", kinds=["faiss"])
+@project_asset(SEMANTIC_DUPLICATES, group="features", kinds=["faiss"])
 def semantic_duplicates(
     embeddings: pd.DataFrame,
     clean_images: pd.DataFrame,
@@ -42,10 +46,17 @@ def semantic_duplicates(
 
     Beside the manifest goes a page that shows every crop that was left out next to its keeper, with the reason.
     """
-    from clustering_pipeline.stages.deduplication import find_semantic_duplicates, write_pairs_page
+    from clustering_pipeline.stages.deduplication import semantic_stage, write_pairs_page
 
-    keep = overruled_pictures["image_sha256"].tolist()
-    result = find_semantic_duplicates(embeddings, clean_images, encoder.encoder, settings, filter_settings, run.stage, keep)
+    result = semantic_stage.run(
+        embeddings=embeddings,
+        clean_images=clean_images,
+        overruled_pictures=overruled_pictures,
+        embedding_settings=encoder,
+        settings=settings,
+        filter_settings=filter_settings,
+        context=run.stage,
+    )
     filtered = run.project.manifests.read_facts("clean_images", run.category)
     page = write_pairs_page(clean_images, result.manifest, filtered, filter_settings, run.stage.blobs)
     run.project.outputs.write(layout.output(run.category, layout.LEFT_OUT), page)

@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 
 from clustering_pipeline.core.manifests import WRITTEN_FILES, conform
-from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, stage_asset
+from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, project_asset
 from clustering_pipeline.orchestration.checks import EVERY_ROW_WRITTEN
 from clustering_pipeline.orchestration.sync.sources import delivery_version
 from clustering_pipeline.settings import (
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from clustering_pipeline.stages.catalogue import CatalogueSource
 
 
-@stage_asset(WRITTEN_FILES, group="results", kinds=["excel"], checks=[EVERY_ROW_WRITTEN])
+@project_asset(WRITTEN_FILES, group="results", kinds=["excel"], checks=[EVERY_ROW_WRITTEN])
 def labeled_excel(
     catalogue: pd.DataFrame,
     raw_images: pd.DataFrame,
@@ -121,7 +121,7 @@ STEPS = (
 PACKAGES = ("clustering-pipeline", "numpy", "opencv-python-headless", "scikit-learn", "rapidocr")
 
 
-@stage_asset(WRITTEN_FILES, group="results", kinds=["html"])
+@project_asset(WRITTEN_FILES, group="results", kinds=["html"])
 def category_report(
     catalogue: pd.DataFrame,
     raw_images: pd.DataFrame,
@@ -180,7 +180,7 @@ def _facts(run: AssetRun) -> dict[str, dict[str, int | float | str]]:
     return facts
 
 
-@stage_asset(WRITTEN_FILES, group="results", kinds=["faiss"])
+@project_asset(WRITTEN_FILES, group="results", kinds=["faiss"])
 def search_index(
     embeddings: pd.DataFrame,
     clusters: pd.DataFrame,

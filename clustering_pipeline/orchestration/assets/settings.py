@@ -6,7 +6,7 @@ import dagster as dg
 import pandas as pd
 
 from clustering_pipeline.core.manifests import SETTINGS, conform
-from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, stage_asset
+from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, project_asset
 from clustering_pipeline.orchestration.sync.sources import settings_version
 from clustering_pipeline.settings import STAGES, StageSettings
 from clustering_pipeline.stages.contract import StageResult
@@ -32,7 +32,7 @@ def settings_asset(stage: str, settings_class: type[StageSettings]) -> dg.Assets
     settings.__doc__ = (
         f"{purpose}\n\nDefaults, then `settings.yaml`, then its section for the category, then the run's overrides."
     )
-    return stage_asset(
+    return project_asset(
         SETTINGS,
         group="settings",
         kinds=["yaml"],

@@ -29,8 +29,8 @@ from clustering_pipeline.stages.catalogue.stage import (
     ReadWorkbook,
     category_values,
     check_workbook,
-    read_catalogue,
     read_workbook,
+    run,
 )
 
 __all__ = [
@@ -57,13 +57,13 @@ __all__ = [
     "local_name",
     "own_columns",
     "range_corners",
-    "read_catalogue",
     "read_source",
     "read_table",
     "read_workbook",
     "reference_column",
     "relationships",
     "relationships_part",
+    "run",
     "select_sheets",
     "stored_picture",
     "workbook_part",

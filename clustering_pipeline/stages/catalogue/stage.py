@@ -24,7 +24,7 @@ class ReadWorkbook:
     facts: dict[str, int | float | str]
 
 
-def read_catalogue(source: CatalogueSource, settings: CatalogueSettings, context: StageContext) -> StageResult:
+def run(*, source: CatalogueSource, settings: CatalogueSettings, context: StageContext) -> StageResult:
     """Return the CATALOGUE manifest of a recorded source: a row per listing, in the order of the workbook.
 
     Raises InputError when the workbook cannot be read or lacks the columns.

@@ -5,7 +5,7 @@ from clustering_pipeline.stages.clustering.map_equation import codelength, commu
 from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS, ClusteringMethod
 from clustering_pipeline.stages.clustering.numbering import Change, NumberRegister, changes_between
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem, Edges
-from clustering_pipeline.stages.clustering.stage import cluster_listings
+from clustering_pipeline.stages.clustering.stage import run
 
 __all__ = [
     "CLUSTERING_METHODS",
@@ -15,9 +15,9 @@ __all__ = [
     "Edges",
     "NumberRegister",
     "changes_between",
-    "cluster_listings",
     "codelength",
     "communities",
     "read_drawings",
+    "run",
     "walk_on",
 ]

@@ -40,7 +40,8 @@ Facts = dict[str, int | float | str]
 _GROUPING = pa.schema([("labels", pa.list_(pa.int64())), ("choices", pa.string())])
 
 
-def cluster_listings(
+def run(
+    *,
     catalogue: pd.DataFrame,
     raw_images: pd.DataFrame,
     crops: pd.DataFrame,
@@ -51,13 +52,13 @@ def cluster_listings(
     corrections: pd.DataFrame,
     settings: ClusterSettings,
     context: StageContext,
-    category: str,
 ) -> StageResult:
     """Return the CLUSTERS manifest, a row per listing of `catalogue`, with stable numbers from the category's register.
 
     Drawings (of chosen parameters, of a sweep, of the projection) are blobs; the facts whose names end with `_svg` hold their
     sha256. Raises InputError for settings that do not fit together and StageError when the register cannot be used.
     """
+    category = context.category
     brought = listing_pictures(catalogue, raw_images, crops, clean_images, semantic_duplicates, settings)
     problem = build_problem(brought, embeddings, matches, settings)
     node_labels, choices, cached = _cached_grouping(problem, settings, context)

@@ -5,9 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from clustering_pipeline.core.manifests import OVERRULED_PICTURES, conform
 from clustering_pipeline.settings import QualityLimits
-from clustering_pipeline.stages.contract import StageResult
 
 SHORTEST_PREFIX = 8
 
@@ -36,20 +34,6 @@ def judge(row: Mapping[Any, Any], limits: QualityLimits) -> tuple[str, str] | No
         (row["sharpness"] < limits.sharpness, "blurred", f"sharpness {row['sharpness']:.0f}, at least {limits.sharpness:g}"),
     )
     return next(((kind, f"{kind.replace('_', ' ')}: {detail}") for broken, kind, detail in checks if broken), None)
-
-
-def resolve_overrides(statements: pd.DataFrame, catalogue: pd.DataFrame, raw_images: pd.DataFrame) -> StageResult:
-    """Return the pictures that people want kept; manifest OVERRULED_PICTURES.
-
-    A statement `keep` of CORRECTIONS names a listing by its id, and with `image_a` one of its pictures, else all of them.
-    """
-    keep = statements.loc[statements["kind"] == "keep", ["id_a", "image_a"]]
-    pictures = raw_images.loc[raw_images["image_sha256"].notna(), ["listing", "image_sha256"]]
-    ids = catalogue[["listing", "product_base_id"]]
-    named = keep.merge(ids, left_on="id_a", right_on="product_base_id").merge(pictures, on="listing")
-    meant = named["image_a"].isna() | (named["image_a"] == named["image_sha256"])
-    frame = named.loc[meant, ["image_sha256"]].drop_duplicates()
-    return StageResult(conform(frame, OVERRULED_PICTURES), {"statements": len(keep), "pictures": len(frame)})
 
 
 def overruled(crops: pd.DataFrame, keep: Iterable[str]) -> pd.Series:

@@ -1,6 +1,5 @@
 """The semantic_duplicates stage: near-identical pictures by their embeddings, each checked against its keeper."""
 
-from collections.abc import Collection
 from typing import Any
 
 import faiss
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.graph import Indices, components
 from clustering_pipeline.core.manifests import SEMANTIC_DUPLICATES, conform
-from clustering_pipeline.settings import CleanImageSettings, SemanticDuplicateSettings
+from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, SemanticDuplicateSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.deduplication.keepers import Merits, assign
 from clustering_pipeline.stages.deduplication.overrides import overruled
@@ -26,37 +25,42 @@ DEFAULT_THRESHOLD = 0.985
 _QUERIES = 4096
 
 
-def find_semantic_duplicates(
+def run(
+    *,
     embeddings: pd.DataFrame,
     clean_images: pd.DataFrame,
-    encoder: str,
+    overruled_pictures: pd.DataFrame,
+    embedding_settings: EmbeddingSettings,
     settings: SemanticDuplicateSettings,
-    filters: CleanImageSettings,
+    filter_settings: CleanImageSettings,
     context: StageContext,
-    overruled_images: Collection[str] = (),
 ) -> StageResult:
     """Name the keeper of every embedded crop; manifest SEMANTIC_DUPLICATES, a crop without duplicates is its own keeper.
 
     Crops whose unit-length vectors reach the threshold in cosine are joined, then each is checked against its keeper and
     released when it does not reach the threshold itself. With `found: reject` all but the keepers have a reason, and
-    `overruled_images` and the setting `keep` spare pictures and crops from that.
+    `overruled_pictures` and the setting `keep` spare pictures and crops from that.
     """
     ordered = embeddings.sort_values("crop_sha256", ignore_index=True)
     rows = clean_images.set_index("crop_sha256", drop=False).reindex(ordered["crop_sha256"])
     vectors = stack(ordered["vector"])
-    threshold = THRESHOLDS.get(encoder, DEFAULT_THRESHOLD) if settings.threshold is None else settings.threshold
-    keeper, similarity = _assign_keepers(vectors, rows, threshold, filters, context)
+    threshold = _threshold(settings, embedding_settings.encoder)
+    keeper, similarity = _assign_keepers(vectors, rows, threshold, filter_settings, context)
     digests = rows.index.to_numpy(object)
     frame = pd.DataFrame({"crop_sha256": digests, "keeper": digests[keeper], "similarity": similarity, "reason": None})
     linked = frame["keeper"] != frame["crop_sha256"]
     if settings.found == "reject":
-        spared = overruled(rows, (*filters.keep, *overruled_images)).to_numpy(bool)
+        spared = overruled(rows, (*filter_settings.keep, *overruled_pictures["image_sha256"])).to_numpy(bool)
         frame.loc[spared, "keeper"], frame.loc[spared, "similarity"] = frame.loc[spared, "crop_sha256"], 1.0
         linked &= ~spared
         frame.loc[linked, "reason"] = [_reason(row) for row in frame[linked].itertuples()]
     verb = "linked to a keeper" if settings.found == "link" else "rejected"
     facts: dict[str, int | float | str] = {"crops": len(frame), verb: int(linked.sum()), "cosine threshold": threshold}
     return StageResult(conform(frame, SEMANTIC_DUPLICATES), facts)
+
+
+def _threshold(settings: SemanticDuplicateSettings, encoder: str) -> float:
+    return THRESHOLDS.get(encoder, DEFAULT_THRESHOLD) if settings.threshold is None else settings.threshold
 
 
 def _reason(row: Any) -> str:

@@ -4,7 +4,7 @@ from clustering_pipeline.stages.detection.contact_sheet import write_contact_she
 from clustering_pipeline.stages.detection.detectors import DETECTORS, ContourDetector, Detector, make_detector
 from clustering_pipeline.stages.detection.masks import make_segmenter
 from clustering_pipeline.stages.detection.selection import Detections, Selected, intersection_over_union, select
-from clustering_pipeline.stages.detection.stage import detect_crops
+from clustering_pipeline.stages.detection.stage import run
 
 __all__ = [
     "DETECTORS",
@@ -12,10 +12,10 @@ __all__ = [
     "Detections",
     "Detector",
     "Selected",
-    "detect_crops",
     "intersection_over_union",
     "make_detector",
     "make_segmenter",
+    "run",
     "select",
     "write_contact_sheet",
 ]

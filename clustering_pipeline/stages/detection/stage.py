@@ -49,24 +49,23 @@ class _Work:
         return self.detector.default_score if self.settings.minimum_score is None else self.settings.minimum_score
 
 
-def detect_crops(
+def run(
+    *,
     raw_images: pd.DataFrame,
     english_prompts: pd.DataFrame,
+    catalogue: pd.DataFrame,
     settings: CropSettings,
     context: StageContext,
-    catalogue: pd.DataFrame | None = None,
 ) -> StageResult:
     """Find the product in every distinct picture; manifest CROPS.
 
     A picture has one row per crop, the main one with rank 0; where no box counts, one row for the whole picture. A
     picture that cannot be decoded has one row without a crop whose `error` says why.
-    `catalogue` is needed by the detector `given` alone, whose boxes are columns of it.
+    `catalogue` is read by the detector `given` alone, whose boxes are columns of it.
     Raises StageError when the detector's model cannot be loaded.
     """
     detector = make_detector(settings)
-    given = (
-        given_boxes(raw_images, catalogue, settings) if isinstance(detector, GivenDetector) and catalogue is not None else {}
-    )
+    given = given_boxes(raw_images, catalogue, settings) if isinstance(detector, GivenDetector) else {}
     prompts = tuple(read_prompts(english_prompts)) if detector.uses_prompts else ()
     segmenter = make_segmenter(settings)
     masked_by = segmenter.identity(context) if segmenter else ""

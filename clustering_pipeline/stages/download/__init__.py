@@ -2,7 +2,7 @@
 
 from clustering_pipeline.stages.download.failures import FAILURE_KINDS, Failure, FailureKind, FetchError
 from clustering_pipeline.stages.download.fetcher import fetch_one
-from clustering_pipeline.stages.download.stage import FAILED, OK, fetch_images, requests_due
+from clustering_pipeline.stages.download.stage import FAILED, OK, requests_due, run
 from clustering_pipeline.stages.download.summary import main_cause, worst_hosts
 
 __all__ = [
@@ -12,9 +12,9 @@ __all__ = [
     "Failure",
     "FailureKind",
     "FetchError",
-    "fetch_images",
     "fetch_one",
     "main_cause",
     "requests_due",
+    "run",
     "worst_hosts",
 ]

@@ -49,7 +49,7 @@ class _RecordingSink:
         self.bar.advance(len(failures))
 
 
-def fetch_images(catalogue: pd.DataFrame, settings: DownloadSettings, context: StageContext) -> StageResult:
+def run(*, catalogue: pd.DataFrame, settings: DownloadSettings, context: StageContext) -> StageResult:
     """Return RAW_IMAGES: every picture of every usable listing, each distinct URL asked for at most once.
 
     `catalogue`: the CATALOGUE manifest. Pictures that are held are not asked for again unless `settings.refresh` says so;

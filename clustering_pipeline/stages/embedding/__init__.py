@@ -3,7 +3,7 @@
 from clustering_pipeline.stages.embedding.autoencoder import Training, train_autoencoder
 from clustering_pipeline.stages.embedding.encoders import ENCODERS, Encoder, open_encoder
 from clustering_pipeline.stages.embedding.local import LocalEncoder, Vocabulary, shipped_vocabulary
-from clustering_pipeline.stages.embedding.stage import embed_crops
+from clustering_pipeline.stages.embedding.stage import run
 from clustering_pipeline.stages.embedding.transformer import ClipEncoder
 
 __all__ = [
@@ -13,8 +13,8 @@ __all__ = [
     "LocalEncoder",
     "Training",
     "Vocabulary",
-    "embed_crops",
     "open_encoder",
+    "run",
     "shipped_vocabulary",
     "train_autoencoder",
 ]

@@ -24,8 +24,8 @@ _SCHEMA = pa.schema([("vector", VECTOR), ("reason", pa.string())])
 Prepared = tuple[str, np.ndarray[Any, Any] | None, str | None]
 
 
-def embed_crops(
-    clean_images: pd.DataFrame, local_features: pd.DataFrame, settings: EmbeddingSettings, context: StageContext
+def run(
+    *, clean_images: pd.DataFrame, local_features: pd.DataFrame, settings: EmbeddingSettings, context: StageContext
 ) -> StageResult:
     """Return EMBEDDINGS: a unit-length float32 vector per kept crop.
 

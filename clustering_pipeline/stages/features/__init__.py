@@ -10,7 +10,7 @@ from clustering_pipeline.stages.features.keypoints import (
     unpack,
 )
 from clustering_pipeline.stages.features.product_region import product_box
-from clustering_pipeline.stages.features.stage import extract, extract_local_features, product_frame
+from clustering_pipeline.stages.features.stage import extract, product_frame, run
 
 __all__ = [
     "COLOUR_LENGTH",
@@ -18,11 +18,11 @@ __all__ = [
     "central_weight",
     "colour_histogram",
     "extract",
-    "extract_local_features",
     "load_features",
     "pack",
     "product_box",
     "product_frame",
+    "run",
     "unit_descriptors",
     "unpack",
 ]

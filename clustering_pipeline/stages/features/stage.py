@@ -55,7 +55,7 @@ CropRow = tuple[str, str, Box, str | None]
 _SCHEMA = pa.schema([field for field in LOCAL_FEATURES.schema if field.name != "crop_sha256"])
 
 
-def extract_local_features(clean_images: pd.DataFrame, settings: LocalFeatureSettings, context: StageContext) -> StageResult:
+def run(*, clean_images: pd.DataFrame, settings: LocalFeatureSettings, context: StageContext) -> StageResult:
     """Return LOCAL_FEATURES: a row per kept crop with its product box, its colour and the blob of its keypoints.
 
     A crop whose picture cannot be read any more is left out; it then matches nothing.

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.manifests import MATCHES, conform, empty
 from clustering_pipeline.settings import MatchSettings
+from clustering_pipeline.stages import embedding
 from clustering_pipeline.stages.clustering import communities
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.embedding import embed_crops
 from clustering_pipeline.stages.features import load_features
 from clustering_pipeline.stages.matching.candidates import (
     friends_of_friends,
@@ -33,7 +33,8 @@ RowVectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 _DOUBTFUL = (0.15, 2.5)
 
 
-def match_crops(
+def run(
+    *,
     embeddings: pd.DataFrame,
     local_features: pd.DataFrame,
     clean_images: pd.DataFrame,
@@ -91,7 +92,7 @@ def _further_vectors(
     """Return per further encoder the rows of the products that it could describe, and their vectors."""
     found = []
     for one in settings.further_embeddings:
-        frame = embed_crops(clean_images, local_features, one, context).manifest
+        frame = embedding.run(clean_images=clean_images, local_features=local_features, settings=one, context=context).manifest
         known = frame.set_index("crop_sha256")["vector"].reindex(products.crops)
         rows = np.flatnonzero(known.notna())
         if len(rows):

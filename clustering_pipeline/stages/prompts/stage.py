@@ -77,12 +77,12 @@ def class_words(display_name: str) -> tuple[str, ...]:
     return next((words for phrase, words in _WORDS_BY_PHRASE if f" {phrase} " in name), DEFAULT_WORDS)
 
 
-def translate_words(display_name: str, settings: PromptSettings, context: StageContext) -> StageResult:
+def run(*, settings: PromptSettings, context: StageContext) -> StageResult:
     """Translate the category's class words; manifest ENGLISH_PROMPTS, a row per distinct word.
 
-    `display_name`: the category's name, which chooses the built-in class words when the settings give none.
+    The category's slug chooses the built-in class words when the settings give none.
     """
-    words = _distinct(settings.words or class_words(display_name))
+    words = _distinct(settings.words or class_words(context.category))
     with context.progress.track("Translating class words", len(words), "word") as bar:
         translation = translate(words, settings, context)
         bar.advance(len(words))

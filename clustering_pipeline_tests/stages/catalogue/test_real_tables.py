@@ -8,7 +8,8 @@ import pytest
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings import CatalogueSettings
-from clustering_pipeline.stages.catalogue import SourceRecords, read_catalogue, read_workbook
+from clustering_pipeline.stages import catalogue
+from clustering_pipeline.stages.catalogue import SourceRecords, read_workbook
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree
 
@@ -50,7 +51,7 @@ def test_a_shops_export_with_pictures_from_a_folder(tmp_path):
     records = SourceRecords(FileTree(str(tmp_path)), BlobStore(str(tmp_path / "blobs")))
     source = records.record(DATASETS / "listings/catalogue.csv", images_from=DATASETS / "listings/images")
     context = StageContext(records.blobs, FeatureTables(str(tmp_path / "features")), tmp_path)
-    manifest = read_catalogue(source, CatalogueSettings(), context).manifest
+    manifest = catalogue.run(source=source, settings=CatalogueSettings(), context=context).manifest
     assert len(manifest) == 1050
     assert manifest["usable"].sum() == 1047
     assert manifest.loc[~manifest["usable"], "reason"].str.contains("folder of pictures").all()

@@ -5,7 +5,8 @@ import pytest
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.text import category_slug
 from clustering_pipeline.settings import CatalogueSettings
-from clustering_pipeline.stages.catalogue import SourceRecords, read_catalogue, stored_picture
+from clustering_pipeline.stages import catalogue
+from clustering_pipeline.stages.catalogue import SourceRecords, stored_picture
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree
 
@@ -77,7 +78,7 @@ def test_every_picture_of_a_folder_is_a_listing(records, tmp_path):
     secret.write_bytes(b"outside")
     (folder / "link.jpg").symlink_to(secret)
     source = records.record(folder)
-    result = read_catalogue(source, CatalogueSettings(), context(records, tmp_path))
+    result = catalogue.run(source=source, settings=CatalogueSettings(), context=context(records, tmp_path))
     assert list(result.manifest["product_base_id"]) == ["2.png", "a/ảnh 1.JPG"]
     digests = [stored_picture(urls[0]) for urls in result.manifest["urls"]]
     assert [records.blobs.get(digest) for digest in digests] == [b"two", b"one"]
@@ -90,10 +91,12 @@ def test_cells_name_files_of_the_given_folder_only(records, tmp_path):
     rows = ["1,1.jpg", "2,file:1.jpg", "3,../other.jpg", "4,/etc/passwd", "5,https://a.vn/5.jpg", "6,missing.jpg"]
     (tmp_path / "c.csv").write_text("\n".join(["id,image", *rows]))
     source = records.record(tmp_path / "c.csv", images_from=tmp_path / "pictures")
-    manifest = read_catalogue(source, CatalogueSettings(), context(records, tmp_path)).manifest
+    manifest = catalogue.run(source=source, settings=CatalogueSettings(), context=context(records, tmp_path)).manifest
     assert list(manifest["usable"]) == [True, True, False, False, True, False]
     assert "folder of pictures" in manifest["reason"][2]
-    plain = read_catalogue(records.record(tmp_path / "c.csv"), CatalogueSettings(), context(records, tmp_path)).manifest
+    plain = catalogue.run(
+        source=records.record(tmp_path / "c.csv"), settings=CatalogueSettings(), context=context(records, tmp_path)
+    ).manifest
     assert list(plain["usable"]) == [False] * 4 + [True, False]
 
 
@@ -110,5 +113,5 @@ def test_one_workbook_is_read_per_category(records, tmp_path):
     path = tmp_path / "c.csv"
     path.write_text("id,image,category\n1,https://a.vn/1.jpg,Toner\n2,https://a.vn/2.jpg,Kem\n3,https://a.vn/3.jpg,Toner\n")
     source = records.record(path, "Toner", category_column="Category", category_value="Toner")
-    manifest = read_catalogue(source, CatalogueSettings(), context(records, tmp_path)).manifest
+    manifest = catalogue.run(source=source, settings=CatalogueSettings(), context=context(records, tmp_path)).manifest
     assert list(manifest["product_base_id"]) == ["1", "3"]

@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from clustering_pipeline.core.manifests import (
     empty,
 )
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering import cluster_listings
+from clustering_pipeline.stages import clustering
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
@@ -106,18 +107,17 @@ class World:
         return other
 
     def group(self, context, category="toner", **settings):
-        return cluster_listings(
-            rows(CATALOGUE, self.catalogue),
-            rows(RAW_IMAGES, self.raw_images),
-            rows(CROPS, list(self.crops.values())),
-            rows(CLEAN_IMAGES, list(self.clean_images.values())),
-            rows(SEMANTIC_DUPLICATES, self.semantic_duplicates),
-            rows(EMBEDDINGS, [self.embedding_of(picture) for picture in self.clean_images]),
-            rows(MATCHES, self.matches),
-            rows(CORRECTIONS, self.corrections),
-            ClusterSettings(**settings),
-            context,
-            category,
+        return clustering.run(
+            catalogue=rows(CATALOGUE, self.catalogue),
+            raw_images=rows(RAW_IMAGES, self.raw_images),
+            crops=rows(CROPS, list(self.crops.values())),
+            clean_images=rows(CLEAN_IMAGES, list(self.clean_images.values())),
+            semantic_duplicates=rows(SEMANTIC_DUPLICATES, self.semantic_duplicates),
+            embeddings=rows(EMBEDDINGS, [self.embedding_of(picture) for picture in self.clean_images]),
+            matches=rows(MATCHES, self.matches),
+            corrections=rows(CORRECTIONS, self.corrections),
+            settings=ClusterSettings(**settings),
+            context=replace(context, category=category),
         )
 
     def clusters(self, context, **settings):

@@ -10,7 +10,7 @@ from clustering_pipeline.core.manifests import CROPS, RAW_IMAGES
 from clustering_pipeline.imaging import crop_digest, to_png
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.deduplication import clean_images
+from clustering_pipeline.stages.deduplication import clean_stage
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 
@@ -58,15 +58,21 @@ class Shelf:
         self.digests[name] = digest
         return image
 
-    def clean(self, settings=None, **options):
+    def clean(self, settings=None, overruled=()):
         crops = pd.DataFrame(self.crops).reindex(columns=CROPS.schema.names)
         raw = pd.DataFrame({"image_sha256": [crop["image_sha256"] for crop in self.crops]}).reindex(
             columns=RAW_IMAGES.schema.names
         )
-        return clean_images(crops, raw, settings or CleanImageSettings(), self.context, **options)
+        return clean_stage.run(
+            crops=crops,
+            raw_images=raw,
+            settings=settings or CleanImageSettings(),
+            overruled_pictures=pd.DataFrame({"image_sha256": list(overruled)}),
+            context=self.context,
+        )
 
-    def rows(self, settings=None, **options):
-        manifest = self.clean(settings, **options).manifest.set_index("crop_sha256")
+    def rows(self, settings=None, overruled=()):
+        manifest = self.clean(settings, overruled).manifest.set_index("crop_sha256")
         return {name: manifest.loc[digest] for name, digest in self.digests.items()}
 
 

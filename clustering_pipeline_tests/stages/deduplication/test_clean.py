@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering_pipeline.core.manifests import CROPS, RAW_IMAGES, empty
+from clustering_pipeline.core.manifests import CROPS, OVERRULED_PICTURES, RAW_IMAGES, empty
 from clustering_pipeline.settings import CleanImageSettings
-from clustering_pipeline.stages.deduplication import clean_images, resolve_overrides
+from clustering_pipeline.stages.deduplication import clean_stage, overrides_stage
 from clustering_pipeline_tests.stages.deduplication.conftest import on_white, scene
 
 
@@ -58,7 +58,7 @@ def test_one_sharpness_limit_fits_all_sizes(shelf, side):
 def test_a_reject_is_overruled_by_setting_or_by_a_person(shelf):
     image = shelf.add("bad", BAD["blurred"])
     assert shelf.rows(CleanImageSettings(keep=(image[:12],)))["bad"].status == "kept"
-    assert shelf.rows(overruled_images=[shelf.digests["bad"]])["bad"].status == "kept"
+    assert shelf.rows(overruled=[shelf.digests["bad"]])["bad"].status == "kept"
     assert shelf.rows(CleanImageSettings(keep=("0123abcd",)))["bad"].status == "rejected"
     with pytest.raises(ValueError, match="8 to 64"):
         CleanImageSettings(keep=("abc",))
@@ -70,8 +70,10 @@ def test_what_people_keep_are_all_pictures_of_a_listing_or_the_one_they_name():
     statements = pd.DataFrame(
         {"kind": ["keep", "keep", "same", "keep"], "id_a": ["a", "b", "b", "x"], "image_a": [None, "r", "q", None]}
     )
-    assert resolve_overrides(statements, catalogue, pictures).manifest["image_sha256"].tolist() == ["p", "r"]
-    assert resolve_overrides(statements[:0], catalogue, pictures).manifest.empty
+    assert overrides_stage.run(corrections=statements, catalogue=catalogue, raw_images=pictures).manifest[
+        "image_sha256"
+    ].tolist() == ["p", "r"]
+    assert overrides_stage.run(corrections=statements[:0], catalogue=catalogue, raw_images=pictures).manifest.empty
 
 
 def test_copies_follow_the_most_detailed_and_largest(shelf):
@@ -177,5 +179,11 @@ def test_the_funnel_counts_every_step(shelf):
 
 
 def test_an_empty_category(context):
-    result = clean_images(empty(CROPS), empty(RAW_IMAGES), CleanImageSettings(), context)
+    result = clean_stage.run(
+        crops=empty(CROPS),
+        raw_images=empty(RAW_IMAGES),
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        settings=CleanImageSettings(),
+        context=context,
+    )
     assert len(result.manifest) == 0 and result.facts["distinct crops"] == 0

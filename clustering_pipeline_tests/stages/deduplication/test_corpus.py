@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, RAW_IMAGES, empty
+from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, OVERRULED_PICTURES, RAW_IMAGES, empty
 from clustering_pipeline.settings import CleanImageSettings, CropSettings
-from clustering_pipeline.stages.deduplication import clean_images
-from clustering_pipeline.stages.detection import detect_crops
+from clustering_pipeline.stages import detection
+from clustering_pipeline.stages.deduplication import clean_stage
 from clustering_pipeline_tests.stages.deduplication.conftest import scene
 
 
@@ -50,8 +50,20 @@ def outcome(context):
     contents = {**USABLE, **UNUSABLE, **REJECTED}
     digests = {context.blobs.put(content): name for name, content in contents.items()}
     raw = pd.DataFrame({"listing": range(len(digests)), "image_sha256": list(digests)}).reindex(columns=RAW_IMAGES.schema.names)
-    crops = detect_crops(raw.assign(position=0), empty(ENGLISH_PROMPTS), CropSettings(), context).manifest
-    clean = clean_images(crops, raw, CleanImageSettings(), context).manifest
+    crops = detection.run(
+        raw_images=raw.assign(position=0),
+        english_prompts=empty(ENGLISH_PROMPTS),
+        catalogue=empty(CATALOGUE),
+        settings=CropSettings(),
+        context=context,
+    ).manifest
+    clean = clean_stage.run(
+        crops=crops,
+        raw_images=raw,
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        settings=CleanImageSettings(),
+        context=context,
+    ).manifest
     assert set(crops["image_sha256"]) == set(digests)
     return crops.assign(name=crops["image_sha256"].map(digests)).merge(clean, on=["crop_sha256"], how="left").set_index("name")
 

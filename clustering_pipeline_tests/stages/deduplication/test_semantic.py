@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering_pipeline.core.manifests import CLEAN_IMAGES
+from clustering_pipeline.core.manifests import CLEAN_IMAGES, OVERRULED_PICTURES, empty
 from clustering_pipeline.imaging import to_png
-from clustering_pipeline.settings import CleanImageSettings, SemanticDuplicateSettings
-from clustering_pipeline.stages.deduplication import find_semantic_duplicates
+from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, SemanticDuplicateSettings
+from clustering_pipeline.stages.deduplication import semantic_stage
 
 FILTERS = CleanImageSettings()
 
@@ -30,7 +30,15 @@ def frames(vectors, context, sizes=None):
 def keepers(vectors, context, threshold=None, sizes=None, encoder="local"):
     embeddings, clean = frames(vectors, context, sizes)
     settings = SemanticDuplicateSettings(threshold=threshold)
-    manifest = find_semantic_duplicates(embeddings, clean, encoder, settings, FILTERS, context).manifest
+    manifest = semantic_stage.run(
+        embeddings=embeddings,
+        clean_images=clean,
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        embedding_settings=EmbeddingSettings.model_construct(encoder=encoder),
+        settings=settings,
+        filter_settings=FILTERS,
+        context=context,
+    ).manifest
     return [int(keeper[:4]) for keeper in manifest["keeper"]], manifest["similarity"].tolist()
 
 
@@ -62,9 +70,23 @@ def test_the_order_of_rows_does_not_matter(context):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     embeddings, clean = frames(vectors, context)
     settings = SemanticDuplicateSettings(threshold=0.9)
-    first = find_semantic_duplicates(embeddings, clean, "local", settings, FILTERS, context).manifest
-    again = find_semantic_duplicates(
-        embeddings.sample(frac=1, random_state=1), clean[::-1], "local", settings, FILTERS, context
+    first = semantic_stage.run(
+        embeddings=embeddings,
+        clean_images=clean,
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        embedding_settings=EmbeddingSettings(),
+        settings=settings,
+        filter_settings=FILTERS,
+        context=context,
+    ).manifest
+    again = semantic_stage.run(
+        embeddings=embeddings.sample(frac=1, random_state=1),
+        clean_images=clean[::-1],
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        embedding_settings=EmbeddingSettings(),
+        settings=settings,
+        filter_settings=FILTERS,
+        context=context,
     ).manifest
     pd.testing.assert_frame_equal(first, again)
     assert (first["similarity"] >= 0.9 - 1e-6).all()
@@ -72,7 +94,15 @@ def test_the_order_of_rows_does_not_matter(context):
 
 def test_no_embeddings(context):
     embeddings, clean = frames([], context)
-    found = find_semantic_duplicates(embeddings, clean, "local", SemanticDuplicateSettings(), FILTERS, context)
+    found = semantic_stage.run(
+        embeddings=embeddings,
+        clean_images=clean,
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        embedding_settings=EmbeddingSettings(),
+        settings=SemanticDuplicateSettings(),
+        filter_settings=FILTERS,
+        context=context,
+    )
     assert len(found.manifest) == 0
 
 
@@ -80,12 +110,20 @@ def test_what_is_too_alike_is_rejected_by_setting_and_comes_back_when_overruled(
     embeddings, clean = frames([turned(0), turned(0.01), turned(0.02)], context, sizes=[300, 100, 120])
     settings = SemanticDuplicateSettings(threshold=0.99, found="reject")
 
-    def reasons(filters=FILTERS, **options):
-        result = find_semantic_duplicates(embeddings, clean, "local", settings, filters, context, **options)
+    def reasons(filters=FILTERS, overruled=()):
+        result = semantic_stage.run(
+            embeddings=embeddings,
+            clean_images=clean,
+            embedding_settings=EmbeddingSettings(),
+            settings=settings,
+            filter_settings=filters,
+            overruled_pictures=pd.DataFrame({"image_sha256": list(overruled)}),
+            context=context,
+        )
         return [None if pd.isna(reason) else reason for reason in result.manifest["reason"]]
 
     first, *others = reasons()
     assert first is None and all(reason.startswith("nearly the same picture as 0000") for reason in others)
     name = clean["crop_sha256"][1]
-    assert [reason is None for reason in reasons(overruled_images=[name])] == [True, True, False]
+    assert [reason is None for reason in reasons(overruled=[name])] == [True, True, False]
     assert reasons(CleanImageSettings(keep=(clean["image_sha256"][0],))) == [None, None, None]

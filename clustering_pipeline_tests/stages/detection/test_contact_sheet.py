@@ -6,11 +6,12 @@ import pandas as pd
 import pytest
 
 from clustering_pipeline.core.engine import LocalEngine
-from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, empty
+from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, empty
 from clustering_pipeline.imaging import to_png
 from clustering_pipeline.settings import CropSettings
+from clustering_pipeline.stages import detection
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection import detect_crops, write_contact_sheet
+from clustering_pipeline.stages.detection import write_contact_sheet
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline_tests.stages.detection.test_stage import busy, product_on_white, raw_images
 
@@ -24,7 +25,13 @@ def context(tmp_path):
 
 def manifest_of(context, pictures):
     digests = [context.blobs.put(picture) for picture in pictures]
-    return detect_crops(raw_images(digests), empty(ENGLISH_PROMPTS), CropSettings(), context).manifest
+    return detection.run(
+        raw_images=raw_images(digests),
+        english_prompts=empty(ENGLISH_PROMPTS),
+        catalogue=empty(CATALOGUE),
+        settings=CropSettings(),
+        context=context,
+    ).manifest
 
 
 def test_boxes_are_drawn_where_they_are_and_pictures_without_any_come_first(context):

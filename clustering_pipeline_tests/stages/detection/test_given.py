@@ -11,8 +11,8 @@ from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, RAW_IMAGES, empty
 from clustering_pipeline.imaging import to_png
 from clustering_pipeline.settings import CropSettings
+from clustering_pipeline.stages import detection
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection import detect_crops
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 SETTINGS = CropSettings(detector="given", given_class_column="class", padding=0)
@@ -31,7 +31,13 @@ def picture(context, seed):
 def crops(context, images, extras, settings=SETTINGS):
     frame = pd.DataFrame({"listing": range(len(images)), "image_sha256": images}).reindex(columns=RAW_IMAGES.schema.names)
     catalogue = pd.DataFrame({"listing": range(len(extras)), "extra": [json.dumps(extra) for extra in extras]})
-    return detect_crops(frame.assign(position=0), empty(ENGLISH_PROMPTS), settings, context, catalogue).manifest
+    return detection.run(
+        raw_images=frame.assign(position=0),
+        english_prompts=empty(ENGLISH_PROMPTS),
+        settings=settings,
+        context=context,
+        catalogue=catalogue,
+    ).manifest
 
 
 def test_the_box_and_the_class_are_the_catalogues(context):

@@ -7,11 +7,11 @@ import pytest
 from clustering_pipeline.core.engine import LocalEngine
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
-from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, empty
+from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, empty
 from clustering_pipeline.imaging import crop_digest, cut, load_crop, load_image, to_png
 from clustering_pipeline.settings import CropSettings
+from clustering_pipeline.stages import detection
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection import detect_crops
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline_tests.stages.detection.test_neural import PROMPTS, tiny_grounding_dino
 from clustering_pipeline_tests.stages.detection.test_stage import busy, product_on_white, raw_images
@@ -56,7 +56,13 @@ def prompts():
 def masked_crops(context, pictures, folder, **changes):
     settings = CropSettings(mask="sam", mask_model=str(folder), **changes)
     digests = [context.blobs.put(to_png(picture)) for picture in pictures]
-    return detect_crops(raw_images(digests), prompts() if changes else empty(ENGLISH_PROMPTS), settings, context)
+    return detection.run(
+        raw_images=raw_images(digests),
+        english_prompts=prompts() if changes else empty(ENGLISH_PROMPTS),
+        catalogue=empty(CATALOGUE),
+        settings=settings,
+        context=context,
+    )
 
 
 def test_beyond_the_mask_a_crop_is_white_and_within_it_as_it_was(tmp_path, context):

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from clustering_pipeline.core.engine import LocalEngine
-from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, RAW_IMAGES, empty
+from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, RAW_IMAGES, empty
 from clustering_pipeline.imaging import crop_digest, load_crop, to_png
 from clustering_pipeline.settings import CropSettings, PromptSettings
+from clustering_pipeline.stages import detection, prompts
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection import DETECTORS, Detections, detect_crops
-from clustering_pipeline.stages.prompts import translate_words
+from clustering_pipeline.stages.detection import DETECTORS, Detections
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 
@@ -38,7 +38,13 @@ def raw_images(digests):
 
 def crops(digests, context, settings=None, prompts=None):
     prompts = empty(ENGLISH_PROMPTS) if prompts is None else prompts
-    return detect_crops(raw_images(digests), prompts, settings or CropSettings(), context)
+    return detection.run(
+        raw_images=raw_images(digests),
+        english_prompts=prompts,
+        catalogue=empty(CATALOGUE),
+        settings=settings or CropSettings(),
+        context=context,
+    )
 
 
 def test_the_product_is_found_on_a_plain_background(context):
@@ -70,7 +76,18 @@ def test_a_damaged_picture_harms_itself_alone(context):
 
 def test_pictures_that_failed_to_download_have_no_row(context):
     frame = raw_images([None, context.blobs.put(to_png(busy()))])
-    assert len(detect_crops(frame, empty(ENGLISH_PROMPTS), CropSettings(), context).manifest) == 1
+    assert (
+        len(
+            detection.run(
+                raw_images=frame,
+                english_prompts=empty(ENGLISH_PROMPTS),
+                catalogue=empty(CATALOGUE),
+                settings=CropSettings(),
+                context=context,
+            ).manifest
+        )
+        == 1
+    )
 
 
 def test_an_empty_category_gives_an_empty_manifest(context):
@@ -119,8 +136,8 @@ def test_a_registered_detector_gets_the_prompts_and_reacts_to_their_change(conte
     monkeypatch.setitem(DETECTORS, "corner", CornerDetector)
     digest = context.blobs.put(to_png(busy()))
     for words in (("hộp",), ("hộp", "chai")):
-        prompts = translate_words("x", PromptSettings(words=words), context).manifest
-        result = crops([digest], context, CropSettings(overlap=1.0).model_copy(update={"detector": "corner"}), prompts)
+        english = prompts.run(settings=PromptSettings(words=words), context=context).manifest
+        result = crops([digest], context, CropSettings(overlap=1.0).model_copy(update={"detector": "corner"}), english)
         assert sorted(result.manifest["word"]) == sorted(words)
         assert list(result.manifest["rank"]) == list(range(len(words)))
         assert result.manifest["is_main"].tolist() == [True] + [False] * (len(words) - 1)

@@ -1,6 +1,6 @@
 import asyncio
 
-from clustering_pipeline.stages.download import fetch_images
+from clustering_pipeline.stages import download
 from clustering_pipeline.stages.download.transport import LARGE_BYTES, LargeBodies
 from clustering_pipeline_tests.stages.download.conftest import catalogue, picture
 from clustering_pipeline_tests.stages.download.server import chunked, reply
@@ -38,4 +38,4 @@ def test_more_large_pictures_than_places_all_arrive(server, settings, context):
     patient = settings.model_copy(update={"idle_seconds": 10, "attempt_seconds": 20, "deadline_seconds": 30})
     answers = [reply(200, body) if number % 2 else chunked(body) for number, body in enumerate(padded)]
     urls = [server.serve(f"/{number}.jpg", answer) for number, answer in enumerate(answers)]
-    assert fetch_images(catalogue(urls), patient, context).facts["failed"] == 0
+    assert download.run(catalogue=catalogue(urls), settings=patient, context=context).facts["failed"] == 0

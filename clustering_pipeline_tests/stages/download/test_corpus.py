@@ -4,14 +4,15 @@ import pandas as pd
 import pytest
 
 from clustering_pipeline.settings import DownloadSettings
-from clustering_pipeline.stages.download import FAILURE_KINDS, fetch_images
+from clustering_pipeline.stages import download
+from clustering_pipeline.stages.download import FAILURE_KINDS
 from clustering_pipeline_tests.stages.download import corpus
 from clustering_pipeline_tests.stages.download.conftest import catalogue
 
 
 def misjudged(server, settings, context):
     cases = corpus.cases(server)
-    manifest = fetch_images(catalogue([case.url for case in cases]), settings, context).manifest
+    manifest = download.run(catalogue=catalogue([case.url for case in cases]), settings=settings, context=context).manifest
     given = [None if pd.isna(kind) else kind for kind in manifest["error_kind"]]
     return {case.name: (case.kind, kind) for case, kind in zip(cases, given, strict=True) if case.kind != kind}
 

@@ -2,14 +2,14 @@ import subprocess
 import sys
 import textwrap
 
-from clustering_pipeline.stages.download import fetch_images
+from clustering_pipeline.stages import download
 from clustering_pipeline_tests.stages.download.conftest import catalogue, picture
 from clustering_pipeline_tests.stages.download.server import reply
 
 PROGRAM = """
     import sys
     from pathlib import Path
-    from clustering_pipeline.stages.download import fetch_images
+    from clustering_pipeline.stages import download
     from clustering_pipeline.settings import DownloadSettings
     from clustering_pipeline.stages.contract import StageContext
     from clustering_pipeline.storage import BlobStore, FeatureTables
@@ -17,7 +17,8 @@ PROGRAM = """
 
     folder, host = Path(sys.argv[1]), sys.argv[2]
     context = StageContext(BlobStore(str(folder / "blobs")), FeatureTables(str(folder / "tables")), folder / "state")
-    fetch_images(catalogue([f"http://{host}/{n}.jpg" for n in range(400)]), DownloadSettings(allow_hosts=(host,)), context)
+    table = catalogue([f"http://{host}/{n}.jpg" for n in range(400)])
+    download.run(catalogue=table, settings=DownloadSettings(allow_hosts=(host,)), context=context)
 """
 
 
@@ -35,7 +36,9 @@ def test_after_a_kill_only_what_was_under_way_is_asked_again(server, context, se
     assert program.wait(60) != 0
     server.default = body
     before = len(server.requests)
-    result = fetch_images(catalogue([server.url(f"/{n}.jpg") for n in range(total)]), settings, context)
+    result = download.run(
+        catalogue=catalogue([server.url(f"/{n}.jpg") for n in range(total)]), settings=settings, context=context
+    )
     assert result.facts["failed"] == 0
     assert total // 2 <= before < total
     assert len(server.requests) - total <= 16

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_pipeline.stages.download import FetchError, fetch_images, fetch_one
+from clustering_pipeline.stages import download
+from clustering_pipeline.stages.download import FetchError, fetch_one
 from clustering_pipeline.stages.download.answers import retry_after
 from clustering_pipeline_tests.stages.download.conftest import catalogue, picture
 from clustering_pipeline_tests.stages.download.server import cut, in_turn, reply, running, silence
@@ -89,7 +90,7 @@ def test_credentials_are_sent_to_their_own_host_only_and_told_nobody(server, set
     caplog.set_level("DEBUG")
     url = server.serve("/a.jpg", reply(302, Location="/b.jpg")).replace("http://", "http://anna:hush-hush@")
     server.serve("/b.jpg", reply(403))
-    result = fetch_images(catalogue([url]), settings, context)
+    result = download.run(catalogue=catalogue([url]), settings=settings, context=context)
     first, second = server.requests
     assert base64.b64decode(first.headers["Authorization"].removeprefix("Basic ")) == b"anna:hush-hush"
     assert "Authorization" not in second.headers
@@ -150,7 +151,7 @@ def test_numeric_private_addresses_are_refused_even_through_a_proxy(settings, pr
 
 def test_retry_after_is_obeyed(server, settings, context):
     url = server.serve("/a.jpg", in_turn(reply(429, Retry_After="1"), reply(200, picture())))
-    assert fetch_images(catalogue([url]), settings, context).facts["failed"] == 0
+    assert download.run(catalogue=catalogue([url]), settings=settings, context=context).facts["failed"] == 0
     first, second = server.requests
     assert second.at - first.at >= 1
 
@@ -171,7 +172,7 @@ def test_a_host_gets_no_more_connections_than_allowed(server, settings, context)
         await writer.drain()
 
     urls = [server.serve(f"/{n}.jpg", slowly) for n in range(30)]
-    fetch_images(catalogue(urls), settings.model_copy(update={"per_host_concurrency": 3}), context)
+    download.run(catalogue=catalogue(urls), settings=settings.model_copy(update={"per_host_concurrency": 3}), context=context)
     assert server.busiest == 3
 
 
@@ -186,7 +187,7 @@ def test_a_host_that_comes_back_in_the_same_run_loses_no_row(server, settings, c
     patient = settings.model_copy(
         update={"retries": 0, "breaker_failures": 5, "breaker_probe_seconds": 0.1, "breaker_patience_seconds": 20.0}
     )
-    result = fetch_images(catalogue(urls), patient, context)
+    result = download.run(catalogue=catalogue(urls), settings=patient, context=context)
     assert result.facts["hosts_set_aside"] == 1
     assert result.facts["failed"] == 0
 
@@ -194,7 +195,7 @@ def test_a_host_that_comes_back_in_the_same_run_loses_no_row(server, settings, c
 def test_the_rows_of_a_dead_host_say_that_it_was_set_aside(server, settings, context):
     server.default = reply(500)
     hasty = settings.model_copy(update={"retries": 0, "breaker_failures": 3, "per_host_concurrency": 1})
-    result = fetch_images(catalogue([server.url(f"/{n}.jpg") for n in range(40)]), hasty, context)
+    result = download.run(catalogue=catalogue([server.url(f"/{n}.jpg") for n in range(40)]), settings=hasty, context=context)
     assert set(result.manifest["error_kind"]) == {"server_error"}
     assert len(server.requests) < 15
     assert result.manifest["error"].iloc[-1].startswith("127.0.0.1 failed so often")
@@ -229,7 +230,9 @@ def test_any_retry_after_is_a_wait_or_nothing(header):
 
 
 def test_a_table_of_hosts_stays_a_table(settings, context):
-    result = fetch_images(catalogue(["http://a|b`c/", "ftp://user:secret@host|x/", "?"]), settings, context)
+    result = download.run(
+        catalogue=catalogue(["http://a|b`c/", "ftp://user:secret@host|x/", "?"]), settings=settings, context=context
+    )
     rows = result.facts["worst_hosts"].splitlines()[2:]
     assert all(row.count("|") == 5 for row in rows)
     assert "secret" not in result.facts["worst_hosts"]

@@ -13,8 +13,9 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings
+from clustering_pipeline.stages import embedding
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding import ENCODERS, embed_crops, open_encoder
+from clustering_pipeline.stages.embedding import ENCODERS, open_encoder
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 torch = pytest.importorskip("torch")
@@ -212,7 +213,7 @@ def test_a_bad_picture_loses_its_own_row_only(tmp_path, context):
     tiny_transformer("clip", tmp_path / "model")
     clean = kept_crops(context, [encoded_picture(1), b"no picture", encoded_picture(2)])
     settings = EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), batch_size=2)
-    result = embed_crops(clean, empty(LOCAL_FEATURES), settings, context)
+    result = embedding.run(clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context)
     assert set(result.manifest["crop_sha256"]) == {hashlib.sha256(encoded_picture(seed)).hexdigest() for seed in (1, 2)}
     assert result.facts["failed"] == 1
     np.testing.assert_allclose([np.linalg.norm(vector) for vector in result.manifest["vector"]], 1, atol=1e-6)
@@ -221,8 +222,18 @@ def test_a_bad_picture_loses_its_own_row_only(tmp_path, context):
 def test_what_was_embedded_is_not_embedded_again(tmp_path, context):
     tiny_transformer("clip", tmp_path / "model")
     settings = EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), batch_size=1)
-    embed_crops(kept_crops(context, map(encoded_picture, range(3))), empty(LOCAL_FEATURES), settings, context)
-    result = embed_crops(kept_crops(context, map(encoded_picture, range(5))), empty(LOCAL_FEATURES), settings, context)
+    embedding.run(
+        clean_images=kept_crops(context, map(encoded_picture, range(3))),
+        local_features=empty(LOCAL_FEATURES),
+        settings=settings,
+        context=context,
+    )
+    result = embedding.run(
+        clean_images=kept_crops(context, map(encoded_picture, range(5))),
+        local_features=empty(LOCAL_FEATURES),
+        settings=settings,
+        context=context,
+    )
     assert result.facts["cached"] == 3
 
 
@@ -232,7 +243,12 @@ def test_reduced_vectors_are_unit_length(tmp_path, context, whiten):
     settings = EmbeddingSettings(
         encoder="clip", model=str(tmp_path / "model"), reduce="pca", reduced_dimension=3, whiten=whiten
     )
-    result = embed_crops(kept_crops(context, map(encoded_picture, range(6))), empty(LOCAL_FEATURES), settings, context)
+    result = embedding.run(
+        clean_images=kept_crops(context, map(encoded_picture, range(6))),
+        local_features=empty(LOCAL_FEATURES),
+        settings=settings,
+        context=context,
+    )
     vectors = np.stack(result.manifest["vector"].to_list())
     assert vectors.shape == (6, 3)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
@@ -246,7 +262,7 @@ def test_lda_separates_the_labelled_groups(tmp_path, context):
     settings = EmbeddingSettings(
         encoder="clip", model=str(tmp_path / "model"), reduce="lda", reduce_labels=str(tmp_path / "labels.csv")
     )
-    result = embed_crops(clean, empty(LOCAL_FEATURES), settings, context)
+    result = embedding.run(clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context)
     signs = np.sign([vector[0] for vector in result.manifest["vector"]])
     assert set(signs[::2]) != set(signs[1::2])
 

@@ -2,9 +2,8 @@ import pytest
 
 from benchmarks.collection import numbers_of, plant
 from clustering_pipeline.settings import EmbeddingSettings, MatchSettings
+from clustering_pipeline.stages import embedding, matching
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding import embed_crops
-from clustering_pipeline.stages.matching import match_crops
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 
@@ -17,9 +16,13 @@ def planted(tmp_path_factory):
 
 def pairs_of(planted, settings):
     collection, context = planted
-    embeddings = embed_crops(collection.clean_images, collection.local_features, EmbeddingSettings(), context).manifest
-    pictures = (collection.clean_images, collection.crops, collection.raw_images, collection.catalogue)
-    found = match_crops(embeddings, collection.local_features, *pictures, collection.semantic_duplicates, settings, context)
+    embeddings = embedding.run(
+        clean_images=collection.clean_images,
+        local_features=collection.local_features,
+        settings=EmbeddingSettings(),
+        context=context,
+    ).manifest
+    found = matching.run(**vars(collection), embeddings=embeddings, settings=settings, context=context)
     return set(zip(found.manifest["crop_a"], found.manifest["crop_b"], strict=True)), found.facts["candidates"]
 
 

@@ -1,6 +1,7 @@
 """Class words, glossary and the stage's manifest."""
 
 import unicodedata
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,9 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, conform
 from clustering_pipeline.core.text import without_accents
 from clustering_pipeline.settings import PromptSettings
+from clustering_pipeline.stages import prompts
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.prompts import TRANSLATORS, class_words, glossary, look_up, read_prompts, translate_words
+from clustering_pipeline.stages.prompts import TRANSLATORS, class_words, glossary, look_up, read_prompts
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 
@@ -72,7 +74,7 @@ def test_every_built_in_class_word_is_in_the_glossary():
 
 def test_the_manifest_says_who_translated(context):
     settings = PromptSettings(words=("Hộp", "hộp", "quux"), synonyms=2)
-    result = translate_words("Kem chống nắng", settings, context)
+    result = prompts.run(settings=settings, context=replace(context, category="kem-chong-nang"))
     assert conform(result.manifest, ENGLISH_PROMPTS).equals(result.manifest)
     rows = {prompt.word: prompt for prompt in read_prompts(result.manifest)}
     assert set(rows) == {"Hộp", "quux"}
@@ -98,8 +100,8 @@ def test_auto_hands_over_when_a_translator_fails(context, monkeypatch):
 
     monkeypatch.setitem(TRANSLATORS, "remote", Unreachable)
     monkeypatch.setattr("clustering_pipeline.stages.prompts.translators.AUTOMATIC_ORDER", ("remote", "glossary"))
-    result = translate_words("Toner", PromptSettings(), context)
+    result = prompts.run(settings=PromptSettings(), context=context)
     assert set(result.manifest["translator"]) == {"glossary"}
     assert "did not answer" in result.facts["remote was not used"]
     with pytest.raises(StageError):
-        translate_words("Toner", PromptSettings().model_copy(update={"translator": "remote"}), context)
+        prompts.run(settings=PromptSettings().model_copy(update={"translator": "remote"}), context=context)

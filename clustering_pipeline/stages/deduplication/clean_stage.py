@@ -21,23 +21,24 @@ _BOX = ["x0", "y0", "x1", "y1"]
 _SIZE = ["image_width", "image_height"]
 
 
-def clean_images(
+def run(
+    *,
     crops: pd.DataFrame,
     raw_images: pd.DataFrame,
+    overruled_pictures: pd.DataFrame,
     settings: CleanImageSettings,
     context: StageContext,
-    overruled_images: Collection[str] = (),
 ) -> StageResult:
     """Judge every distinct crop and name its keeper; manifest CLEAN_IMAGES.
 
     A crop is `kept`, `rejected` with its reason, or the `duplicate` of a kept one, in that case even when its own quality
-    is too low. `overruled_images` (sha256 of pictures or crops, beginnings allowed) are never rejected, like those of the
+    is too low. `overruled_pictures` (sha256 of pictures or crops, beginnings allowed) are never rejected, like those of the
     setting `keep`.
     """
     distinct = _distinct_crops(crops)
     distinct["file_size"] = distinct["image_sha256"].map(_file_sizes(raw_images)).fillna(0.0)
     measured, cached = _measured(distinct, settings, context)
-    verdicts = _verdicts(measured, settings, (*settings.keep, *overruled_images))
+    verdicts = _verdicts(measured, settings, (*settings.keep, *overruled_pictures["image_sha256"]))
     duplicates = _duplicates(measured, verdicts, settings, context) if settings.duplicates else []
     manifest = _manifest(measured, verdicts, duplicates)
     facts = funnel_facts(raw_images, crops, manifest)
