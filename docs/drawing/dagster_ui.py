@@ -1,4 +1,4 @@
-"""Draws the pictures of the Dagster UI in docs/: `python docs/drawing/dagster.py`.
+"""Draws the pictures of the Dagster UI in docs/: `python docs/drawing/dagster_ui.py`.
 
 It fills a home of its own with two small drawn categories, starts the webserver on it, and photographs it with Chromium.
 """
