@@ -1,5 +1,6 @@
 """Decoding, cutting, scaling and encoding pictures: upright 8-bit RGB arrays of shape (height, width, 3)."""
 
+from clustering_pipeline.imaging.alignment import AlignedDifference, Frame, compare_aligned, prepare_frame
 from clustering_pipeline.imaging.crops import (
     Box,
     crop_digest,
@@ -17,12 +18,15 @@ from clustering_pipeline.imaging.resizing import fit_within, resize, thumbnail, 
 
 __all__ = [
     "DEFAULT_LIMITS",
+    "AlignedDifference",
     "Box",
+    "Frame",
     "ImageError",
     "ImageErrorKind",
     "ImageFacts",
     "ImageLimits",
     "Pixels",
+    "compare_aligned",
     "crop_digest",
     "cut",
     "decode_grey",
@@ -31,6 +35,7 @@ __all__ = [
     "load_crop",
     "load_image",
     "pack_mask",
+    "prepare_frame",
     "probe",
     "resize",
     "thumbnail",

@@ -202,7 +202,7 @@ class CropSettings(StageSettings):
 class CleanImageSettings(StageSettings):
     """What is too bad to compare, and what is the same picture."""
 
-    logic_version: ClassVar[str] = "4"
+    logic_version: ClassVar[str] = "5"
 
     preset: Literal["catalogue", "street"] = Field(
         "catalogue",

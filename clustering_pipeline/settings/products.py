@@ -73,7 +73,7 @@ class EmbeddingSettings(StageSettings):
 class SemanticDuplicateSettings(StageSettings):
     """When two embeddings show the same picture."""
 
-    logic_version: ClassVar[str] = "2"
+    logic_version: ClassVar[str] = "3"
 
     threshold: float | None = Field(
         None, ge=-1, le=1, description="Cosine of one and the same picture; the encoder's own when unset."

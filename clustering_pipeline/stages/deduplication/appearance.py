@@ -8,12 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clustering_pipeline.imaging import ImageError, Pixels, load_crop, resize
+from clustering_pipeline.imaging import ImageError, Pixels, fit_within, load_crop, resize, to_jpeg
 from clustering_pipeline.stages.deduplication.hashing import Orientation
 from clustering_pipeline.stages.deduplication.quality import CropSource
 from clustering_pipeline.storage import BlobStore
 
 SIDE = 32
+# The longer side and the quality of the pictures in which print and colours of copies are compared.
+_FINE_SIDE, _FINE_QUALITY = 320, 92
 _BACKGROUND_TOLERANCE = 10
 _REGIONS = 8
 # The share of a side that a cropped copy still shows, and where within the original it may lie, from one edge to the other.
@@ -29,7 +31,15 @@ _CHROMA_WEIGHT, _LEAST_CHROMA_LEFT = 0.5, 0.5
 
 Thumbnails = NDArray[np.float32]
 
-LOOKS = pa.schema([("thumbnail", pa.binary()), ("subject", pa.binary()), ("edges", pa.int64()), ("background", pa.float64())])
+LOOKS = pa.schema(
+    [
+        ("thumbnail", pa.binary()),
+        ("subject", pa.binary()),
+        ("picture", pa.binary()),
+        ("edges", pa.int64()),
+        ("background", pa.float64()),
+    ]
+)
 # A subject before a plain border that fills no more of the picture is looked at by itself: all small things look alike from afar.
 _PLAIN, _SMALL, _SUBJECT_TOLERANCE = 0.9, 0.35, 24
 
@@ -49,15 +59,16 @@ def _look_stored(crop: CropSource, blobs: BlobStore) -> dict[str, Any]:
 def look(pixels: Pixels) -> dict[str, Any]:
     """Return the columns of LOOKS for a uint8 (height, width, 3) RGB crop.
 
-    `thumbnail`: 32 × 32 RGB bytes; `subject`: the same of a small subject alone, null where there is none; `edges`: Canny edge
-    pixels at full size; `background`: share of border pixels that lie
-    within 10 grey levels of the border's median.
+    `thumbnail`: 32 × 32 RGB bytes; `subject`: the same of a small subject alone, null where there is none; `picture`: the whole
+    one, small, as a JPEG file; `edges`: Canny edge pixels at full size; `background`: share of border pixels that lie within 10
+    grey levels of the border's median.
     """
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     background = _background(grey)
     return {
         "thumbnail": resize(pixels, SIDE, SIDE).tobytes(),
         "subject": _small_subject(pixels) if background >= _PLAIN else None,
+        "picture": to_jpeg(fit_within(pixels, _FINE_SIDE), _FINE_QUALITY),
         "edges": _edge_pixels(grey),
         "background": background,
     }
@@ -119,8 +130,8 @@ def compare(a: NDArray[np.float32], b: NDArray[np.float32]) -> Likeness:
     )
 
 
-def turn(thumbnails: Thumbnails, way: Orientation) -> Thumbnails:
-    """Return thumbnails (n, 32, 32, 3) transposed and mirrored."""
+def turn(thumbnails: NDArray[Any], way: Orientation) -> NDArray[Any]:
+    """Return pictures (n, height, width, 3) transposed and mirrored."""
     transpose, flip_rows, flip_columns = way
     result = thumbnails.swapaxes(1, 2) if transpose else thumbnails
     result = result[:, ::-1] if flip_rows else result

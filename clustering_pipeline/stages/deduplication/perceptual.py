@@ -8,8 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.graph import Indices, components
+from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.deduplication.appearance import Likeness, compare, to_lab, turn
+from clustering_pipeline.stages.deduplication.fine import is_one_picture
 from clustering_pipeline.stages.deduplication.hamming import Codes, pairs_within, popcount
 from clustering_pipeline.stages.deduplication.hashing import (
     MIRRORS,
@@ -99,6 +101,7 @@ class _Check:
         self.settings = settings
         self.thumbnails = to_lab(looks["thumbnail"].tolist())
         self.subjects = to_lab(looks["subject"].tolist())
+        self.pictures = looks["picture"].tolist()
         self.small = looks["subject"].notna().to_numpy()
         self.place = {int(row): place for place, row in enumerate(rows)}
 
@@ -128,7 +131,13 @@ class _Check:
 
     def _looks_alike(self, keeper: int, other: int, way: Orientation) -> bool:
         pictures = [self.thumbnails, self.subjects] if self.small[keeper] and self.small[other] else [self.thumbnails]
-        return all(self._within_limits(compare(one[keeper], turn(one[[other]], way)[0])) for one in pictures)
+        alike = all(self._within_limits(compare(one[keeper], turn(one[[other]], way)[0])) for one in pictures)
+        return alike and self._one_picture(keeper, other, way)
+
+    def _one_picture(self, keeper: int, other: int, way: Orientation) -> bool:
+        """Whether the print and the colours of two look-alikes agree everywhere; siblings look alike from afar."""
+        first, second = (decode_image(self.pictures[place]) for place in (keeper, other))
+        return is_one_picture(first, np.ascontiguousarray(turn(second[None], way)[0]))
 
     def _within_limits(self, found: Likeness) -> bool:
         limits = self.settings

@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.graph import Indices, components
 from clustering_pipeline.core.manifests import SEMANTIC_DUPLICATES, conform
+from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, SemanticDuplicateSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
+from clustering_pipeline.stages.deduplication.fine import is_one_picture
 from clustering_pipeline.stages.deduplication.keepers import Merits, assign
 from clustering_pipeline.stages.deduplication.overrides import overruled
 from clustering_pipeline.stages.deduplication.per_crop import look_at
@@ -38,8 +40,8 @@ def run(
     """Name the keeper of every embedded crop; manifest SEMANTIC_DUPLICATES, a crop without duplicates is its own keeper.
 
     Crops whose unit-length vectors reach the threshold in cosine are joined, then each is checked against its keeper and
-    released when it does not reach the threshold itself. With `found: reject` all but the keepers have a reason, and
-    `overruled_pictures` and the setting `keep` spare pictures and crops from that.
+    released when it does not reach the threshold itself, or when print or colours differ somewhere. With `found: reject` all
+    but the keepers have a reason, and `overruled_pictures` and the setting `keep` spare pictures and crops from that.
     """
     ordered = embeddings.sort_values("crop_sha256", ignore_index=True)
     rows = clean_images.set_index("crop_sha256", drop=False).reindex(ordered["crop_sha256"])
@@ -73,13 +75,28 @@ def _assign_keepers(
     """Return the row of the keeper of every row, and the cosine to it."""
     keeper, similarity = np.arange(len(rows)), np.ones(len(rows))
     groups = components(len(rows), *near_pairs(vectors, threshold))
-    merits = _merits(rows, groups, filters, context)
+    looks = _looks(rows, groups, filters, context)
+    merits = _merits(rows, looks, filters)
+
+    def holds(row: int, others: Indices) -> NDArray[np.bool_]:
+        near = _cosines(vectors, row, others) >= threshold
+        near[near] = [_is_one_picture(looks["picture"], row, int(other)) for other in others[near]]
+        return near
+
     with context.progress.track("Near-identical pictures", len(rows), "crop") as bar:
         for group in groups:
-            for king, members in assign(group, merits, lambda row, others: _cosines(vectors, row, others) >= threshold):
+            for king, members in assign(group, merits, holds):
                 keeper[members], similarity[members] = king, _cosines(vectors, king, members)
         bar.advance(len(rows))
     return keeper, similarity
+
+
+def _is_one_picture(pictures: pd.Series, first: int, second: int) -> bool:
+    """Whether print and colours agree as well, which no vector sees; a picture that cannot be read stands for itself."""
+    one, other = pictures.iloc[first], pictures.iloc[second]
+    if not isinstance(one, bytes) or not isinstance(other, bytes):
+        return False
+    return one == other or is_one_picture(decode_image(one), decode_image(other))
 
 
 def stack(vectors: pd.Series) -> Vectors:
@@ -109,10 +126,14 @@ def _cosines(vectors: Vectors, row: int, others: Indices) -> NDArray[np.float64]
     return np.minimum(cosines, 1.0)
 
 
-def _merits(rows: pd.DataFrame, groups: list[Indices], filters: CleanImageSettings, context: StageContext) -> Merits:
-    """Return the merits of the rows in `groups`, by which the perceptual filter chooses too; the rest have none."""
+def _looks(rows: pd.DataFrame, groups: list[Indices], filters: CleanImageSettings, context: StageContext) -> pd.DataFrame:
+    """Return the LOOKS of the rows in `groups`, nothing for the rest."""
     members = rows.iloc[np.concatenate(groups)] if groups else rows.iloc[:0]
-    looks = look_at(members, filters, context).set_axis(members.index).reindex(rows.index)
+    return look_at(members, filters, context).set_axis(members.index).reindex(rows.index)
+
+
+def _merits(rows: pd.DataFrame, looks: pd.DataFrame, filters: CleanImageSettings) -> Merits:
+    """Return the merits by which the perceptual filter chooses too."""
     return Merits(
         acceptable=np.ones(len(rows), np.bool_),
         sharp=(rows["sharpness"] >= filters.limits().sharpness).to_numpy(bool, na_value=False),

@@ -1,5 +1,6 @@
 """Near-identical pictures by their embeddings."""
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,13 +18,16 @@ def turned(angle):
 
 
 def frames(vectors, context, sizes=None):
-    """Crops of one busy picture, `sizes` pixels wide."""
-    image = context.blobs.put(to_png(np.random.default_rng(0).integers(0, 256, (100, 300, 3), dtype=np.uint8)))
+    """Crops that all show one picture, `sizes` pixels wide."""
     sizes = sizes or [100] * len(vectors)
+    picture = cv2.resize(np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8), (300, 300))
+    images = {
+        size: context.blobs.put(to_png(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA))) for size in sizes
+    }
     names = [f"{place:04d}{size:060d}" for place, size in enumerate(sizes)]
     embeddings = pd.DataFrame({"crop_sha256": names, "vector": list(vectors)})
-    clean = pd.DataFrame({"crop_sha256": names, "image_sha256": image, "x0": 0, "y0": 0, "x1": sizes, "y1": 100})
-    clean = clean.assign(is_main=False, sharpness=100.0)
+    clean = pd.DataFrame({"crop_sha256": names, "image_sha256": [images[size] for size in sizes], "x0": 0, "y0": 0})
+    clean = clean.assign(x1=sizes, y1=sizes, is_main=False, sharpness=100.0)
     return embeddings, clean.reindex(columns=CLEAN_IMAGES.schema.names)
 
 
@@ -126,4 +130,4 @@ def test_what_is_too_alike_is_rejected_by_setting_and_comes_back_when_overruled(
     assert first is None and all(reason.startswith("nearly the same picture as 0000") for reason in others)
     name = clean["crop_sha256"][1]
     assert [reason is None for reason in reasons(overruled=[name])] == [True, True, False]
-    assert reasons(CleanImageSettings(keep=(clean["image_sha256"][0],))) == [None, None, None]
+    assert reasons(CleanImageSettings(keep=tuple(clean["image_sha256"]))) == [None, None, None]
