@@ -158,7 +158,6 @@ def compare_aligned(first: Frame, second: Frame, shares: Floats, support: Floats
     cells = share >= _COUNTED
     if cells.sum() < _FEWEST_CELLS:
         return NOTHING
-    shape = _structure(one[..., 0], other[..., 0], inside, cells)
     filled = np.maximum(share, 1e-3)[..., None]
     left, right = (_cell_means(picture * counted[..., None]) / filled for picture in (one, other))
     shape, colour = _structure(one[..., 0], other[..., 0], inside, cells), _colours(left, right, cells)
