@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
+from clustering_pipeline.core.manifests import OVERRULED_PICTURES, empty
 from clustering_pipeline.imaging import decode_image, to_jpeg
-from clustering_pipeline.settings import CleanImageSettings, SemanticDuplicateSettings
-from clustering_pipeline.stages.deduplication import find_semantic_duplicates
+from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, SemanticDuplicateSettings
+from clustering_pipeline.stages.deduplication import semantic_stage
 from clustering_pipeline.synthetic.lettering import print_text
 
 RED, BLUE = (176, 40, 60), (50, 60, 170)
@@ -44,8 +45,15 @@ def test_vectors_alone_do_not_link_siblings(shelf, context):
     two_resolutions(shelf, red=tube(RED), blue=tube(BLUE))
     clean = shelf.clean(CleanImageSettings(duplicates=False)).manifest
     embeddings = clean[["crop_sha256"]].assign(vector=[np.array([1, 0], np.float32)] * len(clean))
-    settings = SemanticDuplicateSettings(threshold=0.9)
-    found = find_semantic_duplicates(embeddings, clean, "local", settings, CleanImageSettings(), context).manifest
+    found = semantic_stage.run(
+        embeddings=embeddings,
+        clean_images=clean,
+        overruled_pictures=empty(OVERRULED_PICTURES),
+        embedding_settings=EmbeddingSettings(),
+        settings=SemanticDuplicateSettings(threshold=0.9),
+        filter_settings=CleanImageSettings(),
+        context=context,
+    ).manifest
     keepers = dict(zip(found["crop_sha256"], found["keeper"], strict=True))
     assert keepers[shelf.digests["red small"]] == shelf.digests["red large"]
     assert keepers[shelf.digests["blue small"]] == shelf.digests["blue large"]
