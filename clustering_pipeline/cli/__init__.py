@@ -2,8 +2,10 @@
 
 import sys
 import traceback
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from clustering_pipeline.cli.corrections import corrections_app
 from clustering_pipeline.cli.demo import demo
@@ -17,15 +19,29 @@ from clustering_pipeline.cli.search import search
 from clustering_pipeline.cli.serve import serve
 from clustering_pipeline.cli.storage import storage_app
 from clustering_pipeline.cli.sync import status, sync
-from clustering_pipeline.cli.terminal import Terminal
+from clustering_pipeline.cli.terminal import SHARED_OPTIONS, Terminal, share_options
 from clustering_pipeline.cli.train import train_app
 from clustering_pipeline.cli.ui import ui
 from clustering_pipeline.core.errors import PipelineError
 
 INTERRUPTED = 130
 
+
+class SharedOptions(TyperGroup):
+    """The commands; the options that all of them share stand before the command or anywhere after it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the shared options to the front, where the group reads them; what follows `--` is no option."""
+        end = args.index("--") if "--" in args else len(args)
+        shared = [argument for argument in args[:end] if argument in SHARED_OPTIONS]
+        others = [argument for argument in args[:end] if argument not in SHARED_OPTIONS]
+        return super().parse_args(ctx, [*shared, *others, *args[end:]])
+
+
 app = typer.Typer(
     name="clustering-pipeline",
+    cls=SharedOptions,
+    callback=share_options,
     help="Groups the product photos of a marketplace catalogue: every listing gets the number of its product.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

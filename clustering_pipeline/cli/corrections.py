@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from clustering_pipeline.cli.place import find_project
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
+from clustering_pipeline.cli.terminal import terminal_of
 from clustering_pipeline.project import Project
 
 corrections_app = typer.Typer(
@@ -20,8 +20,6 @@ def import_corrections(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Statements, or an edited labelled workbook.")],
     author: Annotated[str | None, typer.Option(help="Who said it; the account's name by default.")] = None,
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Add the statements of a file, or what was edited in a labelled workbook; the next `sync` or `run` honours them."""
     terminal = terminal_of(context)
@@ -41,8 +39,6 @@ def _add(project: Project, file: Path, author: str) -> int:
 def export_corrections(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help=".xlsx, .csv or .json")],
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Write every statement to a file, in the form that `corrections import` reads."""
     terminal = terminal_of(context)

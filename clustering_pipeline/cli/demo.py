@@ -12,7 +12,7 @@ import typer
 
 from clustering_pipeline.cli.evaluate import show_metrics
 from clustering_pipeline.cli.run import RunOutcome, RunRequest, run_catalogue, show_outcome
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
+from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project.home import HOME_VARIABLE
 
@@ -26,8 +26,6 @@ def demo(
     folder: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where everything goes; a new temporary folder by default.")
     ] = None,
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Draw a synthetic catalogue, serve it on a free loopback port, group it and score the result. Touches nothing else."""
     terminal = terminal_of(context)

@@ -18,7 +18,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
+from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.project import PipelineHome, Project
@@ -264,7 +264,7 @@ def _settings_problems(project: Project) -> Iterable[str]:
 _SIGNS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "problem": ("✗", "bold red")}
 
 
-def doctor(context: typer.Context, json: JsonOption = False, debug: DebugOption = False) -> None:
+def doctor(context: typer.Context) -> None:
     """Show what this machine has: Python, GPU, backends, models, keys (never their values), folders, disk; with remedies."""
     terminal = terminal_of(context)
     with terminal.errors.status("Looking at this machine …"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
+from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ def evaluate(
         Path | None,
         typer.Option(metavar="FILE.svg", help="Draw the confusion matrix: a row per product, a column per cluster."),
     ] = None,
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Score a labelled workbook against the truth; -1 and empty groups are each a group of their own."""
     from clustering_pipeline.evaluation import evaluate_workbook, read_truth

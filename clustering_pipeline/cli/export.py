@@ -9,7 +9,7 @@ import pandas as pd
 import typer
 
 from clustering_pipeline.cli.place import choose_category, find_project
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, TerminalProgress, terminal_of
+from clustering_pipeline.cli.terminal import TerminalProgress, terminal_of
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import Project
 
@@ -31,8 +31,6 @@ def export(
     crops: Annotated[bool, typer.Option("--crops", help="The product cut out instead of the whole picture.")] = False,
     kept_only: Annotated[bool, typer.Option("--kept-only", help="Leave out rejected pictures and duplicates.")] = False,
     link: Annotated[bool, typer.Option("--link", help="Hard links where the file system can, instead of copies.")] = False,
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Write the pictures of a category as one folder per cluster or per product."""
     from clustering_pipeline.outputs.workbook import export_pictures

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from clustering_pipeline.cli.place import find_project
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, TerminalProgress, terminal_of
+from clustering_pipeline.cli.terminal import TerminalProgress, terminal_of
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.models import check_models, held_models, pull_model
@@ -18,7 +18,7 @@ models_app = typer.Typer(
 
 
 @models_app.command("list")
-def list_models(context: typer.Context, json: JsonOption = False, debug: DebugOption = False) -> None:
+def list_models(context: typer.Context) -> None:
     """Show the known models with source, size and licence, and where they are on this machine."""
     terminal = terminal_of(context)
     held = held_models(_hardware())
@@ -40,8 +40,6 @@ def list_models(context: typer.Context, json: JsonOption = False, debug: DebugOp
 def pull(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `models list`, or a hub repository owner/name.")],
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Fetch a model's files into the models folder; a broken-off pull goes on where it stopped."""
     terminal = terminal_of(context)
@@ -52,7 +50,7 @@ def pull(
 
 
 @models_app.command("check")
-def check(context: typer.Context, json: JsonOption = False, debug: DebugOption = False) -> None:
+def check(context: typer.Context) -> None:
     """Open and hash the weights that are on this machine; exits with 3 when some are damaged."""
     terminal = terminal_of(context)
     checks = list(check_models(_hardware()))

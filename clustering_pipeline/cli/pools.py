@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from clustering_pipeline.cli.place import find_project
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
+from clustering_pipeline.cli.terminal import terminal_of
 from clustering_pipeline.core.errors import InputError
 
 
@@ -14,8 +14,6 @@ def pools(
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="POOL=LIMIT", help="A limit other than the default. Repeatable.")
     ] = None,
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Set the limits of the pools gpu, network and gemini in the Dagster instance; doing it again changes nothing."""
     from clustering_pipeline.orchestration.runtime.instance import open_instance

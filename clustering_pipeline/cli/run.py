@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from clustering_pipeline.cli.place import find_project, read_overrides, working
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
+from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.project import Project
 
@@ -71,8 +71,6 @@ def run(
         str | None, typer.Option(metavar="NAME", help="Column whose values split the workbook into categories.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute everything anew, not only what is not fresh.")] = False,
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Write CATALOGUE with a cluster_id for every listing; what is fresh from an earlier run is not computed again."""
     terminal = terminal_of(context)

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from clustering_pipeline.cli.place import find_project
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
+from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ def search(
         str, typer.Option(metavar="MODE", help="exact: all listings; class: the same class; cluster: the nearest cluster.")
     ] = "exact",
     region: Annotated[int, typer.Option(min=0, help="Which product of the picture, the main one being 0.")] = 0,
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Find the listings that show what a picture shows."""
     from clustering_pipeline.core.text import category_slug

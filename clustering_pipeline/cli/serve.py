@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from clustering_pipeline.cli.place import find_project
-from clustering_pipeline.cli.terminal import DebugOption, terminal_of
+from clustering_pipeline.cli.terminal import terminal_of
 
 TOKEN_VARIABLE = "CLUSTERING_PIPELINE_TOKEN"
 
@@ -29,7 +29,6 @@ def serve(
         list[str] | None, typer.Option(metavar="HOST", help="A host name under which browsers may open the pages. Repeatable.")
     ] = None,
     author: Annotated[str | None, typer.Option(metavar="NAME", help="Who signs corrections; this account by default.")] = None,
-    debug: DebugOption = False,
 ) -> None:
     """Open the pages to review, correct and search the clusters, until Ctrl-C."""
     import uvicorn
@@ -46,4 +45,11 @@ def serve(
     )
     app = create_app(find_project(), options)
     terminal.details("Review and search", [("open", options.address), ("API", f"{options.root}api/openapi.json")])
-    uvicorn.run(app, host=host, port=port, log_level="info" if debug else "warning", server_header=False, access_log=debug)
+    uvicorn.run(
+        app,
+        host=host,
+        port=port,
+        log_level="info" if terminal.debug else "warning",
+        server_header=False,
+        access_log=terminal.debug,
+    )

@@ -5,14 +5,14 @@ from typing import Annotated
 import typer
 
 from clustering_pipeline.cli.place import find_project
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
+from clustering_pipeline.cli.terminal import terminal_of
 from clustering_pipeline.core.errors import StageError
 
 storage_app = typer.Typer(help="What is kept for each category, and what can go.", invoke_without_command=True)
 
 
 @storage_app.callback()
-def sizes(context: typer.Context, json: JsonOption = False, debug: DebugOption = False) -> None:
+def sizes(context: typer.Context) -> None:
     """Show how much each category keeps in each part of the storage."""
     if context.invoked_subcommand is not None:
         return
@@ -29,8 +29,6 @@ def sizes(context: typer.Context, json: JsonOption = False, debug: DebugOption =
 def prune(
     context: typer.Context,
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only counted.")] = False,
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Remove pictures, features and workbooks that no category refers to any more."""
     from clustering_pipeline.orchestration.runtime.instance import open_instance, runs_in_flight

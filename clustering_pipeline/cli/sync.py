@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clustering_pipeline.cli.place import choose_category, find_project, working
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, Terminal, terminal_of
+from clustering_pipeline.cli.terminal import Terminal, terminal_of
 
 if TYPE_CHECKING:
     from clustering_pipeline.orchestration.sync.status import CategoryStatus
@@ -17,7 +17,7 @@ _COLOURS = {"fresh": "green", "stale": "yellow", "missing": "cyan", "failed": "r
 CategoryOption = Annotated[str | None, typer.Option(metavar="NAME", help="One category only; all by default.")]
 
 
-def sync(context: typer.Context, category: CategoryOption = None, json: JsonOption = False, debug: DebugOption = False) -> None:
+def sync(context: typer.Context, category: CategoryOption = None) -> None:
     """Look at workbooks, settings and corrections, and materialise what is stale or missing, and only that."""
     from clustering_pipeline.definitions import open_pipeline
     from clustering_pipeline.orchestration.runtime.instance import open_instance
@@ -44,9 +44,7 @@ def sync(context: typer.Context, category: CategoryOption = None, json: JsonOpti
         raise type(errors[0])(" ".join(map(str, errors)))
 
 
-def status(
-    context: typer.Context, category: CategoryOption = None, json: JsonOption = False, debug: DebugOption = False
-) -> None:
+def status(context: typer.Context, category: CategoryOption = None) -> None:
     """Show for every category which assets are fresh, stale and why, missing or failed."""
     from clustering_pipeline.definitions import open_pipeline
     from clustering_pipeline.orchestration.runtime.instance import open_instance

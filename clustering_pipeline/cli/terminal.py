@@ -89,23 +89,19 @@ def terminal_of(context: typer.Context) -> Terminal:
     return terminal
 
 
-def _set_debug(context: typer.Context, value: bool) -> bool:
-    terminal_of(context).debug |= value
-    return value
+SHARED_OPTIONS = ("--json", "--debug")
 
 
-def _set_json(context: typer.Context, value: bool) -> bool:
-    if value and not terminal_of(context).is_json:
-        terminal_of(context).reserve_output()
-    return value
-
-
-DebugOption = Annotated[
-    bool, typer.Option("--debug", callback=_set_debug, is_eager=True, help="Show the traceback of an error, and Dagster's log.")
-]
-JsonOption = Annotated[
-    bool, typer.Option("--json", callback=_set_json, is_eager=True, help="Print one JSON object on standard output.")
-]
+def share_options(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error, and Dagster's log.")] = False,
+) -> None:
+    """Set the terminal of the command up as the options that all commands share ask."""
+    terminal = terminal_of(context)
+    terminal.debug |= debug
+    if json and not terminal.is_json:
+        terminal.reserve_output()
 
 
 LEAST_SECONDS_TO_REPORT = 1.0

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 from clustering_pipeline.cli.place import find_project, working
-from clustering_pipeline.cli.terminal import DebugOption, JsonOption, terminal_of
+from clustering_pipeline.cli.terminal import terminal_of
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import Project
 
@@ -21,8 +21,6 @@ def autoencoder(
     category: Annotated[str, typer.Option(metavar="NAME", help="The category whose kept crops are learnt from.")],
     dimension: Annotated[int, typer.Option(min=2, help="Length of the vectors.")] = 256,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the crops.")] = 20,
-    json: JsonOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Train the encoder `autoencoder` on the kept crops of a category that was run before."""
     from clustering_pipeline.core.text import category_slug

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from clustering_pipeline.cli.place import find_project
-from clustering_pipeline.cli.terminal import DebugOption, Terminal, terminal_of
+from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.project import Project
 from clustering_pipeline.project.home import HOME_VARIABLE
@@ -32,7 +32,6 @@ def ui(
     host: Annotated[
         str, typer.Option(help="Address to listen on. Dagster's pages ask for no password: keep it local.")
     ] = "127.0.0.1",
-    debug: DebugOption = False,
 ) -> None:
     """Open the Dagster UI with its daemon on the same home: lineage, runs, schedules, sensors; and the pages of `serve`."""
     terminal, project = terminal_of(context), find_project()

@@ -1,4 +1,8 @@
-"""YAML that remembers where each value stood, so that a mistake is reported with file and line."""
+"""YAML that remembers where each value stood, so that a mistake is reported with file and line.
+
+Read by PyYAML, which Dagster has loaded already: ruamel.yaml costs every process a tenth of a second or more to import, and
+turns dates and hexadecimal numbers into what they are not here.
+"""
 
 import re
 from collections.abc import Mapping

@@ -49,6 +49,25 @@ def test_debug_adds_the_traceback(call: Call, failing):
     assert "Traceback" in answer.errors
 
 
+def test_shared_options_stand_before_the_command_or_after_it(call: Call, failing, tmp_path: Path):
+    for place in (
+        ("--json", "corrections", "export"),
+        ("corrections", "--json", "export"),
+        ("corrections", "export", "--json"),
+    ):
+        assert call(*place, tmp_path / "all.csv").json["written"] == 0
+    failing(ValueError("odd"))
+    assert "Traceback" in call("--debug", *EVALUATE).errors
+    assert "No such option" in call(*EVALUATE, "--jsno").errors
+
+
+def test_what_follows_two_dashes_is_no_option(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    answer = call("corrections", "import", "--", "--json")
+    assert answer.code == 2
+    assert "--json" in answer.error
+
+
 def test_interruption_says_that_work_is_kept(call: Call, failing):
     failing(KeyboardInterrupt())
     answer = call(*EVALUATE)
