@@ -11,15 +11,16 @@ from clustering_pipeline.stages.detection import DETECTORS
 from clustering_pipeline.stages.embedding import ENCODERS
 from clustering_pipeline.stages.prompts import AUTOMATIC_ORDER, TRANSLATORS
 
+# A raised `logic_version` changes its stage's fingerprint on purpose; nothing else may.
 DEFAULT_FINGERPRINTS = {
     "catalogue": "58db73e90a8e430b674f043bb8816d9c0cc8c15960b4c82c1c16d82129a6d9dd",
     "download": "205c1d01bf0e2641f3eef0384ba4df43c740da16b3510deb4c2012ca217b654c",
     "prompts": "bd9ebdbe6f71802d43d549447bb2acb86fda8e15cc04ac6d98fee18a0b7e958e",
     "crops": "835cd45966920bb431b321cd48bbdd0071cc6fa68213a3b74c7fe51eb10883e5",
-    "clean_images": "19e5bd35423d0c1a7e39ee7b67dfbf0bf96adf9ed51f7bfe278f5e44d5d2f00f",
+    "clean_images": "195e84896512051994a14c26d9212f908b2fe0e1ce2bb7751c3637bbca44f3b5",
     "local_features": "814c545b8feaf25bf062f4d7d785d7d45ded3effd247e41503a71a053dff6031",
     "embeddings": "472cfb89932fef1d9670311b5301cba7a56e842c726305d3c6aee1167aa0c7d8",
-    "semantic_duplicates": "21119ab19020b309a21c993ec77545714d79394a8241a1ab9132e8d31e0f9919",
+    "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
     "matches": "2762488f449e70c7d237a6fa3be9a17fca811a2e63e67526fb5ece08e685ccaf",
     "clusters": "f0acbde8a4f2d49e172c62e8702a452466262e436187ba9d4aca7489db85b4a7",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
