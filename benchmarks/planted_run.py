@@ -38,7 +38,7 @@ def _plant(context: StageContext, numbers: list[int]) -> None:
     embeddings = embedding.run(
         clean_images=collection.clean_images,
         local_features=collection.local_features,
-        settings=EmbeddingSettings(),
+        settings=EmbeddingSettings(encoder="local"),
         context=context,
     ).manifest
     context.state.joinpath("manifests.pickle").write_bytes(pickle.dumps((collection, embeddings)))

@@ -3,6 +3,13 @@
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
 from clustering_pipeline.models.checkpoints import fill, load_into, load_state_dict, loading_problem
 from clustering_pipeline.models.downloads import pull_model
+from clustering_pipeline.models.efficientnet_graph import (
+    GRAPH_INPUT,
+    GRAPH_VERSION,
+    VECTOR_LENGTH,
+    classifier_directions,
+    efficientnet_lite_graph,
+)
 from clustering_pipeline.models.files import file_digest, locate_model, model_digest, read_model_type, remembered, weight_files
 from clustering_pipeline.models.inference import (
     BatchRunner,
@@ -20,12 +27,16 @@ from clustering_pipeline.models.preprocessing import (
     preprocessing_from_configuration,
     read_preprocessing,
 )
+from clustering_pipeline.models.restricted_checkpoint import read_tensors
 from clustering_pipeline.models.text_tower import ClipTextTower
 
 __all__ = [
+    "GRAPH_INPUT",
+    "GRAPH_VERSION",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "MODEL_CARDS",
+    "VECTOR_LENGTH",
     "BatchRunner",
     "Check",
     "ClipTextTower",
@@ -34,6 +45,8 @@ __all__ = [
     "ImagePreprocessing",
     "ModelCard",
     "check_models",
+    "classifier_directions",
+    "efficientnet_lite_graph",
     "file_digest",
     "fill",
     "find_card",
@@ -50,6 +63,7 @@ __all__ = [
     "quiet_transformers",
     "read_model_type",
     "read_preprocessing",
+    "read_tensors",
     "remembered",
     "torch_type",
     "weight_files",

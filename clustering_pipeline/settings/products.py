@@ -7,7 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from clustering_pipeline.settings.base import StageSettings, combination_error, performance_field
 
-EncoderName = Literal["local", "clip", "vit", "dinov2", "dinov3", "resnet50", "resnet50-ibn", "vgg16", "autoencoder", "onnx"]
+EncoderName = Literal[
+    "efficientnet", "local", "clip", "vit", "dinov2", "dinov3", "resnet50", "resnet50-ibn", "vgg16", "autoencoder", "onnx"
+]
 MethodName = Literal["graph", "dbscan", "hdbscan", "kmeans", "spectral", "agglomerative", "components"]
 
 # The other methods need every distance, so they need embeddings.
@@ -40,11 +42,16 @@ class EmbeddingSettings(StageSettings):
 
     logic_version: ClassVar[str] = "2"
 
-    encoder: EncoderName = Field("local", description="What makes the vectors.")
-    colour_share: float = Field(0.6, ge=0, description="local: weight of colour beside print, whose weight is 1.")
+    encoder: EncoderName = Field("efficientnet", description="What makes the vectors.")
+    colour_share: float | None = Field(
+        None,
+        ge=0,
+        description="local, efficientnet: weight of colour beside the rest, whose weight is 1; when unset, 0.6 and 0.2.",
+    )
     model: str | None = Field(
         None,
-        description="Neural encoders: folder, file, card name or hub repository of the weights; the encoder's own default when unset.",
+        description="efficientnet: lite0, lite1, lite2, or a .pth file. Other neural encoders: folder, file, card name or hub "
+        "repository of the weights. The encoder's own default when unset.",
     )
     flip: bool = Field(False, description="Neural encoders: average the vectors of a crop and of its mirror image.")
     reduce: Literal["none", "pca", "lda"] = Field(
@@ -111,10 +118,21 @@ class VerificationSettings(StageSettings):
 class MatchSettings(StageSettings):
     """Which pairs are looked at and what makes a match."""
 
-    logic_version: ClassVar[str] = "4"
+    logic_version: ClassVar[str] = "5"
 
     enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
-    neighbours: int = Field(30, ge=1, description="Candidates per crop, in both directions.")
+    neighbours: int = Field(15, ge=1, description="Candidates per crop and encoder, in both directions.")
+    local_neighbours: int = Field(
+        10,
+        ge=0,
+        description="Further candidates per crop, by the vectors of the encoder `local`, whichever `embeddings.encoder` is; 0: none.",
+    )
+    learned_neighbours: int = Field(
+        15,
+        ge=0,
+        description="Further candidates per crop, by vectors projected as the category's own verified pairs teach; 0: none.",
+    )
+    shape_neighbours: int = Field(30, ge=1, description="Further candidates per crop with little print, by their silhouettes.")
     further_embeddings: list[EmbeddingSettings] = Field(
         [],
         description="More encoders whose nearest neighbours become candidates too, each with the settings of `embeddings`.",

@@ -72,7 +72,7 @@ def make_home(folder):
     frames["embeddings"] = embedding.run(
         clean_images=frames["clean_images"],
         local_features=frames["local_features"],
-        settings=EmbeddingSettings(),
+        settings=EmbeddingSettings(encoder="local"),
         context=context,
     ).manifest
     frames["semantic_duplicates"] = _each_its_own(frames["embeddings"])
@@ -110,7 +110,7 @@ def _write_outputs(project, frames, clusters, context):
         SearchSettings(),
         context,
         files=_below(project, "search"),
-        query=QuerySettings(matches=MATCHING),
+        query=QuerySettings(embeddings=EmbeddingSettings(encoder="local"), matches=MATCHING),
     )
     tables = CategoryTables(category=SLUG, display_name=NAME, clusters=clusters, **frames)
     report = write_report(tables, {}, ReportSettings(), context)

@@ -121,7 +121,9 @@ class PictureSearch:
             raise InputError(f"The picture has {len(regions)} regions, counted from 0; there is no region {region}.")
         crop = self._cut_out(pixels, regions[region].box)
         features, colour = extract(crop, self._settings.local_features)
-        prepared = self._prepare([(features, colour) if self._encoder.reads == "local_features" else crop])
+        views = (pixels, crop) if len(regions) == 1 and self._segmenter is None else (crop, crop)
+        read = {"local_features": (features, colour), "views": views, "pixels": crop}
+        prepared = self._prepare([read[self._encoder.reads]])
         vector = np.asarray(self._encoder.encode(prepared)[0], np.float32)
         return QueryPicture(width, height, regions, region, vector, features)
 

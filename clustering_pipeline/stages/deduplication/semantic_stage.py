@@ -22,7 +22,7 @@ Vectors = NDArray[np.float32]
 # Cosine above which two vectors of an encoder are one picture; for encoders that are not listed, DEFAULT_THRESHOLD.
 # `local`: all pairs above 0.8 of real shop photos showed one product, synthetic siblings reached 0.81. CLIP ViT-B/32: unrelated
 # fashion products lie at a median of 0.78 and a 99th percentile of 0.915.
-THRESHOLDS = {"local": 0.92, "clip": 0.985, "resnet50-ibn": 0.9}
+THRESHOLDS = {"efficientnet": 0.98, "local": 0.92, "clip": 0.985, "resnet50-ibn": 0.9}
 DEFAULT_THRESHOLD = 0.985
 _QUERIES = 4096
 

@@ -10,6 +10,7 @@ from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding.autoencoder import AutoencoderEncoder
 from clustering_pipeline.stages.embedding.convolutional import ResNetIbnEncoder, VggEncoder
+from clustering_pipeline.stages.embedding.efficientnet import EfficientNetEncoder
 from clustering_pipeline.stages.embedding.local import LocalEncoder
 from clustering_pipeline.stages.embedding.neural import Preparation
 from clustering_pipeline.stages.embedding.onnx import OnnxEncoder
@@ -22,8 +23,9 @@ class Encoder(Protocol):
     The constructor takes the settings and does nothing heavy.
     """
 
-    # What a preparation is given: RGB arrays of shape (h, w, 3), or pairs of LocalFeatures and colour histogram.
-    reads: ClassVar[Literal["pixels", "local_features"]]
+    # What a preparation is given: RGB arrays of shape (h, w, 3), pairs of such arrays (the picture and the crop; twice the crop
+    # where the picture has several), or pairs of LocalFeatures and colour histogram.
+    reads: ClassVar[Literal["pixels", "views", "local_features"]]
 
     def identity(self, context: StageContext) -> str:
         """Return what names the weights and the preprocessing: part of the cache's fingerprint."""
@@ -43,6 +45,7 @@ class Encoder(Protocol):
 
 ENCODERS: dict[str, Callable[[EmbeddingSettings], Encoder]] = {
     "local": LocalEncoder,
+    "efficientnet": EfficientNetEncoder,
     "clip": ClipEncoder,
     "vit": VitEncoder,
     "dinov2": DinoEncoder,

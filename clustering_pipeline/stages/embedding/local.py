@@ -16,6 +16,7 @@ from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.features import LocalFeatures, unit_descriptors
 
 Floats = NDArray[np.float32]
+COLOUR_SHARE = 0.6
 
 _DATA = "local_vocabulary.npz"
 
@@ -145,12 +146,12 @@ class LocalEncoder:
     The cosine of two vectors is (cosine of print + `colour_share` · cosine of colour) / (1 + `colour_share`).
     """
 
-    reads: ClassVar[Literal["pixels", "local_features"]] = "local_features"
+    reads: ClassVar[Literal["pixels", "views", "local_features"]] = "local_features"
 
     def __init__(self, settings: EmbeddingSettings, vocabulary: Vocabulary | None = None) -> None:
         """`vocabulary`: the shipped one by default."""
         self._vocabulary = vocabulary
-        self._colour_share = settings.colour_share
+        self._colour_share = COLOUR_SHARE if settings.colour_share is None else settings.colour_share
 
     def identity(self, context: StageContext) -> str:
         return self._learnt.digest

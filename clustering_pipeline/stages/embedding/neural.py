@@ -38,7 +38,7 @@ Preparation = Callable[[Sequence[Any]], NDArray[Any]]
 class NeuralEncoder:
     """An image tower of torch. A subclass names its default weights, builds its module and says what of its output is the vector."""
 
-    reads: ClassVar[Literal["pixels", "local_features"]] = "pixels"
+    reads: ClassVar[Literal["pixels", "views", "local_features"]] = "pixels"
     default_model: ClassVar[str]
 
     def __init__(self, settings: EmbeddingSettings) -> None:

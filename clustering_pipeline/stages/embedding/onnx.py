@@ -35,7 +35,7 @@ class OnnxEncoder:
     ImageNet's mean and deviation.
     """
 
-    reads: ClassVar[Literal["pixels", "local_features"]] = "pixels"
+    reads: ClassVar[Literal["pixels", "views", "local_features"]] = "pixels"
 
     def __init__(self, settings: EmbeddingSettings) -> None:
         self.settings = settings

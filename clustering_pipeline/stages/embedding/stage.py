@@ -1,6 +1,6 @@
 """The embedding of every kept crop."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.manifests import EMBEDDINGS, VECTOR, conform
-from clustering_pipeline.imaging import Box, ImageError, Pixels, load_crop
+from clustering_pipeline.imaging import Box, ImageError, Pixels, cut, load_crop, load_image
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.embedding.encoders import Encoder, open_encoder
@@ -20,6 +20,8 @@ from clustering_pipeline.stages.features import LocalFeatures, load_features
 from clustering_pipeline.storage import BlobStore, compute_missing
 
 _SCHEMA = pa.schema([("vector", VECTOR), ("reason", pa.string())])
+# Between a crop's digest and its picture's, where the vector depends on both.
+_BESIDE = "/"
 
 Prepared = tuple[str, np.ndarray[Any, Any] | None, str | None]
 
@@ -40,7 +42,8 @@ def run(
         if not missing:
             return
         encoder.load(context)
-        prepare = partial(_prepare_batch, blobs=context.blobs, reads=encoder.reads, preparation=encoder.preparation(context))
+        preparation = encoder.preparation(context)
+        prepare = partial(_prepare_batch, blobs=context.blobs, read=_READERS[encoder.reads], preparation=preparation)
         with context.progress.track("Embeddings", len(missing), "crop") as bar:
             batches = context.engine.map_batches(prepare, [rows[key] for key in missing], batch_size=settings.batch_size)
             for prepared in batches:
@@ -48,7 +51,8 @@ def run(
                 yield _encode_batch(encoder, prepared)
 
     frame, cached = compute_missing(table, sorted(rows), compute)
-    encoded = frame.loc[frame["reason"].isna(), ["vector"]].rename_axis("crop_sha256").reset_index()
+    encoded = frame.loc[frame["reason"].isna(), ["vector"]].rename_axis("key").reset_index()
+    encoded = encoded.assign(crop_sha256=encoded["key"].str.split(_BESIDE).str[0])[["crop_sha256", "vector"]]
     manifest = conform(reduce_vectors(encoded, clean_images, settings), EMBEDDINGS)
     facts = {
         "crops": len(manifest),
@@ -68,11 +72,24 @@ def _inputs(encoder: Encoder, clean_images: pd.DataFrame, local_features: pd.Dat
     boxes = kept[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
     crops, images = kept["crop_sha256"].to_list(), kept["image_sha256"].to_list()
     places = zip(map(tuple, boxes), kept["mask"], strict=True)
-    return {crop: (crop, image, place) for crop, image, place in zip(crops, images, places, strict=True)}
+    found = {crop: (crop, image, place) for crop, image, place in zip(crops, images, places, strict=True)}
+    return _with_pictures(found, clean_images) if encoder.reads == "views" else found
 
 
-def _prepare_batch(batch: list[tuple[Any, ...]], blobs: BlobStore, reads: str, preparation: Preparation) -> list[Prepared]:
-    read = _read_features if reads == "local_features" else _read_pixels
+def _with_pictures(rows: dict[str, tuple[Any, ...]], clean_images: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+    """Say which crops are the only one of their picture; the vector of such a crop belongs to both."""
+    crops_of = clean_images.groupby("image_sha256").size()
+    keyed = {}
+    for crop, image, (box, mask) in rows.values():
+        alone = crops_of[image] == 1 and not isinstance(mask, str)
+        key = f"{crop}{_BESIDE}{image}" if alone else crop
+        keyed[key] = (key, image, (box, mask, alone))
+    return keyed
+
+
+def _prepare_batch(
+    batch: list[tuple[Any, ...]], blobs: BlobStore, read: Callable[..., Any], preparation: Preparation
+) -> list[Prepared]:
     return [_prepare_one(row, blobs, read, preparation) for row in batch]
 
 
@@ -91,6 +108,22 @@ def _read_features(blobs: BlobStore, digest: str, colour: Sequence[float]) -> tu
 def _read_pixels(blobs: BlobStore, digest: str, place: tuple[Box, str | None]) -> Pixels:
     box, mask = place
     return load_crop(blobs, digest, box, mask=mask)
+
+
+def _read_views(blobs: BlobStore, digest: str, place: tuple[Box, str | None, bool]) -> tuple[Pixels, Pixels]:
+    box, mask, alone = place
+    if not alone:
+        crop = load_crop(blobs, digest, box, mask=mask)
+        return crop, crop
+    picture = load_image(blobs, digest)
+    return picture, cut(picture, box)
+
+
+_READERS: Mapping[str, Callable[..., Any]] = {
+    "local_features": _read_features,
+    "pixels": _read_pixels,
+    "views": _read_views,
+}
 
 
 def _encode_batch(encoder: Encoder, prepared: list[Prepared]) -> pd.DataFrame:

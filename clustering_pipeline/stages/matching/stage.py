@@ -1,14 +1,14 @@
 """Pairs of crops that show the same product, with the evidence."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.manifests import MATCHES, conform, empty
-from clustering_pipeline.settings import MatchSettings
+from clustering_pipeline.settings import EmbeddingSettings, MatchSettings
 from clustering_pipeline.stages import embedding
 from clustering_pipeline.stages.clustering import communities
 from clustering_pipeline.stages.contract import StageContext, StageResult
@@ -22,15 +22,26 @@ from clustering_pipeline.stages.matching.candidates import (
 )
 from clustering_pipeline.stages.matching.judging import Candidates, judge, picture_weights
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops, collect_crops
+from clustering_pipeline.stages.matching.learned_projection import learn_projection, project
 from clustering_pipeline.stages.matching.print_evidence import print_evidence
 from clustering_pipeline.stages.matching.shapes import coarse_shape, plain_pairs, shape_candidates
 from clustering_pipeline.stages.matching.text_evidence import ngram_vectors, pack_text
 from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts
 from clustering_pipeline.stages.matching.weights import SMALLEST_WEIGHT, Reals
 
-RowVectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 # Pictures that neither clearly show one product nor clearly two: here text can turn the balance.
 _DOUBTFUL = (0.15, 2.5)
+# Pairs from which a category's projection is learned. On five real and drawn sets any value from 0.6 to 2 gave the same.
+_TEACHING_WEIGHT = 1.0
+
+
+@dataclass(frozen=True)
+class FurtherVectors:
+    """What another encoder says: rows of the products that it could describe, their vectors, and candidates per row."""
+
+    rows: NDArray[np.int64]
+    vectors: NDArray[np.float32]
+    neighbours: int
 
 
 def run(
@@ -88,15 +99,16 @@ def _further_vectors(
     local_features: pd.DataFrame,
     settings: MatchSettings,
     context: StageContext,
-) -> list[RowVectors]:
-    """Return per further encoder the rows of the products that it could describe, and their vectors."""
+) -> list[FurtherVectors]:
+    """Return what the further encoders say, those of them that could describe any product; `local` is always the first."""
+    wanted = [(EmbeddingSettings(encoder="local"), settings.local_neighbours)] if settings.local_neighbours else []
     found = []
-    for one in settings.further_embeddings:
+    for one, neighbours in (*wanted, *((further, settings.neighbours) for further in settings.further_embeddings)):
         frame = embedding.run(clean_images=clean_images, local_features=local_features, settings=one, context=context).manifest
         known = frame.set_index("crop_sha256")["vector"].reindex(products.crops)
         rows = np.flatnonzero(known.notna())
         if len(rows):
-            found.append((rows, np.stack(known.iloc[rows].to_list()).astype(np.float32)))
+            found.append(FurtherVectors(rows, np.stack(known.iloc[rows].to_list()).astype(np.float32), neighbours))
     return found
 
 
@@ -104,9 +116,8 @@ class Matcher:
     """Finds and verifies the candidates of one category; counts what came from the cache."""
 
     def __init__(
-        self, products: KeptCrops, further: Sequence[RowVectors], settings: MatchSettings, context: StageContext
+        self, products: KeptCrops, further: Sequence[FurtherVectors], settings: MatchSettings, context: StageContext
     ) -> None:
-        """`further`: rows of products and their vectors in other embeddings."""
         self.products = products
         self._further = further
         self.settings = settings
@@ -115,11 +126,16 @@ class Matcher:
         self.packs_cached = 0
 
     def by_pictures(self) -> Candidates:
-        """Return nearest neighbours of vectors and silhouettes, then friends of friends, verified by their print."""
+        """Return nearest neighbours of vectors and silhouettes, verified by their print, and then those that these lead to.
+
+        They lead to neighbours in a projection learned from them, and to friends of friends.
+        """
         count = len(self.products)
         near = self._nearest_in_embeddings()
         alike = self._nearest_in_shape()
         candidates = self._verified(np.concatenate([near, without_known(alike, near, count)]))
+        learned = self._nearest_as_learned(candidates)
+        candidates = candidates.joined(self._verified(learned)) if len(learned) else candidates
         for _ in range(self.settings.friend_rounds):
             weights = picture_weights(self.products, candidates)
             friends = np.where(weights > SMALLEST_WEIGHT, weights, 0.0)
@@ -130,17 +146,24 @@ class Matcher:
         return candidates
 
     def _nearest_in_embeddings(self) -> NDArray[np.int64]:
-        count, neighbours = len(self.products), self.settings.neighbours
-        near = nearest_pairs(self.products.vectors, neighbours)
-        for rows, vectors in self._further:
-            near = joined_pairs(near, rows[nearest_pairs(vectors, neighbours)], count)
+        near = nearest_pairs(self.products.vectors, self.settings.neighbours)
+        for one in self._further:
+            near = joined_pairs(near, one.rows[nearest_pairs(one.vectors, one.neighbours)], len(self.products))
         return near
+
+    def _nearest_as_learned(self, candidates: Candidates) -> NDArray[np.int64]:
+        accepted = candidates.pairs[picture_weights(self.products, candidates) > _TEACHING_WEIGHT]
+        if self.settings.learned_neighbours == 0 or len(accepted) == 0:
+            return np.zeros((0, 2), np.int64)
+        vectors = project(self.products.vectors, learn_projection(self.products.vectors, accepted))
+        near = nearest_pairs(vectors, self.settings.learned_neighbours)
+        return without_known(near, candidates.pairs, len(self.products))
 
     def _nearest_in_shape(self) -> NDArray[np.int64]:
         keypoints, limit = self.products.keypoints, self.settings.plain_keypoints
         plain = np.flatnonzero(keypoints <= limit)
         shapes = [coarse_shape(load_features(self.context.blobs, self.products.features[row])) for row in plain.tolist()]
-        alike = shape_candidates(plain, shapes, self.settings.neighbours)
+        alike = shape_candidates(plain, shapes, self.settings.shape_neighbours)
         return alike[plain_pairs(keypoints, alike, limit)]
 
     def read_doubtful(self, candidates: Candidates) -> dict[int, list[TextLine]]:

@@ -123,7 +123,7 @@ def test_a_model_of_another_kind_is_named(tmp_path, context):
         encoder.load(context)
 
 
-@pytest.mark.parametrize("kind", [name for name in ENCODERS if name not in ("local", "onnx")])
+@pytest.mark.parametrize("kind", [name for name in ENCODERS if name not in ("local", "onnx", "efficientnet")])
 def test_missing_weights_fail_with_the_remedy(kind, context):
     encoder = open_encoder(EmbeddingSettings(encoder=kind))
     with pytest.raises(StageError, match=r"embeddings\.model"):
