@@ -19,9 +19,9 @@ DEFAULT_FINGERPRINTS = {
     "crops": "835cd45966920bb431b321cd48bbdd0071cc6fa68213a3b74c7fe51eb10883e5",
     "clean_images": "195e84896512051994a14c26d9212f908b2fe0e1ce2bb7751c3637bbca44f3b5",
     "local_features": "814c545b8feaf25bf062f4d7d785d7d45ded3effd247e41503a71a053dff6031",
-    "embeddings": "472cfb89932fef1d9670311b5301cba7a56e842c726305d3c6aee1167aa0c7d8",
+    "embeddings": "0322b0fb4d0c0a3064bd66a60cd53e2c445746a7aaa57f6ed1756bf4eb6db1a8",
     "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
-    "matches": "2762488f449e70c7d237a6fa3be9a17fca811a2e63e67526fb5ece08e685ccaf",
+    "matches": "1c54e80b940d79062ff63fddc40ff0dc1ca0f1e68fc3b5112a87c95a3ff2f577",
     "clusters": "f0acbde8a4f2d49e172c62e8702a452466262e436187ba9d4aca7489db85b4a7",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
     "report": "22ce8a7c41e071ef2e3cca35e5a38ce99a4a533b46c54d4b294c99ee9f7f008f",
@@ -57,7 +57,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "embeddings",
             {"encoder": "clip", "model": "clip-vit-b-32"},
-            "9e6a34c9a609fe54622a8e57116f733604f0c2bf135c4f48fe8afa83580da65a",
+            "f773f09863326820b5237cd7307a48d294223a921c59604d0472fda4f0537ddb",
         ),
         (
             "crops",
@@ -74,7 +74,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "matches",
             {"further_embeddings": [{"encoder": "dinov2"}]},
-            "6eaad887b23c8d3f05f06d31b25067281718b1278b3142fdca82ef2e91321330",
+            "188b35578515e84615e4b93119b3048c2b8ad89f2039e58618821bfaf8b1df0b",
         ),
     ],
 )
