@@ -61,7 +61,8 @@ def classifier_directions(weight: NDArray[Any], dimension: int) -> NDArray[np.fl
 
     exact = weight.astype(np.float64)
     with threadpool_limits(limits=1):
-        left = np.linalg.eigh(exact @ exact.T)[1][:, ::-1][:, :dimension]
+        # Without a copy the reversed view is multiplied by a loop of many seconds.
+        left = np.ascontiguousarray(np.linalg.eigh(exact @ exact.T)[1][:, ::-1][:, :dimension])
         directions = (exact.T @ left).T
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     largest = np.take_along_axis(directions, np.abs(directions).argmax(axis=1)[:, None], axis=1)
