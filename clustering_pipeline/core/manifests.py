@@ -27,6 +27,11 @@ class Manifest:
     key: tuple[str, ...]
 
 
+def columns(kind: pa.DataType, *names: str) -> list[tuple[str, pa.DataType]]:
+    """Return columns of one kind, for a schema."""
+    return [(name, kind) for name in names]
+
+
 def _manifest(name: str, key: tuple[str, ...], columns: list[tuple[str, pa.DataType]]) -> Manifest:
     return Manifest(name, pa.schema(columns), key)
 

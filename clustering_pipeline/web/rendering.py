@@ -9,8 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.templates import open_templates
-from clustering_pipeline.outputs.report import Language, Texts, certainty, link_words
-from clustering_pipeline.web.i18n import WORDS
+from clustering_pipeline.outputs.report import Language, Texts, certainty, link_words, read_words
 from clustering_pipeline.web.options import ServeOptions
 
 LANGUAGE_COOKIE = "cp_language"
@@ -32,7 +31,7 @@ class Pages:
         """Return a page in the language that the reader chose."""
         language = language_of(request)
         page = self._environment.get_template(template).render(
-            texts=Texts(language, WORDS),
+            texts=Texts(language, read_words("clustering_pipeline.web")),
             path=request.url.path,
             other_language=_with_language(request, "en" if language == "vi" else "vi"),
             form_secret=self.form_secret,

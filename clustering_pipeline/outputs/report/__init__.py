@@ -8,7 +8,7 @@ from clustering_pipeline.outputs.report.doubt import (
     review_order,
     weakest_links,
 )
-from clustering_pipeline.outputs.report.i18n import Language, Texts, Words
+from clustering_pipeline.outputs.report.i18n import Language, Texts, Words, read_words
 from clustering_pipeline.outputs.report.page import certainty, link_words, write_report
 from clustering_pipeline.outputs.report.pairs import PairView, pair_evidence
 from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, first_by_keeper, read_listings
@@ -31,6 +31,7 @@ __all__ = [
     "pair_evidence",
     "read_links",
     "read_listings",
+    "read_words",
     "review_order",
     "thumbnail_jpeg",
     "weakest_links",

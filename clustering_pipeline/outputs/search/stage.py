@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clustering_pipeline.core.duplicates import perceptual_keepers
-from clustering_pipeline.core.manifests import WRITTEN_FILES, conform
+from clustering_pipeline.core.manifests import COUNT, TEXT, WRITTEN_FILES, columns, conform
 from clustering_pipeline.outputs.search.index_files import IndexFiles, write_index
 from clustering_pipeline.outputs.search.lookup import QuerySettings
 from clustering_pipeline.outputs.search.vectors import Vectors, VectorTable, build_lists
@@ -18,22 +18,12 @@ from clustering_pipeline.storage import FileTree
 
 LISTINGS = pa.schema(
     [
-        ("row", pa.int64()),
-        ("listing", pa.int64()),
-        ("product_base_id", pa.string()),
-        ("title", pa.string()),
-        ("url", pa.string()),
-        ("image_sha256", pa.string()),
-        ("x0", pa.int64()),
-        ("y0", pa.int64()),
-        ("x1", pa.int64()),
-        ("y1", pa.int64()),
-        ("crop_sha256", pa.string()),
-        ("features", pa.string()),
-        ("label", pa.string()),
-        ("cluster_id", pa.int64()),
-        ("cluster_size", pa.int64()),
-        ("status", pa.string()),
+        *columns(COUNT, "row", "listing"),
+        *columns(TEXT, "product_base_id", "title", "url", "image_sha256"),
+        *columns(COUNT, "x0", "y0", "x1", "y1"),
+        *columns(TEXT, "crop_sha256", "features", "label"),
+        *columns(COUNT, "cluster_id", "cluster_size"),
+        ("status", TEXT),
     ]
 )
 NO_CLUSTER = -1

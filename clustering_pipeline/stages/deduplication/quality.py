@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.manifests import REAL, TEXT, TEXTS, VECTOR, columns
 from clustering_pipeline.imaging import Box, ImageError, cut, decode_grey
 from clustering_pipeline.stages.deduplication.hashing import (
     PHASH_SIDE,
@@ -135,16 +136,11 @@ class CropSource(NamedTuple):
 
 MEASURES = pa.schema(
     [
-        ("sharpness", pa.float64()),
-        ("brightness", pa.float64()),
-        ("contrast", pa.float64()),
-        ("spread", pa.float64()),
-        ("detail", pa.float64()),
-        ("phash", pa.string()),
-        ("dhash", pa.string()),
-        ("centre_phashes", pa.list_(pa.string())),
-        ("frequencies", pa.list_(pa.float32())),
-        ("error", pa.string()),
+        *columns(REAL, "sharpness", "brightness", "contrast", "spread", "detail"),
+        *columns(TEXT, "phash", "dhash"),
+        ("centre_phashes", TEXTS),
+        ("frequencies", VECTOR),
+        ("error", TEXT),
     ]
 )
 _CENTRE_SIDE = 64

@@ -36,37 +36,6 @@ class Detector(Protocol):
         """Return the detections of each uint8 (height, width, 3) RGB picture, in order, whatever the batch."""
 
 
-class ContourDetector:
-    """The box of what differs from a plain background, without trained weights; nothing on a busy one."""
-
-    name = "contour"
-    default_score = 0.0
-    uses_prompts = False
-    runs_in_workers = True
-
-    def __init__(self, settings: CropSettings) -> None:
-        self.settings = settings
-
-    def identity(self, context: StageContext) -> str:
-        """Return the version of the rule."""
-        return "contour 1"
-
-    def load(self, context: StageContext) -> None:
-        """Nothing to load."""
-
-    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
-        """Return at most one box per picture, with the score 1."""
-        return [self._detect_one(pixels) for pixels in images]
-
-    @staticmethod
-    def _detect_one(pixels: Pixels) -> Detections:
-        # The stage adds the padding of the settings.
-        box = product_box(pixels, margin=0.0)
-        if box is None:
-            return Detections.none()
-        return Detections(np.array([box], np.float32), np.ones(1, np.float32), (None,), (None,))
-
-
 class WholeImageDetector:
     """Finds nothing, so that every picture is its own crop."""
 
@@ -85,6 +54,31 @@ class WholeImageDetector:
     def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
         """Return no box for any picture."""
         return [Detections.none() for _ in images]
+
+
+class ContourDetector(WholeImageDetector):
+    """The box of what differs from a plain background, without trained weights; nothing on a busy one."""
+
+    name = "contour"
+
+    def __init__(self, settings: CropSettings) -> None:
+        self.settings = settings
+
+    def identity(self, context: StageContext) -> str:
+        """Return the version of the rule."""
+        return "contour 1"
+
+    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
+        """Return at most one box per picture, with the score 1."""
+        return [self._detect_one(pixels) for pixels in images]
+
+    @staticmethod
+    def _detect_one(pixels: Pixels) -> Detections:
+        # The stage adds the padding of the settings.
+        box = product_box(pixels, margin=0.0)
+        if box is None:
+            return Detections.none()
+        return Detections(np.array([box], np.float32), np.ones(1, np.float32), (None,), (None,))
 
 
 class GivenDetector(WholeImageDetector):
