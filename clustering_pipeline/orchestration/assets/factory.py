@@ -34,11 +34,15 @@ STAGE_NAMES = {settings: name for name, settings in STAGES.items()}
 
 @dataclass(frozen=True)
 class AssetRun:
-    """What an asset may ask for besides manifests: its category, the project and the context of its stage."""
+    """What an asset may ask for besides manifests: its category, the project and the context of its stage.
+
+    `facts`: by name those of the runs that made its inputs, so that what it tells of a step is of one that it is made from.
+    """
 
     category: str
     project: Project
     stage: StageContext
+    facts: Mapping[str, Mapping[str, int | float | str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
     def asset(
         context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], **upstream: pd.DataFrame
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-        run = _asset_run(context, project)
+        run = _asset_run(context, project, frames)
         arguments: dict[str, Any] = {name: upstream[name] for name in frames}
         arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
         started = time.monotonic()
@@ -256,9 +260,10 @@ def _code_version(settings: Iterable[type[StageSettings]]) -> str:
     return "-".join(known.logic_version for known in settings) or "1"
 
 
-def _asset_run(context: dg.AssetExecutionContext, project: Project) -> AssetRun:
-    category = context.partition_key
-    return AssetRun(category, project, project.context(category, context.log))
+def _asset_run(context: dg.AssetExecutionContext, project: Project, inputs: Iterable[str]) -> AssetRun:
+    category, manifests = context.partition_key, project.manifests
+    facts = {name: manifests.read_facts(name, category) for name in inputs}
+    return AssetRun(category, project, project.context(category, context.log), facts)
 
 
 def _materialise(made: AssetResult, facts: Mapping[str, int | float | str], manifest: Manifest) -> dg.MaterializeResult:

@@ -57,7 +57,6 @@ def semantic_duplicates(
         filter_settings=filter_settings,
         context=run.stage,
     )
-    filtered = run.project.manifests.read_facts("clean_images", run.category)
-    page = write_pairs_page(clean_images, result.manifest, filtered, filter_settings, run.stage.blobs)
+    page = write_pairs_page(clean_images, result.manifest, run.facts["clean_images"], filter_settings, run.stage.blobs)
     run.project.outputs.write(layout.output(run.category, layout.LEFT_OUT), page)
     return AssetResult(result, metadata={"left_out": page_link(run, "pages/left-out")})

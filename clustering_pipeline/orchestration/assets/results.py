@@ -37,9 +37,11 @@ def labeled_excel(
     catalogue: pd.DataFrame,
     raw_images: pd.DataFrame,
     clean_images: pd.DataFrame,
+    local_features: pd.DataFrame,
     matches: pd.DataFrame,
     clusters: pd.DataFrame,
     catalogue_settings: CatalogueSettings,
+    match_settings: MatchSettings,
     settings: WorkbookSettings,
     run: AssetRun,
 ) -> AssetResult:
@@ -47,7 +49,7 @@ def labeled_excel(
 
     It is kept in the storage, and delivered to where the category's record says when that names a file.
     """
-    from clustering_pipeline.outputs.workbook import default_output, deliver_workbook, label_workbook
+    from clustering_pipeline.outputs.workbook import default_output, deliver_workbook, label_workbook, pack_texts
 
     source = run.project.sources.load(run.category)
     output = Path(source.output) if source.output else None
@@ -64,26 +66,25 @@ def labeled_excel(
         catalogue_settings=catalogue_settings,
         blobs=run.stage.blobs,
         output_name=name,
-        notes=_notes(run, source, catalogue, clusters),
+        notes=_notes(run, source, pack_texts(catalogue, clusters, local_features, match_settings, run.stage)),
     )
     run.project.outputs.write(layout.output(run.category, name), labelled.content)
     delivered = deliver_workbook(labelled.content, output, Path(source.path), run.stage.state) if output else None
     return _result(run, source, layout.output(run.category, name), labelled, delivered)
 
 
-def _notes(run: AssetRun, source: "CatalogueSource", catalogue: pd.DataFrame, clusters: pd.DataFrame) -> "WorkbookNotes":
-    from clustering_pipeline.outputs.workbook import WorkbookNotes, cluster_dates, pack_texts, summary_sections
+def _notes(run: AssetRun, source: "CatalogueSource", texts: dict[str, list[str]]) -> "WorkbookNotes":
+    from clustering_pipeline.outputs.workbook import WorkbookNotes, cluster_dates, summary_sections
     from clustering_pipeline.stages.clustering import NumberRegister
 
     settings = run.project.category_settings(run.category)
-    features = run.project.manifests.read("local_features", run.category)
     events = NumberRegister(run.stage.state / layout.CLUSTER_NUMBERS).events(run.category)
     return WorkbookNotes(
         category=run.category,
         category_name=source.display_name,
         summary=summary_sections(source.name, source.sha256, settings),
         seen=cluster_dates(events),
-        pack_texts=pack_texts(catalogue, clusters, features, settings.matches, run.stage) if features is not None else {},
+        pack_texts=texts,
     )
 
 
@@ -125,6 +126,7 @@ PACKAGES = ("clustering-pipeline", "numpy", "opencv-python-headless", "scikit-le
 def category_report(
     catalogue: pd.DataFrame,
     raw_images: pd.DataFrame,
+    english_prompts: pd.DataFrame,
     crops: pd.DataFrame,
     clean_images: pd.DataFrame,
     semantic_duplicates: pd.DataFrame,
@@ -169,7 +171,7 @@ def category_report(
 
 
 def _facts(run: AssetRun) -> dict[str, dict[str, int | float | str]]:
-    facts = {step: dict(run.project.manifests.read_facts(step, run.category)) for step in STEPS}
+    facts = {step: dict(run.facts[step]) for step in STEPS}
     in_force = run.project.category_settings(run.category)
     facts["settings"] = {
         f"{stage}.{name}": str(value)
