@@ -6,6 +6,7 @@ from clustering_pipeline.core.manifests import MANIFESTS
 from clustering_pipeline.orchestration.assets import ASSETS
 from clustering_pipeline.orchestration.io_manager import ManifestIOManager
 from clustering_pipeline.orchestration.jobs import CATEGORY_JOB, make_jobs
+from clustering_pipeline.orchestration.resources import make_resources
 from clustering_pipeline.orchestration.schedules import make_schedules
 from clustering_pipeline.orchestration.sensors import make_sensors
 from clustering_pipeline.orchestration.sync.synchronise import Pipeline
@@ -24,7 +25,7 @@ def build_definitions(project: Project | None = None) -> dg.Definitions:
         sensors=make_sensors(place, category_job),
         # A run is one process: the stages use the cores themselves, and most steps are shorter than the start of a process.
         executor=dg.in_process_executor,
-        resources={"project": place, "manifests": ManifestIOManager(place, MANIFESTS)},
+        resources={"project": place, "manifests": ManifestIOManager(place, MANIFESTS), **make_resources(place)},
     )
 
 

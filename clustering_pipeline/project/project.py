@@ -9,7 +9,7 @@ from clustering_pipeline.core.engine import make_engine
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.progress import ProgressListener
 from clustering_pipeline.project.home import PipelineHome, Retirement
-from clustering_pipeline.settings import PipelineSettings, RunOverrides, SettingsSource
+from clustering_pipeline.settings import ComputeSettings, PipelineSettings, RunOverrides, SettingsSource
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, ManifestStore, layout
 
@@ -103,9 +103,13 @@ class Project:
             state=self.home.state,
             engine=make_engine(compute.engine, compute.workers),
             progress=self.listener.of(log),
-            hardware=Hardware(compute.device, compute.precision, Path(compute.models) if compute.models else self.home.models),
+            hardware=self.hardware(compute),
             category=category,
         )
+
+    def hardware(self, compute: ComputeSettings) -> Hardware:
+        """Return what `compute` asks of the neural models, with the home's folder of models where it names none."""
+        return Hardware(compute.device, compute.precision, Path(compute.models) if compute.models else self.home.models)
 
     def _review_place(self, file: str) -> Path | str:
         url = self.settings.installation().storage.corrections

@@ -1,5 +1,6 @@
 """From the Vietnamese class words of a category to English detector prompts."""
 
+from clustering_pipeline.stages.prompts.gemini import has_credentials
 from clustering_pipeline.stages.prompts.glossary import Entry, Prompt, from_glossary, glossary, look_up
 from clustering_pipeline.stages.prompts.stage import class_words, read_prompts, run
 from clustering_pipeline.stages.prompts.translation import Translation, Translator
@@ -15,6 +16,7 @@ __all__ = [
     "class_words",
     "from_glossary",
     "glossary",
+    "has_credentials",
     "look_up",
     "read_prompts",
     "run",

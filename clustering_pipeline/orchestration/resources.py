@@ -1,0 +1,90 @@
+"""What runs work with, as Dagster's page of resources shows it: the settings of the installation when it was loaded.
+
+They show and do not set: a run reads the settings again and makes the context of its stages from them (`Project.context`),
+where a category may have its own. No asset takes these resources, so Dagster refuses a run that would set them elsewhere.
+"""
+
+import re
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from clustering_pipeline.core.engine import available_cores
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.hardware import Device, Hardware, Precision, resolve_device, resolve_precision
+from clustering_pipeline.project import Project
+from clustering_pipeline.settings import PipelineSettings
+from clustering_pipeline.stages.prompts import has_credentials
+
+FROM_SETTINGS = "the settings, when this location was loaded; a run reads them again, and a category may have its own"
+FROM_DEFAULTS = "the defaults, because the settings file cannot be used; `clustering-pipeline doctor` says where it is wrong"
+# What a URL may hold besides a place: user and password, whatever characters are in them, and a query.
+SECRET_PARTS = re.compile(r"(?<=://).*@|\?.*")
+
+
+class GpuResource(dg.ConfigurableResource):
+    """Device and precision of the neural models, and where their files are."""
+
+    device: Device = Field(description="`compute.device`; auto is the best one present.")
+    precision: Precision = Field(description="`compute.precision`; auto is the fastest that embeddings are safe in.")
+    models_folder: str = Field(description="`compute.models`: the folder of the model files.")
+    source: str = Field(FROM_SETTINGS, description="Where these values come from.")
+
+    @classmethod
+    def of(cls, hardware: Hardware, source: str) -> "GpuResource":
+        """Return what shows `hardware`."""
+        return cls(
+            device=hardware.device,
+            precision=hardware.precision,
+            models_folder=str(hardware.models_folder or ""),
+            source=source,
+        )
+
+    def resolved(self) -> str:
+        """Return what this machine makes of it, such as "cuda, bf16".
+
+        Raises StageError when the device asked for is not there, and ImportError where PyTorch is not installed.
+        """
+        hardware = Hardware(self.device, self.precision, Path(self.models_folder))
+        device = resolve_device(hardware)
+        return f"{device}, {resolve_precision(hardware, device)}"
+
+
+class GeminiResource(dg.ConfigurableResource):
+    """The Gemini model that translates class words, and whether it can be asked; the key itself is never shown."""
+
+    model: str = Field(description="`prompts.gemini_model`.")
+    has_key: bool = Field(description="Whether the environment held a key, or said that Vertex AI is used.")
+    source: str = Field(FROM_SETTINGS, description="Where these values come from.")
+
+
+class StorageResource(dg.ConfigurableResource):
+    """Where pictures, manifests and cached results are kept."""
+
+    root: str = Field(description="`storage.root`: the folder, or the URL without what may be secret in it.")
+    source: str = Field(FROM_SETTINGS, description="Where these values come from.")
+
+
+class EngineResource(dg.ConfigurableResource):
+    """What the batches of the stages run on."""
+
+    engine: str = Field(description="`compute.engine`; local is processes on this machine.")
+    workers: int = Field(description="`compute.workers`; all available cores when unset.")
+    source: str = Field(FROM_SETTINGS, description="Where these values come from.")
+
+
+def make_resources(project: Project) -> dict[str, dg.ConfigurableResource]:
+    """Return the resources by name; where the settings cannot be used, they show the defaults and say so."""
+    source = FROM_SETTINGS
+    try:
+        settings, root = project.settings.installation(), project.storage_root
+    except InputError:
+        settings, root, source = PipelineSettings(), str(project.home.storage), FROM_DEFAULTS
+    compute = settings.compute
+    return {
+        "gpu": GpuResource.of(project.hardware(compute), source),
+        "gemini": GeminiResource(model=settings.prompts.gemini_model, has_key=has_credentials(), source=source),
+        "storage": StorageResource(root=SECRET_PARTS.sub("", root) if "://" in root else root, source=source),
+        "engine": EngineResource(engine=compute.engine, workers=compute.workers or available_cores(), source=source),
+    }
