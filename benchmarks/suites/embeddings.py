@@ -193,8 +193,8 @@ def _resilience(options: Options) -> list[Figure]:
     first = _embed_plan(plan)
     shared = crops[: count // 2] + [blobs.put(_plain_jpeg(seed)) for seed in range(count, count + count // 2)]
     second = _embed(model, scratch, shared)
-    again = (count - first.facts["cached"]) / (count - killed)
-    computed = 1 - second.facts["cached"] / len(shared)
+    again = (count - first.facts["cache_hits"]) / (count - killed)
+    computed = 1 - second.facts["cache_hits"] / len(shared)
     return [
         Figure(f"crops without a vector among {count} with one damaged picture", first.facts["failed"], "", 1, "at most"),
         Figure(

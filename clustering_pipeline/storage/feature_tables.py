@@ -121,6 +121,11 @@ def compute_missing(
     return rows.loc[distinct], len(held)
 
 
+def cache_facts(rows: int, hits: int) -> dict[str, int]:
+    """Return the facts of a stage that needed so many distinct rows, `hits` of which came from its cache."""
+    return {"cache_hits": hits, "cache_misses": rows - hits}
+
+
 def _kept_in_time(table: FeatureTable, computed: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Yield the computed frames and append them to the table, several at a time where they come quickly."""
     waiting: list[pd.DataFrame] = []

@@ -16,6 +16,7 @@ from clustering_pipeline.stages.deduplication.overrides import judge, overruled
 from clustering_pipeline.stages.deduplication.per_crop import compute_per_crop, fingerprint_of, look_at
 from clustering_pipeline.stages.deduplication.perceptual import Duplicate, Hashes, candidate_sets, find_duplicates, orientations
 from clustering_pipeline.stages.deduplication.quality import MEASURES, measure_batch
+from clustering_pipeline.storage import cache_facts
 
 _BOX = ["x0", "y0", "x1", "y1"]
 _SIZE = ["image_width", "image_height"]
@@ -43,7 +44,7 @@ def run(
     manifest = _manifest(measured, verdicts, duplicates)
     facts = funnel_facts(raw_images, crops, manifest)
     drawing = context.blobs.put(draw_funnel(facts))
-    return StageResult(manifest, {**facts, "crops from the cache": cached, "funnel_of_pictures_svg": drawing})
+    return StageResult(manifest, {**facts, **cache_facts(len(distinct), cached), "funnel_of_pictures_svg": drawing})
 
 
 def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,7 @@ from clustering_pipeline.stages.detection.given import GivenBoxes, digest_of, gi
 from clustering_pipeline.stages.detection.masks import Mask, Segmenter, make_segmenter
 from clustering_pipeline.stages.detection.selection import Detections, Selected, select
 from clustering_pipeline.stages.prompts import Prompt, read_prompts
-from clustering_pipeline.storage import BlobStore, compute_missing
+from clustering_pipeline.storage import BlobStore, cache_facts, compute_missing
 
 _CROP = pa.struct([field for field in CROPS.schema if field.name not in ("image_sha256", "error")])
 _SCHEMA = pa.schema([("crops", pa.list_(_CROP)), ("error", pa.string())])
@@ -75,7 +75,7 @@ def run(
     usable = raw_images[raw_images["image_sha256"].notna() & raw_images["error_kind"].isna()]
     rows, cached = compute_missing(table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context))
     manifest = _manifest(rows)
-    return StageResult(manifest, _facts(manifest, cached))
+    return StageResult(manifest, {**_facts(manifest), **cache_facts(len(rows), cached)})
 
 
 def _digest(prompts: Sequence[Prompt]) -> str:
@@ -165,7 +165,7 @@ def _manifest(rows: pd.DataFrame) -> pd.DataFrame:
     return conform(pd.DataFrame(records, columns=CROPS.schema.names), CROPS)
 
 
-def _facts(manifest: pd.DataFrame, cached: int) -> dict[str, int | float | str]:
+def _facts(manifest: pd.DataFrame) -> dict[str, int | float | str]:
     images = manifest["image_sha256"].nunique()
     found = manifest.loc[manifest["score"].notna(), "image_sha256"].nunique()
     return {
@@ -175,5 +175,4 @@ def _facts(manifest: pd.DataFrame, cached: int) -> dict[str, int | float | str]:
         "detection share": round(found / images, 4) if images else 0.0,
         "crops without background": int(manifest["mask"].notna().sum()),
         "damaged pictures": int(manifest["error"].notna().sum()),
-        "pictures from the cache": cached,
     }

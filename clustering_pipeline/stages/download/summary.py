@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from clustering_pipeline.stages.download.fetcher import Traffic
+from clustering_pipeline.storage import cache_facts
 
 WORST_HOSTS = 10
 Facts = dict[str, int | float | str]
@@ -19,7 +20,7 @@ def summarise(manifest: pd.DataFrame, distinct: int, traffic: Traffic, seconds: 
         "distinct_urls": distinct,
         "distinct_images": int(manifest["image_sha256"].nunique()),
         "asked": asked,
-        "cache_hits": distinct - asked,
+        **cache_facts(distinct, distinct - asked),
         "requests": traffic.requests,
         "megabytes_received": round(traffic.bytes / 1e6, 3),
         "seconds": round(seconds, 3),

@@ -17,7 +17,7 @@ from clustering_pipeline.stages.features.colour import colour_histogram, lab_thu
 from clustering_pipeline.stages.features.keypoints import LocalFeatures, detect_keypoints, pack
 from clustering_pipeline.stages.features.product_region import count_copies, product_box
 from clustering_pipeline.stages.features.silhouette import silhouette
-from clustering_pipeline.storage import BlobStore, compute_missing
+from clustering_pipeline.storage import BlobStore, cache_facts, compute_missing
 
 DEFAULT_SETTINGS = LocalFeatureSettings()
 
@@ -76,7 +76,7 @@ def run(*, clean_images: pd.DataFrame, settings: LocalFeatureSettings, context: 
     manifest = conform(described.rename_axis("crop_sha256").reset_index(), LOCAL_FEATURES)
     facts = {
         "crops": len(manifest),
-        "cached": cached,
+        **cache_facts(len(frame), cached),
         "unreadable": len(frame) - len(described),
         "keypoints_median": float(manifest["keypoints"].median()) if len(manifest) else 0.0,
     }

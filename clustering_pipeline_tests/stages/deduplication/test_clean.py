@@ -165,7 +165,7 @@ def test_limits_are_changed_without_measuring_again(shelf):
     for seed in range(4):
         shelf.add(str(seed), scene(seed))
     shelf.clean()
-    assert shelf.clean(CleanImageSettings(minimum_sharpness=1e6)).facts["crops from the cache"] == 4
+    assert shelf.clean(CleanImageSettings(minimum_sharpness=1e6)).facts["cache_hits"] == 4
 
 
 def test_the_funnel_counts_every_step(shelf):

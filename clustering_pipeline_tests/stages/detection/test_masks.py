@@ -96,9 +96,9 @@ def test_a_picture_without_detection_keeps_its_background(tmp_path, context):
 def test_masks_are_not_made_twice_and_follow_their_weights(tmp_path, context):
     folder = tiny_sam(tmp_path / "sam")
     masked_crops(context, [product_on_white()], folder)
-    assert masked_crops(context, [product_on_white()], folder).facts["pictures from the cache"] == 1
+    assert masked_crops(context, [product_on_white()], folder).facts["cache_hits"] == 1
     (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
-    assert masked_crops(context, [product_on_white()], folder).facts["pictures from the cache"] == 0
+    assert masked_crops(context, [product_on_white()], folder).facts["cache_hits"] == 0
 
 
 @pytest.mark.parametrize(

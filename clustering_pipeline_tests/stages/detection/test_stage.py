@@ -99,7 +99,8 @@ def test_nothing_is_detected_twice_and_the_batch_does_not_matter(context):
     digests = [context.blobs.put(to_png(product_on_white(seed))) for seed in range(5)]
     first = crops(digests, context, CropSettings(batch_size=2))
     again = crops(digests[::-1] + digests[:2], context, CropSettings(batch_size=5))
-    assert again.facts["pictures from the cache"] == 5
+    assert (first.facts["cache_hits"], first.facts["cache_misses"]) == (0, 5)
+    assert (again.facts["cache_hits"], again.facts["cache_misses"]) == (5, 0)
     pd.testing.assert_frame_equal(first.manifest, again.manifest)
 
 

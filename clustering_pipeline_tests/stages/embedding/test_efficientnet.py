@@ -125,4 +125,4 @@ def test_a_picture_counts_only_beside_its_single_crop(context, loaded):
         (expected,) = loaded.encode(loaded.preparation(None)([(pixels if is_alone else cut, cut)]))
         np.testing.assert_allclose(held[crop], expected, atol=1e-6)
     again = run(clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context)
-    assert again.facts["cached"] == 3
+    assert again.facts["cache_hits"] == 3

@@ -234,7 +234,7 @@ def test_what_was_embedded_is_not_embedded_again(tmp_path, context):
         settings=settings,
         context=context,
     )
-    assert result.facts["cached"] == 3
+    assert result.facts["cache_hits"] == 3
 
 
 @pytest.mark.parametrize("whiten", [False, True])
