@@ -124,7 +124,9 @@ def _manifests(stored: pd.DataFrame) -> Collection:
         crops=_frame(CROPS, **shown, rank=0, image_width=360, image_height=360, detector="contour"),
         clean_images=_frame(CLEAN_IMAGES, **shown, status="kept", keeper=crop),
         semantic_duplicates=_frame(SEMANTIC_DUPLICATES, crop_sha256=crop, keeper=crop, similarity=1.0),
-        local_features=_frame(LOCAL_FEATURES, **stored.drop(columns="number").to_dict("series"), **whole, copies=1),
+        local_features=_frame(
+            LOCAL_FEATURES, **stored.drop(columns="number").to_dict("series"), **whole, copies=1, palette=None
+        ),
     )
 
 

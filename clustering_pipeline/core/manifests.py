@@ -143,6 +143,7 @@ LOCAL_FEATURES = _manifest(
         ("features", TEXT),
         ("colour", VECTOR),
         ("copies", COUNT),
+        ("palette", VECTOR),
     ],
 )
 
@@ -176,6 +177,19 @@ MATCHES = _manifest(
         ("shape_similarity", REAL),
         ("overlay_share", REAL),
         ("contradiction", REAL),
+        ("palette_similarity", REAL),
+        ("aligned_cells", REAL),
+        ("aligned_correlation", REAL),
+        ("aligned_low_correlation", REAL),
+        ("aligned_worst_block", REAL),
+        ("aligned_hue", REAL),
+        ("aligned_tint", REAL),
+        ("aligned_chroma_cosine", REAL),
+        ("aligned_one_coloured", REAL),
+        ("aligned_patch", REAL),
+        ("aligned_differing", REAL),
+        ("text_csls", REAL),
+        ("text_rank", REAL),
     ],
 )
 

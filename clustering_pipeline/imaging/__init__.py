@@ -1,6 +1,13 @@
 """Decoding, cutting, scaling and encoding pictures: upright 8-bit RGB arrays of shape (height, width, 3)."""
 
-from clustering_pipeline.imaging.alignment import AlignedDifference, Frame, compare_aligned, prepare_frame
+from clustering_pipeline.imaging.alignment import (
+    AlignedDifference,
+    Frame,
+    compare_aligned,
+    prepare_frame,
+    read_frame,
+    stored_frame,
+)
 from clustering_pipeline.imaging.crops import (
     Box,
     crop_digest,
@@ -37,7 +44,9 @@ __all__ = [
     "pack_mask",
     "prepare_frame",
     "probe",
+    "read_frame",
     "resize",
+    "stored_frame",
     "thumbnail",
     "to_jpeg",
     "to_png",

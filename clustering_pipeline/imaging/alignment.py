@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.imaging.resizing import fit_within
+from clustering_pipeline.imaging.decoding import decode_image
+from clustering_pipeline.imaging.resizing import fit_within, to_jpeg
 
 Floats = NDArray[np.float32]
 Reals = NDArray[np.float64]
@@ -20,6 +21,7 @@ Mask = NDArray[np.bool_]
 
 # Pixels of a frame's longer side, and of a cell's side.
 SIDE, CELL = 240, 12
+_QUALITY = 92
 # How far the refinement may move a pixel, and over how many pixels it is smoothed so that it cannot hide a changed word.
 _LARGEST_SHIFT, _SMOOTHING = 7.0, 21
 # Farnebäck's flow: scale and levels of the pyramid, window, iterations, neighbourhood of the polynomials and its spread.
@@ -114,13 +116,34 @@ def prepare_frame(pixels: NDArray[np.uint8], product: Mask | None = None) -> Fra
 
     `product`: bool (height, width), which pixels show the product where the background is even.
     """
+    return _frame(fit_within(pixels, SIDE, enlarge=True), max(pixels.shape[:2]), product)
+
+
+def stored_frame(pixels: NDArray[np.uint8], product: Mask | None = None) -> tuple[bytes, bytes]:
+    """Return a product frame as bytes that `read_frame` reads: a JPEG file, and the packed bits of `product`, empty without."""
     scaled = fit_within(pixels, SIDE, enlarge=True)
+    shown = b""
+    if product is not None:
+        size = (scaled.shape[1], scaled.shape[0])
+        shown = np.packbits(cv2.resize(product.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5).tobytes()
+    return to_jpeg(scaled, _QUALITY), shown
+
+
+def read_frame(picture: bytes, shown: bytes, longest_side: int) -> Frame:
+    """Return the frame that `stored_frame` wrote; `longest_side` of the original in pixels."""
+    pixels = decode_image(picture)
+    size = pixels.shape[0] * pixels.shape[1]
+    mask = np.unpackbits(np.frombuffer(shown, np.uint8), count=size).reshape(pixels.shape[:2]) > 0 if shown else None
+    return _frame(pixels, longest_side, mask)
+
+
+def _frame(scaled: NDArray[np.uint8], longest_side: int, product: Mask | None) -> Frame:
     lab = cv2.cvtColor(scaled.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
     shown = None
     if product is not None and product.mean() > _SMALLEST_PRODUCT:
         size = (scaled.shape[1], scaled.shape[0])
         shown = np.asarray(cv2.resize(product.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
-    return Frame(np.asarray(lab, np.float32), max(pixels.shape[:2]) / max(scaled.shape[:2]), shown)
+    return Frame(np.asarray(lab, np.float32), longest_side / max(scaled.shape[:2]), shown)
 
 
 def compare_aligned(first: Frame, second: Frame, shares: Floats, support: Floats | None = None) -> AlignedDifference:

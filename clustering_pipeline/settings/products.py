@@ -22,7 +22,7 @@ MOST_SWEPT = 60
 class LocalFeatureSettings(StageSettings):
     """How local features are taken from a crop."""
 
-    logic_version: ClassVar[str] = "4"
+    logic_version: ClassVar[str] = "5"
 
     longest_side: int = Field(
         360,
@@ -108,7 +108,7 @@ class TextReaderSettings(StageSettings):
 class VerificationSettings(StageSettings):
     """When the print of two crops is the same print."""
 
-    logic_version: ClassVar[str] = "2"
+    logic_version: ClassVar[str] = "3"
 
     ratio: float = Field(0.85, gt=0, le=1, description="Lowe's ratio: nearest over second nearest descriptor distance.")
     tolerance: float = Field(8.0, gt=0, description="Pixels of the product frame by which an inlier may miss the affine map.")

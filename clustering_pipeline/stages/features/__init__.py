@@ -9,17 +9,20 @@ from clustering_pipeline.stages.features.keypoints import (
     unit_descriptors,
     unpack,
 )
+from clustering_pipeline.stages.features.palette import PALETTE_LENGTH, palette
 from clustering_pipeline.stages.features.product_region import product_box
 from clustering_pipeline.stages.features.stage import extract, product_frame, run
 
 __all__ = [
     "COLOUR_LENGTH",
+    "PALETTE_LENGTH",
     "LocalFeatures",
     "central_weight",
     "colour_histogram",
     "extract",
     "load_features",
     "pack",
+    "palette",
     "product_box",
     "product_frame",
     "run",

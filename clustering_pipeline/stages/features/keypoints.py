@@ -34,6 +34,8 @@ class LocalFeatures:
         descriptors: uint8 (n, 128) RootSIFT times 512.
         thumbnail: uint8 (h, w, 3) CIE L*a*b* of the whole frame, each channel offset and scaled to a byte as OpenCV does.
         silhouette: uint8 (64, 64) coverage of the shape within its bounding box; zeros when the background is not plain.
+        picture: the frame as a JPEG file at the size at which frames are laid over each other; empty where it is not known.
+        shown: bits of its pixels that show the product, packed; empty unless the background is even.
         copies: how often the same print stands side by side in the frame, at least; 1 for a single product.
     """
 
@@ -47,6 +49,8 @@ class LocalFeatures:
     thumbnail: NDArray[np.uint8]
     silhouette: NDArray[np.uint8]
     copies: int = 1
+    picture: bytes = b""
+    shown: bytes = b""
 
     def __len__(self) -> int:
         return len(self.points)
@@ -109,31 +113,33 @@ def _nothing() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.flo
     return np.zeros((0, 2), np.float32), scalar, scalar, np.zeros((0, DESCRIPTOR_LENGTH), np.uint8)
 
 
-_MAGIC = b"LFT3"
-_HEADER = struct.Struct("<4s8I")
+_MAGIC = b"LFT4"
+_HEADER = struct.Struct("<4s10I")
 _THUMBNAIL_BYTES = THUMBNAIL_SIDE * THUMBNAIL_SIDE * 3
 _SILHOUETTE_BYTES = SILHOUETTE_SIDE * SILHOUETTE_SIDE
 
 
 def pack(features: LocalFeatures) -> bytes:
     """Return the features as bytes; equal features give equal bytes."""
-    header = _HEADER.pack(_MAGIC, *features.box, features.width, features.height, features.copies, len(features))
+    lengths = (len(features), len(features.picture), len(features.shown))
+    header = _HEADER.pack(_MAGIC, *features.box, features.width, features.height, features.copies, *lengths)
     numbers = np.column_stack([features.points, features.scales, features.angles]).astype("<f4")
     pictures = features.thumbnail.tobytes() + features.silhouette.tobytes()
-    return header + numbers.tobytes() + features.descriptors.tobytes() + pictures
+    return header + numbers.tobytes() + features.descriptors.tobytes() + pictures + features.picture + features.shown
 
 
 def unpack(content: bytes) -> LocalFeatures:
     """Return the features that `pack` wrote; raises StageError when the bytes are something else."""
     if len(content) < _HEADER.size or content[:4] != _MAGIC:
         raise StageError("Stored local features cannot be read. Run the category again with --force to compute them anew.")
-    _, x0, y0, x1, y1, width, height, copies, count = _HEADER.unpack_from(content)
+    _, x0, y0, x1, y1, width, height, copies, count, picture, shown = _HEADER.unpack_from(content)
     numbers = np.frombuffer(content, "<f4", count * 4, _HEADER.size).reshape(count, 4)
     start = _HEADER.size + numbers.nbytes
     descriptors = np.frombuffer(content, np.uint8, count * DESCRIPTOR_LENGTH, start).reshape(count, DESCRIPTOR_LENGTH)
     start += descriptors.nbytes
     thumbnail = np.frombuffer(content, np.uint8, _THUMBNAIL_BYTES, start)
     shape = np.frombuffer(content, np.uint8, _SILHOUETTE_BYTES, start + _THUMBNAIL_BYTES)
+    start += _THUMBNAIL_BYTES + _SILHOUETTE_BYTES
     return LocalFeatures(
         box=(x0, y0, x1, y1),
         width=width,
@@ -145,6 +151,8 @@ def unpack(content: bytes) -> LocalFeatures:
         thumbnail=thumbnail.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE, 3),
         silhouette=shape.reshape(SILHOUETTE_SIDE, SILHOUETTE_SIDE),
         copies=copies,
+        picture=content[start : start + picture],
+        shown=content[start + picture : start + picture + shown],
     )
 
 

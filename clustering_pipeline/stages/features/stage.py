@@ -10,16 +10,20 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clustering_pipeline.core.manifests import LOCAL_FEATURES, conform
-from clustering_pipeline.imaging import Box, ImageError, cut, fit_within, load_crop
+from clustering_pipeline.imaging import Box, ImageError, cut, fit_within, load_crop, stored_frame
 from clustering_pipeline.settings import LocalFeatureSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.features.colour import colour_histogram, lab_thumbnail
 from clustering_pipeline.stages.features.keypoints import LocalFeatures, detect_keypoints, pack
+from clustering_pipeline.stages.features.palette import palette
 from clustering_pipeline.stages.features.product_region import count_copies, product_box
+from clustering_pipeline.stages.features.regions import product_mask
 from clustering_pipeline.stages.features.silhouette import silhouette
 from clustering_pipeline.storage import BlobStore, cache_facts, compute_missing
 
 DEFAULT_SETTINGS = LocalFeatureSettings()
+# What shows less of the product than this share of its box tells nothing of the background.
+_LEAST_SHOWN = 0.05
 
 
 def product_frame(crop: NDArray[np.uint8], box: Box, longest_side: int) -> NDArray[np.uint8]:
@@ -33,6 +37,8 @@ def extract(
     """Return the local features and the colour histogram (float32, (576,)) of a crop, uint8 (height, width, 3) RGB."""
     height, width = crop.shape[:2]
     box = product_box(crop) or (0, 0, width, height)
+    shown = product_mask(crop)
+    picture, bits = stored_frame(cut(crop, box), None if shown is None else _within(shown, box))
     frame = product_frame(crop, box, settings.longest_side)
     points, scales, angles, descriptors = detect_keypoints(frame, settings.keypoints, settings.contrast_threshold)
     features = LocalFeatures(
@@ -46,8 +52,23 @@ def extract(
         thumbnail=lab_thumbnail(frame),
         silhouette=silhouette(crop),
         copies=count_copies(points, scales, angles, descriptors, settings.longest_side),
+        picture=picture,
+        shown=bits,
     )
     return features, colour_histogram(frame)
+
+
+def _within(shown: NDArray[np.bool_], box: Box) -> NDArray[np.bool_]:
+    x0, y0, x1, y1 = box
+    return shown[y0:y1, x0:x1]
+
+
+def product_palette(crop: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
+    """Return the palette of the product in the box of an RGB crop, without the background where that is even."""
+    shown = product_mask(crop, filled=False)
+    inside = None if shown is None else _within(shown, box)
+    background = None if inside is None or inside.mean() < _LEAST_SHOWN else ~inside
+    return palette(np.ascontiguousarray(cut(crop, box)), background)
 
 
 CropRow = tuple[str, str, Box, str | None]
@@ -108,4 +129,5 @@ def _extract_one(row: CropRow, blobs: BlobStore, settings: LocalFeatureSettings)
         "features": blobs.put(pack(features)),
         "colour": colour,
         "copies": features.copies,
+        "palette": product_palette(crop, features.box),
     }

@@ -26,6 +26,20 @@ from clustering_pipeline.stages.matching.weights import (
 
 # Pairs whose vectors are held in memory at once.
 _PAIR_BLOCK = 65_536
+# What of the raw evidence is shown as it is.
+_SHOWN = (
+    "palette_similarity",
+    "aligned_cells",
+    "aligned_correlation",
+    "aligned_low_correlation",
+    "aligned_worst_block",
+    "aligned_hue",
+    "aligned_tint",
+    "aligned_chroma_cosine",
+    "aligned_one_coloured",
+    "aligned_patch",
+    "aligned_differing",
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +71,8 @@ class Candidates:
 def picture_weights(products: KeptCrops, candidates: Candidates) -> Reals:
     """Return the weight of each candidate by its pictures alone, before any text is read."""
     count = len(candidates)
-    nothing = TextEvidence(np.zeros(count, bool), np.zeros(count), np.zeros(count, np.int64), np.zeros(count, np.int64))
+    none, unknown = np.zeros(count, np.int64), np.full(count, np.nan)
+    nothing = TextEvidence(np.zeros(count, bool), np.zeros(count), none, none, unknown, unknown)
     unsaid = TitleEvidence(np.full(count, np.nan), [None] * count, [None] * count)
     evidence = _evidence(products, candidates, nothing, unsaid)
     return pair_weights(evidence, veto_numbers=False, drop_weak=False)
@@ -92,6 +107,9 @@ def judge(
             "shape_similarity": evidence.shape,
             "overlay_share": evidence.overlay,
             "contradiction": contradiction_of(evidence),
+            **{name: raw[name] for name in _SHOWN},
+            "text_csls": text.csls,
+            "text_rank": text.rank,
         }
     )
 
@@ -102,7 +120,10 @@ def print_weights(raw: pd.DataFrame) -> Reals:
     return np.nan_to_num(print_weight(cells, agreement, centre))
 
 
-def _cosines(vectors: Floats, pairs: NDArray[np.int64]) -> Reals:
+def pair_cosines(vectors: Floats, pairs: NDArray[np.int64]) -> Reals:
+    """Return the dot product of each pair of rows; NaN where there are no vectors."""
+    if len(vectors) == 0:
+        return np.full(len(pairs), np.nan)
     blocks = [pairs[start : start + _PAIR_BLOCK] for start in range(0, len(pairs), _PAIR_BLOCK)]
     products = [np.einsum("ij,ij->i", vectors[block[:, 0]], vectors[block[:, 1]]) for block in blocks]
     return np.concatenate([np.zeros(0), *products])
@@ -116,7 +137,7 @@ def _evidence(products: KeptCrops, candidates: Candidates, text: TextEvidence, t
     contradicting = (text.conflicting > 0) | contradicted | copies_differ
     compared = text.present & (weight > SMALLEST_WEIGHT)
     return PairEvidence(
-        cosine=_cosines(products.vectors, candidates.pairs),
+        cosine=pair_cosines(products.vectors, candidates.pairs),
         print_weight=weight,
         overlay=overlay_shares(products, candidates.pairs, candidates.raw),
         shape=candidates.raw["shape"].to_numpy(np.float64),

@@ -1,6 +1,6 @@
 """The pictures that are compared: every keeper with its vector, its features and the titles of the listings behind it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.duplicates import keepers
 from clustering_pipeline.imaging import Box
+from clustering_pipeline.stages.features import PALETTE_LENGTH
 from clustering_pipeline.stages.matching.geometry import Floats
 
 _EDGES = ["x0", "y0", "x1", "y1"]
@@ -24,6 +25,7 @@ class KeptCrops:
         keypoints, copies: int64 (n,), how much print there is, and how often it stands side by side.
         vectors: float32 (n, dimension), unit rows.
         places: the product within its picture: x0, y0, x1, y1 as shares of the picture's width and height.
+        palettes: float32 (n, colours), unit rows; see `palette`.
         titles: the distinct titles of the listings that the crop stands for.
     """
 
@@ -37,6 +39,7 @@ class KeptCrops:
     vectors: Floats
     places: list[tuple[float, ...]]
     titles: list[tuple[str, ...]]
+    palettes: Floats = field(default_factory=lambda: np.zeros((0, 1), np.float32))
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -83,7 +86,15 @@ def collect_crops(
         else np.zeros((0, 1), np.float32),
         places=_places(standing, features, crops),
         titles=[titles.get(name, ()) for name in names],
+        palettes=_palettes(features["palette"]),
     )
+
+
+def _palettes(found: pd.Series) -> Floats:
+    """Return palettes as float32 rows, NaN where there is none."""
+    nothing = np.full(PALETTE_LENGTH, np.nan, np.float32)
+    rows = [nothing if one is None or np.ndim(one) == 0 else np.asarray(one, np.float32) for one in found]
+    return np.stack(rows) if rows else np.zeros((0, PALETTE_LENGTH), np.float32)
 
 
 def _boxes(frame: pd.DataFrame) -> list[Box]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from clustering_pipeline.imaging import AlignedDifference, Frame, compare_aligned, read_frame
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.features import LocalFeatures, load_features, unit_descriptors
@@ -19,6 +20,9 @@ from clustering_pipeline.stages.matching.shapes import TurnedShape, plain_pairs,
 from clustering_pipeline.stages.matching.verification import PrintEvidence, verify
 from clustering_pipeline.storage import BlobStore, compute_missing
 
+# What is compared at the same place of verified pairs, as columns; NaN where nothing is.
+ALIGNED = tuple(f"aligned_{name}" for name in AlignedDifference._fields if name != "outline")
+_MAP = ("map_turn", "map_stretch", "map_scale")
 _SCHEMA = pa.schema(
     [
         ("inliers", pa.int32()),
@@ -29,15 +33,18 @@ _SCHEMA = pa.schema(
         ("overlap_first", pa.float32()),
         ("overlap_second", pa.float32()),
         ("shape", pa.float32()),
+        *((name, pa.float32()) for name in (*_MAP, *ALIGNED)),
         ("matrix", pa.list_(pa.float32())),
         ("first", pa.list_(pa.uint16())),
         ("second", pa.list_(pa.uint16())),
     ]
 )
 # What judging reads of it; the inliers themselves would fill the memory.
-_JUDGED = ["inliers", "cells", "agreement", "centre_agreement", "colour", "overlap_first", "overlap_second", "shape", "matrix"]
+_JUDGED = [name for name in _SCHEMA.names if name not in ("first", "second")]
 # Loaded features take about a third of a megabyte each.
 _HELD_IN_MEMORY = 512
+# Frames as they are laid over each other take about a megabyte each.
+_FRAMES_IN_MEMORY = 96
 # Pairs whose names are held in memory at once.
 _SLICE = 400_000
 
@@ -92,7 +99,28 @@ def _verify_one(key: str, first: "_Loaded", second: "_Loaded", settings: MatchSe
     evidence = verify(first.features, second.features, settings.verification, (first.descriptors, second.descriptors))
     keypoints = np.array([len(first.features), len(second.features)])
     plain = plain_pairs(keypoints, np.array([[0, 1]]), settings.plain_keypoints).all()
-    return {"key": key, **evidence_row(evidence, shape_agreement(first.shape, second.shape) if plain else float("nan"))}
+    shape = shape_agreement(first.shape, second.shape) if plain else float("nan")
+    return {"key": key, **evidence_row(evidence, shape), **_laid_over(first, second, evidence)}
+
+
+def _laid_over(first: "_Loaded", second: "_Loaded", evidence: PrintEvidence) -> dict[str, float]:
+    """Return the columns of the affine map and of what differs at the same place, NaN where the print does not agree."""
+    match, shares = evidence.match, evidence.share_matrix
+    if match is None or shares is None or not first.features.picture or not second.features.picture:
+        return dict.fromkeys((*_MAP, *ALIGNED), float("nan"))
+    size = np.array([first.features.width, first.features.height], np.float32)
+    support = first.features.points[match.first] / size
+    found = compare_aligned(first.frame(), second.frame(), shares, np.asarray(support, np.float32))
+    values = [float(value) for name, value in found._asdict().items() if name != "outline"]
+    return dict(zip((*_MAP, *ALIGNED), (*map_shape(match.matrix), *values), strict=True))
+
+
+def map_shape(matrix: Floats) -> tuple[float, float, float]:
+    """Return by how much an affine map (2, 3) turns in radians, stretches one axis over the other, and scales (logarithm)."""
+    linear = matrix[:, :2].astype(np.float64)
+    larger, smaller = np.linalg.svd(linear, compute_uv=False)
+    turn = abs(float(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1])))
+    return turn, float(larger / max(smaller, 1e-6)), abs(float(np.log(max(larger * smaller, 1e-9)) / 2))
 
 
 def evidence_row(evidence: PrintEvidence, shape: float) -> dict[str, object]:
@@ -117,12 +145,17 @@ def evidence_row(evidence: PrintEvidence, shape: float) -> dict[str, object]:
 class _Loaded:
     """A crop's local features with what is worked out of them once."""
 
+    root: str
+    digest: str
     features: LocalFeatures
     descriptors: Floats
 
     @cached_property
     def shape(self) -> TurnedShape | None:
         return turned_shape(self.features)
+
+    def frame(self) -> Frame:
+        return _frame_once(self.root, self.digest)
 
 
 def _loaded(blobs: BlobStore, digest: str) -> _Loaded:
@@ -132,4 +165,11 @@ def _loaded(blobs: BlobStore, digest: str) -> _Loaded:
 @lru_cache(maxsize=_HELD_IN_MEMORY)
 def _load_once(root: str, digest: str) -> _Loaded:
     features = load_features(BlobStore(root), digest)
-    return _Loaded(features, unit_descriptors(features.descriptors))
+    return _Loaded(root, digest, features, unit_descriptors(features.descriptors))
+
+
+@lru_cache(maxsize=_FRAMES_IN_MEMORY)
+def _frame_once(root: str, digest: str) -> Frame:
+    features = _load_once(root, digest).features
+    x0, y0, x1, y1 = features.box
+    return read_frame(features.picture, features.shown, max(x1 - x0, y1 - y0))

@@ -20,7 +20,7 @@ from clustering_pipeline.stages.matching.candidates import (
     text_neighbours,
     without_known,
 )
-from clustering_pipeline.stages.matching.judging import Candidates, judge, picture_weights
+from clustering_pipeline.stages.matching.judging import Candidates, judge, pair_cosines, picture_weights
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops, collect_crops
 from clustering_pipeline.stages.matching.learned_projection import learn_projection, project
 from clustering_pipeline.stages.matching.print_evidence import print_evidence
@@ -199,5 +199,6 @@ class Matcher:
     def _verified(self, pairs: NDArray[np.int64]) -> Candidates:
         raw, held = print_evidence(pairs, self.products.features, self.settings, self.context)
         self.pairs_cached += held
+        raw["palette_similarity"] = pair_cosines(self.products.palettes, pairs).astype(np.float32)
         bare = self.products.keypoints[pairs].max(axis=1, initial=0) <= self.settings.plain_keypoints
         return Candidates(pairs, raw, bare)

@@ -148,6 +148,8 @@ PackLines = Mapping[int, Sequence[TextLine]]
 
 FEWEST_LETTERS = 6
 _PAIR_BLOCK = 65_536
+# Texts compared with all others at once, and how many nearest ones say how crowded it is about a text.
+_TEXT_BLOCK, _NEAREST_TEXTS = 512, 10
 
 
 @dataclass(frozen=True)
@@ -158,12 +160,16 @@ class TextEvidence:
         present: whether both packs bear six readable letters or more.
         similarity: cosine of character n-grams; 0 where text is not present.
         agreeing, conflicting: lines at the same place of the print that say the same, or something else.
+        csls: twice the similarity less the mean of either text to its ten nearest (Conneau et al. 2018), NaN without text.
+        rank: how many texts are nearer to the one than the other is, the smaller of both ways, NaN without text.
     """
 
     present: NDArray[np.bool_]
     similarity: NDArray[np.float64]
     agreeing: NDArray[np.int64]
     conflicting: NDArray[np.int64]
+    csls: NDArray[np.float64]
+    rank: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -200,7 +206,32 @@ def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count:
         agreeing[number] = len(same)
         conflicting[number] = len({one for one, _ in aligned.conflicting} - same)
     similarity = np.where(present, similarity_of(texts, pairs), 0.0)
-    return TextEvidence(present, similarity, agreeing, conflicting)
+    csls, rank = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
+    csls[present], rank[present] = standing_among_texts(texts, pairs[present])
+    return TextEvidence(present, similarity, agreeing, conflicting, csls, rank)
+
+
+def standing_among_texts(texts: Sequence[str], pairs: Pairs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return CSLS and the smaller rank of each pair of texts among all texts; see TextEvidence."""
+    if len(pairs) == 0:
+        return np.zeros(0), np.zeros(0)
+    vectors = ngram_vectors(texts)
+    rows = np.concatenate([pairs[:, 0], pairs[:, 1]])
+    columns = np.concatenate([pairs[:, 1], pairs[:, 0]])
+    order = np.argsort(rows, kind="stable")
+    similarity, rank, near = np.zeros(len(rows)), np.zeros(len(rows)), np.zeros(len(texts))
+    for start in range(0, len(texts), _TEXT_BLOCK):
+        stop = min(start + _TEXT_BLOCK, len(texts))
+        some = (vectors[start:stop] @ vectors.T).toarray().astype(np.float32)
+        some[np.arange(stop - start), np.arange(start, stop)] = -1
+        nearest = min(_NEAREST_TEXTS, len(texts) - 1)
+        near[start:stop] = np.sort(np.partition(some, -nearest, axis=1)[:, -nearest:], axis=1).mean(axis=1)
+        for number in order[np.searchsorted(rows[order], start) : np.searchsorted(rows[order], stop)].tolist():
+            row = some[rows[number] - start]
+            similarity[number] = row[columns[number]]
+            rank[number] = np.count_nonzero(row > row[columns[number]])
+    count = len(pairs)
+    return 2 * similarity[:count] - near[pairs[:, 0]] - near[pairs[:, 1]], np.minimum(rank[:count], rank[count:])
 
 
 def compare_titles(products: KeptCrops, pairs: Pairs, lines: PackLines, *, bundles_differ: bool = True) -> TitleEvidence:

@@ -1,0 +1,188 @@
+"""Where the pack stands in a picture: objects before an even background, without captions and what a shop lays over."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from clustering_pipeline.imaging import Box, fit_within
+from clustering_pipeline.stages.features.colour import to_lab
+
+_SEARCH_SIDE = 400
+# CIE L*a*b* units that a pixel stands out from the background; lower where the border is even.
+_TOLERANCE, _LEAST_TOLERANCE = 18.0, 10.0
+_UNIFORM_SHARE = 0.6
+# Sides of an object as shares of the picture's longer side; what is lower than a letter's height is print beside it.
+_LETTER, _OBJECT = 0.05, 0.10
+_GAP = 0.012
+_MARGIN = 0.02
+# An object counts beside the best one from this share of its score on.
+_BESIDE = 0.45
+_CENTRAL = 0.45
+# Gaps in an object up to this share of the picture's longer side are closed.
+_CLOSING = 0.02
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A place of a picture that may show the product.
+
+    Attributes:
+        box: x0, y0, x1, y1, half-open pixels of the picture.
+        score: larger is likelier; comparable within one picture.
+    """
+
+    box: Box
+    score: float
+
+
+def product_regions(pixels: NDArray[np.uint8], covered: Mask | None = None) -> list[Region]:
+    """Return the objects that stand before an even background, the likeliest first; none before another background.
+
+    Args:
+        pixels: uint8 (height, width, 3) RGB.
+        covered: cells of the whole picture that a shop lays over (see `template_masks`), bool (rows, columns).
+    """
+    height, width = pixels.shape[:2]
+    lab = to_lab(fit_within(pixels, _SEARCH_SIDE))
+    foreground = _foreground(lab, covered)
+    if foreground is None:
+        return []
+    objects = _objects(foreground)
+    scale = np.array([width / lab.shape[1], height / lab.shape[0]] * 2)
+    regions = []
+    for (x0, y0, x1, y1), score in objects:
+        left, top, right, bottom = np.array([x0, y0, x1, y1]) * scale
+        pad = _MARGIN * max(right - left, bottom - top)
+        box = (
+            max(0, int(np.floor(left - pad))),
+            max(0, int(np.floor(top - pad))),
+            min(width, int(np.ceil(right + pad))),
+            min(height, int(np.ceil(bottom + pad))),
+        )
+        regions.append(Region(box, score))
+    return sorted(regions, key=lambda region: (-region.score, region.box))
+
+
+def pack_box(pixels: NDArray[np.uint8], covered: Mask | None = None) -> Box | None:
+    """Return the box around the likeliest object and those that are nearly as likely, None before no even background."""
+    regions = product_regions(pixels, covered)
+    kept = [region.box for region in regions if region.score >= _BESIDE * regions[0].score]
+    if not kept:
+        return None
+    edges = np.array(kept)
+    return int(edges[:, 0].min()), int(edges[:, 1].min()), int(edges[:, 2].max()), int(edges[:, 3].max())
+
+
+def product_mask(pixels: NDArray[np.uint8], covered: Mask | None = None, *, filled: bool = True) -> Mask | None:
+    """Return which pixels show an object before an even background: bool (height, width); None before another background.
+
+    Args:
+        pixels: uint8 (height, width, 3) RGB.
+        covered: as in `product_regions`.
+        filled: whether gaps and holes in objects, which have the background's colour, count as well.
+    """
+    height, width = pixels.shape[:2]
+    lab = to_lab(fit_within(pixels, _SEARCH_SIDE))
+    foreground = _foreground(lab, covered)
+    if foreground is None:
+        return None
+    if not filled:
+        shown = cv2.resize(foreground.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        return np.asarray(shown > 0, bool)
+    size = max(3, round(_CLOSING * max(foreground.shape))) | 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    padded = np.pad(foreground.astype(np.uint8), size)
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
+    outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    whole = cv2.drawContours(np.zeros_like(closed), outlines, -1, 1, cv2.FILLED)[size:-size, size:-size]
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_NEAREST) > 0, bool)
+
+
+def _foreground(lab: NDArray[np.float32], covered: Mask | None) -> Mask | None:
+    height, width = lab.shape[:2]
+    hidden: Mask = np.zeros((height, width), bool)
+    if covered is not None and covered.any():
+        wide = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8))
+        hidden = cv2.resize(wide, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+    border: Mask = np.ones((height, width), bool)
+    border[2:-2, 2:-2] = False
+    border = np.logical_and(border, ~hidden)
+    if not border.any():
+        return None
+    colours = lab[border]
+    background = np.median(colours, axis=0)
+    apart = np.linalg.norm(colours - background, axis=1)
+    near = apart <= _TOLERANCE
+    if near.mean() < _UNIFORM_SHARE:
+        return None
+    spread = float(np.quantile(apart[near], 0.9))
+    tolerance = float(np.clip(4 * spread, _LEAST_TOLERANCE, _TOLERANCE))
+    return np.asarray((np.linalg.norm(lab - background, axis=2) > tolerance) & ~hidden, bool)
+
+
+def _objects(foreground: Mask) -> list[tuple[Box, float]]:
+    """Return the boxes of objects in pixels of the mask, and how likely each shows the product."""
+    side = max(foreground.shape)
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=8)
+    parts = statistics[1:]
+    if len(parts) == 0:
+        return []
+    boxes = parts[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].astype(np.int64)
+    boxes[:, 2:] += boxes[:, :2]
+    areas = parts[:, cv2.CC_STAT_AREA]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    # A word is wide and low, a letter is small; a pack is high, or wide and well filled.
+    large = (sides[:, 1] >= _LETTER * side) & (sides.max(axis=1) >= _OBJECT * side)
+    if not large.any():
+        large = areas >= 0.1 * areas.max()
+    groups = _merged(boxes[large], areas[large], _GAP * side)
+    small = ~large & (areas >= 4)
+    grown = [_absorbed(box, boxes[small], _GAP * side) for box, _ in groups]
+    return [(box, _score(box, area, foreground.shape)) for box, (_, area) in zip(grown, groups, strict=True)]
+
+
+def _merged(boxes: NDArray[np.int64], areas: NDArray[np.int32], gap: float) -> list[tuple[Box, float]]:
+    """Return boxes that overlap or nearly touch as one, with the area that they fill."""
+    found = [(np.array(box), float(area)) for box, area in zip(boxes, areas, strict=True)]
+    changed = True
+    while changed:
+        changed = False
+        for one in range(len(found)):
+            for other in range(len(found) - 1, one, -1):
+                if _apart(found[one][0], found[other][0]) <= gap:
+                    joined = np.concatenate(
+                        [np.minimum(found[one][0][:2], found[other][0][:2]), np.maximum(found[one][0][2:], found[other][0][2:])]
+                    )
+                    found[one] = joined, found[one][1] + found[other][1]
+                    del found[other]
+                    changed = True
+    return [((int(box[0]), int(box[1]), int(box[2]), int(box[3])), area) for box, area in found]
+
+
+def _apart(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:
+    gaps = np.maximum(np.maximum(first[:2], second[:2]) - np.minimum(first[2:], second[2:]), 0)
+    return float(gaps.max())
+
+
+def _absorbed(box: Box, parts: NDArray[np.int64], gap: float) -> Box:
+    """Return a box with the small parts that lie within it or stick out of it a little."""
+    x0, y0, x1, y1 = box
+    centres = (parts[:, :2] + parts[:, 2:]) / 2
+    inside = (centres >= (x0 - gap, y0 - gap)).all(axis=1) & (centres <= (x1 + gap, y1 + gap)).all(axis=1)
+    for left, top, right, bottom in parts[inside].tolist():
+        x0, y0, x1, y1 = min(x0, left), min(y0, top), max(x1, right), max(y1, bottom)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
+def _score(box: Box, area: float, shape: tuple[int, ...]) -> float:
+    height, width = shape[:2]
+    x0, y0, x1, y1 = box
+    wide, high = x1 - x0, y1 - y0
+    middle = np.array([(x0 + x1) / width - 1, (y0 + y1) / height - 1]) / (2 * _CENTRAL)
+    central = float(np.exp(-0.5 * np.square(middle).sum()))
+    banner = min(1.0, 3.0 * high / max(wide, 1))
+    return float(np.sqrt(area / (height * width))) * central * banner
