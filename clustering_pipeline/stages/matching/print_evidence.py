@@ -111,8 +111,10 @@ def _laid_over(first: "_Loaded", second: "_Loaded", evidence: PrintEvidence) -> 
     size = np.array([first.features.width, first.features.height], np.float32)
     support = first.features.points[match.first] / size
     found = compare_aligned(first.frame(), second.frame(), shares, np.asarray(support, np.float32))
-    values = [float(value) for name, value in found._asdict().items() if name != "outline"]
-    return dict(zip((*_MAP, *ALIGNED), (*map_shape(match.matrix), *values), strict=True))
+    compared = [value for name, value in found._asdict().items() if name != "outline"]
+    # As precise as they are kept.
+    values = np.array([*map_shape(match.matrix), *compared], np.float32).tolist()
+    return dict(zip((*_MAP, *ALIGNED), values, strict=True))
 
 
 def map_shape(matrix: Floats) -> tuple[float, float, float]:
