@@ -30,6 +30,7 @@ from clustering_pipeline.settings import (
 from clustering_pipeline.stages import clustering, detection, embedding, features, matching
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication import clean_stage, semantic_stage
+from clustering_pipeline.stages.matching.stage import Matcher, open_matcher
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 
@@ -94,6 +95,19 @@ class PreparedSet:
         return matching.run(
             **self._pictures, local_features=self._features, catalogue=catalogue, settings=settings, context=self._context
         ).manifest
+
+    def matcher(self, settings: MatchSettings, *, titles: bool = True) -> Matcher:
+        """Return the matcher of the set, which finds and examines pairs step by step."""
+        catalogue = self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
+        return open_matcher(
+            **self._pictures, local_features=self._features, catalogue=catalogue, settings=settings, context=self._context
+        )
+
+    def listings_of(self, crops: Sequence[str]) -> np.ndarray:
+        """Return the number of a listing that shows each crop: int64 (n,)."""
+        picture = dict(zip(self._clean["crop_sha256"], self._clean["image_sha256"], strict=True))
+        listing = dict(zip(self._raw["image_sha256"], self._raw["listing"], strict=True))
+        return np.array([listing[picture[crop]] for crop in crops], np.int64)
 
     def group(self, matches: pd.DataFrame, settings: ClusterSettings, *, titles: bool = True) -> np.ndarray:
         """Return a cluster per listing in the order of the pictures, a number of its own where nothing matches."""

@@ -177,6 +177,8 @@ MATCHES = _manifest(
         ("shape_similarity", REAL),
         ("overlay_share", REAL),
         ("contradiction", REAL),
+        ("log_odds", REAL),
+        ("reasons", TEXT),
         ("palette_similarity", REAL),
         ("aligned_cells", REAL),
         ("aligned_correlation", REAL),

@@ -118,7 +118,7 @@ class VerificationSettings(StageSettings):
 class MatchSettings(StageSettings):
     """Which pairs are looked at and what makes a match."""
 
-    logic_version: ClassVar[str] = "5"
+    logic_version: ClassVar[str] = "6"
 
     enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
     neighbours: int = Field(15, ge=1, description="Candidates per crop and encoder, in both directions.")
@@ -150,6 +150,9 @@ class MatchSettings(StageSettings):
     bundles: Literal["apart", "join"] = Field(
         "apart", description="Whether a bundle of several packs is another product than the single pack, or the same."
     )
+    sizes: Literal["apart", "join"] = Field(
+        "apart", description="Whether 50 ml and 100 ml of one product are two products, or one."
+    )
     text: bool = Field(True, description="Read the text on the pack where it can change something.")
     reader: TextReaderSettings = Field(TextReaderSettings(), description="How text is read.")
     verification: VerificationSettings = Field(VerificationSettings(), description="How print is verified.")
@@ -159,7 +162,7 @@ class MatchSettings(StageSettings):
 class ClusterSettings(StageSettings):
     """Which method makes clusters, of what evidence, and its parameters."""
 
-    logic_version: ClassVar[str] = "2"
+    logic_version: ClassVar[str] = "3"
 
     method: MethodName = Field("graph", description="The grouping method.")
     evidence: Literal["auto", "matches", "embeddings"] = Field(
@@ -181,7 +184,7 @@ class ClusterSettings(StageSettings):
         description="Listings that had a cluster before keep it; only new ones are placed, or make clusters of their own.",
     )
     smallest_weight: float = Field(
-        0.5, ge=0, description="graph: what is taken off each match's weight; nothing left, no link."
+        0.0, ge=0, description="graph: what is taken off each match's weight; nothing left, no link."
     )
     largest_weight: float = Field(6.0, gt=0, description="graph: matches count at most this weight; more than smallest_weight.")
     elsewhere: float = Field(

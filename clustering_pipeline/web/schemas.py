@@ -54,6 +54,9 @@ class LinkOut(BaseModel):
     lines_agreeing: int | None
     lines_conflicting: int | None
     number_conflict: str | None
+    reasons: str | None = Field(
+        None, description="Kinds of evidence that decided, the strongest first, each with what it adds to the log-odds."
+    )
 
 
 class ClusterOut(BaseModel):

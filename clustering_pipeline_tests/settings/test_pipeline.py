@@ -104,7 +104,10 @@ def test_a_mistake_names_its_line_and_what_was_meant(text, expected):
         ("clusters:\n  method: kmeans\n  evidence: matches\n", r"f:3: `clusters\.evidence` .*clusters\.evidence to embeddings"),
         ("clusters:\n  method: dbscan\n  eps: auto\n  evidence: matches\n", r"f:3: `clusters\.eps` .*to a number"),
         ("clusters:\n  method: agglomerative\n  device: gpu\n", r"f:3: `clusters\.device` .*clusters\.linkage to single"),
-        ("clusters:\n  largest_weight: 0.2\n", r"f:2: `clusters\.largest_weight` .*must exceed smallest_weight 0\.5"),
+        (
+            "clusters:\n  largest_weight: 0.2\n  smallest_weight: 0.5\n",
+            r"f:2: `clusters\.largest_weight` .*must exceed smallest_weight 0\.5",
+        ),
         ("embeddings:\n  encoder: onnx\n", r"f:2: `embeddings\.encoder` .*path of an exported"),
         ("embeddings:\n  reduce: lda\n", r"f:2: `embeddings\.reduce` .*`reduce_labels`"),
         ("matches:\n  further_embeddings:\n    - encoder: onnx\n", r"f:3: `matches\.further_embeddings\.0\.encoder` .*`model`"),

@@ -31,6 +31,7 @@ class Link:
     number_conflict: str | None
     probability: float | None
     weight: float
+    reasons: str | None = None
 
 
 @dataclass(frozen=True)

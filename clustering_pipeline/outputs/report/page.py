@@ -141,4 +141,13 @@ def link_words(link: Link, texts: Texts) -> list[tuple[str, bool]]:
         words.append((f"{texts['evidence_colour']} {texts.share(link.colour_similarity)}", False))
     if link.number_conflict:
         words.append((f"{texts['evidence_numbers']}: {link.number_conflict}", True))
-    return words
+    return words + decisive_words(link, texts)
+
+
+def decisive_words(link: Link, texts: Texts) -> list[tuple[str, bool]]:
+    """Return the kinds of evidence that decided a link, the strongest first, each with whether it speaks against the match."""
+    parts = [part.split(" ") for part in (link.reasons or "").split(", ") if part]
+    return [
+        (f"{texts['reason_' + kind]} {texts['speaks_against' if by.startswith('-') else 'speaks_for']}", by.startswith("-"))
+        for kind, by in parts
+    ]

@@ -24,7 +24,8 @@ def build_problem(
     edges = _match_edges(keys, matches) if verified else _cosine_edges(keys, vectors, settings.block_rows)
     linked = link_variants(edges, keys, brought.statements)
     contradictions = without_split(_contradictions(keys, matches), keys) if verified else no_edges()
-    return ClusteringProblem(keys, listings.to_numpy(np.int64), linked, vectors, contradictions)
+    odds = link_variants(_edges_of(keys, matches, "log_odds"), keys, brought.statements) if verified else no_edges()
+    return ClusteringProblem(keys, listings.to_numpy(np.int64), linked, vectors, contradictions, odds)
 
 
 def _vectors(keys: list[str], embeddings: pd.DataFrame) -> np.ndarray:

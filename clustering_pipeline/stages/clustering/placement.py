@@ -10,6 +10,7 @@ from scipy import sparse
 
 from clustering_pipeline.core.graph import DisjointSets, spanning_links
 from clustering_pipeline.settings import ClusterSettings
+from clustering_pipeline.stages.clustering.belief import belief, membership_model
 from clustering_pipeline.stages.clustering.corrections import Link
 from clustering_pipeline.stages.clustering.listings import ListingPictures
 from clustering_pipeline.stages.clustering.numbering import Members
@@ -179,19 +180,34 @@ def labels_of_nodes(table: pd.DataFrame, problem: ClusteringProblem) -> np.ndarr
     return labels
 
 
-def describe(table: pd.DataFrame, problem: ClusteringProblem) -> pd.DataFrame:
-    """Return the table with `confidence`, `margin`, `weakest_link` and `is_representative`."""
-    sure = measure_confidence(labels_of_nodes(table, problem), problem.edges)
-    by_node = pd.DataFrame({"agreement": sure.agreement, "margin": sure.margin, "within": sure.within})
+def describe(table: pd.DataFrame, problem: ClusteringProblem, said: Iterable[tuple[int, int]] = ()) -> pd.DataFrame:
+    """Return the table with `confidence`, `margin`, `weakest_link` and `is_representative`.
+
+    `said`: pairs of rows that a person calls one product; of these the confidence is 1.
+    """
+    labels = labels_of_nodes(table, problem)
+    sure = measure_confidence(labels, problem.edges)
+    by_node = pd.DataFrame({"agreement": sure.agreement * sure.margin, "margin": sure.margin, "within": sure.within})
+    if len(problem.odds):
+        by_node["agreement"] = belief(labels, problem.odds, membership_model())
     own = by_node.reindex(table["node"]).reset_index(drop=True)
     clustered = table["label"] != NOISE
-    shares_photo = table.groupby(["node", "label"])["listing"].transform("size") > 1
-    agreement = own["agreement"].mask(shares_photo & own["agreement"].notna(), 1.0)
+    confidence = _with_copies(table, own["agreement"])
+    told = [row for pair in said if table["label"].iloc[pair[0]] == table["label"].iloc[pair[1]] for row in pair]
+    confidence.iloc[told] = 1.0
     best = table.assign(within=own["within"].fillna(-1.0), copied=table["relation"] != "")[clustered]
     best = best.sort_values(["within", "copied"], ascending=[False, True], kind="stable").drop_duplicates("label")
     return table.assign(
         margin=own["margin"].where(clustered),
-        confidence=(agreement * own["margin"]).where(clustered),
+        confidence=confidence.where(clustered),
         weakest_link=table["label"].map(sure.weakest_link).where(clustered),
         is_representative=table.index.isin(best.index),
     )
+
+
+def _with_copies(table: pd.DataFrame, agreement: pd.Series) -> pd.Series:
+    """Return how likely each listing belongs to the others of its cluster, those included that share its picture for certain."""
+    copies = table.groupby(["node", "label"])["listing"].transform("size") - 1
+    others = table.groupby("label")["listing"].transform("size") - 1
+    shared = (copies / others.where(others > 0)).fillna(0.0)
+    return shared + (1 - shared) * agreement

@@ -35,7 +35,8 @@ class ClusteringProblem:
 
     `keys`: sha256 of each crop, with # and a count for further variants (n). `listings`: listings that each stands for
     (int64, n). `vectors`: unit-length float32 (n, d), zeros where a crop has no embedding. `contradictions`: pairs whose weight
-    is how strongly they contradict being one product, negative where they could and do not.
+    is how strongly they contradict being one product, negative where they could and do not. `odds`: pairs whose weight is the
+    log-odds of one product, of every pair that was looked at; none where embeddings are the evidence.
     """
 
     keys: list[str]
@@ -43,6 +44,7 @@ class ClusteringProblem:
     edges: Edges
     vectors: np.ndarray
     contradictions: Edges = field(default_factory=no_edges)
+    odds: Edges = field(default_factory=no_edges)
 
     @property
     def size(self) -> int:

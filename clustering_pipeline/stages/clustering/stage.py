@@ -69,7 +69,7 @@ def run(
         table["label"] = attach(table["label"].to_numpy(), _members(table), links, register.current(category))
     statements = resolve_statements(corrections, _listings_of(table, raw_images))
     table["label"] = impose(table["label"].to_numpy(), statements, listing_links(table, problem))
-    table = describe(settle(table, settings), problem)
+    table = describe(settle(table, settings), problem, statements.same)
     numbers, changes = _issue_numbers(table, register, category)
     manifest = conform(_manifest(table, numbers, corrections), CLUSTERS)
     told, drawings = drawn_choices(choices)

@@ -2,28 +2,56 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.evidence_model import EvidenceModel, load_model, prior_shift, probability_of
+from clustering_pipeline.core.text import plain_words
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.matching.geometry import Floats
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.overlays import overlay_shares, without_overlays
-from clustering_pipeline.stages.matching.text_evidence import TextEvidence, TitleEvidence, compare_packs, compare_titles
+from clustering_pipeline.stages.matching.pair_features import (
+    Features,
+    crowd,
+    disagreements,
+    encoder_features,
+    line_features,
+    print_features,
+    shares_of_best,
+    text_features,
+)
+from clustering_pipeline.stages.matching.reasons import told_reasons
+from clustering_pipeline.stages.matching.text_evidence import (
+    TextEvidence,
+    TitleEvidence,
+    compare_packs,
+    compare_titles,
+    pack_text,
+)
 from clustering_pipeline.stages.matching.text_reader import TextLine
 from clustering_pipeline.stages.matching.verification import print_weight
 from clustering_pipeline.stages.matching.weights import (
+    LARGEST_WEIGHT,
     SMALLEST_WEIGHT,
     PairEvidence,
     Reals,
     contradiction_of,
     pair_weights,
-    probability_of,
     profile_disagreement,
 )
 
+RowVectors = tuple[NDArray[np.int64], NDArray[np.float32]]
+# Log-odds of one product from which on a pair holds its crops together.
+MARGIN = 0.0
+# How much of the category's own share of true pairs counts.
+OWN_SHARE = 0.5
+# Columns of the raw evidence that are features as they are: colours of the packs, pairs laid over each other, and their map.
+_AS_THEY_ARE = ("palette_", "aligned_", "map_")
 # Pairs whose vectors are held in memory at once.
 _PAIR_BLOCK = 65_536
 # What of the raw evidence is shown as it is.
@@ -68,8 +96,14 @@ class Candidates:
         )
 
 
+@lru_cache(maxsize=1)
+def shipped_model() -> EvidenceModel:
+    """Return the model that comes with the package."""
+    return load_model(Path(__file__).with_name("pair_evidence.json"))
+
+
 def picture_weights(products: KeptCrops, candidates: Candidates) -> Reals:
-    """Return the weight of each candidate by its pictures alone, before any text is read."""
+    """Return what the print and silhouettes of each candidate weigh, before any text is read."""
     count = len(candidates)
     none, unknown = np.zeros(count, np.int64), np.full(count, np.nan)
     nothing = TextEvidence(np.zeros(count, bool), np.zeros(count), none, none, unknown, unknown)
@@ -78,16 +112,54 @@ def picture_weights(products: KeptCrops, candidates: Candidates) -> Reals:
     return pair_weights(evidence, veto_numbers=False, drop_weak=False)
 
 
-def judge(
-    products: KeptCrops, candidates: Candidates, lines: Mapping[int, Sequence[TextLine]], settings: MatchSettings
-) -> pd.DataFrame:
-    """Return the columns of MATCHES for every candidate; `lines` are those read on the packs, by row."""
+@dataclass(frozen=True)
+class Examined:
+    """All that is known of the candidates, an entry each: `features` are what the evidence model adds up."""
+
+    candidates: Candidates
+    text: TextEvidence
+    titles: TitleEvidence
+    evidence: PairEvidence
+    features: Features
+
+
+def examine(
+    products: KeptCrops,
+    candidates: Candidates,
+    lines: Mapping[int, Sequence[TextLine]],
+    settings: MatchSettings,
+    further: Sequence[RowVectors] = (),
+) -> Examined:
+    """Return what pictures, texts and titles show of every candidate.
+
+    `lines` are those read on the packs, by row; `further` rows of products and their vectors by another encoder.
+    """
     pairs, raw = candidates.pairs, candidates.raw
     lines = without_overlays(products, lines, pairs, raw)
     text = compare_packs(raw, pairs, lines, len(products))
-    titles = compare_titles(products, pairs, lines, bundles_differ=settings.bundles == "apart")
+    titles = compare_titles(
+        products, pairs, lines, bundles_differ=settings.bundles == "apart", sizes_differ=settings.sizes == "apart"
+    )
     evidence = _evidence(products, candidates, text, titles)
-    weight = pair_weights(evidence, veto_numbers=settings.number_conflict == "veto")
+    return Examined(candidates, text, titles, evidence, _features(products, candidates, lines, text, titles, evidence, further))
+
+
+def pair_log_odds(model: EvidenceModel, examined: Examined) -> Reals:
+    """Return the log-odds of one product of each candidate, float64 (m,), moved towards the share of true pairs among them.
+
+    Categories differ in how many listings a product has. Half of what the candidates themselves tell about that counts.
+    """
+    log_odds = model.log_odds(examined.features, len(examined.candidates))
+    return log_odds + OWN_SHARE * prior_shift(log_odds, model.prior)
+
+
+def judge(products: KeptCrops, examined: Examined, model: EvidenceModel, settings: MatchSettings) -> pd.DataFrame:
+    """Return the columns of MATCHES for every candidate."""
+    pairs, raw = examined.candidates.pairs, examined.candidates.raw
+    text, titles, evidence = examined.text, examined.titles, examined.evidence
+    log_odds = pair_log_odds(model, examined)
+    refused = evidence.contradicted & (settings.number_conflict == "veto")
+    weight = np.where(refused, 0.0, np.clip(log_odds - MARGIN, 0.0, LARGEST_WEIGHT))
     names = np.array(products.crops, dtype=object)
     return pd.DataFrame(
         {
@@ -102,11 +174,13 @@ def judge(
             "colour_similarity": np.where(raw["inliers"] > 0, raw["colour"], np.nan),
             "title_similarity": titles.similarity,
             "number_conflict": titles.conflicts,
-            "probability": np.where(weight > 0, probability_of(weight), 0.0),
+            "probability": np.where(refused, 0.0, probability_of(log_odds)),
             "weight": weight,
             "shape_similarity": evidence.shape,
             "overlay_share": evidence.overlay,
             "contradiction": contradiction_of(evidence),
+            "log_odds": log_odds,
+            "reasons": told_reasons(model.contributions(examined.features), weight > 0),
             **{name: raw[name] for name in _SHOWN},
             "text_csls": text.csls,
             "text_rank": text.rank,
@@ -118,6 +192,67 @@ def print_weights(raw: pd.DataFrame) -> Reals:
     """Return the weight of verified print of raw evidence, 0 where the print does not agree."""
     cells, agreement, centre = (raw[name].to_numpy(np.float64) for name in ("cells", "agreement", "centre_agreement"))
     return np.nan_to_num(print_weight(cells, agreement, centre))
+
+
+def _features(
+    products: KeptCrops,
+    candidates: Candidates,
+    lines: Mapping[int, Sequence[TextLine]],
+    text: TextEvidence,
+    titles: TitleEvidence,
+    evidence: PairEvidence,
+    further: Sequence[RowVectors],
+) -> Features:
+    pairs, raw, count = candidates.pairs, candidates.raw, len(products)
+    verified = evidence.print_weight > 0
+    overlap = raw[["overlap_first", "overlap_second"]].to_numpy(np.float64).min(axis=1, initial=np.inf)
+    said = text_features("text", pairs, _texts(lines, count), np.where(text.present, text.similarity, np.nan))
+    named = text_features("title", pairs, _titles(products), titles.similarity)
+    weight = pair_weights(evidence, veto_numbers=False, drop_weak=False)
+    printed = np.array([conflict is not None for conflict in titles.in_print], np.float64)
+    features = {
+        **print_features(pairs, evidence.print_weight, overlap, evidence.bare, count),
+        "colour": np.where(verified, raw["colour"].to_numpy(np.float64), np.nan),
+        "shape": evidence.shape,
+        "overlay": np.where(verified, evidence.overlay, np.nan),
+        "copies_differ": evidence.copies_differ.astype(np.float64),
+        **said,
+        **line_features(text.agreeing, text.conflicting, verified & text.present),
+        "numbers_differ": np.where(text.present, printed, np.nan),
+        **named,
+        "titles_contradict": np.where(np.isfinite(titles.similarity), evidence.titles_contradict, np.nan),
+        "rules": np.log1p(weight),
+        **shares_of_best("rules", pairs, weight, count, SMALLEST_WEIGHT),
+        **encoder_features("encoder", pairs, products.vectors, evidence.cosine),
+        **_second_encoder(pairs, further),
+    }
+    features |= {name: raw[name].to_numpy(np.float64) for name in map(str, raw) if name.startswith(_AS_THEY_ARE)}
+    features["crowd"] = crowd(pairs, evidence.print_weight, disagreements(features), count)
+    return features
+
+
+def _second_encoder(pairs: NDArray[np.int64], further: Sequence[RowVectors]) -> Features:
+    """Return the features of the first further encoder, nothing for pairs of which it does not know both crops."""
+    if not further:
+        return {}
+    rows, vectors = further[0]
+    place = np.full(int(max(pairs.max(initial=0), rows.max(initial=0))) + 1, -1)
+    place[rows] = np.arange(len(rows))
+    both = (place[pairs] >= 0).all(axis=1)
+    inner = place[pairs[both]]
+    found = encoder_features("second", inner, vectors, pair_cosines(vectors, inner))
+    result: Features = {name: np.full(len(pairs), np.nan) for name in found}
+    for name, values in found.items():
+        result[name][both] = values
+    return result
+
+
+def _texts(lines: Mapping[int, Sequence[TextLine]], count: int) -> list[str]:
+    return [pack_text(lines.get(row, ())) for row in range(count)]
+
+
+def _titles(products: KeptCrops) -> list[str]:
+    return [" ".join(plain_words(title) for title in titles) for titles in products.titles]
 
 
 def pair_cosines(vectors: Floats, pairs: NDArray[np.int64]) -> Reals:

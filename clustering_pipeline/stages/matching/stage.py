@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.evidence_model import EvidenceModel
 from clustering_pipeline.core.manifests import MATCHES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings, MatchSettings
 from clustering_pipeline.stages import embedding
@@ -20,7 +21,17 @@ from clustering_pipeline.stages.matching.candidates import (
     text_neighbours,
     without_known,
 )
-from clustering_pipeline.stages.matching.judging import Candidates, judge, pair_cosines, picture_weights
+from clustering_pipeline.stages.matching.judging import (
+    MARGIN,
+    Candidates,
+    Examined,
+    examine,
+    judge,
+    pair_cosines,
+    pair_log_odds,
+    picture_weights,
+    shipped_model,
+)
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops, collect_crops
 from clustering_pipeline.stages.matching.learned_projection import learn_projection, project
 from clustering_pipeline.stages.matching.print_evidence import print_evidence
@@ -29,8 +40,10 @@ from clustering_pipeline.stages.matching.text_evidence import ngram_vectors, pac
 from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts
 from clustering_pipeline.stages.matching.weights import SMALLEST_WEIGHT, Reals
 
-# Pictures that neither clearly show one product nor clearly two: here text can turn the balance.
-_DOUBTFUL = (0.15, 2.5)
+# Log-odds of pairs that neither clearly show one product nor clearly two: here text can turn the balance.
+_DOUBTFUL = (-3.0, 4.0)
+# Pairs that are hardly one product and have no print in common are left out of the manifest.
+LEAST_SHOWN = -2.0
 # Pairs from which a category's projection is learned. On five real and drawn sets any value from 0.6 to 2 gave the same.
 _TEACHING_WEIGHT = 1.0
 
@@ -63,6 +76,48 @@ def run(
     """
     if not settings.enabled:
         return StageResult(empty(MATCHES), {"crops": 0, "candidates": 0})
+    matcher = open_matcher(
+        embeddings=embeddings,
+        local_features=local_features,
+        clean_images=clean_images,
+        crops=crops,
+        raw_images=raw_images,
+        catalogue=catalogue,
+        semantic_duplicates=semantic_duplicates,
+        settings=settings,
+        context=context,
+    )
+    products = matcher.products
+    candidates = matcher.by_pictures()
+    lines = matcher.read_doubtful(candidates)
+    candidates = matcher.with_text_neighbours(candidates, lines)
+    judged = judge(products, matcher.examine(candidates, lines), matcher.model, settings)
+    shown = judged[(judged["inliers"] > 0) | (judged["log_odds"] > LEAST_SHOWN)].reset_index(drop=True)
+    facts = {
+        "crops": len(products),
+        "candidates": len(candidates),
+        "verified": int((judged["inliers"] > 0).sum()),
+        "accepted": int((judged["weight"] > 0).sum()),
+        "pairs_cached": matcher.pairs_cached,
+        "packs_read": len(lines),
+        "packs_cached": matcher.packs_cached,
+    }
+    return StageResult(conform(shown, MATCHES), facts)
+
+
+def open_matcher(
+    *,
+    embeddings: pd.DataFrame,
+    local_features: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    crops: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    catalogue: pd.DataFrame,
+    semantic_duplicates: pd.DataFrame,
+    settings: MatchSettings,
+    context: StageContext,
+) -> "Matcher":
+    """Return the matcher of the category's keepers."""
     products = collect_crops(
         embeddings,
         local_features,
@@ -75,22 +130,8 @@ def run(
     )
     if settings.bundles == "join":
         products = replace(products, copies=np.ones_like(products.copies))
-    matcher = Matcher(products, _further_vectors(products, clean_images, local_features, settings, context), settings, context)
-    candidates = matcher.by_pictures()
-    lines = matcher.read_doubtful(candidates)
-    candidates = matcher.with_text_neighbours(candidates, lines)
-    judged = judge(products, candidates, lines, settings)
-    shown = judged[(judged["inliers"] > 0) | (judged["weight"] > 0)].reset_index(drop=True)
-    facts = {
-        "crops": len(products),
-        "candidates": len(candidates),
-        "verified": int((judged["inliers"] > 0).sum()),
-        "accepted": int((judged["weight"] > 0).sum()),
-        "pairs_cached": matcher.pairs_cached,
-        "packs_read": len(lines),
-        "packs_cached": matcher.packs_cached,
-    }
-    return StageResult(conform(shown, MATCHES), facts)
+    further = _further_vectors(products, clean_images, local_features, settings, context)
+    return Matcher(products, further, settings, context, shipped_model())
 
 
 def _further_vectors(
@@ -116,12 +157,18 @@ class Matcher:
     """Finds and verifies the candidates of one category; counts what came from the cache."""
 
     def __init__(
-        self, products: KeptCrops, further: Sequence[FurtherVectors], settings: MatchSettings, context: StageContext
+        self,
+        products: KeptCrops,
+        further: Sequence[FurtherVectors],
+        settings: MatchSettings,
+        context: StageContext,
+        model: EvidenceModel,
     ) -> None:
         self.products = products
         self._further = further
         self.settings = settings
         self.context = context
+        self.model = model
         self.pairs_cached = 0
         self.packs_cached = 0
 
@@ -169,19 +216,23 @@ class Matcher:
     def read_doubtful(self, candidates: Candidates) -> dict[int, list[TextLine]]:
         """Read the packs whose text can change the grouping: at doubtful pairs, at pairs across groups, and those left alone.
 
-        The groups are provisional, by the pictures alone.
+        The groups are provisional, by pictures and titles alone.
         """
         if not self.settings.text or len(self.products) == 0:
             return {}
-        weights = picture_weights(self.products, candidates)
-        groups = self._provisional_groups(candidates.pairs, weights)
+        log_odds = pair_log_odds(self.model, self.examine(candidates, {}))
+        groups = self._provisional_groups(candidates.pairs, log_odds - MARGIN)
         left, right = candidates.pairs.T
-        doubtful = (weights > _DOUBTFUL[0]) & ((weights < _DOUBTFUL[1]) | (groups[left] != groups[right]))
+        doubtful = (log_odds > _DOUBTFUL[0]) & ((log_odds < _DOUBTFUL[1]) | (groups[left] != groups[right]))
         wanted = np.bincount(groups)[groups] == 1
         wanted[candidates.pairs[doubtful].ravel()] = True
         lines, held = read_texts(self.products, np.flatnonzero(wanted).tolist(), self.settings.reader, self.context)
         self.packs_cached = held
         return lines
+
+    def examine(self, candidates: Candidates, lines: dict[int, list[TextLine]]) -> Examined:
+        """Return all that is known of the candidates once `lines` were read."""
+        return examine(self.products, candidates, lines, self.settings, [(one.rows, one.vectors) for one in self._further])
 
     def with_text_neighbours(self, candidates: Candidates, lines: dict[int, list[TextLine]]) -> Candidates:
         """Return the candidates and, verified too, the pairs of packs whose text is alike."""
@@ -191,7 +242,7 @@ class Matcher:
         return candidates.joined(self._verified(found)) if len(found) else candidates
 
     def _provisional_groups(self, pairs: NDArray[np.int64], weights: Reals) -> NDArray[np.int64]:
-        strong = weights > SMALLEST_WEIGHT
+        strong = weights > 0
         rows, columns = pairs[strong].T
         groups: NDArray[np.int64] = communities(len(self.products), rows, columns, weights[strong], self.products.keys)
         return groups

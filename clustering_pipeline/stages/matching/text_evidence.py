@@ -148,6 +148,8 @@ PackLines = Mapping[int, Sequence[TextLine]]
 
 FEWEST_LETTERS = 6
 _PAIR_BLOCK = 65_536
+# Kinds of quantities that say how much is in a pack.
+SIZES = ("ml", "g", "oz", "pieces")
 # Texts compared with all others at once, and how many nearest ones say how crowded it is about a text.
 _TEXT_BLOCK, _NEAREST_TEXTS = 512, 10
 
@@ -234,22 +236,25 @@ def standing_among_texts(texts: Sequence[str], pairs: Pairs) -> tuple[NDArray[np
     return 2 * similarity[:count] - near[pairs[:, 0]] - near[pairs[:, 1]], np.minimum(rank[:count], rank[count:])
 
 
-def compare_titles(products: KeptCrops, pairs: Pairs, lines: PackLines, *, bundles_differ: bool = True) -> TitleEvidence:
+def compare_titles(
+    products: KeptCrops, pairs: Pairs, lines: PackLines, *, bundles_differ: bool = True, sizes_differ: bool = True
+) -> TitleEvidence:
     """Return what the titles behind each pair say, and what the print on the packs says in numbers.
 
-    With `bundles_differ` a bundle of two contradicts the single pack.
+    With `bundles_differ` a bundle of two contradicts the single pack, with `sizes_differ` 50 ml contradict 100 ml.
     """
+    ignored = frozenset(() if bundles_differ else ("packs",)) | frozenset(() if sizes_differ else SIZES)
     texts = [" ".join(plain_words(title) for title in titles) for titles in products.titles]
     known = np.array([bool(text) for text in texts], bool)
     similarity = np.where(known[pairs].all(axis=1), similarity_of(texts, pairs), np.nan)
-    titled = _title_conflicts(products, pairs, bundles_differ)
-    return TitleEvidence(similarity, titled, _printed_conflicts(lines, pairs, len(products), bundles_differ))
+    titled = _title_conflicts(products, pairs, ignored)
+    return TitleEvidence(similarity, titled, _printed_conflicts(lines, pairs, len(products), ignored))
 
 
-def _title_conflicts(products: KeptCrops, pairs: Pairs, bundles_differ: bool) -> list[str | None]:
+def _title_conflicts(products: KeptCrops, pairs: Pairs, ignored: frozenset[str]) -> list[str | None]:
     said = read_titles(title for titles in products.titles for title in titles)
     joined = [reduce(TitleFacts.joined, (said[title] for title in titles), NOTHING_SAID) for titles in products.titles]
-    counted = [replace(one, quantities=_counted(one.quantities, bundles_differ)) for one in joined]
+    counted = [replace(one, quantities=_counted(one.quantities, ignored)) for one in joined]
     titled = [bool(titles) for titles in products.titles]
     return [
         contradiction_between(counted[left], counted[right]) if titled[left] and titled[right] else None
@@ -257,8 +262,8 @@ def _title_conflicts(products: KeptCrops, pairs: Pairs, bundles_differ: bool) ->
     ]
 
 
-def _printed_conflicts(lines: PackLines, pairs: Pairs, count: int, bundles_differ: bool) -> list[str | None]:
-    printed = [_counted(_printed(lines.get(row, ())), bundles_differ) for row in range(count)]
+def _printed_conflicts(lines: PackLines, pairs: Pairs, count: int, ignored: frozenset[str]) -> list[str | None]:
+    printed = [_counted(_printed(lines.get(row, ())), ignored) for row in range(count)]
     stated = np.array([bool(one) for one in printed], bool)
     conflicts: list[str | None] = [None] * len(pairs)
     for number in np.flatnonzero(stated[pairs].all(axis=1)).tolist():
@@ -267,8 +272,8 @@ def _printed_conflicts(lines: PackLines, pairs: Pairs, count: int, bundles_diffe
     return conflicts
 
 
-def _counted(quantities: frozenset[Quantity], bundles_differ: bool) -> frozenset[Quantity]:
-    return frozenset(one for one in quantities if bundles_differ or one.kind != "packs")
+def _counted(quantities: frozenset[Quantity], ignored: frozenset[str]) -> frozenset[Quantity]:
+    return frozenset(one for one in quantities if one.kind not in ignored)
 
 
 def similarity_of(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:

@@ -49,7 +49,10 @@ def test_every_accepted_pair_says_why(matches):
     accepted = matches[matches["weight"] > 0]
     assert ((accepted["inliers"] >= PRINT_ONLY.verification.smallest) | (accepted["shape_similarity"] > 0)).all()
     assert accepted["probability"].between(0, 1, inclusive="neither").all()
-    assert (matches.loc[matches["weight"] == 0, "probability"] == 0).all()
+    assert accepted["reasons"].str.contains("print|look|colours|copies|crowd|alignment").all()
+    refused = matches[matches["weight"] == 0]
+    assert refused["probability"].max() < accepted["probability"].min()
+    assert refused["reasons"].isna().all()
 
 
 def test_titles_of_two_sizes_contradict_each_other(prepared, matches):

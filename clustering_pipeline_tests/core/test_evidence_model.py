@@ -1,0 +1,76 @@
+"""The additive evidence model: curves, missing evidence, and the fit."""
+
+import numpy as np
+import pytest
+
+from clustering_pipeline.core.evidence_model import Curve, EvidenceModel, prior_shift, probability_of, read_model
+from training.monotone_fit import Training, fit_model
+
+_MODEL = EvidenceModel(
+    -2.0,
+    {
+        "print": Curve(np.array([0.0, 1.0, 3.0]), np.array([-1.0, 1.0, 2.0])),
+        "hue": Curve(np.array([0.0, 0.5]), np.array([0.5, -3.0])),
+    },
+)
+
+
+def test_log_odds_are_the_sum_of_interpolated_curves_and_flat_outside():
+    features = {"print": np.array([0.5, 9.0, -1.0]), "hue": np.array([0.25, 0.0, 2.0])}
+    assert _MODEL.log_odds(features, 3) == pytest.approx([-2 + 0 - 1.25, -2 + 2 + 0.5, -2 - 1 - 3])
+
+
+def test_missing_evidence_is_neutral():
+    features = {"print": np.array([2.0]), "hue": np.array([np.nan])}
+    assert _MODEL.log_odds(features, 1) == pytest.approx(_MODEL.log_odds({"print": np.array([2.0])}, 1))
+    assert _MODEL.log_odds({}, 1) == pytest.approx([-2.0])
+
+
+def test_a_model_survives_its_file():
+    features = {"print": np.array([0.3]), "hue": np.array([0.1])}
+    assert read_model(_MODEL.as_json()).log_odds(features, 1) == pytest.approx(_MODEL.log_odds(features, 1), abs=1e-4)
+
+
+def test_probabilities_do_not_overflow():
+    assert probability_of(np.array([-1000.0, 0.0, 1000.0])).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_the_fit_is_monotone_calibrated_and_finds_the_generating_odds():
+    random = np.random.default_rng(1)
+    first, second = random.uniform(-2, 2, 20_000), random.uniform(-2, 2, 20_000)
+    second[::3] = np.nan
+    odds = 2 * first - 1.5 * np.nan_to_num(second) - 1
+    same = random.random(20_000) < probability_of(odds)
+    noise = random.normal(size=20_000)
+
+    model = fit_model(Training({"a": first, "b": second, "c": noise}, same, np.ones(20_000)), {"a": 1, "b": -1, "c": 1})
+
+    assert (np.diff(model.curves["a"].values) >= 0).all()
+    assert (np.diff(model.curves["b"].values) <= 0).all()
+    assert np.std(model.curves["c"](noise)) < 0.15
+    found = model.log_odds({"a": first, "b": second, "c": noise}, 20_000)
+    assert np.abs(found - odds).mean() < 0.25
+    assert probability_of(found).mean() == pytest.approx(same.mean(), abs=0.005)
+
+
+def test_a_curve_of_the_wrong_direction_stays_flat():
+    random = np.random.default_rng(2)
+    value = random.normal(size=4000)
+    same = random.random(4000) < probability_of(-value)
+    model = fit_model(Training({"a": value}, same, np.ones(4000)), {"a": 1})
+    assert np.ptp(model.curves["a"].values) < 1e-6
+
+
+def test_the_share_of_true_pairs_of_another_mixture_is_found():
+    random = np.random.default_rng(0)
+    for share in (0.02, 0.2, 0.5):
+        same = random.random(20_000) < share
+        # Two normals with distance 4 and variance 4 have the log likelihood ratio of the value itself.
+        ratio = random.normal(np.where(same, 2.0, -2.0), 2.0)
+        found = np.log(0.1 / 0.9) + prior_shift(ratio + np.log(0.1 / 0.9), 0.1)
+        assert 1 / (1 + np.exp(-found)) == pytest.approx(share, abs=0.015)
+
+
+def test_few_pairs_hardly_move_the_share():
+    assert abs(prior_shift(np.full(3, 8.0), 0.1)) < 0.2
+    assert prior_shift(np.zeros(0), 0.1) == pytest.approx(0)
