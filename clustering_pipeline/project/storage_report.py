@@ -15,6 +15,8 @@ from clustering_pipeline.storage import FileTree, layout
 
 # The columns of manifests that name blobs.
 BLOB_COLUMNS = ("image_sha256", "crop_sha256", "features", "mask")
+# The assets whose facts name drawings, and how the names of such facts end.
+MAKERS, DRAWING_SUFFIX = ("clean_images", "clusters"), "_svg"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def find_unused(project: Project) -> Unused:
     """Return the blobs that no category refers to: pictures and crops of listings that are gone."""
     categories = project.manifests.categories()
     used = {digest for digests in _referred(project, categories).values() for digest in digests}
+    used |= _drawings(project, categories)
     for source in project.sources.all():
         used |= {source.sha256, *source.options.values()}
     sizes = {path.rsplit("/", 1)[-1]: size for path, size in _sizes(project.blobs.files, "")}
@@ -87,6 +90,12 @@ def _referred(project: Project, categories: Iterable[str]) -> dict[str, set[str]
             for column in BLOB_COLUMNS:
                 digests[column] |= _texts(frame, column)
     return digests
+
+
+def _drawings(project: Project, categories: Iterable[str]) -> set[str]:
+    """Return the blobs that facts name: what was drawn beside a result."""
+    facts = (project.manifests.read_facts(asset, category) for asset in MAKERS for category in categories)
+    return {str(value) for told in facts for name, value in told.items() if name.endswith(DRAWING_SUFFIX)}
 
 
 def _texts(frame: pd.DataFrame | None, column: str) -> set[str]:

@@ -4,7 +4,6 @@ import logging
 
 import pytest
 
-from clustering_pipeline.core.engine import make_engine
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.progress import LogProgress
 from clustering_pipeline.project import PipelineHome, Project
@@ -37,11 +36,6 @@ def test_the_storage_root_is_a_setting(tmp_path):
     home.settings_file.write_text(f"storage:\n  root: {tmp_path / 'elsewhere'}\n")
     digest = Project(home).blobs.put(b"x")
     assert (tmp_path / "elsewhere" / "blobs" / digest[:2]).is_dir()
-
-
-def test_an_unknown_engine_names_the_known_ones():
-    with pytest.raises(InputError, match="local"):
-        make_engine("spark", None)
 
 
 def test_progress_reaches_the_log(caplog):
