@@ -20,7 +20,9 @@ NEIGHBOUR = Path(__file__).resolve().parents[1].parent / "shared" / "datasets"
 
 
 def main() -> int:
-    """Run the suites that were named; returns 1 when a figure is not as asked, 2 when a suite could not run."""
+    """Run the suites that were named; returns 1 when a figure is not as asked, 2 when a suite could
+    not run.
+    """
     arguments = _parse()
     known = _known_suites()
     if arguments.list or not arguments.suites:
@@ -29,19 +31,32 @@ def main() -> int:
         return 0
     unknown = sorted(set(arguments.suites) - set(known))
     if unknown:
-        print(f"There is no suite {', '.join(unknown)}. Known are: {', '.join(known)}.", file=sys.stderr)
+        print(
+            f"There is no suite {', '.join(unknown)}. Known are: {', '.join(known)}.",
+            file=sys.stderr,
+        )
         return 2
     return max(_run_suite(name, known[name], arguments) for name in arguments.suites)
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures named suites beside their peers.")
-    parser.add_argument("suites", nargs="*", metavar="SUITE", help="suites to run; without any they are listed")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measures named suites beside their peers."
+    )
+    parser.add_argument(
+        "suites", nargs="*", metavar="SUITE", help="suites to run; without any they are listed"
+    )
     parser.add_argument("--list", action="store_true", help="list the suites")
     parser.add_argument(
-        "--quick", action="store_true", help="the smallest sizes that still say something; results are not kept"
+        "--quick",
+        action="store_true",
+        help="the smallest sizes that still say something; results are not kept",
     )
-    parser.add_argument("--full", action="store_true", help="the largest sizes, where a suite has some beyond its default")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="the largest sizes, where a suite has some beyond its default",
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     return parser.parse_args()
 
@@ -55,14 +70,20 @@ def _run_suite(name: str, module: ModuleType, arguments: argparse.Namespace) -> 
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"benchmark-{name}-") as scratch:
         try:
-            figures: list[Figure] = module.run(Options(Path(scratch), _datasets(), arguments.quick, arguments.full))
+            figures: list[Figure] = module.run(
+                Options(Path(scratch), _datasets(), arguments.quick, arguments.full)
+            )
         except SuiteUnavailableError as error:
             print(f"{name}: not run, {error}", file=sys.stderr)
             return 2
     seconds = time.monotonic() - started
     print(f"{name}, {seconds:.0f} s\n{markdown_table(figures)}")
     if not arguments.quick:
-        print(write_suite(arguments.results, name, module.__doc__ or "", figures, describe_machine(), seconds))
+        print(
+            write_suite(
+                arguments.results, name, module.__doc__ or "", figures, describe_machine(), seconds
+            )
+        )
     return 1 if any(figure.is_met is False for figure in figures) else 0
 
 

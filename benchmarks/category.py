@@ -29,7 +29,9 @@ from clustering_pipeline.storage import FileTree
 
 @dataclass(frozen=True)
 class Prepared:
-    """A finished category: its listings that have a picture, and the true group of each product_base_id."""
+    """A finished category: its listings that have a picture, and the true group of each
+    product_base_id.
+    """
 
     project: Project
     slug: str
@@ -39,7 +41,9 @@ class Prepared:
 
 
 def prepare_category(dataset: Path, home: Path, quick: bool = False) -> Prepared:
-    """Take the photos of `labels.csv` in a data set through every stage up to the search index, text on packs unread."""
+    """Take the photos of `labels.csv` in a data set through every stage up to the search index,
+    text on packs unread.
+    """
     with (dataset / "labels.csv").open(encoding="utf-8") as file:
         labels = {row["image"]: row["group"] for row in csv.DictReader(file)}
     names = sorted(labels)[: 60 if quick else None]
@@ -48,9 +52,13 @@ def prepare_category(dataset: Path, home: Path, quick: bool = False) -> Prepared
     for name, frame in frames.items():
         project.manifests.write(name, slug, frame, MANIFESTS[name])
     tables = CategoryTables(
-        category=slug, display_name=slug, **{name: frame for name, frame in frames.items() if name != "english_prompts"}
+        category=slug,
+        display_name=slug,
+        **{name: frame for name, frame in frames.items() if name != "english_prompts"},
     )
-    listings = [listing for listing in read_listings(tables) if listing.status in ("clustered", "no_match")]
+    listings = [
+        listing for listing in read_listings(tables) if listing.status in ("clustered", "no_match")
+    ]
     files = FileTree(f"{project.storage_root}/outputs/{slug}/search")
     return Prepared(project, slug, listings, {name: labels[name] for name in names}, files)
 
@@ -58,7 +66,11 @@ def prepare_category(dataset: Path, home: Path, quick: bool = False) -> Prepared
 def _frames(project: Project, slug: str, pictures: list[Path]) -> dict[str, pd.DataFrame]:
     settings, context = PipelineSettings(), project.context(slug, logging.getLogger(__name__))
     digests = [context.blobs.put(path.read_bytes()) for path in pictures]
-    frames = {**_listed(pictures, digests), "english_prompts": empty(ENGLISH_PROMPTS), "corrections": empty(CORRECTIONS)}
+    frames = {
+        **_listed(pictures, digests),
+        "english_prompts": empty(ENGLISH_PROMPTS),
+        "corrections": empty(CORRECTIONS),
+    }
     frames["crops"] = detection.run(
         raw_images=frames["raw_images"],
         english_prompts=frames["english_prompts"],
@@ -92,26 +104,74 @@ def _frames(project: Project, slug: str, pictures: list[Path]) -> dict[str, pd.D
         context=context,
     ).manifest
     matches = settings.matches.model_copy(update={"text": False})
-    order = ("embeddings", "local_features", "clean_images", "crops", "raw_images", "catalogue", "semantic_duplicates")
-    frames["matches"] = matching.run(**{name: frames[name] for name in order}, settings=matches, context=context).manifest
-    order = ("catalogue", "raw_images", "crops", "clean_images", "semantic_duplicates", "embeddings", "matches", "corrections")
+    order = (
+        "embeddings",
+        "local_features",
+        "clean_images",
+        "crops",
+        "raw_images",
+        "catalogue",
+        "semantic_duplicates",
+    )
+    frames["matches"] = matching.run(
+        **{name: frames[name] for name in order}, settings=matches, context=context
+    ).manifest
+    order = (
+        "catalogue",
+        "raw_images",
+        "crops",
+        "clean_images",
+        "semantic_duplicates",
+        "embeddings",
+        "matches",
+        "corrections",
+    )
     frames["clusters"] = clustering.run(
         **{name: frames[name] for name in order}, settings=settings.clusters, context=context
     ).manifest
-    order = ("embeddings", "clusters", "catalogue", "crops", "raw_images", "clean_images", "local_features")
+    order = (
+        "embeddings",
+        "clusters",
+        "catalogue",
+        "crops",
+        "raw_images",
+        "clean_images",
+        "local_features",
+    )
     files = FileTree(f"{project.storage_root}/outputs/{slug}/search")
-    build_index(*(frames[name] for name in order), settings.search, context, files=files, query=QuerySettings())
+    build_index(
+        *(frames[name] for name in order),
+        settings.search,
+        context,
+        files=files,
+        query=QuerySettings(),
+    )
     return frames
 
 
 def _listed(pictures: list[Path], digests: list[str]) -> dict[str, pd.DataFrame]:
     numbers = np.arange(len(pictures))
     names = [path.name for path in pictures]
-    rows = {"listing": numbers, "sheet": "labels", "sheet_row": numbers + 2, "product_base_id": names, "url_cell": names}
+    rows = {
+        "listing": numbers,
+        "sheet": "labels",
+        "sheet_row": numbers + 2,
+        "product_base_id": names,
+        "url_cell": names,
+    }
     catalogue = pd.DataFrame(
-        {**rows, "urls": [[name] for name in names], "title": None, "usable": True, "reason": None, "extra": "{}"}
+        {
+            **rows,
+            "urls": [[name] for name in names],
+            "title": None,
+            "usable": True,
+            "reason": None,
+            "extra": "{}",
+        }
     )
-    blank = pd.DataFrame({name: [None] * len(pictures) for name in RAW_IMAGES.schema.names}, dtype=object)
+    blank = pd.DataFrame(
+        {name: [None] * len(pictures) for name in RAW_IMAGES.schema.names}, dtype=object
+    )
     raw = blank.assign(listing=numbers, position=0, url=names, image_sha256=digests, status="ok")
     return {
         "catalogue": conform(catalogue[CATALOGUE.schema.names], CATALOGUE),

@@ -1,7 +1,9 @@
-"""A planted collection of any size: local features of products, each seen by several sellers, without a picture being drawn.
+"""A planted collection of any size: local features of products, each seen by several sellers,
+without a picture being drawn.
 
-A product is the print of a synthetic one with the components of its descriptors shuffled, so that two products share nothing.
-A view keeps most of its keypoints, moves them by an affine map of its own and adds noise and strangers.
+A product is the print of a synthetic one with the components of its descriptors shuffled, so that
+two products share nothing. A view keeps most of its keypoints, moves them by an affine map of its
+own and adds noise and strangers.
 """
 
 import hashlib
@@ -32,7 +34,8 @@ from clustering_pipeline.synthetic import draw_products, photograph
 VIEWS, MOST_VIEWS = 8, 16
 PRINTS = 64
 KEYPOINTS, PLAIN_KEYPOINTS = 300, 60
-# Every tenth product has little print, as many as `plain_keypoints` of the matches would compare by their outline.
+# Every tenth product has little print, as many as `plain_keypoints` of the matches would compare by
+# their outline.
 _PLAIN_EVERY = 10
 _KEPT, _NOISE, _JITTER = 0.75, 8.0, 0.8
 
@@ -52,11 +55,17 @@ class Collection:
 
 
 def numbers_of(size: int, new: int = 0) -> list[int]:
-    """Return the numbers of `size` crops, `VIEWS` of each product, and of `new` more: one more view of old products, and new products."""
+    """Return the numbers of `size` crops, `VIEWS` of each product, and of `new` more: one more view
+    of old products, and new products.
+    """
     products, added = -(-size // VIEWS), new // 2
-    old = [product * MOST_VIEWS + view for product in range(products) for view in range(VIEWS)][:size]
+    old = [product * MOST_VIEWS + view for product in range(products) for view in range(VIEWS)][
+        :size
+    ]
     more = [product * MOST_VIEWS + VIEWS for product in range(added)]
-    others = [(products + number // VIEWS) * MOST_VIEWS + number % VIEWS for number in range(new - added)]
+    others = [
+        (products + number // VIEWS) * MOST_VIEWS + number % VIEWS for number in range(new - added)
+    ]
     return [*old, *more, *others]
 
 
@@ -68,17 +77,23 @@ def product_of(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 def plant(numbers: list[int], context: StageContext) -> Collection:
     """Return the crops of these numbers, one listing each, whose features are stored as blobs."""
     work = partial(_store_views, blobs=context.blobs, prints=_prints())
-    stored = [row for batch in context.engine.map_batches(work, numbers, batch_size=512) for row in batch]
+    stored = [
+        row for batch in context.engine.map_batches(work, numbers, batch_size=512) for row in batch
+    ]
     return _manifests(pd.DataFrame(stored))
 
 
 def _prints() -> list[Print]:
     settings = LocalFeatureSettings(keypoints=KEYPOINTS)
     drawn = draw_products(PRINTS, 11)
-    return [extract(photograph(product, None, number), settings) for number, product in enumerate(drawn)]
+    return [
+        extract(photograph(product, None, number), settings) for number, product in enumerate(drawn)
+    ]
 
 
-def _store_views(numbers: list[int], blobs: BlobStore, prints: list[Print]) -> list[dict[str, object]]:
+def _store_views(
+    numbers: list[int], blobs: BlobStore, prints: list[Print]
+) -> list[dict[str, object]]:
     return [_store_view(number, blobs, prints) for number in numbers]
 
 
@@ -101,9 +116,17 @@ def _view(features: LocalFeatures, product: int, random: np.random.Generator) ->
     shuffled = np.random.default_rng([product, 3]).permutation(features.descriptors.shape[1])
     most = PLAIN_KEYPOINTS if product % _PLAIN_EVERY == 0 else KEYPOINTS
     chosen = np.flatnonzero(random.random(min(most, len(features))) < _KEPT)
-    descriptors = features.descriptors[chosen][:, shuffled] + random.normal(0, _NOISE, (len(chosen), len(shuffled)))
-    turn = cv2.getRotationMatrix2D((features.width / 2, features.height / 2), random.uniform(-8, 8), random.uniform(0.8, 1.0))
-    points = features.points[chosen] @ turn[:, :2].T + turn[:, 2] + random.normal(0, _JITTER, (len(chosen), 2))
+    descriptors = features.descriptors[chosen][:, shuffled] + random.normal(
+        0, _NOISE, (len(chosen), len(shuffled))
+    )
+    turn = cv2.getRotationMatrix2D(
+        (features.width / 2, features.height / 2), random.uniform(-8, 8), random.uniform(0.8, 1.0)
+    )
+    points = (
+        features.points[chosen] @ turn[:, :2].T
+        + turn[:, 2]
+        + random.normal(0, _JITTER, (len(chosen), 2))
+    )
     return replace(
         features,
         points=np.clip(points, 0, (features.width - 1, features.height - 1)).astype(np.float32),
@@ -119,13 +142,27 @@ def _manifests(stored: pd.DataFrame) -> Collection:
     shown = {"crop_sha256": crop, "image_sha256": crop, "is_main": True, **whole}
     address = "https://shop.example/" + listing.astype(str)
     return Collection(
-        catalogue=_frame(CATALOGUE, listing=listing, product_base_id="P" + listing.astype(str), url_cell=address, usable=True),
-        raw_images=_frame(RAW_IMAGES, listing=listing, position=0, url=address, image_sha256=crop, status="ok"),
+        catalogue=_frame(
+            CATALOGUE,
+            listing=listing,
+            product_base_id="P" + listing.astype(str),
+            url_cell=address,
+            usable=True,
+        ),
+        raw_images=_frame(
+            RAW_IMAGES, listing=listing, position=0, url=address, image_sha256=crop, status="ok"
+        ),
         crops=_frame(CROPS, **shown, rank=0, image_width=360, image_height=360, detector="contour"),
         clean_images=_frame(CLEAN_IMAGES, **shown, status="kept", keeper=crop),
-        semantic_duplicates=_frame(SEMANTIC_DUPLICATES, crop_sha256=crop, keeper=crop, similarity=1.0),
+        semantic_duplicates=_frame(
+            SEMANTIC_DUPLICATES, crop_sha256=crop, keeper=crop, similarity=1.0
+        ),
         local_features=_frame(
-            LOCAL_FEATURES, **stored.drop(columns="number").to_dict("series"), **whole, copies=1, palette=None
+            LOCAL_FEATURES,
+            **stored.drop(columns="number").to_dict("series"),
+            **whole,
+            copies=1,
+            palette=None,
         ),
     )
 

@@ -16,6 +16,8 @@ def draw_pictures(folder: Path, size: int) -> list[Picture]:
         for number in range(_PER_PRODUCT):
             path = folder / f"{product.number:05d}-{number}.jpg"
             seller = sellers[(product.number + number) % len(sellers)]
-            path.write_bytes(encode_jpeg(photograph(product, seller, _PER_PRODUCT * product.number + number), 85))
+            path.write_bytes(
+                encode_jpeg(photograph(product, seller, _PER_PRODUCT * product.number + number), 85)
+            )
             pictures.append(Picture(path, f"drawn {product.number}"))
     return pictures[:size]

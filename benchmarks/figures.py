@@ -13,8 +13,9 @@ class SuiteUnavailableError(Exception):
 class Options:
     """What a suite is told.
 
-    `scratch` is an empty folder of its own, `datasets` the folder of real photos when there is one, `quick` asks for the
-    smallest sizes that still say something, `full` for the largest of those suites that have a size beyond their default.
+    `scratch` is an empty folder of its own, `datasets` the folder of real photos when there is one,
+    `quick` asks for the smallest sizes that still say something, `full` for the largest of those
+    suites that have a size beyond their default.
     """
 
     scratch: Path
@@ -26,7 +27,8 @@ class Options:
         """Return the folder of a data set; raises SuiteUnavailableError when it is absent."""
         if self.datasets is None or not (self.datasets / name).is_dir():
             raise SuiteUnavailableError(
-                f"the data set {name!r} is absent: set CLUSTERING_PIPELINE_DATASETS to the folder that holds it"
+                f"the data set {name!r} is absent: set CLUSTERING_PIPELINE_DATASETS to the folder "
+                f"that holds it"
             )
         return self.datasets / name
 
@@ -35,7 +37,8 @@ class Options:
 class Figure:
     """One figure: the median of its runs, the spread, and what was asked.
 
-    `bound` says whether `asked` is the least or the most that is wanted; `asked` is None for figures that only inform.
+    `bound` says whether `asked` is the least or the most that is wanted; `asked` is None for
+    figures that only inform.
     """
 
     name: str

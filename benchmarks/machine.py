@@ -22,7 +22,9 @@ LIBRARIES = (
 
 
 def describe_machine() -> dict[str, str]:
-    """Return processor, cores, memory, system, Python, libraries, commit and date, without names or paths of this machine."""
+    """Return processor, cores, memory, system, Python, libraries, commit and date, without names or
+    paths of this machine.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
@@ -31,7 +33,9 @@ def describe_machine() -> dict[str, str]:
         "memory": f"{memory:.1f} GiB",
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "libraries": ", ".join(f"{name} {version}" for name in LIBRARIES if (version := _version(name))),
+        "libraries": ", ".join(
+            f"{name} {version}" for name in LIBRARIES if (version := _version(name))
+        ),
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
     }
@@ -41,7 +45,11 @@ def _processor() -> str:
     information = Path("/proc/cpuinfo")
     if not information.exists():
         return platform.processor() or "unknown"
-    names = [line.partition(":")[2].strip() for line in information.read_text().splitlines() if line.startswith("model name")]
+    names = [
+        line.partition(":")[2].strip()
+        for line in information.read_text().splitlines()
+        if line.startswith("model name")
+    ]
     return names[0] if names else "unknown"
 
 
@@ -53,5 +61,7 @@ def _version(name: str) -> str:
 
 
 def _commit() -> str:
-    answer = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return answer.stdout.strip() or "unknown"

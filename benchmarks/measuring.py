@@ -30,7 +30,9 @@ def time_once(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def interleave(alternatives: Mapping[str, Callable[[], object]], rounds: int = 5, warm_up: int = 1) -> dict[str, Timings]:
+def interleave(
+    alternatives: Mapping[str, Callable[[], object]], rounds: int = 5, warm_up: int = 1
+) -> dict[str, Timings]:
     """Time alternatives in turn: a, b, c, a, b, c, … and return the timings by name.
 
     Args:

@@ -25,7 +25,9 @@ class PeerEnvironment:
 
     @property
     def folder(self) -> Path:
-        """Where the environment is: below `CLUSTERING_PIPELINE_PEERS`, by default the user's cache."""
+        """Where the environment is: below `CLUSTERING_PIPELINE_PEERS`, by default the user's
+        cache.
+        """
         default = Path.home() / ".cache" / "clustering-pipeline-peers"
         return Path(os.environ.get(FOLDER_VARIABLE) or default) / self.name
 
@@ -35,7 +37,9 @@ class PeerEnvironment:
         return self.folder / "bin" / "python"
 
     def create(self) -> "PeerEnvironment":
-        """Make the environment unless it is complete and return self; raises SuiteUnavailableError when that fails."""
+        """Make the environment unless it is complete and return self; raises SuiteUnavailableError
+        when that fails.
+        """
         marker = self.folder / "complete"
         wanted = "\n".join(self.packages)
         if marker.exists() and marker.read_text() == wanted:
@@ -61,13 +65,16 @@ class PeerEnvironment:
         ]
 
     def run(self, script: str | Path, *arguments: str, seconds: float = 3600) -> Any:
-        """Run a script (a path, or source text) in the environment and return the JSON value of its last output line.
+        """Run a script (a path, or source text) in the environment and return the JSON value of its
+        last output line.
 
         Raises SuiteUnavailableError when it fails, with its last line of error.
         """
         source = [str(script)] if isinstance(script, Path) else ["-c", script]
         command = [str(self.interpreter), *source, *arguments]
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds, check=False
+        )
         if answer.returncode != 0:
             last = (answer.stderr.strip().splitlines() or ["no message"])[-1]
             raise SuiteUnavailableError(f"the peer {self.name} failed: {last}")

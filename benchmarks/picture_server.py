@@ -1,7 +1,9 @@
-"""Serves synthetic pictures from memory on loopback: `python -m benchmarks.picture_server COUNT` prints its port.
+"""Serves synthetic pictures from memory on loopback: `python -m benchmarks.picture_server COUNT`
+prints its port.
 
-`/N.jpg` is one of COUNT JPEGs of 20 to 60 KB, `/small/N.jpg` a tiny JPEG; a comment makes the bytes of every N different.
-`/requests` answers with a JSON list: how many pictures were asked for, and how many different ones.
+`/N.jpg` is one of COUNT JPEGs of 20 to 60 KB, `/small/N.jpg` a tiny JPEG; a comment makes the bytes
+of every N different. `/requests` answers with a JSON list: how many pictures were asked for, and
+how many different ones.
 """
 
 import asyncio
@@ -19,7 +21,9 @@ def draw_picture(seed: int) -> bytes:
     generator = np.random.default_rng(seed)
     wanted = int(generator.integers(22_000, 58_000))
     side = int(generator.integers(360, 640))
-    colours = Image.fromarray(generator.integers(0, 255, (10, 10, 3), np.uint8)).resize((side, side), Image.Resampling.BICUBIC)
+    colours = Image.fromarray(generator.integers(0, 255, (10, 10, 3), np.uint8)).resize(
+        (side, side), Image.Resampling.BICUBIC
+    )
     grain = generator.normal(0, 1, (side, side, 1))
     low, high = 0.0, 60.0
     for _ in range(6):
@@ -57,7 +61,10 @@ class PictureServer(asyncio.Protocol):
     def _answer(self, path: bytes, *, closes: bool) -> None:
         body = self._body(path)
         closing = b"Connection: close\r\n" if closes else b""
-        head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n%bContent-Length: %d\r\n\r\n" % (closing, len(body))
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n%bContent-Length: %d\r\n\r\n" % (
+            closing,
+            len(body),
+        )
         self.transport.writelines([head, body])
         if closes:
             self.transport.close()
@@ -73,7 +80,9 @@ class PictureServer(asyncio.Protocol):
 
 
 async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(PictureServer, "127.0.0.1", 0, backlog=4096)
+    server = await asyncio.get_running_loop().create_server(
+        PictureServer, "127.0.0.1", 0, backlog=4096
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

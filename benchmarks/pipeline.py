@@ -19,7 +19,9 @@ from clustering_pipeline.synthetic import LoopbackShop
 
 @dataclass(frozen=True)
 class Command:
-    """A finished command: its JSON object, its messages, and the seconds that it took by the clock and of all processors."""
+    """A finished command: its JSON object, its messages, and the seconds that it took by the clock
+    and of all processors.
+    """
 
     result: dict[str, Any]
     messages: str
@@ -28,15 +30,30 @@ class Command:
 
 
 def clustering_pipeline(home: Path, *arguments: str, seconds: float = 3600) -> Command:
-    """Run `clustering-pipeline … --json` on a home and return what it said; raises RuntimeError when it failed."""
+    """Run `clustering-pipeline … --json` on a home and return what it said; raises RuntimeError
+    when it failed.
+    """
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
-    command = [sys.executable, "-c", "from clustering_pipeline.cli import main; main()", *arguments, "--json"]
+    command = [
+        sys.executable,
+        "-c",
+        "from clustering_pipeline.cli import main; main()",
+        *arguments,
+        "--json",
+    ]
     started, used = time.perf_counter(), _processor_seconds()
-    answer = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=seconds, check=False)
+    answer = subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=seconds, check=False
+    )
     if answer.returncode != 0:
-        raise RuntimeError(f"clustering-pipeline {' '.join(arguments)} ended with {answer.returncode}: {answer.stderr[-2000:]}")
+        raise RuntimeError(
+            f"clustering-pipeline {' '.join(arguments)} ended with {answer.returncode}: "
+            f"{answer.stderr[-2000:]}"
+        )
     result = json.loads(answer.stdout)
-    return Command(result, answer.stderr, time.perf_counter() - started, _processor_seconds() - used)
+    return Command(
+        result, answer.stderr, time.perf_counter() - started, _processor_seconds() - used
+    )
 
 
 def _processor_seconds() -> float:
@@ -57,14 +74,18 @@ def served_copy(dataset: Path, shop: LoopbackShop, target: Path) -> Path:
 
 
 def half_of_truth(truth: Path, target: Path, remainder: int) -> Path:
-    """Write the labels whose group is odd (1) or even (0) in the order of the groups, and return the path."""
+    """Write the labels whose group is odd (1) or even (0) in the order of the groups, and return
+    the path.
+    """
     with truth.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     numbers = {group: number for number, group in enumerate(sorted({row["group"] for row in rows}))}
     with target.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "group"])
-        writer.writerows((row["image"], row["group"]) for row in rows if numbers[row["group"]] % 2 == remainder)
+        writer.writerows(
+            (row["image"], row["group"]) for row in rows if numbers[row["group"]] % 2 == remainder
+        )
     return target
 
 

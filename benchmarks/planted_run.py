@@ -1,4 +1,6 @@
-"""One step of the `scale` suite, in a process of its own: `python -m benchmarks.planted_run plant|group HOME SIZE NEW ORDER`."""
+"""One step of the `scale` suite, in a process of its own: `python -m benchmarks.planted_run
+plant|group HOME SIZE NEW ORDER`.
+"""
 
 import json
 import multiprocessing
@@ -26,7 +28,12 @@ def main() -> None:
     """Run the step that the command line names; `group` prints one JSON object."""
     step, home, size, new, order = sys.argv[1:]
     root = Path(home)
-    context = StageContext(BlobStore(str(root / "blobs")), FeatureTables(str(root / "features")), root, category="planted")
+    context = StageContext(
+        BlobStore(str(root / "blobs")),
+        FeatureTables(str(root / "features")),
+        root,
+        category="planted",
+    )
     if step == "plant":
         _plant(context, numbers_of(int(size), int(new)))
     else:
@@ -49,7 +56,9 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
     if shuffled:
         collection = _shuffle(collection)
         embeddings = embeddings.sample(frac=1, random_state=1, ignore_index=True)
-    shown = {field.name: getattr(collection, field.name) for field in fields(Collection)} | {"embeddings": embeddings}
+    shown = {field.name: getattr(collection, field.name) for field in fields(Collection)} | {
+        "embeddings": embeddings
+    }
     # In a run of the pipeline the stages before have started the workers.
     list(context.engine.map_batches(list, range(64), batch_size=1))
     started, used = time.perf_counter(), _processor_seconds()
@@ -57,7 +66,9 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
     between = time.perf_counter()
     del shown["local_features"]
     read = shown | {"matches": matched.manifest, "corrections": empty(CORRECTIONS)}
-    clusters = clustering.run(**read, settings=ClusterSettings(), context=context).manifest.sort_values("listing")
+    clusters = clustering.run(
+        **read, settings=ClusterSettings(), context=context
+    ).manifest.sort_values("listing")
     ended = time.perf_counter()
     numbers = clusters["cluster_id"].fillna(-1).astype(int)
     truth = product_of(clusters["listing"].to_numpy(np.int64))
@@ -75,25 +86,38 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
 
 def _peak_memory() -> float:
     """Return the sum of the peaks of this process and its workers, GiB."""
-    peaks = [int(line.split()[1]) for text in _of_workers("status") for line in text.splitlines() if line.startswith("VmHWM")]
+    peaks = [
+        int(line.split()[1])
+        for text in _of_workers("status")
+        for line in text.splitlines()
+        if line.startswith("VmHWM")
+    ]
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + sum(peaks)) / 2**20
 
 
 def _processor_seconds() -> float:
     """Return what this process and its workers have used so far, seconds."""
-    ticks = [int(ticks) for text in _of_workers("stat") for ticks in text.rsplit(") ", 1)[1].split()[11:13]]
+    ticks = [
+        int(ticks)
+        for text in _of_workers("stat")
+        for ticks in text.rsplit(") ", 1)[1].split()[11:13]
+    ]
     return time.process_time() + sum(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def _of_workers(name: str) -> list[str]:
-    return [Path(f"/proc/{child.pid}/{name}").read_text() for child in multiprocessing.active_children()]
+    return [
+        Path(f"/proc/{child.pid}/{name}").read_text() for child in multiprocessing.active_children()
+    ]
 
 
 def _shuffle(collection: Collection) -> Collection:
     def shuffled(frame: pd.DataFrame) -> pd.DataFrame:
         return frame.sample(frac=1, random_state=2, ignore_index=True)
 
-    return Collection(**{field.name: shuffled(getattr(collection, field.name)) for field in fields(Collection)})
+    return Collection(
+        **{field.name: shuffled(getattr(collection, field.name)) for field in fields(Collection)}
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,6 @@
-"""The stages from pictures to clusters, run one after the other in this process on files, without catalogue and network."""
+"""The stages from pictures to clusters, run one after the other in this process on files, without
+catalogue and network.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +38,9 @@ from clustering_pipeline.storage import BlobStore, FeatureTables
 
 @dataclass(frozen=True)
 class Picture:
-    """A listing's picture, the number or name of its product, and the listing's title if it has one."""
+    """A listing's picture, the number or name of its product, and the listing's title if it has
+    one.
+    """
 
     path: Path
     group: str
@@ -51,7 +55,10 @@ class PreparedSet:
         self.truth = np.array([picture.group for picture in pictures])
         self._scratch = scratch
         self._context = self._new_context("prepared")
-        self._raw, self._catalogue = _raw_images(pictures, self._context.blobs), _catalogue(pictures)
+        self._raw, self._catalogue = (
+            _raw_images(pictures, self._context.blobs),
+            _catalogue(pictures),
+        )
         self._crops = detection.run(
             raw_images=self._raw,
             english_prompts=empty(ENGLISH_PROMPTS),
@@ -66,9 +73,14 @@ class PreparedSet:
             settings=CleanImageSettings(),
             context=self._context,
         ).manifest
-        self._features = features.run(clean_images=self._clean, settings=LocalFeatureSettings(), context=self._context).manifest
+        self._features = features.run(
+            clean_images=self._clean, settings=LocalFeatureSettings(), context=self._context
+        ).manifest
         self._embeddings = embedding.run(
-            clean_images=self._clean, local_features=self._features, settings=EmbeddingSettings(), context=self._context
+            clean_images=self._clean,
+            local_features=self._features,
+            settings=EmbeddingSettings(),
+            context=self._context,
         ).manifest
         found = semantic_stage.run(
             embeddings=self._embeddings,
@@ -91,16 +103,28 @@ class PreparedSet:
 
     def match(self, settings: MatchSettings, *, titles: bool = True) -> pd.DataFrame:
         """Return the MATCHES of the set; raw evidence and text are kept between calls."""
-        catalogue = self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
+        catalogue = (
+            self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
+        )
         return matching.run(
-            **self._pictures, local_features=self._features, catalogue=catalogue, settings=settings, context=self._context
+            **self._pictures,
+            local_features=self._features,
+            catalogue=catalogue,
+            settings=settings,
+            context=self._context,
         ).manifest
 
     def matcher(self, settings: MatchSettings, *, titles: bool = True) -> Matcher:
         """Return the matcher of the set, which finds and examines pairs step by step."""
-        catalogue = self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
+        catalogue = (
+            self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
+        )
         return open_matcher(
-            **self._pictures, local_features=self._features, catalogue=catalogue, settings=settings, context=self._context
+            **self._pictures,
+            local_features=self._features,
+            catalogue=catalogue,
+            settings=settings,
+            context=self._context,
         )
 
     def listings_of(self, crops: Sequence[str]) -> np.ndarray:
@@ -109,10 +133,16 @@ class PreparedSet:
         listing = dict(zip(self._raw["image_sha256"], self._raw["listing"], strict=True))
         return np.array([listing[picture[crop]] for crop in crops], np.int64)
 
-    def group(self, matches: pd.DataFrame, settings: ClusterSettings, *, titles: bool = True) -> np.ndarray:
-        """Return a cluster per listing in the order of the pictures, a number of its own where nothing matches."""
+    def group(
+        self, matches: pd.DataFrame, settings: ClusterSettings, *, titles: bool = True
+    ) -> np.ndarray:
+        """Return a cluster per listing in the order of the pictures, a number of its own where
+        nothing matches.
+        """
         self._runs += 1
-        catalogue = self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
+        catalogue = (
+            self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
+        )
         context = self._new_context(f"run {self._runs}")
         result = clustering.run(
             **self._pictures,
@@ -122,7 +152,12 @@ class PreparedSet:
             settings=settings,
             context=context,
         ).manifest
-        clusters = result.sort_values("listing")["cluster_id"].astype("Int64").fillna(-1).to_numpy(np.int64)
+        clusters = (
+            result.sort_values("listing")["cluster_id"]
+            .astype("Int64")
+            .fillna(-1)
+            .to_numpy(np.int64)
+        )
         return np.where(clusters >= 0, clusters, -1 - np.arange(len(clusters)))
 
     def scores(self, clusters: np.ndarray) -> dict[str, float]:
@@ -139,7 +174,9 @@ class PreparedSet:
         state = self._scratch / name
         state.mkdir(parents=True, exist_ok=True)
         features = FeatureTables(str(self._scratch / "features"))
-        return StageContext(BlobStore(str(self._scratch / "blobs")), features, state, LocalEngine(2), category="set")
+        return StageContext(
+            BlobStore(str(self._scratch / "blobs")), features, state, LocalEngine(2), category="set"
+        )
 
 
 def _raw_images(pictures: Sequence[Picture], blobs: BlobStore) -> pd.DataFrame:
@@ -153,7 +190,10 @@ def _raw_images(pictures: Sequence[Picture], blobs: BlobStore) -> pd.DataFrame:
         }
     )
     return conform(
-        frame.reindex(columns=RAW_IMAGES.schema.names).astype(object).where(lambda cells: cells.notna(), None), RAW_IMAGES
+        frame.reindex(columns=RAW_IMAGES.schema.names)
+        .astype(object)
+        .where(lambda cells: cells.notna(), None),
+        RAW_IMAGES,
     )
 
 

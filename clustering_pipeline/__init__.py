@@ -1,1 +1,3 @@
-"""Groups the product photos of a marketplace catalogue into clusters, one cluster per product model."""
+"""Groups the product photos of a marketplace catalogue into clusters, one cluster per product
+model.
+"""

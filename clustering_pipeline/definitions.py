@@ -14,7 +14,9 @@ from clustering_pipeline.project import PipelineHome, Project
 
 
 def build_definitions(project: Project | None = None) -> dg.Definitions:
-    """Return the definitions that work in `project`, the Dagster home of this process when there is none."""
+    """Return the definitions that work in `project`, the Dagster home of this process when there is
+    none.
+    """
     place = project or Project(PipelineHome.find())
     jobs = make_jobs()
     category_job = next(job for job in jobs if job.name == CATEGORY_JOB)
@@ -23,14 +25,21 @@ def build_definitions(project: Project | None = None) -> dg.Definitions:
         jobs=jobs,
         schedules=make_schedules(place),
         sensors=make_sensors(place, category_job),
-        # A run is one process: the stages use the cores themselves, and most steps are shorter than the start of a process.
+        # A run is one process: the stages use the cores themselves, and most steps are shorter than
+        # the start of a process.
         executor=dg.in_process_executor,
-        resources={"project": place, "manifests": ManifestIOManager(place, MANIFESTS), **make_resources(place)},
+        resources={
+            "project": place,
+            "manifests": ManifestIOManager(place, MANIFESTS),
+            **make_resources(place),
+        },
     )
 
 
 def open_pipeline(project: Project) -> Pipeline:
-    """Return the definitions that work in `project`, with the means to see what of them is stale."""
+    """Return the definitions that work in `project`, with the means to see what of them is
+    stale.
+    """
     return Pipeline.of(build_definitions(project), project)
 
 

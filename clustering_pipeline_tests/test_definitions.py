@@ -10,8 +10,28 @@ from clustering_pipeline.definitions import build_definitions
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import STAGES
 
-FIXED_NAMES = {"raw_images", "english_prompts", "crops", "clean_images", "embeddings", "clusters", "labeled_excel"}
-HEAVY = ("torch", "transformers", "ultralytics", "cuml", "ray", "faiss", "sklearn", "scipy", "cv2", "onnxruntime", "sqlalchemy")
+FIXED_NAMES = {
+    "raw_images",
+    "english_prompts",
+    "crops",
+    "clean_images",
+    "embeddings",
+    "clusters",
+    "labeled_excel",
+}
+HEAVY = (
+    "torch",
+    "transformers",
+    "ultralytics",
+    "cuml",
+    "ray",
+    "faiss",
+    "sklearn",
+    "scipy",
+    "cv2",
+    "onnxruntime",
+    "sqlalchemy",
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +51,22 @@ def test_every_stage_has_its_settings_asset_and_the_fixed_names_are_there(defini
 def test_every_asset_explains_itself(definitions):
     for spec in definitions.resolve_all_asset_specs():
         name = spec.key.to_user_string()
-        assert spec.description and spec.owners and spec.kinds and spec.group_name and spec.code_version, name
+        assert (
+            spec.description
+            and spec.owners
+            and spec.kinds
+            and spec.group_name
+            and spec.code_version
+        ), name
         assert spec.partitions_def is not None or name == "sync_report"
 
 
 def test_a_setting_touches_the_stage_that_reads_it_and_nothing_before(definitions):
     graph = definitions.resolve_asset_graph()
-    readers = {child.to_user_string() for child in graph.get(dg.AssetKey(["settings", "clusters"])).child_keys}
+    readers = {
+        child.to_user_string()
+        for child in graph.get(dg.AssetKey(["settings", "clusters"])).child_keys
+    }
     assert readers == {"clusters"}
 
 
@@ -48,8 +77,13 @@ def test_only_integrity_checks_block(definitions):
 
 
 def test_loading_imports_no_model_library():
-    code = f"import clustering_pipeline.definitions, sys; print([name for name in {HEAVY!r} if name in sys.modules])"
-    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    code = (
+        f"import clustering_pipeline.definitions, sys; print([name for name in {HEAVY!r} if "
+        f"name in sys.modules])"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     assert output.strip() == "[]"
 
 

@@ -1,8 +1,10 @@
-"""Fits the evidence model of pairs and the belief in membership, scores both across sets and halves, and writes the package data.
+"""Fits the evidence model of pairs and the belief in membership, scores both across sets and
+halves, and writes the package data.
 
-Run `python -m training.pair_evidence --datasets ../shared/datasets --scratch FOLDER`. Shared sets that are not there are left
-out. Figures are of models that saw no product of the half they are scored on (halves: see `pair_sets`), and of models that
-saw nothing of the set. What is shipped is fitted on everything.
+Run `python -m training.pair_evidence --datasets ../shared/datasets --scratch FOLDER`. Shared sets
+that are not there are left out. Figures are of models that saw no product of the half they are
+scored on (halves: see `pair_sets`), and of models that saw nothing of the set. What is shipped is
+fitted on everything.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +20,12 @@ from clustering_pipeline.core.manifests import MATCHES, conform
 from clustering_pipeline.evaluation import score_clusters
 from clustering_pipeline.evaluation.reliability import Reliability, reliability
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering.belief import DIRECTIONS, belief, membership_evidence, true_share
+from clustering_pipeline.stages.clustering.belief import (
+    DIRECTIONS,
+    belief,
+    membership_evidence,
+    true_share,
+)
 from clustering_pipeline.stages.clustering.problem import Edges, make_edges
 from clustering_pipeline.stages.matching.judging import judge
 from training.monotone_fit import Training, fit_model
@@ -92,10 +99,11 @@ SIGNS = dict.fromkeys(RISING, 1) | dict.fromkeys(FALLING, -1)
 UNREAD = 0.4
 
 NOTE = (
-    "Figures on listings, through the stages with default settings, by models that saw no product of the half they are scored on, "
-    "or nothing of the set. `sellers` is read with `matches.sizes: join`, as its truth is. `calibration_error`: of the confidence, "
-    "over crops that are not alone; `said` and `true` its mean and the mean share of true companions. Made by "
-    "`python -m training.pair_evidence`."
+    "Figures on listings, through the stages with default settings, by models that saw no product "
+    "of the half they are scored on, or nothing of the set. `sellers` is read with `matches.sizes: "
+    "join`, as its truth is. `calibration_error`: of the confidence, over crops that are not "
+    "alone; `said` and `true` its mean and the mean share of true companions. Made by `python -m "
+    "training.pair_evidence`."
 )
 
 Tables = Mapping[Variant, pd.DataFrame]
@@ -113,18 +121,25 @@ def fit_pairs(tables: Tables, signs: Mapping[str, int] = SIGNS) -> EvidenceModel
     ]
     joined = pd.concat(parts, ignore_index=True)
     features = {name: joined[name].to_numpy(float) for name in signs if name in joined}
-    return fit_model(Training(features, joined["same"].to_numpy(float), joined["w"].to_numpy(float)), signs)
+    return fit_model(
+        Training(features, joined["same"].to_numpy(float), joined["w"].to_numpy(float)), signs
+    )
 
 
 def without_half(tables: Tables, half: str) -> Tables:
     """Return the tables with only those pairs of which neither product is in `half`."""
-    return {variant: table[table["half"] == ("B" if half == "A" else "A")] for variant, table in tables.items()}
+    return {
+        variant: table[table["half"] == ("B" if half == "A" else "A")]
+        for variant, table in tables.items()
+    }
 
 
 def judged_of(data: PairSet, variant: Variant, model: EvidenceModel) -> pd.DataFrame:
     """Return MATCHES as a model judges all candidates, all packs read or none."""
     matcher = data.prepared.matcher(data.settings(variant.text), titles=variant.titles)
-    return conform(judge(matcher.products, data.examined(variant), model, matcher.settings), MATCHES)
+    return conform(
+        judge(matcher.products, data.examined(variant), model, matcher.settings), MATCHES
+    )
 
 
 @dataclass(frozen=True)
@@ -156,7 +171,9 @@ def score(data: PairSet, variant: Variant, model: EvidenceModel, half: str | Non
 
 
 def fit_belief(scored: Iterable[Scored]) -> EvidenceModel:
-    """Return the model of membership, from clusters of models that knew nothing of their products; sets weigh alike."""
+    """Return the model of membership, from clusters of models that knew nothing of their products;
+    sets weigh alike.
+    """
     parts = []
     for one in scored:
         share = true_share(one.labels, one.truth)
@@ -189,17 +206,29 @@ def left_out(data: Mapping[str, PairSet], tables: Tables) -> list[Scored]:
     """Return what models make of each set that saw nothing of it."""
     found = []
     for name in data if len(data) > 1 else ():
-        model = fit_pairs({variant: table for variant, table in tables.items() if variant.name != name})
-        found += [score(data[name], variant, model, None) for variant in tables if variant.name == name]
+        model = fit_pairs(
+            {variant: table for variant, table in tables.items() if variant.name != name}
+        )
+        found += [
+            score(data[name], variant, model, None) for variant in tables if variant.name == name
+        ]
     return found
 
 
-def run(data: Mapping[str, PairSet]) -> tuple[EvidenceModel, EvidenceModel, list[dict[str, object]]]:
-    """Return the models of pairs and of membership fitted on everything, and a row of figures per variant."""
+def run(
+    data: Mapping[str, PairSet],
+) -> tuple[EvidenceModel, EvidenceModel, list[dict[str, object]]]:
+    """Return the models of pairs and of membership fitted on everything, and a row of figures per
+    variant.
+    """
     tables = {variant: one.table(variant) for one in data.values() for variant in one.variants}
     halves, alone = cross_fitted(data, tables), left_out(data, tables)
     beliefs = {half: fit_belief(halves["B" if half == "A" else "A"]) for half in halves}
-    rows = [_row(one, f"half {half}", reliability_of(one, beliefs[half])) for half in halves for one in halves[half]]
+    rows = [
+        _row(one, f"half {half}", reliability_of(one, beliefs[half]))
+        for half in halves
+        for one in halves[half]
+    ]
     rows += [_row(one, "set left out", reliability_of(one, beliefs["A"])) for one in alone]
     return fit_pairs(tables), fit_belief([one for found in halves.values() for one in found]), rows
 
@@ -219,11 +248,19 @@ def _row(one: Scored, kind: str, curve: Reliability) -> dict[str, object]:
 def as_table(rows: Sequence[Mapping[str, object]]) -> str:
     """Return figures as a Markdown table."""
     names = list(rows[0])
-    cells = [[f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in [names, ["---"] * len(names), *cells]) + "\n"
+    cells = [
+        [f"{value:.3f}" if isinstance(value, float) else str(value) for value in row.values()]
+        for row in rows
+    ]
+    return (
+        "\n".join("| " + " | ".join(line) + " |" for line in [names, ["---"] * len(names), *cells])
+        + "\n"
+    )
 
 
-def main(datasets: Path = Path("../shared/datasets"), scratch: Path = Path("pair_evidence_scratch")) -> None:
+def main(
+    datasets: Path = Path("../shared/datasets"), scratch: Path = Path("pair_evidence_scratch")
+) -> None:
     """Fit on halves and without each set to score, then on everything to ship."""
     names = [name for name in SHARED if (datasets / name).exists()] + list(SEEDS)
     data = {name: PairSet(name, datasets, scratch) for name in names}
@@ -231,7 +268,9 @@ def main(datasets: Path = Path("../shared/datasets"), scratch: Path = Path("pair
     MODEL.write_text(pairs.as_json() + "\n", encoding="utf-8")
     MEMBERSHIP.write_text(membership.as_json() + "\n", encoding="utf-8")
     FIGURES.write_text(as_json(rows) + "\n", encoding="utf-8")
-    FIGURES.with_suffix(".md").write_text("# The evidence model\n\n" + NOTE + "\n\n" + as_table(rows), encoding="utf-8")
+    FIGURES.with_suffix(".md").write_text(
+        "# The evidence model\n\n" + NOTE + "\n\n" + as_table(rows), encoding="utf-8"
+    )
     typer.echo(as_table(rows))
 
 

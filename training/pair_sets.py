@@ -1,4 +1,6 @@
-"""The sets from which the evidence of pairs is learned: shared ones where they are present, and drawn ones."""
+"""The sets from which the evidence of pairs is learned: shared ones where they are present, and
+drawn ones.
+"""
 
 import csv
 import hashlib
@@ -27,7 +29,9 @@ _FIRST_CARTONS = ("Arla", "Garant")
 
 @dataclass(frozen=True)
 class Variant:
-    """A set with or without titles, and with all, some (as the pipeline chooses) or none of its packs read."""
+    """A set with or without titles, and with all, some (as the pipeline chooses) or none of its
+    packs read.
+    """
 
     name: str
     titles: bool
@@ -38,7 +42,9 @@ class Variant:
 
 
 class PairSet:
-    """A set of pictures with the truth, its candidates found and verified and its packs read once."""
+    """A set of pictures with the truth, its candidates found and verified and its packs read
+    once.
+    """
 
     def __init__(self, name: str, datasets: Path, scratch: Path) -> None:
         """Take the pictures through the stages; `scratch` keeps what they make."""
@@ -54,7 +60,9 @@ class PairSet:
         """With text first, and titles where there are any."""
         titled = any(picture.title for picture in self._pictures)
         return [
-            Variant(self.name, titles, text) for titles in ((False, True) if titled else (False,)) for text in (True, False)
+            Variant(self.name, titles, text)
+            for titles in ((False, True) if titled else (False,))
+            for text in (True, False)
         ]
 
     def settings(self, text: bool = True) -> MatchSettings:
@@ -82,7 +90,9 @@ class PairSet:
         matcher = self.prepared.matcher(self.settings(), titles=False)
         found = matcher.by_pictures()
         every = range(len(matcher.products))
-        lines, _ = read_texts(matcher.products, list(every), matcher.settings.reader, matcher.context)
+        lines, _ = read_texts(
+            matcher.products, list(every), matcher.settings.reader, matcher.context
+        )
         return matcher.with_text_neighbours(found, lines), lines
 
     def examined(self, variant: Variant) -> Examined:
@@ -97,13 +107,19 @@ class PairSet:
         return matcher.examine(candidates, lines if variant.text else {})
 
     def table(self, variant: Variant) -> pd.DataFrame:
-        """Return the features of all candidates with `same`, `half` (A, B, or AB across), and `w`, the weight of each pair."""
+        """Return the features of all candidates with `same`, `half` (A, B, or AB across), and `w`,
+        the weight of each pair.
+        """
         examined = self.examined(variant)
         first, second = self.truth[examined.candidates.pairs].T
         halves = [np.array([self.halves[one] for one in side]) for side in (first, second)]
         sizes = pd.Series(self.truth).value_counts()
         weight = 1 / np.sqrt(sizes[first].to_numpy() * sizes[second].to_numpy())
-        known = {"same": first == second, "half": np.where(halves[0] == halves[1], halves[0], "AB"), "w": weight / weight.sum()}
+        known = {
+            "same": first == second,
+            "half": np.where(halves[0] == halves[1], halves[0], "AB"),
+            "w": weight / weight.sum(),
+        }
         return pd.DataFrame({**examined.features, **known})
 
 
@@ -119,19 +135,33 @@ def _pictures(name: str, datasets: Path, drawn: Path) -> list[Picture]:
         else {"products": 40, "sellers": 12}
     )
     catalogue = write_catalogue(drawn, "http://localhost", seed=SEEDS[name], problems=(), **choices)
-    return [Picture(catalogue.images / one.file_name, str(one.group), one.title) for one in catalogue.listings]
+    return [
+        Picture(catalogue.images / one.file_name, str(one.group), one.title)
+        for one in catalogue.listings
+    ]
 
 
 def _shared(folder: Path) -> list[Picture]:
     titles: dict[str, str] = {}
     if (folder / "catalogue.xlsx").exists() and folder.name == "sellers":
         frame = pd.read_excel(folder / "catalogue.xlsx")
-        column = next(name for name in frame.columns if "title" in name.lower() or "name" in name.lower())
+        column = next(
+            name for name in frame.columns if "title" in name.lower() or "name" in name.lower()
+        )
         said = frame.dropna(subset=[column])
-        titles = dict(zip(said["url_thumbnail"].str.rsplit("/", n=1).str[1], said[column].astype(str), strict=True))
+        titles = dict(
+            zip(
+                said["url_thumbnail"].str.rsplit("/", n=1).str[1],
+                said[column].astype(str),
+                strict=True,
+            )
+        )
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    return [Picture(folder / "images" / row["image"], row["group"], titles.get(row["image"])) for row in rows]
+    return [
+        Picture(folder / "images" / row["image"], row["group"], titles.get(row["image"]))
+        for row in rows
+    ]
 
 
 def _marks(folder: Path, seed: int, renderings: int = 12) -> list[Picture]:
@@ -140,15 +170,24 @@ def _marks(folder: Path, seed: int, renderings: int = 12) -> list[Picture]:
     for number, mark in enumerate(draw_marks(30, seed)):
         for copy in range(renderings):
             path = folder / f"{number:03d}-{copy:02d}.jpg"
-            path.write_bytes(encode_jpeg(render_mark(mark, seed + 100 * number + copy), int(quality.integers(60, 92))))
+            path.write_bytes(
+                encode_jpeg(
+                    render_mark(mark, seed + 100 * number + copy), int(quality.integers(60, 92))
+                )
+            )
             found.append(Picture(path, f"m{number:03d}"))
     return found
 
 
 def _halves(name: str, groups: Sequence[str]) -> dict[str, str]:
-    """Return A or B per product: by brand in `sellers`, by brand family in `cartons`, alternate products elsewhere."""
+    """Return A or B per product: by brand in `sellers`, by brand family in `cartons`, alternate
+    products elsewhere.
+    """
     if name == "sellers":
-        return {one: "AB"[int(hashlib.sha256(one.split(".")[0].encode()).hexdigest(), 16) % 2] for one in groups}
+        return {
+            one: "AB"[int(hashlib.sha256(one.split(".")[0].encode()).hexdigest(), 16) % 2]
+            for one in groups
+        }
     if name == "cartons":
         return {one: "A" if one.split("-")[0] in _FIRST_CARTONS else "B" for one in groups}
     return {one: "AB"[number % 2] for number, one in enumerate(groups)}
@@ -157,5 +196,7 @@ def _halves(name: str, groups: Sequence[str]) -> dict[str, str]:
 def as_json(content: object) -> str:
     """Return readable JSON with numbers to four places."""
     return json.dumps(
-        json.loads(json.dumps(content), parse_float=lambda text: round(float(text), 4)), indent=1, ensure_ascii=False
+        json.loads(json.dumps(content), parse_float=lambda text: round(float(text), 4)),
+        indent=1,
+        ensure_ascii=False,
     )

@@ -1,4 +1,6 @@
-"""Reading a large catalogue: seconds and peak memory of a workbook with 200,000 rows and eight columns."""
+"""Reading a large catalogue: seconds and peak memory of a workbook with 200,000 rows and eight
+columns.
+"""
 
 import random
 import subprocess
@@ -31,7 +33,9 @@ def run(options: Options) -> list[Figure]:
     memory = tuple(result[1] for result in results)
     found = int(results[0][2])
     return [
-        Figure(f"reading {rows:,} rows of an .xlsx", sorted(seconds)[1], "s", 25.0, "at most", seconds),
+        Figure(
+            f"reading {rows:,} rows of an .xlsx", sorted(seconds)[1], "s", 25.0, "at most", seconds
+        ),
         Figure("peak memory of that", sorted(memory)[1], "MB", 1536.0, "at most", memory),
         Figure("rows read", found, "", rows, "at least"),
     ]
@@ -42,16 +46,31 @@ def write_large_workbook(path: Path, rows: int) -> None:
     generator = random.Random(20)
     workbook = openpyxl.Workbook(write_only=True)
     sheet = workbook.create_sheet("products")
-    sheet.append(["product_base_id", "url_thumbnail", "name", "brand", "price", "sold", "shop", "category"])
+    sheet.append(
+        ["product_base_id", "url_thumbnail", "name", "brand", "price", "sold", "shop", "category"]
+    )
     for number in range(rows):
         url = f"https://cdn.shop.example/file/{generator.getrandbits(128):032x}_tn"
         name = f"{CATEGORY} số {number} SPF50+ PA++++ 50ml chính hãng"
         price, sold = generator.randrange(10_000, 900_000), generator.randrange(1000)
-        sheet.append([10**9 + number, url, name, f"Brand {number % 300}", price, sold, f"shop_{number % 5000}", CATEGORY])
+        sheet.append(
+            [
+                10**9 + number,
+                url,
+                name,
+                f"Brand {number % 300}",
+                price,
+                sold,
+                f"shop_{number % 5000}",
+                CATEGORY,
+            ]
+        )
     workbook.save(path)
 
 
 def _read(path: Path) -> tuple[float, float, float]:
-    finished = subprocess.run([sys.executable, "-c", READ, str(path)], check=True, capture_output=True, text=True)
+    finished = subprocess.run(
+        [sys.executable, "-c", READ, str(path)], check=True, capture_output=True, text=True
+    )
     seconds, megabytes, rows = map(float, finished.stdout.split())
     return seconds, megabytes, rows

@@ -1,9 +1,11 @@
-"""Exact DBSCAN over 512-dimensional unit vectors beside scikit-learn's: equal labels, time, memory, share of the matrix rate.
+"""Exact DBSCAN over 512-dimensional unit vectors beside scikit-learn's: equal labels, time, memory,
+share of the matrix rate.
 
-FAISS's own range search, which computes every distance twice and labels nothing yet, stands beside them.
+FAISS's own range search, which computes every distance twice and labels nothing yet, stands beside
+them.
 
-The vectors are clusters of six noisy views each, half of them near the radius, in a background of strangers. Each side runs in a
-process of its own, so that the peak of its memory is its own.
+The vectors are clusters of six noisy views each, half of them near the radius, in a background of
+strangers. Each side runs in a process of its own, so that the peak of its memory is its own.
 """
 
 import json
@@ -57,30 +59,75 @@ print(json.dumps(dict(seconds=seconds, gib=peak, digest=digest, rate=rate, clust
 def run(options: Options) -> list[Figure]:
     """Run both sides in turn and compare."""
     size, rounds = (QUICK_SIZE, 3) if options.quick else (SIZE, 1)
-    answers: dict[str, list[dict[str, float | str]]] = {"ours": [], "scikit-learn": [], "range search": [], "rate": []}
-    interleave({side: lambda side=side: answers[side].append(_measure(side, size)) for side in answers}, rounds, warm_up=0)
-    seconds = {side: tuple(float(answer["seconds"]) for answer in found) for side, found in answers.items()}
-    ratios = tuple(theirs / ours for ours, theirs in zip(seconds["ours"], seconds["scikit-learn"], strict=True))
+    answers: dict[str, list[dict[str, float | str]]] = {
+        "ours": [],
+        "scikit-learn": [],
+        "range search": [],
+        "rate": [],
+    }
+    interleave(
+        {side: lambda side=side: answers[side].append(_measure(side, size)) for side in answers},
+        rounds,
+        warm_up=0,
+    )
+    seconds = {
+        side: tuple(float(answer["seconds"]) for answer in found) for side, found in answers.items()
+    }
+    ratios = tuple(
+        theirs / ours for ours, theirs in zip(seconds["ours"], seconds["scikit-learn"], strict=True)
+    )
     same = {answer["digest"] for side in ("ours", "scikit-learn") for answer in answers[side]}
     # Half of the products of all pairs, two operations per multiplication.
     shares = tuple(
-        size**2 * DIMENSIONS / mine / float(rate["rate"]) for mine, rate in zip(seconds["ours"], answers["rate"], strict=True)
+        size**2 * DIMENSIONS / mine / float(rate["rate"])
+        for mine, rate in zip(seconds["ours"], answers["rate"], strict=True)
     )
     note = f"{size:,} × {DIMENSIONS}, {answers['ours'][0]['clusters']} clusters"
     return [
         Figure("labels equal to scikit-learn's", float(len(same) == 1), "", 1.0, note=note),
-        Figure("times faster than scikit-learn", sorted(ratios)[len(ratios) // 2], "×", 1.5, runs=ratios, note=note),
+        Figure(
+            "times faster than scikit-learn",
+            sorted(ratios)[len(ratios) // 2],
+            "×",
+            1.5,
+            runs=ratios,
+            note=note,
+        ),
         Figure("seconds", sorted(seconds["ours"])[rounds // 2], "s", runs=seconds["ours"]),
-        Figure("seconds, scikit-learn", sorted(seconds["scikit-learn"])[rounds // 2], "s", runs=seconds["scikit-learn"]),
-        Figure("seconds, FAISS range search", sorted(seconds["range search"])[rounds // 2], "s", runs=seconds["range search"]),
-        Figure("peak memory of the process", max(float(answer["gib"]) for answer in answers["ours"]), "GiB", 2.0, "at most"),
-        Figure("peak memory, scikit-learn", max(float(answer["gib"]) for answer in answers["scikit-learn"]), "GiB"),
-        Figure("share of the measured sgemm rate", sorted(shares)[len(shares) // 2], "", runs=shares),
+        Figure(
+            "seconds, scikit-learn",
+            sorted(seconds["scikit-learn"])[rounds // 2],
+            "s",
+            runs=seconds["scikit-learn"],
+        ),
+        Figure(
+            "seconds, FAISS range search",
+            sorted(seconds["range search"])[rounds // 2],
+            "s",
+            runs=seconds["range search"],
+        ),
+        Figure(
+            "peak memory of the process",
+            max(float(answer["gib"]) for answer in answers["ours"]),
+            "GiB",
+            2.0,
+            "at most",
+        ),
+        Figure(
+            "peak memory, scikit-learn",
+            max(float(answer["gib"]) for answer in answers["scikit-learn"]),
+            "GiB",
+        ),
+        Figure(
+            "share of the measured sgemm rate", sorted(shares)[len(shares) // 2], "", runs=shares
+        ),
     ]
 
 
 def _measure(side: str, size: int) -> dict[str, float | str]:
     script = _SCRIPT.format(dimensions=DIMENSIONS, eps=EPS, min_samples=MIN_SAMPLES)
-    answer = subprocess.run([sys.executable, "-c", script, side, str(size)], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", script, side, str(size)], capture_output=True, text=True, check=True
+    )
     found: dict[str, float | str] = json.loads(answer.stdout.splitlines()[-1])
     return found

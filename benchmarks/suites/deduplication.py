@@ -1,4 +1,6 @@
-"""The funnel beside imagededup and cleanvision: speed, duplicates found, originals kept, rejects, and the join at a million."""
+"""The funnel beside imagededup and cleanvision: speed, duplicates found, originals kept, rejects,
+and the join at a million.
+"""
 
 import subprocess
 import sys
@@ -14,7 +16,13 @@ from benchmarks.figures import Figure, Options, SuiteUnavailableError
 from benchmarks.measuring import time_once
 from benchmarks.peers import PeerEnvironment
 from clustering_pipeline.core.engine import LocalEngine
-from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, OVERRULED_PICTURES, RAW_IMAGES, empty
+from clustering_pipeline.core.manifests import (
+    CATALOGUE,
+    ENGLISH_PROMPTS,
+    OVERRULED_PICTURES,
+    RAW_IMAGES,
+    empty,
+)
 from clustering_pipeline.imaging import Pixels, decode_grey, decode_image, fit_within, to_jpeg
 from clustering_pipeline.settings import CleanImageSettings, CropSettings
 from clustering_pipeline.stages import detection
@@ -64,11 +72,15 @@ pairs = pairs_within(codes, 6)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps([time.perf_counter() - start, peak, len(pairs)]))
 """
-_NETWORK = "A neural encoder comes on top: the suite `embeddings` measures it where its weights are."
+_NETWORK = (
+    "A neural encoder comes on top: the suite `embeddings` measures it where its weights are."
+)
 
 
 def run(options: Options) -> list[Figure]:
-    """Return every figure; those whose data set or peer is absent are left out with a line on standard output."""
+    """Return every figure; those whose data set or peer is absent are left out with a line on
+    standard output.
+    """
     figures = []
     for part in (_join, _variants, _speed, _funnel_speed, _studio, _blur):
         try:
@@ -79,7 +91,12 @@ def run(options: Options) -> list[Figure]:
 
 
 def _context(folder: Path, workers: int | None = None) -> StageContext:
-    return StageContext(BlobStore(str(folder / "blobs")), FeatureTables(str(folder / "features")), folder, LocalEngine(workers))
+    return StageContext(
+        BlobStore(str(folder / "blobs")),
+        FeatureTables(str(folder / "features")),
+        folder,
+        LocalEngine(workers),
+    )
 
 
 def _clean(contents: dict[str, bytes], context: StageContext, crop: str = "on") -> pd.DataFrame:
@@ -113,24 +130,39 @@ def _join(options: Options) -> list[Figure]:
             continue
         results = [_run_join(count) for _ in range(3 if options.full or count < 100_000 else 1)]
         times, memory = tuple(one[0] for one in results), tuple(one[1] for one in results)
-        figures.append(Figure(f"join of {count:,} hashes, radius 6", median(times), "s", seconds, "at most", times))
+        figures.append(
+            Figure(
+                f"join of {count:,} hashes, radius 6", median(times), "s", seconds, "at most", times
+            )
+        )
         if megabytes:
-            figures.append(Figure("peak memory of that", median(memory), "MB", megabytes, "at most", memory))
+            figures.append(
+                Figure("peak memory of that", median(memory), "MB", megabytes, "at most", memory)
+            )
     return figures
 
 
 def _run_join(count: int) -> list[float]:
-    answer = subprocess.run([sys.executable, "-c", JOIN, str(count)], check=True, capture_output=True, text=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", JOIN, str(count)], check=True, capture_output=True, text=True
+    )
     return [float(value) for value in answer.stdout.strip().strip("[]").split(",")]
 
 
 def _originals(count: int, designs: bool = False) -> list[Pixels]:
-    """Return pictures of different products, with `designs` of none of whose near variants there is another."""
+    """Return pictures of different products, with `designs` of none of whose near variants there is
+    another.
+    """
     products = draw_products(4 * count if designs else count, 5)
     if designs:
-        products = list({product.family: product for product in reversed(products)}.values())[::-1][:count]
+        products = list({product.family: product for product in reversed(products)}.values())[::-1][
+            :count
+        ]
     sellers = draw_sellers(count, seed=5)
-    return [photograph(product, seller, seed) for seed, (product, seller) in enumerate(zip(products, sellers, strict=True))]
+    return [
+        photograph(product, seller, seed)
+        for seed, (product, seller) in enumerate(zip(products, sellers, strict=True))
+    ]
 
 
 def _real_originals(options: Options, count: int) -> list[Pixels]:
@@ -139,15 +171,21 @@ def _real_originals(options: Options, count: int) -> list[Pixels]:
     candidates = pd.read_csv(folder / "near_duplicate_candidates.csv", dtype=str)
     doubtful = {Path(str(name)).name for name in candidates.to_numpy().ravel()}
     names = [path for path in sorted((folder / "images").iterdir()) if path.name not in doubtful]
-    pictures = (decode_image(path.read_bytes()) for path in np.random.default_rng(0).permutation(names))
+    pictures = (
+        decode_image(path.read_bytes()) for path in np.random.default_rng(0).permutation(names)
+    )
     return list(islice((pixels for pixels in pictures if min(pixels.shape[:2]) >= 150), count))
 
 
 def variants(original: Pixels) -> dict[str, bytes]:
-    """Return a picture and its copies: compressed anew, at half the size, cropped by 5 % and brighter."""
+    """Return a picture and its copies: compressed anew, at half the size, cropped by 5 % and
+    brighter.
+    """
     height, width = original.shape[:2]
     y, x = round(0.025 * height), round(0.025 * width)
-    brighter = np.clip(original[y : height - y, x : width - x].astype(np.float32) * 1.15 + 8, 0, 255).astype(np.uint8)
+    brighter = np.clip(
+        original[y : height - y, x : width - x].astype(np.float32) * 1.15 + 8, 0, 255
+    ).astype(np.uint8)
     return {
         "original": to_jpeg(original, 92),
         "copy": to_jpeg(original, 75),
@@ -159,20 +197,29 @@ def variants(original: Pixels) -> dict[str, bytes]:
 def _variants(options: Options) -> list[Figure]:
     count = 60 if options.quick else 500
     folder = options.scratch / "variants"
-    figures = _variant_figures(f"{count} designs", _originals(count, designs=True), folder, asked=True)
+    figures = _variant_figures(
+        f"{count} designs", _originals(count, designs=True), folder, asked=True
+    )
     figures += _peer_variants(folder, count)
-    # Near variants of one design that differ in a printed number alone are products of their own, in the eyes of a shop.
+    # Near variants of one design that differ in a printed number alone are products of their own,
+    # in the eyes of a shop.
     siblings = _originals(count)
-    figures += _variant_figures(f"{count} products, near variants among them", siblings, options.scratch / "siblings")
+    figures += _variant_figures(
+        f"{count} products, near variants among them", siblings, options.scratch / "siblings"
+    )
     try:
         real = _real_originals(options, count)
     except SuiteUnavailableError as error:
         print(f"left out: {error}")
         return figures
-    return figures + _variant_figures(f"{len(real)} real listing photos", real, options.scratch / "real")
+    return figures + _variant_figures(
+        f"{len(real)} real listing photos", real, options.scratch / "real"
+    )
 
 
-def _variant_figures(title: str, originals: list[Pixels], folder: Path, asked: bool = False) -> list[Figure]:
+def _variant_figures(
+    title: str, originals: list[Pixels], folder: Path, asked: bool = False
+) -> list[Figure]:
     folder.mkdir()
     contents = {
         f"{number:04d}_{kind}.jpg": content
@@ -187,7 +234,9 @@ def _variant_figures(title: str, originals: list[Pixels], folder: Path, asked: b
     found = {pair for members in groups for pair in combinations(sorted(members), 2)}
     precision, f1 = _pair_scores(found, len(originals))
     kept = {names[digest] for digest in rows.loc[rows["status"] == "kept", "crop_sha256"]}
-    share = sum(f"{number:04d}_original.jpg" in kept for number in range(len(originals))) / len(originals)
+    share = sum(f"{number:04d}_original.jpg" in kept for number in range(len(originals))) / len(
+        originals
+    )
     least = (0.97, 0.995, 0.98) if asked else (None, None, None)
     return [
         Figure(f"{title} × original, copy, resized, cropped: pair F1", f1, "", least[0]),
@@ -218,7 +267,9 @@ def _speed(options: Options) -> list[Figure]:
     count, side = (200, 800) if options.quick else (2000, 800)
     folder, store = options.scratch / "speed", BlobStore(str(options.scratch / "speed-store"))
     folder.mkdir()
-    originals = [cv2.resize(one, (side, side), interpolation=cv2.INTER_CUBIC) for one in _originals(50)]
+    originals = [
+        cv2.resize(one, (side, side), interpolation=cv2.INTER_CUBIC) for one in _originals(50)
+    ]
     sources = []
     for number in range(count):
         content = to_jpeg(np.roll(originals[number % 50], 7 * number, axis=1), 88)
@@ -251,22 +302,40 @@ class _Measure:
 def _ratios(spent: dict[str, list[float]], count: int, side: int) -> list[Figure]:
     middle = {name: median(times) for name, times in spent.items()}
     ours = tuple(count / seconds for seconds in spent["ours"])
-    figures = [Figure(f"hash and quality of {count:,} JPEGs {side} × {side}", count / middle["ours"], "pictures/s", runs=ours)]
+    figures = [
+        Figure(
+            f"hash and quality of {count:,} JPEGs {side} × {side}",
+            count / middle["ours"],
+            "pictures/s",
+            runs=ours,
+        )
+    ]
     for name, asked in (("imagededup", 3.0), ("cleanvision", 10.0)):
         runs = tuple(peer / own for peer, own in zip(spent[name], spent["ours"], strict=False))
-        figures.append(Figure(f"… times as fast as {name}", middle[name] / middle["ours"], "×", asked, runs=runs))
+        figures.append(
+            Figure(
+                f"… times as fast as {name}", middle[name] / middle["ours"], "×", asked, runs=runs
+            )
+        )
     return figures
 
 
 def _funnel_speed(options: Options) -> list[Figure]:
     count = 300 if options.quick else 10_000 if options.full else 2000
     context = _context(options.scratch / "funnel", 2)
-    originals = [cv2.resize(one, (640, 640), interpolation=cv2.INTER_AREA) for one in _originals(50)]
-    contents = [to_jpeg(np.roll(originals[number % 50], 13 * number, axis=0), 88) for number in range(count)]
+    originals = [
+        cv2.resize(one, (640, 640), interpolation=cv2.INTER_AREA) for one in _originals(50)
+    ]
+    contents = [
+        to_jpeg(np.roll(originals[number % 50], 13 * number, axis=0), 88) for number in range(count)
+    ]
     spent = _stages(contents, context)
     rate = count / sum(spent.values())
     each = ", ".join(f"{stage} {1000 * seconds / count:.1f} ms" for stage, seconds in spent.items())
-    note = f"{count:,} measured: {each} a picture; 116,298 would take {116_298 / rate / 60:.0f} minutes. {_NETWORK}"
+    note = (
+        f"{count:,} measured: {each} a picture; 116,298 would take {116_298 / rate / 60:.0f} "
+        f"minutes. {_NETWORK}"
+    )
     return [Figure("everything before the encoder, 640 × 640", rate, "pictures/s", 42.0, note=note)]
 
 
@@ -275,7 +344,12 @@ def _stages(contents: list[bytes], context: StageContext) -> dict[str, float]:
     frames: dict[str, pd.DataFrame] = {}
 
     def store() -> None:
-        raw = pd.DataFrame({"listing": range(len(contents)), "image_sha256": [context.blobs.put(one) for one in contents]})
+        raw = pd.DataFrame(
+            {
+                "listing": range(len(contents)),
+                "image_sha256": [context.blobs.put(one) for one in contents],
+            }
+        )
         frames["raw"] = raw.assign(position=0).reindex(columns=RAW_IMAGES.schema.names)
 
     def crops() -> None:
@@ -303,7 +377,9 @@ def _studio(options: Options) -> list[Figure]:
     folder = options.dataset("cartons")
     labels = pd.read_csv(folder / "labels.csv")
     names = labels.loc[labels["split"] == "iconic", "image"]
-    contents = {Path(name).name: (folder / "images" / Path(name).name).read_bytes() for name in names}
+    contents = {
+        Path(name).name: (folder / "images" / Path(name).name).read_bytes() for name in names
+    }
     rejected = {}
     for crop in ("on", "off"):
         status = _clean(contents, _context(options.scratch / f"studio-{crop}"), crop)["status"]
@@ -326,4 +402,6 @@ def _blur(options: Options) -> list[Figure]:
         for scene in scenes
         for kind in "FM"
     )
-    return [Figure("sharp pictures below a blurred one of their scene", float(wrong), "", 0, "at most")]
+    return [
+        Figure("sharp pictures below a blurred one of their scene", float(wrong), "", 0, "at most")
+    ]

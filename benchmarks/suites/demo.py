@@ -8,10 +8,20 @@ def run(options: Options) -> list[Figure]:
     """Run `clustering-pipeline demo` in fresh homes, with the first seed and with others."""
     seeds = (0,) if options.quick else (0, 1, 2)
     commands = [
-        clustering_pipeline(options.scratch, "demo", "--seed", str(seed), "--folder", str(options.scratch / f"demo {seed}"))
+        clustering_pipeline(
+            options.scratch,
+            "demo",
+            "--seed",
+            str(seed),
+            "--folder",
+            str(options.scratch / f"demo {seed}"),
+        )
         for seed in seeds
     ]
-    seconds, used = [command.seconds for command in commands], [command.processor_seconds for command in commands]
+    seconds, used = (
+        [command.seconds for command in commands],
+        [command.processor_seconds for command in commands],
+    )
     scores = [command.result["metrics"] for command in commands]
     middle = len(seeds) // 2
     return [
@@ -26,9 +36,17 @@ def run(options: Options) -> list[Figure]:
         ),
         _score("BCubed F1", [score["bcubed_f1"] for score in scores]),
         _score("pairwise F1", [score["pairwise_f1"] for score in scores]),
-        Figure("demo: share of mixed clusters", sorted(score["mixed_share"] for score in scores)[middle]),
+        Figure(
+            "demo: share of mixed clusters",
+            sorted(score["mixed_share"] for score in scores)[middle],
+        ),
     ]
 
 
 def _score(name: str, values: list[float]) -> Figure:
-    return Figure(f"demo: {name}", sorted(values)[len(values) // 2], runs=tuple(values), note="one run per seed")
+    return Figure(
+        f"demo: {name}",
+        sorted(values)[len(values) // 2],
+        runs=tuple(values),
+        note="one run per seed",
+    )

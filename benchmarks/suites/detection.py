@@ -1,6 +1,8 @@
-"""Boxes beside true boxes, and the grouping with the contour's crop, with no crop and with the true box.
+"""Boxes beside true boxes, and the grouping with the contour's crop, with no crop and with the true
+box.
 
-The groupings are made without reading packs, so that what the crop is worth shows, and not what print makes up for.
+The groupings are made without reading packs, so that what the crop is worth shows, and not what
+print makes up for.
 """
 
 import csv
@@ -25,23 +27,42 @@ FOUND = 0.5
 
 
 def run(options: Options) -> list[Figure]:
-    """Score boxes on the two sets that have true ones, then group `storefront` with each kind of crop."""
+    """Score boxes on the two sets that have true ones, then group `storefront` with each kind of
+    crop.
+    """
     figures = []
     for name in ("storefront", "bottles_and_cans"):
         dataset = options.dataset(name)
         truth = _true_boxes(dataset / "labels.csv", 20 if options.quick else None)
         figures += _box_figures(name, "contour", truth, _selected(dataset, truth, CropSettings()))
-        figures += _box_figures(name, "no crop", truth, _selected(dataset, truth, CropSettings(crop="off")))
+        figures += _box_figures(
+            name, "no crop", truth, _selected(dataset, truth, CropSettings(crop="off"))
+        )
     return figures if options.quick else figures + _grouping(options)
 
 
-def _box_figures(name: str, kind: str, truth: Boxes, found: Mapping[str, np.ndarray]) -> list[Figure]:
-    main = [float(intersection_over_union(found[image][0], boxes).max()) for image, boxes in truth.items()]
-    each = [float(intersection_over_union(box, found[image]).max()) for image, boxes in truth.items() for box in boxes]
+def _box_figures(
+    name: str, kind: str, truth: Boxes, found: Mapping[str, np.ndarray]
+) -> list[Figure]:
+    main = [
+        float(intersection_over_union(found[image][0], boxes).max())
+        for image, boxes in truth.items()
+    ]
+    each = [
+        float(intersection_over_union(box, found[image]).max())
+        for image, boxes in truth.items()
+        for box in boxes
+    ]
     recall = float(np.mean([overlap >= FOUND for overlap in each]))
     return [
-        Figure(f"{name}, {kind}: IoU of the main crop", float(np.mean(main)), note=f"{len(main)} pictures"),
-        Figure(f"{name}, {kind}: recall of true boxes at IoU 0.5", recall, note=f"{len(each)} boxes"),
+        Figure(
+            f"{name}, {kind}: IoU of the main crop",
+            float(np.mean(main)),
+            note=f"{len(main)} pictures",
+        ),
+        Figure(
+            f"{name}, {kind}: recall of true boxes at IoU 0.5", recall, note=f"{len(each)} boxes"
+        ),
     ]
 
 
@@ -77,12 +98,25 @@ def _grouping(options: Options) -> list[Figure]:
         for kind, assignments in CROPS.items():
             folder = options.scratch / kind
             folder.mkdir()
-            catalogue = _with_boxes(served_copy(dataset, shop, folder / "storefront.xlsx"), dataset / "labels.csv")
-            arguments = ("run", str(catalogue), "--allow-host", shop.host, *set_options((*assignments, "matches.text=false")))
+            catalogue = _with_boxes(
+                served_copy(dataset, shop, folder / "storefront.xlsx"), dataset / "labels.csv"
+            )
+            arguments = (
+                "run",
+                str(catalogue),
+                "--allow-host",
+                shop.host,
+                *set_options((*assignments, "matches.text=false")),
+            )
             workbook = Path(clustering_pipeline(folder / "home", *arguments).result["workbook"])
             scores = evaluate_workbook(workbook, read_truth(dataset / "labels.csv"))
-            note = f"pairwise F1 {scores['pairwise_f1']:.3f}, mixed clusters {scores['mixed_share']:.3f}"
-            figures.append(Figure(f"storefront grouped with {kind}: BCubed F1", scores["bcubed_f1"], note=note))
+            note = (
+                f"pairwise F1 {scores['pairwise_f1']:.3f}, mixed clusters "
+                f"{scores['mixed_share']:.3f}"
+            )
+            figures.append(
+                Figure(f"storefront grouped with {kind}: BCubed F1", scores["bcubed_f1"], note=note)
+            )
     return figures
 
 

@@ -1,8 +1,11 @@
-"""Fetching pictures: beside img2dataset and a bare aiohttp loop, after a kill, and at 200,000 listings.
+"""Fetching pictures: beside img2dataset and a bare aiohttp loop, after a kill, and at 200,000
+listings.
 
-All fetch from the same loopback server in a process of its own. Ours and img2dataset verify and store what they fetch; the bare
-loop throws the bytes away and is the ceiling. A rate is that of the call that fetches, without the interpreter's start and imports.
-img2dataset starts its worker processes within that call; what it reports itself, from its first download to its last, stands beside.
+All fetch from the same loopback server in a process of its own. Ours and img2dataset verify and
+store what they fetch; the bare loop throws the bytes away and is the ceiling. A rate is that of the
+call that fetches, without the interpreter's start and imports. img2dataset starts its worker
+processes within that call; what it reports itself, from its first download to its last, stands
+beside.
 """
 
 import json
@@ -114,8 +117,12 @@ def _throughput_figures(runs: dict[str, list[dict[str, float]]], count: int) -> 
         _median("img2dataset, 2 processes × 32 threads", rates["img2dataset"], "pictures/s"),
         _median("img2dataset by its own clock", without_start, "pictures/s"),
         _median("bare aiohttp loop, nothing verified or stored", rates["bare"], "pictures/s"),
-        _median("rate beside img2dataset's", _ratios(rates["ours"], rates["img2dataset"]), "×", 2.0),
-        _median("rate beside img2dataset's by its own clock", _ratios(rates["ours"], without_start), "×"),
+        _median(
+            "rate beside img2dataset's", _ratios(rates["ours"], rates["img2dataset"]), "×", 2.0
+        ),
+        _median(
+            "rate beside img2dataset's by its own clock", _ratios(rates["ours"], without_start), "×"
+        ),
     ]
 
 
@@ -140,7 +147,12 @@ def _after_a_kill(options: Options) -> Figure:
         _fetch(folder, host, count, count)
         extra = _asked(host)[0] - count
     return Figure(
-        "requests repeated after kill -9", extra, "", 16, "at most", note=f"killed after {before:,} of {count:,} requests"
+        "requests repeated after kill -9",
+        extra,
+        "",
+        16,
+        "at most",
+        note=f"killed after {before:,} of {count:,} requests",
     )
 
 
@@ -151,8 +163,22 @@ def _large_catalogue(options: Options) -> list[Figure]:
         asked, different = _asked(host)
     name = f"{listings:,} listings, {distinct:,} distinct URLs"
     return [
-        Figure(f"{name}: requests", asked, "", distinct, "at most", note=f"{different:,} different ones"),
-        Figure(f"{name}: peak memory", result["megabytes"], "MB", 600.0, "at most", note=f"{result['rate']:.0f} pictures/s"),
+        Figure(
+            f"{name}: requests",
+            asked,
+            "",
+            distinct,
+            "at most",
+            note=f"{different:,} different ones",
+        ),
+        Figure(
+            f"{name}: peak memory",
+            result["megabytes"],
+            "MB",
+            600.0,
+            "at most",
+            note=f"{result['rate']:.0f} pictures/s",
+        ),
     ]
 
 
@@ -161,7 +187,9 @@ def _fetch(folder: Path, host: str, listings: int, distinct: int, prefix: str = 
 
 
 def _python(source: str, *arguments: str) -> dict:
-    finished = subprocess.run([sys.executable, "-c", source, *arguments], check=True, stdout=subprocess.PIPE, text=True)
+    finished = subprocess.run(
+        [sys.executable, "-c", source, *arguments], check=True, stdout=subprocess.PIPE, text=True
+    )
     return json.loads(finished.stdout.splitlines()[-1])
 
 

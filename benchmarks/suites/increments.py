@@ -1,4 +1,5 @@
-"""What 5 % new listings cost with default settings, text on the packs included, against all listings at once.
+"""What 5 % new listings cost with default settings, text on the packs included, against all
+listings at once.
 
 Drawn pictures, fewer than in `scale`, because each pack takes long to read.
 """
@@ -24,12 +25,21 @@ def run(options: Options) -> list[Figure]:
     first, more = (_timed(some, options.scratch) for some in (old, pictures))
     note = f"{more:.1f} s against {first:.1f} s of matches and clusters; asked for {FULL:,}"
     return [
-        Figure(f"time of {len(pictures) - len(old)} new listings at {len(old):,}", more / first, "×", 0.1, "at most", note=note)
+        Figure(
+            f"time of {len(pictures) - len(old)} new listings at {len(old):,}",
+            more / first,
+            "×",
+            0.1,
+            "at most",
+            note=note,
+        )
     ]
 
 
 def _timed(pictures: list[Picture], scratch: Path) -> float:
-    """Return how long matches and clusters take, seconds; what an earlier call has found out is kept in `scratch`."""
+    """Return how long matches and clusters take, seconds; what an earlier call has found out is
+    kept in `scratch`.
+    """
     prepared = PreparedSet(pictures, scratch)
     started = time.perf_counter()
     prepared.group(prepared.match(MatchSettings()), ClusterSettings())

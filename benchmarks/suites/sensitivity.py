@@ -1,4 +1,6 @@
-"""What 20 % more or less of any decisive parameter of matching and grouping costs, on real photos."""
+"""What 20 % more or less of any decisive parameter of matching and grouping costs, on real
+photos.
+"""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -43,7 +45,9 @@ def run(options: Options) -> list[Figure]:
 def _prepared(options: Options, name: str) -> PreparedSet:
     folder = options.dataset(name)
     with (folder / "labels.csv").open(encoding="utf-8", newline="") as file:
-        pictures = [Picture(folder / "images" / row["image"], row["group"]) for row in csv.DictReader(file)]
+        pictures = [
+            Picture(folder / "images" / row["image"], row["group"]) for row in csv.DictReader(file)
+        ]
     return PreparedSet(pictures, options.scratch / name)
 
 
@@ -52,8 +56,16 @@ def _sweep(name: str, prepared: PreparedSet) -> Iterator[Figure]:
     usual = prepared.scores(prepared.group(matches, ClusterSettings()))["bcubed_f1"]
     yield Figure(f"{name}: BCubed F1", usual)
     for parameter in CLUSTERS:
-        settings = [ClusterSettings(**{parameter: value}) for value in _around(getattr(ClusterSettings(), parameter))]
-        yield _figure(name, f"clusters.{parameter}", usual, [prepared.scores(prepared.group(matches, one)) for one in settings])
+        settings = [
+            ClusterSettings(**{parameter: value})
+            for value in _around(getattr(ClusterSettings(), parameter))
+        ]
+        yield _figure(
+            name,
+            f"clusters.{parameter}",
+            usual,
+            [prepared.scores(prepared.group(matches, one)) for one in settings],
+        )
     for parameter in MATCHES:
         values = [round(value) for value in _around(getattr(MatchSettings(), parameter))]
         changed = [prepared.match(MatchSettings(**{parameter: value})) for value in values]
@@ -63,7 +75,11 @@ def _sweep(name: str, prepared: PreparedSet) -> Iterator[Figure]:
         scores = []
         for value in _around(getattr(weights, constant)):
             with mock.patch.object(weights, constant, value):
-                scores.append(prepared.scores(prepared.group(prepared.match(MatchSettings()), ClusterSettings())))
+                scores.append(
+                    prepared.scores(
+                        prepared.group(prepared.match(MatchSettings()), ClusterSettings())
+                    )
+                )
         yield _figure(name, constant.strip("_").lower().replace("_", " "), usual, scores)
 
 
@@ -74,4 +90,11 @@ def _around(value: float) -> tuple[float, float]:
 def _figure(name: str, parameter: str, usual: float, scores: list[dict[str, float]]) -> Figure:
     less, more = (score["bcubed_f1"] for score in scores)
     note = f"BCubed F1 {less:.3f} with 20 % less, {more:.3f} with 20 % more"
-    return Figure(f"{name}: {parameter} ± 20 % costs", max(0.0, usual - min(less, more)), "", ASKED, "at most", note=note)
+    return Figure(
+        f"{name}: {parameter} ± 20 % costs",
+        max(0.0, usual - min(less, more)),
+        "",
+        ASKED,
+        "at most",
+        note=note,
+    )

@@ -1,4 +1,6 @@
-"""What starting costs: importing the definitions beside importing Dagster alone, and running an unchanged catalogue again."""
+"""What starting costs: importing the definitions beside importing Dagster alone, and running an
+unchanged catalogue again.
+"""
 
 import subprocess
 import sys
@@ -13,7 +15,9 @@ HEAVY = ("torch", "torchvision", "transformers", "ultralytics", "cuml", "cupy", 
 
 
 def run(options: Options) -> list[Figure]:
-    """Measure imports in fresh processes, then a first and a second run of a synthetic catalogue."""
+    """Measure imports in fresh processes, then a first and a second run of a synthetic
+    catalogue.
+    """
     return [*_imports(3 if options.quick else 9), *_second_run(options)]
 
 
@@ -26,19 +30,41 @@ def _imports(rounds: int) -> list[Figure]:
         rounds,
     )
     extra = tuple(
-        ours - theirs for ours, theirs in zip(timings["definitions"].seconds, timings["dagster"].seconds, strict=True)
+        ours - theirs
+        for ours, theirs in zip(
+            timings["definitions"].seconds, timings["dagster"].seconds, strict=True
+        )
     )
-    heavy = _python(f"import sys, clustering_pipeline.definitions; print(*(set({HEAVY!r}) & set(sys.modules)))").split()
+    heavy = _python(
+        f"import sys, clustering_pipeline.definitions; print(*(set({HEAVY!r}) & set(sys.modules)))"
+    ).split()
     median = timings["definitions"].median - timings["dagster"].median
     note = f"import dagster alone: {timings['dagster'].median:.2f} s"
     return [
-        Figure("importing the definitions beyond `import dagster`", median, "s", 2.0, "at most", extra, note),
-        Figure("heavy modules imported with the definitions", len(heavy), "", 0, "at most", note=", ".join(heavy)),
+        Figure(
+            "importing the definitions beyond `import dagster`",
+            median,
+            "s",
+            2.0,
+            "at most",
+            extra,
+            note,
+        ),
+        Figure(
+            "heavy modules imported with the definitions",
+            len(heavy),
+            "",
+            0,
+            "at most",
+            note=", ".join(heavy),
+        ),
     ]
 
 
 def _python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def _second_run(options: Options) -> list[Figure]:
@@ -48,10 +74,17 @@ def _second_run(options: Options) -> list[Figure]:
         catalogue = write_catalogue(images.parent, shop.url, products=8 if options.quick else 20)
         arguments = ("run", str(catalogue.workbook), "--allow-host", shop.host)
         first = time_once(lambda: clustering_pipeline(options.scratch / "home", *arguments))
-        held = {f"/{path.name}" for path in Path(images).iterdir() if path.read_bytes()[:2] == b"\xff\xd8"}
+        held = {
+            f"/{path.name}"
+            for path in Path(images).iterdir()
+            if path.read_bytes()[:2] == b"\xff\xd8"
+        }
         shop.requests.clear()
         commands = [clustering_pipeline(options.scratch / "home", *arguments) for _ in range(3)]
-        seconds, used = [one.seconds for one in commands], [one.processor_seconds for one in commands]
+        seconds, used = (
+            [one.seconds for one in commands],
+            [one.processor_seconds for one in commands],
+        )
         again = sum(count for path, count in shop.requests.items() if path in held)
     return [
         Figure("second run of an unchanged workbook", sorted(seconds)[1], "s", 10.0, "at most", tuple(seconds),

@@ -1,4 +1,5 @@
-"""Grouping of drawn sets that are hard on purpose: sellers who frame everything they list, and marks with little print.
+"""Grouping of drawn sets that are hard on purpose: sellers who frame everything they list, and
+marks with little print.
 
 Parameters were chosen on other seeds of the same generator.
 """
@@ -19,7 +20,10 @@ PRODUCTS, MARKS = 40, (30, 20)
 def run(options: Options) -> list[Figure]:
     """Draw, group and score both sets."""
     share = 3 if options.quick else 1
-    return [*_score_sellers(options.scratch, PRODUCTS // share), *_score_marks(options.scratch, MARKS[0] // share, MARKS[1])]
+    return [
+        *_score_sellers(options.scratch, PRODUCTS // share),
+        *_score_marks(options.scratch, MARKS[0] // share, MARKS[1]),
+    ]
 
 
 def _score_sellers(scratch: Path, products: int) -> list[Figure]:
@@ -33,11 +37,19 @@ def _score_sellers(scratch: Path, products: int) -> list[Figure]:
         problems=(),
         all_decorated=True,
     )
-    pictures = [Picture(catalogue.images / row.file_name, str(row.group), row.title) for row in catalogue.listings]
+    pictures = [
+        Picture(catalogue.images / row.file_name, str(row.group), row.title)
+        for row in catalogue.listings
+    ]
     prepared = PreparedSet(pictures, scratch / "sellers store")
     figures: list[Figure] = []
-    for variant, titles, asked, most in (("with titles", True, 0.95, 0.02), ("without titles", False, None, None)):
-        clusters = prepared.group(prepared.match(MatchSettings(), titles=titles), ClusterSettings(), titles=titles)
+    for variant, titles, asked, most in (
+        ("with titles", True, 0.95, 0.02),
+        ("without titles", False, None, None),
+    ):
+        clusters = prepared.group(
+            prepared.match(MatchSettings(), titles=titles), ClusterSettings(), titles=titles
+        )
         scores = prepared.scores(clusters)
         title = f"20 sellers with a frame, {products} products, {variant}"
         figures += [

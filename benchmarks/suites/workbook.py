@@ -37,7 +37,9 @@ print(time.perf_counter() - start[0], time.process_time() - start[1], memory, la
 
 
 def run(options: Options) -> list[Figure]:
-    """Label one large workbook in fresh processes; reading the catalogue is not part of the seconds."""
+    """Label one large workbook in fresh processes; reading the catalogue is not part of the
+    seconds.
+    """
     rows = 10_000 if options.quick else 100_000
     source = options.scratch / "catalogue.xlsx"
     write_large_workbook(source, rows)
@@ -45,7 +47,15 @@ def run(options: Options) -> list[Figure]:
     seconds, processor, memory = (tuple(result[index] for result in results) for index in range(3))
     note = f"{sorted(processor)[1]:.1f} s of one core"
     return [
-        Figure(f"labelling {rows:,} listings in an .xlsx", sorted(seconds)[1], "s", 60.0, "at most", seconds, note),
+        Figure(
+            f"labelling {rows:,} listings in an .xlsx",
+            sorted(seconds)[1],
+            "s",
+            60.0,
+            "at most",
+            seconds,
+            note,
+        ),
         Figure("peak memory of that", sorted(memory)[1], "MB", 2048.0, "at most", memory),
         Figure("rows labelled", results[0][3], "", rows, "at least"),
     ]

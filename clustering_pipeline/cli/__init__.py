@@ -28,10 +28,14 @@ INTERRUPTED = 130
 
 
 class SharedOptions(TyperGroup):
-    """The commands; the options that all of them share stand before the command or anywhere after it."""
+    """The commands; the options that all of them share stand before the command or anywhere after
+    it.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the shared options to the front, where the group reads them; what follows `--` is no option."""
+        """Put the shared options to the front, where the group reads them; what follows `--` is no
+        option.
+        """
         end = args.index("--") if "--" in args else len(args)
         shared = [argument for argument in args[:end] if argument in SHARED_OPTIONS]
         others = [argument for argument in args[:end] if argument not in SHARED_OPTIONS]
@@ -42,19 +46,27 @@ app = typer.Typer(
     name="clustering-pipeline",
     cls=SharedOptions,
     callback=share_options,
-    help="Groups the product photos of a marketplace catalogue: every listing gets the number of its product.",
+    help="Groups the product photos of a marketplace catalogue: every listing gets the number of "
+    "its product.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 for command in (demo, run, sync, status, ui, serve, search, export, evaluate, doctor, pools):
     app.command()(command)
-for name, group in (("corrections", corrections_app), ("models", models_app), ("train", train_app), ("storage", storage_app)):
+for name, group in (
+    ("corrections", corrections_app),
+    ("models", models_app),
+    ("train", train_app),
+    ("storage", storage_app),
+):
     app.add_typer(group, name=name)
 
 
 def main() -> None:
-    """Run the command line; exits with 0 when the work is done, 2 for wrong input or usage, 3 when a stage failed."""
+    """Run the command line; exits with 0 when the work is done, 2 for wrong input or usage, 3 when
+    a stage failed.
+    """
     terminal = Terminal()
     try:
         app(obj=terminal)
@@ -63,7 +75,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except SystemExit as request:
         if request.code == INTERRUPTED:
-            terminal.fail("Interrupted. What was done is kept: the same command goes on from there.")
+            terminal.fail(
+                "Interrupted. What was done is kept: the same command goes on from there."
+            )
         raise
     except Exception as error:  # noqa: BLE001 - the last resort: a person gets a paragraph, a developer the traceback
         _explain(terminal, _unexpected(error))
@@ -80,8 +94,8 @@ def _explain(terminal: Terminal, text: str) -> None:
 
 def _unexpected(error: Exception) -> str:
     return (
-        f"Something that was not foreseen went wrong: {type(error).__name__}: {error}. What was done is kept. Run the command "
-        "again with --debug to see where, and report that."
+        f"Something that was not foreseen went wrong: {type(error).__name__}: {error}. What was "
+        "done is kept. Run the command again with --debug to see where, and report that."
     )
 
 

@@ -11,17 +11,24 @@ from clustering_pipeline.cli.terminal import terminal_of
 from clustering_pipeline.project import Project
 
 corrections_app = typer.Typer(
-    help="Statements of people: same(a, b), different(a, b), name(cluster), keep(a).", no_args_is_help=True
+    help="Statements of people: same(a, b), different(a, b), name(cluster), keep(a).",
+    no_args_is_help=True,
 )
 
 
 @corrections_app.command("import")
 def import_corrections(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Statements, or an edited labelled workbook.")],
-    author: Annotated[str | None, typer.Option(help="Who said it; the account's name by default.")] = None,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Statements, or an edited labelled workbook.")
+    ],
+    author: Annotated[
+        str | None, typer.Option(help="Who said it; the account's name by default.")
+    ] = None,
 ) -> None:
-    """Add the statements of a file, or what was edited in a labelled workbook; the next `sync` or `run` honours them."""
+    """Add the statements of a file, or what was edited in a labelled workbook; the next `sync` or
+    `run` honours them.
+    """
     terminal = terminal_of(context)
     added = _add(find_project(), file, author or getpass.getuser())
     terminal.details(f"Read {file}", [("statements added", added)])

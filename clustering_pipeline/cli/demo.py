@@ -1,4 +1,6 @@
-"""`demo`: the main job on a synthetic catalogue, in a home of its own, scored against the known truth."""
+"""`demo`: the main job on a synthetic catalogue, in a home of its own, scored against the known
+truth.
+"""
 
 import os
 import tempfile
@@ -21,20 +23,30 @@ CATEGORY = "Hàng mẫu"
 
 def demo(
     context: typer.Context,
-    products: Annotated[int, typer.Option(min=1, max=2000, help="Different products to draw.")] = 44,
+    products: Annotated[
+        int, typer.Option(min=1, max=2000, help="Different products to draw.")
+    ] = 44,
     seed: Annotated[int, typer.Option(min=0, help="The same seed draws the same catalogue.")] = 0,
     folder: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where everything goes; a new temporary folder by default.")
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Where everything goes; a new temporary folder by default."
+        ),
     ] = None,
 ) -> None:
-    """Draw a synthetic catalogue, serve it on a free loopback port, group it and score the result. Touches nothing else."""
+    """Draw a synthetic catalogue, serve it on a free loopback port, group it and score the result.
+
+    Touches nothing else.
+    """
     terminal = terminal_of(context)
     place = _prepare(folder)
     outcome = run_demo(place, products, seed, terminal)
     show_outcome(terminal, outcome)
     show_metrics(terminal, outcome.metrics)
     home = place / "home"
-    terminal.details("Look around", [("in the Dagster UI", f"{HOME_VARIABLE}={home} clustering-pipeline ui")])
+    terminal.details(
+        "Look around", [("in the Dagster UI", f"{HOME_VARIABLE}={home} clustering-pipeline ui")]
+    )
     terminal.emit(asdict(outcome))
 
 
@@ -44,7 +56,9 @@ def _prepare(folder: Path | None) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made ({error.strerror}). Choose another --folder.") from error
+        raise InputError(
+            f"The folder {folder} cannot be made ({error.strerror}). Choose another --folder."
+        ) from error
     return folder.absolute()
 
 
@@ -58,7 +72,9 @@ def run_demo(place: Path, products: int, seed: int, terminal: Terminal) -> RunOu
     with serve_folder(images) as shop, _home_at(place / "home"):
         terminal.note(f"Drawing {products} products and their listings below {place} …")
         catalogue = write_catalogue(place / "shop", shop.url, products=products, seed=seed)
-        request = RunRequest(catalogue.workbook, CATEGORY, place / "catalogue.clustered.xlsx", hosts=[shop.host])
+        request = RunRequest(
+            catalogue.workbook, CATEGORY, place / "catalogue.clustered.xlsx", hosts=[shop.host]
+        )
         outcome = run_catalogue(request, terminal)[0]
     metrics = evaluate_workbook(Path(outcome.workbook), read_truth(catalogue.truth))
     return replace(outcome, metrics=metrics)

@@ -69,7 +69,9 @@ class Finding:
 
 
 def examine(home: PipelineHome) -> Iterator[Finding]:
-    """Yield what this machine has, cheap things first; nothing is changed but the home, which is created."""
+    """Yield what this machine has, cheap things first; nothing is changed but the home, which is
+    created.
+    """
     yield from _examine_machine()
     yield from _examine_modules()
     yield from _examine_models(home)
@@ -90,7 +92,11 @@ def _examine_machine() -> Iterator[Finding]:
         "" if supported else "use Python 3.11, 3.12 or 3.13: `uv sync --python 3.11`",
     )
     yield Finding(
-        group, "cores", "ok", f"{available_cores()} usable, {platform.machine()}, {platform.system()} {platform.release()}"
+        group,
+        "cores",
+        "ok",
+        f"{available_cores()} usable, {platform.machine()}, {platform.system()} "
+        f"{platform.release()}",
     )
     yield Finding(group, "memory", "ok", _memory())
     gpu = _gpu()
@@ -129,15 +135,23 @@ def _examine_modules() -> Iterator[Finding]:
         yield from optional
 
 
-def _examine_module(group: str, module: str, distribution: str, purpose: str, source: str) -> Finding:
+def _examine_module(
+    group: str, module: str, distribution: str, purpose: str, source: str
+) -> Finding:
     if not _is_installed(module):
         state: State = "absent" if group == "optional" else "problem"
-        return Finding(group, module, state, f"not installed; {purpose}", f"for {purpose}: {source}")
+        return Finding(
+            group, module, state, f"not installed; {purpose}", f"for {purpose}: {source}"
+        )
     error = _load_elsewhere(module)
     version = _version(distribution)
     if error:
         return Finding(
-            group, module, "problem", f"{version} is installed and cannot be loaded: {error}", f"reinstall: {source}"
+            group,
+            module,
+            "problem",
+            f"{version} is installed and cannot be loaded: {error}",
+            f"reinstall: {source}",
         )
     return Finding(group, module, "ok", f"{version}; {purpose}")
 
@@ -157,10 +171,14 @@ def _version(distribution: str) -> str:
 
 
 def _load_elsewhere(module: str) -> str:
-    """Import a module in a process of its own, which may crash without harm; return what went wrong, in one line."""
+    """Import a module in a process of its own, which may crash without harm; return what went
+    wrong, in one line.
+    """
     command = [sys.executable, "-c", f"import {module}"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False)
+        answer = subprocess.run(
+            command, capture_output=True, text=True, timeout=LOAD_SECONDS, check=False
+        )
     except subprocess.TimeoutExpired:
         return f"it did not load within {LOAD_SECONDS} s"
     if answer.returncode == 0:
@@ -171,22 +189,39 @@ def _load_elsewhere(module: str) -> str:
 
 def _examine_faiss() -> Finding:
     providers = sorted(set(importlib.metadata.packages_distributions().get("faiss", [])))
-    script = "import faiss; print('GPU' if hasattr(faiss, 'StandardGpuResources') else 'CPU', faiss.get_num_gpus())"
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=LOAD_SECONDS, check=False)
+    script = (
+        "import faiss; print('GPU' if hasattr(faiss, 'StandardGpuResources') else 'CPU', "
+        "faiss.get_num_gpus())"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=LOAD_SECONDS,
+        check=False,
+    )
     if answer.returncode != 0:
         return Finding("required", "faiss build", "problem", "none loads", _BASE)
     build, devices = answer.stdout.split()
     found = f"{build} build of {', '.join(providers)}; it sees {devices} GPU(s)"
     if len(providers) > 1:
-        remedy = "two packages install the module `faiss`, and the last one installed wins. " + _faiss_remedy(build)
-        return Finding("required", "faiss build", "problem" if build == "CPU" else "ok", found, remedy)
+        remedy = (
+            "two packages install the module `faiss`, and the last one installed wins. "
+            + _faiss_remedy(build)
+        )
+        return Finding(
+            "required", "faiss build", "problem" if build == "CPU" else "ok", found, remedy
+        )
     return Finding("required", "faiss build", "ok", found)
 
 
 def _faiss_remedy(build: str) -> str:
     if build == "GPU":
         return "The GPU build is active: nothing to do."
-    return "For the GPU build: `uv pip uninstall faiss-cpu` and `uv pip install --reinstall faiss-gpu-cu12`."
+    return (
+        "For the GPU build: `uv pip uninstall faiss-cpu` and `uv pip install --reinstall "
+        "faiss-gpu-cu12`."
+    )
 
 
 def _examine_models(home: PipelineHome) -> Iterator[Finding]:
@@ -209,7 +244,9 @@ def _examine_models(home: PipelineHome) -> Iterator[Finding]:
 def _examine_key(name: str, purpose: str) -> Finding:
     if os.environ.get(name):
         return Finding("keys", name, "ok", f"set; {purpose}")
-    return Finding("keys", name, "absent", f"not set; {purpose}", f"only for {purpose}: export {name}=…")
+    return Finding(
+        "keys", name, "absent", f"not set; {purpose}", f"only for {purpose}: export {name}=…"
+    )
 
 
 def _examine_places(home: PipelineHome) -> Iterator[Finding]:
@@ -219,7 +256,11 @@ def _examine_places(home: PipelineHome) -> Iterator[Finding]:
     except PipelineError as error:
         yield Finding("places", "Dagster home", "problem", str(home.path), str(error))
         return
-    places = [("Dagster home", str(home.path)), ("storage.root", root), ("temporary files", tempfile.gettempdir())]
+    places = [
+        ("Dagster home", str(home.path)),
+        ("storage.root", root),
+        ("temporary files", tempfile.gettempdir()),
+    ]
     yield from (_examine_place(name, place) for name, place in places)
 
 
@@ -233,7 +274,11 @@ def _examine_place(name: str, place: str) -> Finding:
             free = shutil.disk_usage(folder).free / 2**30
     except OSError as error:
         return Finding(
-            "places", name, "problem", f"{place}: {error.strerror}", "choose a folder that this account may write to"
+            "places",
+            name,
+            "problem",
+            f"{place}: {error.strerror}",
+            "choose a folder that this account may write to",
         )
     if free < LEAST_FREE_GIGABYTES:
         remedy = "free some space, or set storage.root to a larger disk"
@@ -244,7 +289,9 @@ def _examine_place(name: str, place: str) -> Finding:
 def _examine_settings(home: PipelineHome) -> Iterator[Finding]:
     project = Project(home)
     if not home.settings_file.exists():
-        yield Finding("settings", "settings file", "ok", f"{home.settings_file} is not there: defaults hold")
+        yield Finding(
+            "settings", "settings file", "ok", f"{home.settings_file} is not there: defaults hold"
+        )
         return
     problems = _settings_problems(project)
     if not problems:
@@ -265,7 +312,9 @@ _SIGNS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "problem": ("✗", "
 
 
 def doctor(context: typer.Context) -> None:
-    """Show what this machine has: Python, GPU, backends, models, keys (never their values), folders, disk; with remedies."""
+    """Show what this machine has: Python, GPU, backends, models, keys (never their values),
+    folders, disk; with remedies.
+    """
     terminal = terminal_of(context)
     with terminal.errors.status("Looking at this machine …"):
         findings = list(examine(PipelineHome.find()))
@@ -287,6 +336,8 @@ def _show(terminal: Terminal, findings: Sequence[Finding]) -> None:
         sign, style = _SIGNS[finding.state]
         found = Text(finding.found)
         if finding.remedy:
-            found.append(f"\n→ {finding.remedy}", style="yellow" if finding.state == "problem" else "dim")
+            found.append(
+                f"\n→ {finding.remedy}", style="yellow" if finding.state == "problem" else "dim"
+            )
         table.add_row(Text(sign, style=style), finding.name, found)
     terminal.output.print(table)

@@ -15,17 +15,27 @@ if TYPE_CHECKING:
 
 def evaluate(
     context: typer.Context,
-    workbook: Annotated[Path, typer.Argument(metavar="WORKBOOK", help="A workbook that `run` wrote.")],
+    workbook: Annotated[
+        Path, typer.Argument(metavar="WORKBOOK", help="A workbook that `run` wrote.")
+    ],
     truth: Annotated[
         Path,
-        typer.Option(metavar="LABELS.csv", help="Columns image,group (last path segment of the URL) or product_base_id,group."),
+        typer.Option(
+            metavar="LABELS.csv",
+            help="Columns image,group (last path segment of the URL) or product_base_id,group.",
+        ),
     ],
     matrix: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.svg", help="Draw the confusion matrix: a row per product, a column per cluster."),
+        typer.Option(
+            metavar="FILE.svg",
+            help="Draw the confusion matrix: a row per product, a column per cluster.",
+        ),
     ] = None,
 ) -> None:
-    """Score a labelled workbook against the truth; -1 and empty groups are each a group of their own."""
+    """Score a labelled workbook against the truth; -1 and empty groups are each a group of their
+    own.
+    """
     from clustering_pipeline.evaluation import evaluate_workbook, read_truth
 
     terminal = terminal_of(context)
@@ -33,7 +43,14 @@ def evaluate(
     metrics = evaluate_workbook(workbook, labels)
     show_metrics(terminal, metrics)
     drawn = None if matrix is None else str(_draw(matrix, workbook, labels))
-    terminal.emit({"workbook": str(workbook.absolute()), "truth": str(truth.absolute()), "matrix": drawn, "metrics": metrics})
+    terminal.emit(
+        {
+            "workbook": str(workbook.absolute()),
+            "truth": str(truth.absolute()),
+            "matrix": drawn,
+            "metrics": metrics,
+        }
+    )
 
 
 def _draw(matrix: Path, workbook: Path, labels: "Truth") -> Path:
@@ -43,7 +60,9 @@ def _draw(matrix: Path, workbook: Path, labels: "Truth") -> Path:
     try:
         matrix.write_text(draw_confusion(rows.true, rows.predicted), encoding="utf-8")
     except OSError as error:
-        raise InputError(f"The matrix {matrix} cannot be written ({error.strerror}). Give another --matrix.") from error
+        raise InputError(
+            f"The matrix {matrix} cannot be written ({error.strerror}). Give another --matrix."
+        ) from error
     return matrix.absolute()
 
 
@@ -51,10 +70,21 @@ def show_metrics(terminal: Terminal, metrics: Mapping[str, float | int]) -> None
     """Show precision, recall and F1 by pairs and by listings, then the other scores."""
     rows: list[tuple[str, object]] = []
     for name, title in (("bcubed", "BCubed"), ("pairwise", "pairwise")):
-        precision, recall, f1 = (metrics[f"{name}_{part}"] for part in ("precision", "recall", "f1"))
+        precision, recall, f1 = (
+            metrics[f"{name}_{part}"] for part in ("precision", "recall", "f1")
+        )
         rows.append((title, f"F1 {f1:.4f}   precision {precision:.4f}   recall {recall:.4f}"))
-    told = {f"{name}_{part}" for name in ("bcubed", "pairwise") for part in ("precision", "recall", "f1")}
+    told = {
+        f"{name}_{part}"
+        for name in ("bcubed", "pairwise")
+        for part in ("precision", "recall", "f1")
+    }
     for key, value in metrics.items():
         if key not in told:
-            rows.append((key.replace("_", " "), f"{value:.4f}" if isinstance(value, float) else f"{value:,}"))
+            rows.append(
+                (
+                    key.replace("_", " "),
+                    f"{value:.4f}" if isinstance(value, float) else f"{value:,}",
+                )
+            )
     terminal.details("Against the truth", rows)

@@ -25,12 +25,25 @@ class Grouping(StrEnum):
 
 def export(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the folders go; must be new or empty.")],
-    category: Annotated[str | None, typer.Option(metavar="NAME", help="Needed when there are several categories.")] = None,
-    by: Annotated[Grouping, typer.Option(help="A folder per cluster or per product_base_id.")] = Grouping.CLUSTER,
-    crops: Annotated[bool, typer.Option("--crops", help="The product cut out instead of the whole picture.")] = False,
-    kept_only: Annotated[bool, typer.Option("--kept-only", help="Leave out rejected pictures and duplicates.")] = False,
-    link: Annotated[bool, typer.Option("--link", help="Hard links where the file system can, instead of copies.")] = False,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Where the folders go; must be new or empty.")
+    ],
+    category: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Needed when there are several categories.")
+    ] = None,
+    by: Annotated[
+        Grouping, typer.Option(help="A folder per cluster or per product_base_id.")
+    ] = Grouping.CLUSTER,
+    crops: Annotated[
+        bool, typer.Option("--crops", help="The product cut out instead of the whole picture.")
+    ] = False,
+    kept_only: Annotated[
+        bool, typer.Option("--kept-only", help="Leave out rejected pictures and duplicates.")
+    ] = False,
+    link: Annotated[
+        bool,
+        typer.Option("--link", help="Hard links where the file system can, instead of copies."),
+    ] = False,
 ) -> None:
     """Write the pictures of a category as one folder per cluster or per product."""
     from clustering_pipeline.outputs.workbook import export_pictures
@@ -38,7 +51,9 @@ def export(
     terminal, project = terminal_of(context), find_project()
     slugs = choose_category([source.category for source in project.sources.all()], category)
     if len(slugs) > 1:
-        raise InputError(f"There are several categories: {', '.join(slugs)}. Choose one with --category.")
+        raise InputError(
+            f"There are several categories: {', '.join(slugs)}. Choose one with --category."
+        )
     with TerminalProgress(terminal.errors) as progress:
         exported = export_pictures(
             folder,
@@ -59,6 +74,7 @@ def _tables(project: Project, category: str) -> dict[str, pd.DataFrame]:
     missing = [name for name, table in tables.items() if table is None]
     if missing:
         raise InputError(
-            f"The category {category} has no {missing[0]} yet. Run it once: `clustering-pipeline sync --category {category}`."
+            f"The category {category} has no {missing[0]} yet. Run it once: `clustering-pipeline "
+            f"sync --category {category}`."
         )
     return {name: table for name, table in tables.items() if table is not None}

@@ -13,7 +13,8 @@ from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.models import check_models, held_models, pull_model
 
 models_app = typer.Typer(
-    help="Files of the neural models: what there is, where it is, whether it is whole.", no_args_is_help=True
+    help="Files of the neural models: what there is, where it is, whether it is whole.",
+    no_args_is_help=True,
 )
 
 
@@ -27,10 +28,22 @@ def list_models(context: typer.Context) -> None:
         table.add_column(title, overflow="fold", justify="right" if title == "MB" else "left")
     for model in held:
         card = model.card
-        table.add_row(card.name, card.kind, f"{card.megabytes:,}", card.licence, card.source, str(model.place or "–"))
+        table.add_row(
+            card.name,
+            card.kind,
+            f"{card.megabytes:,}",
+            card.licence,
+            card.source,
+            str(model.place or "–"),
+        )
     terminal.output.print(table)
     rows = [
-        {"name": model.card.name, "source": model.card.source, "licence": model.card.licence, "place": model.place}
+        {
+            "name": model.card.name,
+            "source": model.card.source,
+            "licence": model.card.licence,
+            "place": model.place,
+        }
         for model in held
     ]
     terminal.emit({"models": rows})
@@ -39,7 +52,12 @@ def list_models(context: typer.Context) -> None:
 @models_app.command("pull")
 def pull(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `models list`, or a hub repository owner/name.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A name of `models list`, or a hub repository owner/name."
+        ),
+    ],
 ) -> None:
     """Fetch a model's files into the models folder; a broken-off pull goes on where it stopped."""
     terminal = terminal_of(context)
@@ -59,7 +77,12 @@ def check(context: typer.Context) -> None:
         sentence = found.problem or "whole"
         terminal.details(
             card.name,
-            [("files", held.place), ("size", f"{held.megabytes:,} MB"), ("sha256", found.digest or "–"), ("state", sentence)],
+            [
+                ("files", held.place),
+                ("size", f"{held.megabytes:,} MB"),
+                ("sha256", found.digest or "–"),
+                ("state", sentence),
+            ],
         )
     if not checks:
         terminal.details(
@@ -67,14 +90,20 @@ def check(context: typer.Context) -> None:
             [("folder", _models_folder()), ("fetch one", "clustering-pipeline models pull NAME")],
         )
     rows = [
-        {"name": found.held.card.name, "place": found.held.place, "sha256": found.digest, "problem": found.problem}
+        {
+            "name": found.held.card.name,
+            "place": found.held.place,
+            "sha256": found.digest,
+            "problem": found.problem,
+        }
         for found in checks
     ]
     terminal.emit({"models": rows})
     damaged = [found.held.card.name for found in checks if found.problem]
     if damaged:
         raise StageError(
-            f"The files of {', '.join(damaged)} are damaged: pull them again with `clustering-pipeline models pull NAME`."
+            f"The files of {', '.join(damaged)} are damaged: pull them again with "
+            f"`clustering-pipeline models pull NAME`."
         )
 
 

@@ -1,4 +1,6 @@
-"""The installation that a command works on: home, settings of this run, progress on the terminal."""
+"""The installation that a command works on: home, settings of this run, progress on the
+terminal.
+"""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -16,15 +18,20 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 
 def find_project(overrides: RunOverrides | None = None) -> Project:
-    """Return the project of `DAGSTER_HOME`, or of the checkout, created and filled when missing; raises InputError."""
+    """Return the project of `DAGSTER_HOME`, or of the checkout, created and filled when missing;
+    raises InputError.
+    """
     return Project(PipelineHome.find().prepare(), overrides or RunOverrides())
 
 
 def choose_category(known: Sequence[str], category: str | None) -> list[str]:
-    """Return the slugs of the categories that are meant: the one that was named, else all; raises InputError when there is none."""
+    """Return the slugs of the categories that are meant: the one that was named, else all; raises
+    InputError when there is none.
+    """
     if not known:
         raise InputError(
-            "There is no category yet. Run `clustering-pipeline run CATALOGUE` or `clustering-pipeline demo` first."
+            "There is no category yet. Run `clustering-pipeline run CATALOGUE` or "
+            "`clustering-pipeline demo` first."
         )
     if category is None:
         return list(known)
@@ -46,10 +53,14 @@ def working(project: Project, terminal: Terminal) -> Iterator[Project]:
 def read_overrides(
     assignments: Sequence[str], file: Path | None, hosts: Sequence[str] = (), category: str = ""
 ) -> RunOverrides:
-    """Return what one run overrides; `hosts` come on top of those that `category` allows already; raises InputError."""
+    """Return what one run overrides; `hosts` come on top of those that `category` allows already;
+    raises InputError.
+    """
     overrides = RunOverrides.read(assignments, file)
     if not hosts:
         return overrides
-    allowed = Project(PipelineHome.find(), overrides).category_settings(category).download.allow_hosts
+    allowed = (
+        Project(PipelineHome.find(), overrides).category_settings(category).download.allow_hosts
+    )
     everyone = [*allowed, *(host for host in hosts if host not in allowed)]
     return RunOverrides.read([*assignments, f"download.allow_hosts={everyone!r}"], file)

@@ -12,10 +12,15 @@ from clustering_pipeline.core.errors import InputError
 def pools(
     context: typer.Context,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="POOL=LIMIT", help="A limit other than the default. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="POOL=LIMIT", help="A limit other than the default. Repeatable."
+        ),
     ] = None,
 ) -> None:
-    """Set the limits of the pools gpu, network and gemini in the Dagster instance; doing it again changes nothing."""
+    """Set the limits of the pools gpu, network and gemini in the Dagster instance; doing it again
+    changes nothing.
+    """
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.runtime.pools import LIMITS, set_limits
 
@@ -31,6 +36,9 @@ def _given(assignments: list[str] | tuple[str, ...], known: tuple[str, ...]) -> 
     for assignment in assignments:
         pool, _, limit = assignment.partition("=")
         if pool not in known or not limit.isdecimal():
-            raise InputError(f"--set {assignment!r} is not POOL=LIMIT; the pools are {', '.join(known)}, a limit is a number.")
+            raise InputError(
+                f"--set {assignment!r} is not POOL=LIMIT; the pools are {', '.join(known)}, a "
+                f"limit is a number."
+            )
         given[pool] = int(limit)
     return given

@@ -16,7 +16,10 @@ from clustering_pipeline.project import Project
 
 @dataclass(frozen=True)
 class RunRequest:
-    """What `run` was asked for. `output` is where the workbook goes, None for the default beside the catalogue."""
+    """What `run` was asked for.
+
+    `output` is where the workbook goes, None for the default beside the catalogue.
+    """
 
     catalogue: Path
     category: str | None = None
@@ -50,29 +53,55 @@ class RunOutcome:
 
 def run(
     context: typer.Context,
-    catalogue: Annotated[Path, typer.Argument(metavar="CATALOGUE", help="Workbook with product_base_id and url_thumbnail.")],
+    catalogue: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CATALOGUE", help="Workbook with product_base_id and url_thumbnail."
+        ),
+    ],
     category: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name of the category; the file's name by default.")
+        str | None,
+        typer.Option(metavar="NAME", help="Name of the category; the file's name by default."),
     ] = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Default: <name>.clustered.xlsx beside it.")] = None,
-    settings: Annotated[Path | None, typer.Option(metavar="FILE", help="A settings file for this run only.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Default: <name>.clustered.xlsx beside it.")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A settings file for this run only.")
+    ] = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="SECTION.NAME=VALUE", help="One setting for this run only. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SECTION.NAME=VALUE", help="One setting for this run only. Repeatable."
+        ),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="HOST[:PORT]", help="Fetch from this loopback or private host as well. Repeatable."),
+        typer.Option(
+            metavar="HOST[:PORT]",
+            help="Fetch from this loopback or private host as well. Repeatable.",
+        ),
     ] = None,
-    sheet: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Read this sheet only. Repeatable.")] = None,
+    sheet: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Read this sheet only. Repeatable.")
+    ] = None,
     images_from: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Cells may name picture files below this folder.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Cells may name picture files below this folder."),
     ] = None,
     category_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column whose values split the workbook into categories.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Column whose values split the workbook into categories."
+        ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Compute everything anew, not only what is not fresh.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compute everything anew, not only what is not fresh.")
+    ] = False,
 ) -> None:
-    """Write CATALOGUE with a cluster_id for every listing; what is fresh from an earlier run is not computed again."""
+    """Write CATALOGUE with a cluster_id for every listing; what is fresh from an earlier run is not
+    computed again.
+    """
     terminal = terminal_of(context)
     request = RunRequest(
         catalogue=catalogue,
@@ -89,11 +118,16 @@ def run(
     outcomes = run_catalogue(request, terminal)
     for outcome in outcomes:
         show_outcome(terminal, outcome)
-    terminal.emit(asdict(outcomes[0]) if category_column is None else {"categories": [asdict(one) for one in outcomes]})
+    terminal.emit(
+        asdict(outcomes[0])
+        if category_column is None
+        else {"categories": [asdict(one) for one in outcomes]}
+    )
 
 
 def run_catalogue(request: RunRequest, terminal: Terminal) -> list[RunOutcome]:
-    """Record the catalogue, materialise what is not fresh and return what was written, category by category.
+    """Record the catalogue, materialise what is not fresh and return what was written, category by
+    category.
 
     What can be refused is refused before any work is done; raises InputError or StageError.
     """
@@ -103,7 +137,9 @@ def run_catalogue(request: RunRequest, terminal: Terminal) -> list[RunOutcome]:
 
 @dataclass(frozen=True)
 class _Category:
-    """A category's display name and, when it is a part of a workbook, the value that its rows have in the split column."""
+    """A category's display name and, when it is a part of a workbook, the value that its rows have
+    in the split column.
+    """
 
     name: str
     value: str | None = None
@@ -122,8 +158,15 @@ def _categories(request: RunRequest) -> list[_Category]:
     if request.category_column is None:
         return [_Category(request.category or request.catalogue.stem.removesuffix(".clustered"))]
     if request.category or request.output:
-        raise InputError("--category-column makes several categories, so --category and --output cannot be given with it.")
-    settings = find_project(read_overrides(request.assignments, request.settings)).settings.installation().catalogue
+        raise InputError(
+            "--category-column makes several categories, so --category and --output cannot be "
+            "given with it."
+        )
+    settings = (
+        find_project(read_overrides(request.assignments, request.settings))
+        .settings.installation()
+        .catalogue
+    )
     content = read_source(request.catalogue)
     values = category_values(content, request.catalogue.name, request.category_column, settings)
     return [_Category(value, value) for value in values]
@@ -136,7 +179,9 @@ def _prepare(request: RunRequest, category: _Category) -> _Job:
     slug = category_slug(category.name)
     output = request.output or default_output(request.catalogue, slug if category.value else None)
     check_output(request.catalogue, output)
-    project = find_project(read_overrides(request.assignments, request.settings, request.hosts, slug))
+    project = find_project(
+        read_overrides(request.assignments, request.settings, request.hosts, slug)
+    )
     if request.catalogue.is_dir() or category.value:
         project.category_settings(slug)
     else:
@@ -145,7 +190,9 @@ def _prepare(request: RunRequest, category: _Category) -> _Job:
 
 
 def _refuse_unreadable(request: RunRequest, project: Project, slug: str) -> None:
-    """Raise the InputError of a workbook that cannot be used, before anything is recorded; one read before is not read again."""
+    """Raise the InputError of a workbook that cannot be used, before anything is recorded; one read
+    before is not read again.
+    """
     from clustering_pipeline.stages.catalogue import check_workbook, read_source
 
     settings, content = project.category_settings(slug).catalogue, read_source(request.catalogue)
@@ -181,7 +228,10 @@ def _materialise(project: Project, category: str, force: bool, terminal: Termina
 def _outcome(project: Project, category: str, seconds: float) -> RunOutcome:
     clusters = project.manifests.read("clusters", category)
     if clusters is None:
-        raise StageError(f"The category {category} has no clusters although its run succeeded. Run it again with --force.")
+        raise StageError(
+            f"The category {category} has no clusters although its run succeeded. Run it again "
+            f"with --force."
+        )
     delivery = project.manifests.read_facts("labeled_excel", category)
     report = project.manifests.read_facts("category_report", category).get("report")
     numbers = clusters["cluster_id"].dropna()
@@ -190,7 +240,10 @@ def _outcome(project: Project, category: str, seconds: float) -> RunOutcome:
         workbook=str(delivery["workbook"]),
         report=None if report is None else str(report),
         rows=len(clusters),
-        status_counts={str(status): int(count) for status, count in clusters["status"].value_counts().sort_index().items()},
+        status_counts={
+            str(status): int(count)
+            for status, count in clusters["status"].value_counts().sort_index().items()
+        },
         clusters=int(numbers[numbers >= 0].nunique()),
         seconds=round(seconds, 2),
         metrics={},
@@ -200,7 +253,9 @@ def _outcome(project: Project, category: str, seconds: float) -> RunOutcome:
 
 def show_outcome(terminal: Terminal, outcome: RunOutcome) -> None:
     """Show what was written and how the listings fared."""
-    counts = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in outcome.status_counts.items())
+    counts = ", ".join(
+        f"{count:,} {status.replace('_', ' ')}" for status, count in outcome.status_counts.items()
+    )
     rows: list[tuple[str, Any]] = [
         ("workbook", outcome.workbook),
         ("report", outcome.report or "none"),

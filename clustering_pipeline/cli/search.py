@@ -22,9 +22,15 @@ def search(
     category: Annotated[str, typer.Option(metavar="NAME", help="The category to search in.")],
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many listings to show.")] = 10,
     mode: Annotated[
-        str, typer.Option(metavar="MODE", help="exact: all listings; class: the same class; cluster: the nearest cluster.")
+        str,
+        typer.Option(
+            metavar="MODE",
+            help="exact: all listings; class: the same class; cluster: the nearest cluster.",
+        ),
     ] = "exact",
-    region: Annotated[int, typer.Option(min=0, help="Which product of the picture, the main one being 0.")] = 0,
+    region: Annotated[
+        int, typer.Option(min=0, help="Which product of the picture, the main one being 0.")
+    ] = 0,
 ) -> None:
     """Find the listings that show what a picture shows."""
     from clustering_pipeline.core.text import category_slug
@@ -42,7 +48,9 @@ def search(
     searching = PictureSearch(index, project.context(slug, logging.getLogger(__name__)))
     hits = searching.search(searching.describe(pixels, region), top, asked)
     _show(terminal, hits)
-    terminal.emit({"image": image, "category": slug, "mode": mode, "hits": [_as_json(hit) for hit in hits]})
+    terminal.emit(
+        {"image": image, "category": slug, "mode": mode, "hits": [_as_json(hit) for hit in hits]}
+    )
 
 
 def _read(image: str, project: "Project", slug: str) -> bytes:
@@ -54,7 +62,8 @@ def _read(image: str, project: "Project", slug: str) -> bytes:
         return Path(image).read_bytes()
     except OSError as error:
         raise InputError(
-            f"The picture {image} cannot be read ({error.strerror}). Give the path or the URL of a picture."
+            f"The picture {image} cannot be read ({error.strerror}). Give the path or the URL of a "
+            f"picture."
         ) from error
 
 
@@ -65,7 +74,9 @@ def _show(terminal: Terminal, hits: "list[VerifiedHit]") -> None:
     for found in hits:
         cluster = "–" if found.hit.cluster_id in (None, -1) else str(found.hit.cluster_id)
         verified = f"yes, {found.matched_points} points" if found.verified else ""
-        table.add_row(f"{found.hit.score:.3f}", cluster, verified, found.hit.product_base_id, found.hit.title)
+        table.add_row(
+            f"{found.hit.score:.3f}", cluster, verified, found.hit.product_base_id, found.hit.title
+        )
     terminal.output.print(table)
 
 

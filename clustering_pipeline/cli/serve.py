@@ -14,7 +14,8 @@ TOKEN_VARIABLE = "CLUSTERING_PIPELINE_TOKEN"
 def serve(
     context: typer.Context,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address to listen on; by default only this machine.")
+        str,
+        typer.Option(metavar="ADDRESS", help="Address to listen on; by default only this machine."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
     token: Annotated[
@@ -22,13 +23,20 @@ def serve(
         typer.Option(
             metavar="SECRET",
             envvar=TOKEN_VARIABLE,
-            help="What every visitor has to bring; drawn at random when other machines may connect.",
+            help="What every visitor has to bring; drawn at random when other machines may "
+            "connect.",
         ),
     ] = None,
     name: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="A host name under which browsers may open the pages. Repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="HOST", help="A host name under which browsers may open the pages. Repeatable."
+        ),
     ] = None,
-    author: Annotated[str | None, typer.Option(metavar="NAME", help="Who signs corrections; this account by default.")] = None,
+    author: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Who signs corrections; this account by default."),
+    ] = None,
 ) -> None:
     """Open the pages to review, correct and search the clusters, until Ctrl-C."""
     import uvicorn
@@ -44,7 +52,9 @@ def serve(
         author=author or getpass.getuser(),
     )
     app = create_app(find_project(), options)
-    terminal.details("Review and search", [("open", options.address), ("API", f"{options.root}api/openapi.json")])
+    terminal.details(
+        "Review and search", [("open", options.address), ("API", f"{options.root}api/openapi.json")]
+    )
     uvicorn.run(
         app,
         host=host,

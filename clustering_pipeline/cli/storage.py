@@ -8,7 +8,9 @@ from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import terminal_of
 from clustering_pipeline.core.errors import StageError
 
-storage_app = typer.Typer(help="What is kept for each category, and what can go.", invoke_without_command=True)
+storage_app = typer.Typer(
+    help="What is kept for each category, and what can go.", invoke_without_command=True
+)
 
 
 @storage_app.callback()
@@ -20,7 +22,10 @@ def sizes(context: typer.Context) -> None:
 
     terminal, project = terminal_of(context), find_project()
     found = stored_sizes(project)
-    rows = [(f"{size.category}, {size.part}", f"{size.files:,} files, {size.bytes / 1e6:,.1f} MB") for size in found]
+    rows = [
+        (f"{size.category}, {size.part}", f"{size.files:,} files, {size.bytes / 1e6:,.1f} MB")
+        for size in found
+    ]
     terminal.details(f"Storage {project.storage_root}", rows)
     terminal.emit({"root": project.storage_root, "sizes": [vars(size) for size in found]})
 
@@ -28,7 +33,9 @@ def sizes(context: typer.Context) -> None:
 @storage_app.command()
 def prune(
     context: typer.Context,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove them; without it they are only counted.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove them; without it they are only counted.")
+    ] = False,
 ) -> None:
     """Remove pictures, features and workbooks that no category refers to any more."""
     from clustering_pipeline.orchestration.runtime.instance import open_instance, runs_in_flight
@@ -38,12 +45,14 @@ def prune(
     with open_instance(project.home) as instance:
         if runs := runs_in_flight(instance):
             raise StageError(
-                f"The run {runs[0].run_id[:8]} is under way, and what it has fetched belongs to no manifest yet. Prune when it "
-                "has ended; nothing was removed."
+                f"The run {runs[0].run_id[:8]} is under way, and what it has fetched belongs to no "
+                "manifest yet. Prune when it has ended; nothing was removed."
             )
         unused = find_unused(project)
         if yes:
             remove_unused(project, unused)
     title = "Removed" if yes else "Could be removed with --yes"
-    terminal.details(title, [("files", f"{len(unused.digests):,}"), ("size", f"{unused.bytes / 1e6:,.1f} MB")])
+    terminal.details(
+        title, [("files", f"{len(unused.digests):,}"), ("size", f"{unused.bytes / 1e6:,.1f} MB")]
+    )
     terminal.emit({"removed": yes, "files": len(unused.digests), "bytes": unused.bytes})

@@ -14,27 +14,42 @@ if TYPE_CHECKING:
     from clustering_pipeline.orchestration.sync.status import CategoryStatus
 
 _COLOURS = {"fresh": "green", "stale": "yellow", "missing": "cyan", "failed": "red"}
-CategoryOption = Annotated[str | None, typer.Option(metavar="NAME", help="One category only; all by default.")]
+CategoryOption = Annotated[
+    str | None, typer.Option(metavar="NAME", help="One category only; all by default.")
+]
 
 
 def sync(context: typer.Context, category: CategoryOption = None) -> None:
-    """Look at workbooks, settings and corrections, and materialise what is stale or missing, and only that."""
+    """Look at workbooks, settings and corrections, and materialise what is stale or missing, and
+    only that.
+    """
     from clustering_pipeline.definitions import open_pipeline
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.sync.synchronise import synchronise_all
 
     terminal, project = terminal_of(context), find_project()
     recorded, retired = [source.category for source in project.sources.all()], project.retired.all()
-    slugs = [slug for slug in choose_category(recorded, category) if category or slug not in retired]
+    slugs = [
+        slug for slug in choose_category(recorded, category) if category or slug not in retired
+    ]
     with open_instance(project.home) as instance, working(project, terminal) as reporting:
-        reports, errors = synchronise_all(slugs, pipeline=open_pipeline(reporting), instance=instance)
+        reports, errors = synchronise_all(
+            slugs, pipeline=open_pipeline(reporting), instance=instance
+        )
     for report in reports:
         done = ", ".join(report.materialised) or "nothing: all of it is fresh"
-        terminal.details(f"Category {report.category}", [("materialised", done), ("time", f"{report.seconds:.1f} s")])
+        terminal.details(
+            f"Category {report.category}",
+            [("materialised", done), ("time", f"{report.seconds:.1f} s")],
+        )
     terminal.emit(
         {
             "categories": [
-                {"category": report.category, "materialised": list(report.materialised), "seconds": round(report.seconds, 2)}
+                {
+                    "category": report.category,
+                    "materialised": list(report.materialised),
+                    "seconds": round(report.seconds, 2),
+                }
                 for report in reports
             ]
         }
@@ -61,35 +76,51 @@ def status(context: typer.Context, category: CategoryOption = None) -> None:
     if problems:
         terminal.details("Settings", [("problem", problem) for problem in problems])
     categories = [_as_json(known) for known in chosen]
-    terminal.emit({"home": str(project.home.path), "categories": categories, "settings_problems": list(problems)})
+    terminal.emit(
+        {
+            "home": str(project.home.path),
+            "categories": categories,
+            "settings_problems": list(problems),
+        }
+    )
 
 
 def _show(terminal: Terminal, status: "CategoryStatus") -> None:
     standing = ", retired" if status.retired else ""
-    title = Text.assemble((f"Category {status.category}", "bold"), (f"  {status.display_name}{standing}", "dim"))
+    title = Text.assemble(
+        (f"Category {status.category}", "bold"), (f"  {status.display_name}{standing}", "dim")
+    )
     terminal.output.print(title)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
     for column in ("asset", "state", "since", "why"):
         table.add_column(column)
     for name, asset in status.assets.items():
         state = str(asset.status)
-        table.add_row(name, Text(state, style=_COLOURS.get(state, "")), _moment(asset.time), asset.why)
+        table.add_row(
+            name, Text(state, style=_COLOURS.get(state, "")), _moment(asset.time), asset.why
+        )
     terminal.output.print(table)
-    rows = [("last run", _moment(status.last_run)), ("next refresh", _moment(status.next_refresh) or "none")]
+    rows = [
+        ("last run", _moment(status.last_run)),
+        ("next refresh", _moment(status.next_refresh) or "none"),
+    ]
     if status.problem:
         rows.append(("problem", status.problem))
     if status.overrides:
         rows.append(
             (
                 "other settings",
-                f"{', '.join(status.overrides)} ran with others than the file has; sync makes it as the file says",
+                f"{', '.join(status.overrides)} ran with others than the file has; sync makes it "
+                f"as the file says",
             )
         )
     terminal.details("", rows)
 
 
 def _moment(time: float | None) -> str:
-    return "" if time is None else datetime.fromtimestamp(time).astimezone().strftime("%Y-%m-%d %H:%M")
+    return (
+        "" if time is None else datetime.fromtimestamp(time).astimezone().strftime("%Y-%m-%d %H:%M")
+    )
 
 
 def _as_json(status: "CategoryStatus") -> dict[str, object]:
@@ -97,7 +128,12 @@ def _as_json(status: "CategoryStatus") -> dict[str, object]:
         "category": status.category,
         "display_name": status.display_name,
         "assets": {
-            name: {"status": str(asset.status), "why": asset.why, "time": asset.time, "run_id": asset.run_id}
+            name: {
+                "status": str(asset.status),
+                "why": asset.why,
+                "time": asset.time,
+                "run_id": asset.run_id,
+            }
             for name, asset in status.assets.items()
         },
         "overrides": list(status.overrides),

@@ -10,7 +10,15 @@ from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TaskID, TextColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+)
 from rich.text import Text
 
 # Columns of a table that goes to a file or another program, where no window limits it.
@@ -22,8 +30,8 @@ Details = Sequence[tuple[str, object]]
 class Terminal:
     """Standard output and standard error of one command.
 
-    With `--json` standard output carries one JSON object and nothing else: whatever any library prints there meanwhile goes
-    to standard error.
+    With `--json` standard output carries one JSON object and nothing else: whatever any library
+    prints there meanwhile goes to standard error.
     """
 
     def __init__(self) -> None:
@@ -42,7 +50,8 @@ class Terminal:
         """Keep standard output for `emit` alone."""
         sys.stdout.flush()
         self._reserved = os.dup(1)
-        # Both ways to standard output: of this interpreter, and of libraries and processes below it.
+        # Both ways to standard output: of this interpreter, and of libraries and processes below
+        # it.
         os.dup2(2, 1)
         self._stdout, sys.stdout = sys.stdout, sys.stderr
         self.output = self.errors
@@ -59,7 +68,10 @@ class Terminal:
     def emit(self, result: Mapping[str, Any]) -> None:
         """Write the JSON object of a command that was called with `--json`; nothing otherwise."""
         if self._reserved is not None:
-            os.write(self._reserved, (json.dumps(result, ensure_ascii=False, indent=2, default=str) + "\n").encode())
+            os.write(
+                self._reserved,
+                (json.dumps(result, ensure_ascii=False, indent=2, default=str) + "\n").encode(),
+            )
 
     def note(self, text: str) -> None:
         """Say something about the work under way."""
@@ -71,11 +83,15 @@ class Terminal:
         self.errors.print(paragraph, soft_wrap=not self.errors.is_terminal)
 
     def details(self, title: str, rows: Details) -> None:
-        """Show names and values under a title; values are never shortened nor broken, so that paths can be copied."""
+        """Show names and values under a title; values are never shortened nor broken, so that paths
+        can be copied.
+        """
         width = max((len(name) for name, _ in rows), default=0)
         self.output.print(Text(title, style="bold"), soft_wrap=True)
         for name, value in rows:
-            line = Text.assemble((f"  {name:<{width}}  ", "dim"), value if isinstance(value, Text) else str(value))
+            line = Text.assemble(
+                (f"  {name:<{width}}  ", "dim"), value if isinstance(value, Text) else str(value)
+            )
             self.output.print(line, soft_wrap=True)
 
 
@@ -94,8 +110,12 @@ SHARED_OPTIONS = ("--json", "--debug")
 
 def share_options(
     context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error, and Dagster's log.")] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON object on standard output.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, and Dagster's log.")
+    ] = False,
 ) -> None:
     """Set the terminal of the command up as the options that all commands share ask."""
     terminal = terminal_of(context)
@@ -111,7 +131,10 @@ class _CountColumn(ProgressColumn):
     """ "123/331 pictures"."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.completed:,.0f}/{task.total or 0:,.0f} {_plural(task.fields['unit'], task.total or 0)}")
+        return Text(
+            f"{task.completed:,.0f}/{task.total or 0:,.0f} "
+            f"{_plural(task.fields['unit'], task.total or 0)}"
+        )
 
 
 class _PaceColumn(ProgressColumn):
@@ -139,7 +162,9 @@ def _duration(seconds: float) -> str:
 
 
 class TerminalProgress:
-    """Draws live bars on a terminal; where there is none, writes a line for each piece of work that took a second or more."""
+    """Draws live bars on a terminal; where there is none, writes a line for each piece of work that
+    took a second or more.
+    """
 
     def __init__(self, console: Console) -> None:
         """`console`: where the bars go, usually standard error."""

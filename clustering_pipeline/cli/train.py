@@ -18,7 +18,9 @@ train_app = typer.Typer(help="Train a model on a category's own pictures.", no_a
 @train_app.command("autoencoder")
 def autoencoder(
     context: typer.Context,
-    category: Annotated[str, typer.Option(metavar="NAME", help="The category whose kept crops are learnt from.")],
+    category: Annotated[
+        str, typer.Option(metavar="NAME", help="The category whose kept crops are learnt from.")
+    ],
     dimension: Annotated[int, typer.Option(min=2, help="Length of the vectors.")] = 256,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the crops.")] = 20,
 ) -> None:
@@ -31,7 +33,9 @@ def autoencoder(
         stage = project.context(slug, logging.getLogger(__name__))
         folder = (stage.hardware.models_folder or Path("models")) / f"autoencoder-{slug}"
         training = Training(dimension=dimension, epochs=epochs)
-        losses = train_autoencoder(_kept_crops(project, slug), folder, training, stage.hardware, stage.progress)
+        losses = train_autoencoder(
+            _kept_crops(project, slug), folder, training, stage.hardware, stage.progress
+        )
     settings = f"embeddings.encoder=autoencoder, embeddings.model={folder}"
     rows = [
         ("folder", folder),
@@ -49,7 +53,8 @@ def _kept_crops(project: Project, slug: str) -> list[np.ndarray]:
     clean = project.manifests.read("clean_images", slug)
     if clean is None:
         raise InputError(
-            f"The category {slug} has no clean_images yet. Run it first: `clustering-pipeline run CATALOGUE --category {slug}`."
+            f"The category {slug} has no clean_images yet. Run it first: `clustering-pipeline run "
+            f"CATALOGUE --category {slug}`."
         )
     kept = clean[clean["status"] == "kept"].sort_values("crop_sha256")
     boxes = kept[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()

@@ -28,22 +28,44 @@ SECONDS_TO_CLOSE = 5
 
 def ui(
     context: typer.Context,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; the first free one from 3000 by default.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; the first free one from 3000 by default.")
+    ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on. Dagster's pages ask for no password: keep it local.")
+        str,
+        typer.Option(
+            help="Address to listen on. Dagster's pages ask for no password: keep it local."
+        ),
     ] = "127.0.0.1",
 ) -> None:
-    """Open the Dagster UI with its daemon on the same home: lineage, runs, schedules, sensors; and the pages of `serve`."""
+    """Open the Dagster UI with its daemon on the same home: lineage, runs, schedules, sensors; and
+    the pages of `serve`.
+    """
     terminal, project = terminal_of(context), find_project()
     chosen = _checked_port(host, port) if port else _free_port(host)
-    terminal.details("Dagster UI", [("address", f"http://{host}:{chosen}"), ("home", project.home.path)])
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "clustering_pipeline.definitions", "-h", host, "-p", str(chosen)]
+    terminal.details(
+        "Dagster UI", [("address", f"http://{host}:{chosen}"), ("home", project.home.path)]
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "dagster",
+        "dev",
+        "-m",
+        "clustering_pipeline.definitions",
+        "-h",
+        host,
+        "-p",
+        str(chosen),
+    ]
     environment = {**os.environ, HOME_VARIABLE: str(project.home.path)}
     _set_up(project)
     with _pages(project, terminal):
         status = _serve(command, environment)
     if status not in (0, -signal.SIGINT, -signal.SIGTERM):
-        raise StageError(f"`dagster dev` ended with status {status}. Its own messages above say why.")
+        raise StageError(
+            f"`dagster dev` ended with status {status}. Its own messages above say why."
+        )
 
 
 def _set_up(project: Project) -> None:
@@ -55,7 +77,9 @@ def _set_up(project: Project) -> None:
 
 @contextmanager
 def _pages(project: Project, terminal: Terminal) -> Iterator[None]:
-    """Serve the pages that the UI links to while the block runs, unless they are elsewhere or somebody serves them already."""
+    """Serve the pages that the UI links to while the block runs, unless they are elsewhere or
+    somebody serves them already.
+    """
     options = _page_options(project, terminal)
     if options is None:
         yield
@@ -65,7 +89,11 @@ def _pages(project: Project, terminal: Terminal) -> Iterator[None]:
     from clustering_pipeline.web import create_app
 
     app = create_app(project, options)
-    server = uvicorn.Server(uvicorn.Config(app, host=options.host, port=options.port, log_level="warning", server_header=False))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, host=options.host, port=options.port, log_level="warning", server_header=False
+        )
+    )
     # Signals are for the main thread, which waits for Dagster.
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -91,7 +119,10 @@ def _page_options(project: Project, terminal: Terminal) -> "ServeOptions | None"
         return None
     if _is_free(host, port):
         return ServeOptions(host=host, port=port)
-    terminal.note(f"Port {port} is taken: links to reports open what runs there. `automation.pages_url` names another address.")
+    terminal.note(
+        f"Port {port} is taken: links to reports open what runs there. `automation.pages_url` "
+        f"names another address."
+    )
     return None
 
 
@@ -111,12 +142,18 @@ def _free_port(host: str) -> int:
     for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
         if _is_free(host, port):
             return port
-    raise InputError(f"No port from {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1} is free on {host}. Choose one with --port.")
+    raise InputError(
+        f"No port from {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1} is free on {host}. Choose "
+        f"one with --port."
+    )
 
 
 def _checked_port(host: str, port: int) -> int:
     if not _is_free(host, port):
-        raise InputError(f"Port {port} of {host} cannot be used; another program may hold it. Choose another --port.")
+        raise InputError(
+            f"Port {port} of {host} cannot be used; another program may hold it. Choose another "
+            f"--port."
+        )
     return port
 
 

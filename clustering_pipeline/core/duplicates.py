@@ -1,4 +1,6 @@
-"""Which crop stands for which: the perceptual and the semantic duplicates, each followed to the keeper of its keeper."""
+"""Which crop stands for which: the perceptual and the semantic duplicates, each followed to the
+keeper of its keeper.
+"""
 
 from collections.abc import Mapping
 
@@ -6,10 +8,12 @@ import pandas as pd
 
 
 def keepers(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame) -> pd.DataFrame:
-    """Return `crop_sha256`, `keeper`, `relation`, `too_alike` of every crop that the quality limits let through.
+    """Return `crop_sha256`, `keeper`, `relation`, `too_alike` of every crop that the quality limits
+    let through.
 
-    `keeper` is the crop that finally stands for it, itself included; `relation` to it is "", "duplicate" or "semantic
-    duplicate". One that is rejected for being too alike, as itself or by its keeper, has a reason `too_alike` and no keeper.
+    `keeper` is the crop that finally stands for it, itself included; `relation` to it is "",
+    "duplicate" or "semantic duplicate". One that is rejected for being too alike, as itself or by
+    its keeper, has a reason `too_alike` and no keeper.
     """
     perceptual = perceptual_keepers(clean_images)
     alike = linked(semantic_duplicates)
@@ -20,13 +24,19 @@ def keepers(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame) -> pd
         last = _follow(crop, both)
         relation = "semantic duplicate" if last != same else "duplicate" if same != crop else ""
         rows.append((crop, None if same in too_alike else last, relation, too_alike.get(same)))
-    return pd.DataFrame(rows, columns=["crop_sha256", "keeper", "relation", "too_alike"], dtype=object)
+    return pd.DataFrame(
+        rows, columns=["crop_sha256", "keeper", "relation", "too_alike"], dtype=object
+    )
 
 
 def perceptual_keepers(clean_images: pd.DataFrame) -> dict[str, str]:
-    """Return the crop that shows the same picture as each crop that was not rejected, itself included."""
+    """Return the crop that shows the same picture as each crop that was not rejected, itself
+    included.
+    """
     usable = clean_images[clean_images["status"] != "rejected"]
-    direct = dict(zip(usable["crop_sha256"], usable["keeper"].fillna(usable["crop_sha256"]), strict=True))
+    direct = dict(
+        zip(usable["crop_sha256"], usable["keeper"].fillna(usable["crop_sha256"]), strict=True)
+    )
     return {crop: _follow(crop, direct) for crop in direct}
 
 

@@ -19,10 +19,17 @@ Result = TypeVar("Result")
 
 
 class Engine(Protocol):
-    """Maps a batch function over items. The result never depends on the engine, nor on the batch size."""
+    """Maps a batch function over items.
+
+    The result never depends on the engine, nor on the batch size.
+    """
 
     def map_batches(
-        self, function: Callable[[list[Item]], list[Result]], items: Sequence[Item], *, batch_size: int
+        self,
+        function: Callable[[list[Item]], list[Result]],
+        items: Sequence[Item],
+        *,
+        batch_size: int,
     ) -> Iterator[list[Result]]:
         """Yield `function(batch)` for consecutive batches, in the order of `items`.
 
@@ -42,15 +49,23 @@ def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
 
 
 class LocalEngine:
-    """Runs batches over a pool of processes on this machine, or in this process when there is little to do."""
+    """Runs batches over a pool of processes on this machine, or in this process when there is
+    little to do.
+    """
 
     def __init__(self, workers: int | None = None, smallest_pool: int = 3) -> None:
-        """`workers`: processes, all available cores by default; fewer than `smallest_pool` batches run in this process."""
+        """`workers`: processes, all available cores by default; fewer than `smallest_pool` batches
+        run in this process.
+        """
         self.workers = workers or available_cores()
         self.smallest_pool = smallest_pool
 
     def map_batches(
-        self, function: Callable[[list[Item]], list[Result]], items: Sequence[Item], *, batch_size: int
+        self,
+        function: Callable[[list[Item]], list[Result]],
+        items: Sequence[Item],
+        *,
+        batch_size: int,
     ) -> Iterator[list[Result]]:
         batches = batched(items, batch_size)
         if self.workers == 1 or len(items) <= batch_size * (self.smallest_pool - 1):
@@ -71,8 +86,9 @@ class LocalEngine:
         except BrokenProcessPool as error:
             _shared_pool.cache_clear()
             raise StageError(
-                "A worker process ended in the middle of its work; most often the machine ran out of memory. What was done is kept: "
-                "set compute.workers to a smaller number and run again."
+                "A worker process ended in the middle of its work; most often the machine ran out "
+                "of memory. What was done is kept: set compute.workers to a smaller number and run "
+                "again."
             ) from error
         finally:
             for future in pending:
@@ -81,9 +97,13 @@ class LocalEngine:
 
 @cache
 def _shared_pool(workers: int) -> ProcessPoolExecutor:
-    """Return the pool that all stages of this process share: a worker's imports take longer than many a stage."""
+    """Return the pool that all stages of this process share: a worker's imports take longer than
+    many a stage.
+    """
     # A forked child would inherit the locks of Dagster's and gRPC's threads.
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker)
+    return ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker
+    )
 
 
 def _prepare_worker() -> None:
@@ -99,7 +119,9 @@ def _prepare_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this worker when its parent is gone, however it ended: a killed parent tells its workers nothing."""
+    """End this worker when its parent is gone, however it ended: a killed parent tells its workers
+    nothing.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
@@ -110,5 +132,7 @@ ENGINES: dict[str, Callable[[int | None], Engine]] = {"local": LocalEngine}
 
 
 def make_engine(name: str, workers: int | None) -> Engine:
-    """Return the engine of that name, one of `ENGINES`, with so many workers, all available cores when None."""
+    """Return the engine of that name, one of `ENGINES`, with so many workers, all available cores
+    when None.
+    """
     return ENGINES[name](workers)

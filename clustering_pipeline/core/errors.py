@@ -17,4 +17,6 @@ class InputError(PipelineError):
 
 
 class StageError(PipelineError):
-    """A stage could not do its work although its input was sound: no disk, a model that does not load."""
+    """A stage could not do its work although its input was sound: no disk, a model that does not
+    load.
+    """

@@ -1,8 +1,10 @@
-"""The evidence model: what each piece of evidence adds to the logarithm of the odds that two pictures show one product.
+"""The evidence model: what each piece of evidence adds to the logarithm of the odds that two
+pictures show one product.
 
-A generalised additive model (Hastie and Tibshirani 1986): log-odds = base + Σ f_k(x_k), where every f_k is a monotone, piecewise
-linear curve (Barlow et al. 1972 call such fits isotonic). A feature that is missing (NaN) adds nothing, whatever the others say,
-so that a catalogue without titles or without readable text is judged by the rest. The curves are plain numbers in a JSON file.
+A generalised additive model (Hastie and Tibshirani 1986): log-odds = base + Σ f_k(x_k), where every
+f_k is a monotone, piecewise linear curve (Barlow et al. 1972 call such fits isotonic). A feature
+that is missing (NaN) adds nothing, whatever the others say, so that a catalogue without titles or
+without readable text is judged by the rest. The curves are plain numbers in a JSON file.
 """
 
 import json
@@ -18,7 +20,9 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curve:
-    """What a feature adds to the log-odds: `values` at `knots` (both float64, k, knots ascending), linear between, flat outside."""
+    """What a feature adds to the log-odds: `values` at `knots` (both float64, k, knots ascending),
+    linear between, flat outside.
+    """
 
     knots: Reals
     values: Reals
@@ -40,8 +44,14 @@ class EvidenceModel:
     prior: float = 0.5
 
     def contributions(self, features: Mapping[str, Reals]) -> dict[str, Reals]:
-        """Return per feature what it adds to the log-odds of each pair; features that are not given add nothing."""
-        return {name: curve(np.asarray(features[name], np.float64)) for name, curve in self.curves.items() if name in features}
+        """Return per feature what it adds to the log-odds of each pair; features that are not given
+        add nothing.
+        """
+        return {
+            name: curve(np.asarray(features[name], np.float64))
+            for name, curve in self.curves.items()
+            if name in features
+        }
 
     def log_odds(self, features: Mapping[str, Reals], size: int) -> Reals:
         """Return the log-odds of `size` pairs (float64)."""
@@ -50,9 +60,12 @@ class EvidenceModel:
     def as_json(self) -> str:
         """Return the model as JSON, numbers rounded to five digits."""
         curves = {
-            name: {"knots": _rounded(curve.knots), "values": _rounded(curve.values)} for name, curve in self.curves.items()
+            name: {"knots": _rounded(curve.knots), "values": _rounded(curve.values)}
+            for name, curve in self.curves.items()
         }
-        return json.dumps({"base": round(self.base, 5), "prior": round(self.prior, 5), "curves": curves}, indent=1)
+        return json.dumps(
+            {"base": round(self.base, 5), "prior": round(self.prior, 5), "curves": curves}, indent=1
+        )
 
 
 def read_model(text: str) -> EvidenceModel:
@@ -71,22 +84,27 @@ def load_model(path: Path) -> EvidenceModel:
 
 
 def prior_shift(log_odds: Reals, prior: float, rounds: int = 100, pseudo: float = 200.0) -> float:
-    """Return how much larger the logit of the share of true pairs is among these than `prior`, which their log-odds assume.
+    """Return how much larger the logit of the share of true pairs is among these than `prior`,
+    which their log-odds assume.
 
-    Expectation maximisation of the mixture's share (Saerens, Latinne and Decaestecker 2002), with `pseudo` pairs of share
-    `prior` beside them, so that few pairs shift little.
+    Expectation maximisation of the mixture's share (Saerens, Latinne and Decaestecker 2002), with
+    `pseudo` pairs of share `prior` beside them, so that few pairs shift little.
     """
     share, start = prior, np.log(prior / (1 - prior))
     for _ in range(rounds):
         expected = probability_of(log_odds + np.log(share / (1 - share)) - start).sum()
-        share = float(np.clip((expected + pseudo * prior) / (len(log_odds) + pseudo), 1e-6, 1 - 1e-6))
+        share = float(
+            np.clip((expected + pseudo * prior) / (len(log_odds) + pseudo), 1e-6, 1 - 1e-6)
+        )
     return float(np.log(share / (1 - share)) - start)
 
 
 def probability_of(log_odds: Reals) -> Reals:
     """Return 1 / (1 + exp(-log-odds)) without overflow."""
     return np.where(
-        log_odds >= 0, 1 / (1 + np.exp(-np.abs(log_odds))), np.exp(-np.abs(log_odds)) / (1 + np.exp(-np.abs(log_odds)))
+        log_odds >= 0,
+        1 / (1 + np.exp(-np.abs(log_odds))),
+        np.exp(-np.abs(log_odds)) / (1 + np.exp(-np.abs(log_odds))),
     )
 
 

@@ -1,4 +1,6 @@
-"""Rows that hang together through pairs: connected components, disjoint sets and the weakest link of each group."""
+"""Rows that hang together through pairs: connected components, disjoint sets and the weakest link
+of each group.
+"""
 
 from collections.abc import Hashable
 from typing import Generic, TypeVar
@@ -13,24 +15,32 @@ Item = TypeVar("Item", bound=Hashable)
 
 
 def component_labels(count: int, first: Indices, second: Indices) -> Indices:
-    """Return the connected component of each of `count` rows, 0 to k - 1 by its first row: int64 (count,)."""
+    """Return the connected component of each of `count` rows, 0 to k - 1 by its first row: int64
+    (count,).
+    """
     graph = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
     labels: Indices = connected_components(graph, directed=False)[1].astype(np.int64)
     return labels
 
 
 def components(count: int, first: Indices, second: Indices) -> list[Indices]:
-    """Return the connected components with two rows or more of `count` rows, each sorted, ordered by their first row."""
+    """Return the connected components with two rows or more of `count` rows, each sorted, ordered
+    by their first row.
+    """
     if len(first) == 0:
         return []
     labels = component_labels(count, first, second)
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    return sorted((group.astype(np.int64) for group in groups if len(group) > 1), key=lambda group: int(group[0]))
+    return sorted(
+        (group.astype(np.int64) for group in groups if len(group) > 1),
+        key=lambda group: int(group[0]),
+    )
 
 
 def spanning_links(count: int, first: Indices, second: Indices) -> Indices:
-    """Return the positions of the links, given heaviest first, that make the maximum spanning forest: int64, ascending.
+    """Return the positions of the links, given heaviest first, that make the maximum spanning
+    forest: int64, ascending.
 
     Of two links between the same rows the first counts (Kruskal 1956).
     """

@@ -1,7 +1,7 @@
 """The manifests: the Parquet table that each asset returns, one row per item, small values only.
 
-Each schema below is the contract between the stage that writes it and those that read it. `conform` is applied before a
-manifest leaves a stage, so that equal content is equal to the byte.
+Each schema below is the contract between the stage that writes it and those that read it. `conform`
+is applied before a manifest leaves a stage, so that equal content is equal to the byte.
 """
 
 import hashlib
@@ -36,9 +36,12 @@ def _manifest(name: str, key: tuple[str, ...], columns: list[tuple[str, pa.DataT
     return Manifest(name, pa.schema(columns), key)
 
 
-SETTINGS = _manifest("settings", ("stage",), [("stage", TEXT), ("settings", TEXT), ("fingerprint", TEXT)])
+SETTINGS = _manifest(
+    "settings", ("stage",), [("stage", TEXT), ("settings", TEXT), ("fingerprint", TEXT)]
+)
 
-# A row is a listing, in the order of the workbook. `extra` is a JSON object of every other column as text.
+# A row is a listing, in the order of the workbook. `extra` is a JSON object of every other column
+# as text.
 CATALOGUE = _manifest(
     "catalogue",
     ("listing",),
@@ -56,7 +59,8 @@ CATALOGUE = _manifest(
     ],
 )
 
-# A row is one picture of a listing; `position` counts the pictures of a listing from 0. Listings without a URL have no row.
+# A row is one picture of a listing; `position` counts the pictures of a listing from 0. Listings
+# without a URL have no row.
 RAW_IMAGES = _manifest(
     "raw_images",
     ("listing", "position"),
@@ -77,12 +81,14 @@ RAW_IMAGES = _manifest(
 )
 
 ENGLISH_PROMPTS = _manifest(
-    "english_prompts", ("word",), [("word", TEXT), ("english", TEXT), ("synonyms", TEXTS), ("translator", TEXT)]
+    "english_prompts",
+    ("word",),
+    [("word", TEXT), ("english", TEXT), ("synonyms", TEXTS), ("translator", TEXT)],
 )
 
-# A row is a region of a distinct image; boxes are half-open pixels of the picture after EXIF rotation; `mask` is the blob of
-# the box's mask where the background was removed. A picture that could not be decoded has one row without a crop, whose
-# `error` says why.
+# A row is a region of a distinct image; boxes are half-open pixels of the picture after EXIF
+# rotation; `mask` is the blob of the box's mask where the background was removed. A picture that
+# could not be decoded has one row without a crop, whose `error` says why.
 CROPS = _manifest(
     "crops",
     ("image_sha256", "rank"),
@@ -104,7 +110,8 @@ CROPS = _manifest(
     ],
 )
 
-# A row is a distinct crop. `status` is kept, duplicate or rejected; a duplicate names its keeper, a kept crop is its own.
+# A row is a distinct crop. `status` is kept, duplicate or rejected; a duplicate names its keeper, a
+# kept crop is its own.
 CLEAN_IMAGES = _manifest(
     "clean_images",
     ("crop_sha256",),
@@ -131,8 +138,8 @@ CLEAN_IMAGES = _manifest(
 # A row is a picture that people want kept whatever its quality.
 OVERRULED_PICTURES = _manifest("overruled_pictures", ("image_sha256",), [("image_sha256", TEXT)])
 
-# A row is a kept crop; `features` is the blob of its keypoints and descriptors, the box is the product's within the crop,
-# `copies` how often its print stands side by side.
+# A row is a kept crop; `features` is the blob of its keypoints and descriptors, the box is the
+# product's within the crop, `copies` how often its print stands side by side.
 LOCAL_FEATURES = _manifest(
     "local_features",
     ("crop_sha256",),
@@ -149,14 +156,16 @@ LOCAL_FEATURES = _manifest(
 
 EMBEDDINGS = _manifest("embeddings", ("crop_sha256",), [("crop_sha256", TEXT), ("vector", VECTOR)])
 
-# `reason`: why a crop that is rejected leaves its listing without a cluster; null for one that is linked to its keeper.
+# `reason`: why a crop that is rejected leaves its listing without a cluster; null for one that is
+# linked to its keeper.
 SEMANTIC_DUPLICATES = _manifest(
     "semantic_duplicates",
     ("crop_sha256",),
     [("crop_sha256", TEXT), ("keeper", TEXT), ("similarity", REAL), ("reason", TEXT)],
 )
 
-# A row is a pair of keepers, crop_a < crop_b, with the evidence; `weight` is what the grouping uses, 0 when refused.
+# A row is a pair of keepers, crop_a < crop_b, with the evidence; `weight` is what the grouping
+# uses, 0 when refused.
 MATCHES = _manifest(
     "matches",
     ("crop_a", "crop_b"),
@@ -195,7 +204,8 @@ MATCHES = _manifest(
     ],
 )
 
-# A row is one statement of a person. Pictures are named by product_base_id and, where known, the image's sha256.
+# A row is one statement of a person. Pictures are named by product_base_id and, where known, the
+# image's sha256.
 CORRECTIONS = _manifest(
     "corrections",
     ("number",),
@@ -213,7 +223,8 @@ CORRECTIONS = _manifest(
     ],
 )
 
-# A row is a listing. cluster_id is -1 for no_match and null for rejected, download_failed and invalid_row.
+# A row is a listing. cluster_id is -1 for no_match and null for rejected, download_failed and
+# invalid_row.
 CLUSTERS = _manifest(
     "clusters",
     ("listing",),
@@ -234,7 +245,9 @@ CLUSTERS = _manifest(
 )
 
 # A row is a file that was written for the user.
-WRITTEN_FILES = _manifest("written_files", ("path",), [("path", TEXT), ("sha256", TEXT), ("rows", COUNT)])
+WRITTEN_FILES = _manifest(
+    "written_files", ("path",), [("path", TEXT), ("sha256", TEXT), ("rows", COUNT)]
+)
 
 MANIFESTS = {
     manifest.name: manifest
@@ -263,17 +276,22 @@ def conform(frame: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     """Return `frame` with exactly the manifest's columns and types, ordered by its key.
 
     Missing values are None or NaN on the way in and pandas' nullable types on the way out.
-    Raises ValueError when a column is missing, unknown or of another type, or when the key is not unique.
+    Raises ValueError when a column is missing, unknown or of another type, or when the key is not
+    unique.
     """
     expected, given = set(manifest.schema.names), set(frame.columns)
     if expected != given:
         raise ValueError(
-            f"{manifest.name}: missing columns {sorted(expected - given)}, unknown columns {sorted(given - expected)}"
+            f"{manifest.name}: missing columns {sorted(expected - given)}, unknown columns "
+            f"{sorted(given - expected)}"
         )
     ordered = frame.sort_values(list(manifest.key), kind="stable", ignore_index=True)
     repeated = ordered.duplicated(list(manifest.key))
     if repeated.any():
-        raise ValueError(f"{manifest.name}: {manifest.key} is not unique, e.g. {ordered[repeated].iloc[0].to_dict()}")
+        raise ValueError(
+            f"{manifest.name}: {manifest.key} is not unique, e.g. "
+            f"{ordered[repeated].iloc[0].to_dict()}"
+        )
     return to_frame(to_table(ordered, manifest))
 
 
@@ -283,9 +301,13 @@ def empty(manifest: Manifest) -> pd.DataFrame:
 
 
 def to_table(frame: pd.DataFrame, manifest: Manifest) -> pa.Table:
-    """Return the frame as an Arrow table of the manifest's schema; raises ValueError for values that do not fit."""
+    """Return the frame as an Arrow table of the manifest's schema; raises ValueError for values
+    that do not fit.
+    """
     try:
-        return pa.Table.from_pandas(frame, schema=manifest.schema, preserve_index=False).replace_schema_metadata()
+        return pa.Table.from_pandas(
+            frame, schema=manifest.schema, preserve_index=False
+        ).replace_schema_metadata()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"{manifest.name}: {error}") from error
 
@@ -294,7 +316,9 @@ _PANDAS_TYPES = {TEXT: pd.StringDtype("python"), COUNT: pd.Int64Dtype(), FLAG: p
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
-    """Return an Arrow table as a frame with nullable text, integers and booleans; lists become arrays."""
+    """Return an Arrow table as a frame with nullable text, integers and booleans; lists become
+    arrays.
+    """
     frame: pd.DataFrame = table.to_pandas(types_mapper=_PANDAS_TYPES.get)
     return frame
 

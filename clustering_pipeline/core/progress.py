@@ -15,7 +15,9 @@ class ProgressBar(Protocol):
 
 
 class Progress(Protocol):
-    """Opens a bar per piece of work; the terminal, the Dagster log and silence are its implementations."""
+    """Opens a bar per piece of work; the terminal, the Dagster log and silence are its
+    implementations.
+    """
 
     def track(self, description: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]:
         """Open a bar over `total` items named `unit` (singular: "picture")."""
@@ -70,7 +72,9 @@ class LoggedBar:
             self.logged = now
             rate = self.done / (now - self.started)
             left = max(self.total - self.done, 0) / rate
-            self._write(f"{self.done:,} of {self.total:,}, {rate:.1f} a second, about {left:.0f} s left")
+            self._write(
+                f"{self.done:,} of {self.total:,}, {rate:.1f} a second, about {left:.0f} s left"
+            )
 
     def close(self) -> None:
         """Log the total and the time taken."""

@@ -1,4 +1,6 @@
-"""Numbers with a meaning in titles and on packs: volume, mass, pieces, sun protection, share, packs in a bundle."""
+"""Numbers with a meaning in titles and on packs: volume, mass, pieces, sun protection, share, packs
+in a bundle.
+"""
 
 import re
 from collections import defaultdict
@@ -44,17 +46,21 @@ _UNITS: dict[str, tuple[str, float]] = {
     "sheets": ("pieces", 1),
     "%": ("%", 1),
 }
-_MEASURE = re.compile(
-    rf"(?<![a-z0-9.,]){_NUMBER}[\s.]*({'|'.join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))}){_EDGE}"
-)
+_UNIT = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
+_MEASURE = re.compile(rf"(?<![a-z0-9.,]){_NUMBER}[\s.]*({_UNIT}){_EDGE}")
 # What a price is reduced by, and how genuine a shop says that it is.
 _OFFER = re.compile(
-    r"(?:giam|sale|off|voucher|hoan)(?:\s+(?:gia|toi|den|ngay|len|xu))*\s*[:-]?\s*\d+\s*%|(?<![a-z0-9])[-−–]\d+\s*%|\d+\s*%\s*off"
+    r"(?:giam|sale|off|voucher|hoan)(?:\s+(?:gia|toi|den|ngay|len|xu))*\s*[:-]?\s*\d+\s*%"
+    r"|(?<![a-z0-9])[-−–]\d+\s*%|\d+\s*%\s*off"
     r"|(?<![a-z0-9.,])100\s*%"
 )
 _SPF = re.compile(rf"spf\s*:?\s*{_NUMBER}")
-_BUNDLE_BEFORE = re.compile(r"(?:combo|bo|set|loc|thung|pack of|pack|bundle of)\s*(?:gom\s*)?(\d{1,2})" + _EDGE)
-_BUNDLE_AFTER = re.compile(r"(?<![a-z0-9.,])(\d{1,2})\s*(?:-\s*)?(?:pack|chai|hop|tuyp|tube|hu|lo|lon|bich)" + _EDGE)
+_BUNDLE_BEFORE = re.compile(
+    r"(?:combo|bo|set|loc|thung|pack of|pack|bundle of)\s*(?:gom\s*)?(\d{1,2})" + _EDGE
+)
+_BUNDLE_AFTER = re.compile(
+    r"(?<![a-z0-9.,])(\d{1,2})\s*(?:-\s*)?(?:pack|chai|hop|tuyp|tube|hu|lo|lon|bich)" + _EDGE
+)
 _TIMES_BEFORE = re.compile(r"(?<![a-z0-9.,])(\d{1,2})\s*[x×*]\s*(?=\d)")
 _TIMES_AFTER = re.compile(r"[x×*]\s*(\d{1,2})(?![a-z0-9.,%])")
 _TWIN = re.compile(r"(?<![a-z])(?:twin pack|mua 1 tang 1|1 tang 1)(?![a-z])")
@@ -66,7 +72,9 @@ _HEAVIEST = 1.6
 
 @dataclass(frozen=True, order=True)
 class Quantity:
-    """A number and what it counts: kind is ml, g, mg, mcg, oz, pieces, %, spf or packs; volumes and masses in ml and g."""
+    """A number and what it counts: kind is ml, g, mg, mcg, oz, pieces, %, spf or packs; volumes and
+    masses in ml and g.
+    """
 
     kind: str
     value: float
@@ -80,7 +88,9 @@ class Quantity:
 
 
 def read_quantities(text: str) -> frozenset[Quantity]:
-    """Return the quantities that a title or the print of a pack states, in any capitals, with or without accents."""
+    """Return the quantities that a title or the print of a pack states, in any capitals, with or
+    without accents.
+    """
     plain = _OFFER.sub(" ", _plain(text))
     return frozenset([*_measures(plain), *_protection(plain), *_bundles(plain)])
 
@@ -88,7 +98,16 @@ def read_quantities(text: str) -> frozenset[Quantity]:
 def without_quantities(text: str) -> str:
     """Return the plain text of a title without what `read_quantities` reads in it."""
     plain = _plain(text)
-    for pattern in (_OFFER, _BUNDLE_BEFORE, _TIMES_BEFORE, _TIMES_AFTER, _TWIN, _SPF, _MEASURE, _BUNDLE_AFTER):
+    for pattern in (
+        _OFFER,
+        _BUNDLE_BEFORE,
+        _TIMES_BEFORE,
+        _TIMES_AFTER,
+        _TWIN,
+        _SPF,
+        _MEASURE,
+        _BUNDLE_AFTER,
+    ):
         plain = pattern.sub(" ", plain)
     return " ".join(plain.split())
 
@@ -96,14 +115,18 @@ def without_quantities(text: str) -> str:
 def quantity_conflict(first: str, second: str, *, unsaid_is_single: bool = True) -> str | None:
     """Return how two texts contradict each other in number ("50 ml / 100 ml"), or None.
 
-    They do when both state a quantity of one kind and share no value of it, or one its volume and the other a mass that no
-    filling of that volume has. With `unsaid_is_single` a text without a number
-    of packs means one pack, as titles do; the print on a pack leaves it open.
+    They do when both state a quantity of one kind and share no value of it, or one its volume and
+    the other a mass that no filling of that volume has. With `unsaid_is_single` a text without a
+    number of packs means one pack, as titles do; the print on a pack leaves it open.
     """
-    return conflict_between(read_quantities(first), read_quantities(second), unsaid_is_single=unsaid_is_single)
+    return conflict_between(
+        read_quantities(first), read_quantities(second), unsaid_is_single=unsaid_is_single
+    )
 
 
-def conflict_between(first: frozenset[Quantity], second: frozenset[Quantity], *, unsaid_is_single: bool = True) -> str | None:
+def conflict_between(
+    first: frozenset[Quantity], second: frozenset[Quantity], *, unsaid_is_single: bool = True
+) -> str | None:
     """Return how two sets of quantities contradict each other, or None; see `quantity_conflict`."""
     left, right = _by_kind(first, unsaid_is_single), _by_kind(second, unsaid_is_single)
     for kind in sorted(left.keys() & right.keys()):

@@ -16,7 +16,9 @@ class Element:
     def __str__(self) -> str:
         if not self.children:
             return f"{self.opening[:-1]}/>"
-        inside = "".join(escape(child) if isinstance(child, str) else str(child) for child in self.children)
+        inside = "".join(
+            escape(child) if isinstance(child, str) else str(child) for child in self.children
+        )
         return f"{self.opening}{inside}</{self.name}>"
 
     @property
@@ -32,25 +34,56 @@ def element(name: str, *children: Element | str, **attributes: object) -> Elemen
     >>> print(element("text", "a < b", x=4, text_anchor="end"))
     <text x="4" text-anchor="end">a &lt; b</text>
     """
-    return Element(name, tuple((key.replace("_", "-"), str(value)) for key, value in attributes.items()), children)
+    return Element(
+        name,
+        tuple((key.replace("_", "-"), str(value)) for key, value in attributes.items()),
+        children,
+    )
 
 
-def canvas(width: int, height: int, *children: Element, font_size: int, size: bool = False, **attributes: object) -> Element:
-    """Return the outermost element of a drawing of that many units across and down, which with `size` are its pixels too."""
+def canvas(
+    width: int,
+    height: int,
+    *children: Element,
+    font_size: int,
+    size: bool = False,
+    **attributes: object,
+) -> Element:
+    """Return the outermost element of a drawing of that many units across and down, which with
+    `size` are its pixels too.
+    """
     pixels = {"width": width, "height": height} if size else {}
-    frame = {**pixels, "viewBox": f"0 0 {width} {height}", **attributes, "font_family": "sans-serif", "font_size": font_size}
+    frame = {
+        **pixels,
+        "viewBox": f"0 0 {width} {height}",
+        **attributes,
+        "font_family": "sans-serif",
+        "font_size": font_size,
+    }
     return element("svg", *children, xmlns="http://www.w3.org/2000/svg", **frame)
 
 
 def draw(width: int, height: int, parts: Iterable[Element], *, font_size: int) -> str:
     """Return a drawing on white, a part a line."""
     opening = canvas(width, height, font_size=font_size).opening
-    return "\n".join([opening, str(element("rect", width="100%", height="100%", fill="white")), *map(str, parts), "</svg>"])
+    return "\n".join(
+        [
+            opening,
+            str(element("rect", width="100%", height="100%", fill="white")),
+            *map(str, parts),
+            "</svg>",
+        ]
+    )
 
 
 def polyline(points: Iterable[tuple[float, float]], **attributes: object) -> Element:
     """Return a line through points (x, y), to a tenth of a unit."""
-    return element("polyline", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points), fill="none", **attributes)
+    return element(
+        "polyline",
+        points=" ".join(f"{x:.1f},{y:.1f}" for x, y in points),
+        fill="none",
+        **attributes,
+    )
 
 
 def circle(x: float, y: float, radius: float, **attributes: object) -> Element:

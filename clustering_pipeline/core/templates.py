@@ -4,7 +4,8 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def open_templates(*packages: str) -> Environment:
-    """Return the templates in the folders `templates` of packages, the first that has one; values are escaped.
+    """Return the templates in the folders `templates` of packages, the first that has one; values
+    are escaped.
 
     A name that a template uses and was not given is an error.
     """

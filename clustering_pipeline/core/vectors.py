@@ -4,15 +4,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-# Single precision is trusted outside this band around the radius; inside it the distance is computed in double precision.
+# Single precision is trusted outside this band around the radius; inside it the distance is
+# computed in double precision.
 UNSURE = 1e-5
 
 
-def near_pairs(vectors: np.ndarray, radius: float, block_rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield `rows` < `columns` (int32) of every pair with cosine distance at most `radius`, a block of columns at a time.
+def near_pairs(
+    vectors: np.ndarray, radius: float, block_rows: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield `rows` < `columns` (int32) of every pair with cosine distance at most `radius`, a block
+    of columns at a time.
 
-    `vectors` float32 (n, d) of unit length. Each distance is computed once, as one matrix product per block; all pairs of a
-    column and any earlier row come in one block. Holds `block_rows` × n distances.
+    `vectors` float32 (n, d) of unit length. Each distance is computed once, as one matrix product
+    per block; all pairs of a column and any earlier row come in one block. Holds `block_rows` × n
+    distances.
     """
     for start in range(0, len(vectors), block_rows):
         block = vectors[start : start + block_rows]
@@ -27,12 +32,16 @@ def near_pairs(vectors: np.ndarray, radius: float, block_rows: int) -> Iterator[
         yield rows[near].astype(np.int32), (columns[near] + start).astype(np.int32)
 
 
-def pairs_within(vectors: np.ndarray, radius: float, block_rows: int) -> tuple[np.ndarray, np.ndarray]:
+def pairs_within(
+    vectors: np.ndarray, radius: float, block_rows: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return `rows` < `columns` (int32) of all pairs with cosine distance at most `radius`."""
     found = list(near_pairs(vectors, radius, block_rows))
     if not found:
         return np.empty(0, np.int32), np.empty(0, np.int32)
-    return np.concatenate([rows for rows, _ in found]), np.concatenate([columns for _, columns in found])
+    return np.concatenate([rows for rows, _ in found]), np.concatenate(
+        [columns for _, columns in found]
+    )
 
 
 def _exact_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -41,10 +50,14 @@ def _exact_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return 1 - np.einsum("ij,ij->i", a, b) / np.maximum(norms, 1e-300)
 
 
-def nearest_neighbours(vectors: np.ndarray, count: int, block_rows: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return `rows`, `columns` (int64) and `cosines` (float32) of the `count` nearest others of each unit vector (n, d).
+def nearest_neighbours(
+    vectors: np.ndarray, count: int, block_rows: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return `rows`, `columns` (int64) and `cosines` (float32) of the `count` nearest others of
+    each unit vector (n, d).
 
-    Rows come in order, `count` entries each (fewer when there are not as many others), the columns of a row in ascending order.
+    Rows come in order, `count` entries each (fewer when there are not as many others), the columns
+    of a row in ascending order.
     """
     count = min(count, len(vectors) - 1)
     if count < 1:
@@ -57,4 +70,8 @@ def nearest_neighbours(vectors: np.ndarray, count: int, block_rows: int) -> tupl
         nearest = np.sort(np.argpartition(-similarities, count - 1, axis=1)[:, :count], axis=1)
         columns.append(nearest.ravel())
         cosines.append(np.take_along_axis(similarities, nearest, axis=1).ravel())
-    return np.repeat(np.arange(len(vectors)), count), np.concatenate(columns), np.concatenate(cosines)
+    return (
+        np.repeat(np.arange(len(vectors)), count),
+        np.concatenate(columns),
+        np.concatenate(cosines),
+    )

@@ -11,31 +11,47 @@ from clustering_pipeline.core.svg import Element, draw, element
 NOISE = frozenset({"", "-1", "-1.0", "nan", "none", "<na>"})
 
 
-def score_clusters(labels_true: Sequence[Hashable], labels_predicted: Sequence[Hashable]) -> dict[str, float]:
-    """Return the agreement of two groupings of the same items; -1, empty and missing labels are a group of their own each.
+def score_clusters(
+    labels_true: Sequence[Hashable], labels_predicted: Sequence[Hashable]
+) -> dict[str, float]:
+    """Return the agreement of two groupings of the same items; -1, empty and missing labels are a
+    group of their own each.
 
-    Pairwise and BCubed (Bagga and Baldwin 1998) precision, recall and F1, adjusted Rand index, normalised mutual information
-    (arithmetic mean), homogeneity, completeness, V-measure, Fowlkes-Mallows index, and `mixed_share`: the share of predicted
-    clusters of two or more items that hold items of several groups. All lie in 0 to 1, except ARI, whose least value is -0.5.
-    A precision or recall over no pair at all is 1. Raises ValueError when the lengths differ.
+    Pairwise and BCubed (Bagga and Baldwin 1998) precision, recall and F1, adjusted Rand index,
+    normalised mutual information (arithmetic mean), homogeneity, completeness, V-measure,
+    Fowlkes-Mallows index, and `mixed_share`: the share of predicted clusters of two or more items
+    that hold items of several groups. All lie in 0 to 1, except ARI, whose least value is -0.5. A
+    precision or recall over no pair at all is 1. Raises ValueError when the lengths differ.
     """
     if len(labels_true) != len(labels_predicted):
-        raise ValueError(f"{len(labels_true)} true labels against {len(labels_predicted)} predicted ones")
+        raise ValueError(
+            f"{len(labels_true)} true labels against {len(labels_predicted)} predicted ones"
+        )
     true, predicted = group_codes(labels_true), group_codes(labels_predicted)
     table = contingency(true, predicted)
-    return {**_bcubed(table), **_pairwise(table), **_information(true, predicted), "mixed_share": _mixed_share(table)}
+    return {
+        **_bcubed(table),
+        **_pairwise(table),
+        **_information(true, predicted),
+        "mixed_share": _mixed_share(table),
+    }
 
 
 def group_codes(labels: Iterable[Hashable]) -> np.ndarray:
     """Return int64 codes of the groups; every noise label gets a code that no other item has."""
     texts = ["" if label is None else str(label).strip() for label in labels]
-    names = [("noise", index) if text.casefold() in NOISE else ("group", text) for index, text in enumerate(texts)]
+    names = [
+        ("noise", index) if text.casefold() in NOISE else ("group", text)
+        for index, text in enumerate(texts)
+    ]
     codes: dict[tuple[str, object], int] = {}
     return np.array([codes.setdefault(name, len(codes)) for name in names], np.int64)
 
 
 def contingency(true: np.ndarray, predicted: np.ndarray) -> sparse.coo_matrix:
-    """Return the int64 counts of items per (group, cluster) as a sparse matrix without repeated entries."""
+    """Return the int64 counts of items per (group, cluster) as a sparse matrix without repeated
+    entries.
+    """
     cells = pd.DataFrame({"true": true, "predicted": predicted}).value_counts(sort=False)
     rows, columns = (cells.index.get_level_values(level).to_numpy() for level in (0, 1))
     return sparse.coo_matrix((cells.to_numpy(np.int64), (rows, columns)))
@@ -75,10 +91,14 @@ def _precision_recall_f1(name: str, precision: float, recall: float) -> dict[str
 def _information(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     from sklearn import metrics
 
-    homogeneity, completeness, v_measure = metrics.homogeneity_completeness_v_measure(true, predicted)
+    homogeneity, completeness, v_measure = metrics.homogeneity_completeness_v_measure(
+        true, predicted
+    )
     return {
         "adjusted_rand_index": float(metrics.adjusted_rand_score(true, predicted)),
-        "normalized_mutual_information": float(metrics.normalized_mutual_info_score(true, predicted)),
+        "normalized_mutual_information": float(
+            metrics.normalized_mutual_info_score(true, predicted)
+        ),
         "homogeneity": float(homogeneity),
         "completeness": float(completeness),
         "v_measure": float(v_measure),
@@ -97,10 +117,12 @@ CELL, MARGIN, LARGEST = 12, 110, 60
 
 
 def draw_confusion(labels_true: Sequence[Hashable], labels_predicted: Sequence[Hashable]) -> str:
-    """Return an SVG of the confusion matrix: a row per product, a column per cluster, darker where more items meet.
+    """Return an SVG of the confusion matrix: a row per product, a column per cluster, darker where
+    more items meet.
 
-    A product stands in the row in which its largest part is on the diagonal; a second cell in its row is a split, a second one
-    in a column is a mixed cluster. Of more than `LARGEST` products those with the most errors are shown.
+    A product stands in the row in which its largest part is on the diagonal; a second cell in its
+    row is a split, a second one in a column is a mixed cluster. Of more than `LARGEST` products
+    those with the most errors are shown.
     """
     true, predicted = group_codes(labels_true), group_codes(labels_predicted)
     table = contingency(true, predicted).toarray()
@@ -108,7 +130,10 @@ def draw_confusion(labels_true: Sequence[Hashable], labels_predicted: Sequence[H
     columns = _diagonal_order(table, rows)
     names = {code: str(label) for code, label in zip(true.tolist(), labels_true, strict=True)}
     shown = table[rows][:, columns]
-    cells = [_cell(row, column, shown[row, column], int(shown.max())) for row, column in zip(*np.nonzero(shown), strict=True)]
+    cells = [
+        _cell(row, column, shown[row, column], int(shown.max()))
+        for row, column in zip(*np.nonzero(shown), strict=True)
+    ]
     titles = [_row_title(position, names[int(row)]) for position, row in enumerate(rows)]
     width, height = MARGIN + CELL * len(columns) + CELL, 2 * CELL + CELL * len(rows) + CELL
     shares = f"{len(rows)} of {len(table)} products × {len(columns)} of {table.shape[1]} clusters"
@@ -116,7 +141,9 @@ def draw_confusion(labels_true: Sequence[Hashable], labels_predicted: Sequence[H
 
 
 def _worst_rows(table: np.ndarray) -> np.ndarray:
-    """Return the rows to show, those with the most items off their main cluster first, then the largest."""
+    """Return the rows to show, those with the most items off their main cluster first, then the
+    largest.
+    """
     best = table.argmax(axis=1)
     split = table.sum(axis=1) - table.max(axis=1)
     mixed = table.sum(axis=0)[best] - table.max(axis=1)
@@ -133,8 +160,12 @@ def _diagonal_order(table: np.ndarray, rows: np.ndarray) -> list[int]:
 def _cell(row: int, column: int, count: int, largest: int) -> Element:
     x, y = MARGIN + CELL * column, 2 * CELL + CELL * row
     fill = f"hsl(212 60% {90 - 65 * count / largest:.0f}%)"
-    return element("rect", element("title", str(count)), x=x, y=y, width=CELL - 1, height=CELL - 1, fill=fill)
+    return element(
+        "rect", element("title", str(count)), x=x, y=y, width=CELL - 1, height=CELL - 1, fill=fill
+    )
 
 
 def _row_title(position: int, name: str) -> Element:
-    return element("text", name[:20], x=MARGIN - 4, y=2 * CELL + CELL * position + 9, text_anchor="end")
+    return element(
+        "text", name[:20], x=MARGIN - 4, y=2 * CELL + CELL * position + 9, text_anchor="end"
+    )

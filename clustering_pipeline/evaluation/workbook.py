@@ -22,7 +22,9 @@ STATUS_COLUMNS = ("cp_status", "status")
 
 @dataclass(frozen=True)
 class LabelledRows:
-    """The rows of a workbook that a truth knows: the `true` group and the `predicted` label of each, and how many rows there are."""
+    """The rows of a workbook that a truth knows: the `true` group and the `predicted` label of
+    each, and how many rows there are.
+    """
 
     true: list[str]
     predicted: list[object]
@@ -30,7 +32,8 @@ class LabelledRows:
 
 
 def evaluate_workbook(workbook: Path | bytes, truth: Truth) -> dict[str, float | int]:
-    """Return the scores of the labelled rows that `truth` knows, and the counts `rows`, `rows_scored`, `groups`, `clusters`.
+    """Return the scores of the labelled rows that `truth` knows, and the counts `rows`,
+    `rows_scored`, `groups`, `clusters`.
 
     See `labelled_rows` for what is read and what is refused.
     """
@@ -45,10 +48,11 @@ def evaluate_workbook(workbook: Path | bytes, truth: Truth) -> dict[str, float |
 
 
 def labelled_rows(workbook: Path | bytes, truth: Truth) -> LabelledRows:
-    """Return the rows of a labelled workbook joined with the truth on the column that holds most of its keys.
+    """Return the rows of a labelled workbook joined with the truth on the column that holds most of
+    its keys.
 
-    `workbook` is a path or the bytes of an .xlsx file. Raises InputError when it cannot be read, has no `cluster_id` column, or
-    shares no row with the truth.
+    `workbook` is a path or the bytes of an .xlsx file. Raises InputError when it cannot be read,
+    has no `cluster_id` column, or shares no row with the truth.
     """
     name = str(workbook) if isinstance(workbook, Path) else "the workbook"
     rows, pairs = 0, list[tuple[str, object]]()
@@ -57,10 +61,13 @@ def labelled_rows(workbook: Path | bytes, truth: Truth) -> LabelledRows:
         pairs += _join(header, body, truth)
     if not pairs:
         raise InputError(
-            f"No row of {name} has a {truth.key} that is in the truth file ({len(truth.groups)} labels, e.g. "
-            f"{next(iter(truth.groups))!r}). Check that both are of the same catalogue."
+            f"No row of {name} has a {truth.key} that is in the truth file ({len(truth.groups)} "
+            f"labels, e.g. {next(iter(truth.groups))!r}). Check that both are of the same "
+            "catalogue."
         )
-    return LabelledRows([truth.groups[key] for key, _ in pairs], [label for _, label in pairs], rows)
+    return LabelledRows(
+        [truth.groups[key] for key, _ in pairs], [label for _, label in pairs], rows
+    )
 
 
 def _read_sheets(workbook: Path | bytes, name: str) -> list[list[Row]]:
@@ -70,7 +77,8 @@ def _read_sheets(workbook: Path | bytes, name: str) -> list[list[Row]]:
         return [list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, InvalidFileException) as error:
         raise InputError(
-            f"{name} cannot be read as an .xlsx workbook ({error}). Give the workbook that a run wrote."
+            f"{name} cannot be read as an .xlsx workbook ({error}). Give the workbook that a run "
+            f"wrote."
         ) from error
 
 
@@ -78,9 +86,11 @@ def _labelled_sheets(sheets: Sequence[list[Row]], name: str) -> list[tuple[Row, 
     found = [parts for parts in map(_split_at_header, sheets) if parts]
     if not found:
         raise InputError(
-            f"{name} has no column `cluster_id` in the first {HEADER_ROWS} rows of any sheet. Give a labelled workbook."
+            f"{name} has no column `cluster_id` in the first {HEADER_ROWS} rows of any sheet. Give "
+            f"a labelled workbook."
         )
-    # A summary sheet has cluster ids too, but only the sheets of listings say how each listing fared.
+    # A summary sheet has cluster ids too, but only the sheets of listings say how each listing
+    # fared.
     of_listings = [parts for parts in found if set(STATUS_COLUMNS) & set(parts[0])]
     return of_listings or found
 
@@ -104,10 +114,16 @@ def _join(header: Row, body: list[Row], truth: Truth) -> Iterator[tuple[str, obj
 
 def _best_column(header: Row, body: list[Row], truth: Truth) -> int:
     def known_cells(column: int) -> int:
-        return sum(truth.key_of(row[column]) is not None for row in body if column < len(row) and row[column] is not None)
+        return sum(
+            truth.key_of(row[column]) is not None
+            for row in body
+            if column < len(row) and row[column] is not None
+        )
 
     return max(range(len(header)), key=known_cells)
 
 
 def _count_clusters(labels: Sequence[object]) -> int:
-    return len({str(label) for label in labels if label is not None and str(label) not in ("", "-1")})
+    return len(
+        {str(label) for label in labels if label is not None and str(label) not in ("", "-1")}
+    )

@@ -1,4 +1,6 @@
-"""Decoding, cutting, scaling and encoding pictures: upright 8-bit RGB arrays of shape (height, width, 3)."""
+"""Decoding, cutting, scaling and encoding pictures: upright 8-bit RGB arrays of shape (height,
+width, 3).
+"""
 
 from clustering_pipeline.imaging.alignment import (
     AlignedDifference,
@@ -20,7 +22,12 @@ from clustering_pipeline.imaging.crops import (
 )
 from clustering_pipeline.imaging.decoding import Pixels, decode_grey, decode_image
 from clustering_pipeline.imaging.headers import ImageFacts, probe
-from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageError, ImageErrorKind, ImageLimits
+from clustering_pipeline.imaging.limits import (
+    DEFAULT_LIMITS,
+    ImageError,
+    ImageErrorKind,
+    ImageLimits,
+)
 from clustering_pipeline.imaging.resizing import fit_within, resize, thumbnail, to_jpeg, to_png
 
 __all__ = [

@@ -1,8 +1,8 @@
 """Two products laid over each other: what differs at the same place once the light is made equal.
 
-Siblings share their print and differ in a colour, a word or a picture. Photographs of one product differ in light, blur and
-viewpoint, everywhere alike. So the light is fitted robustly, the laid-over picture is refined by a smooth flow, and what
-remains is summed up per cell.
+Siblings share their print and differ in a colour, a word or a picture. Photographs of one product
+differ in light, blur and viewpoint, everywhere alike. So the light is fitted robustly, the
+laid-over picture is refined by a smooth flow, and what remains is summed up per cell.
 """
 
 from functools import lru_cache
@@ -22,13 +22,17 @@ Mask = NDArray[np.bool_]
 # Pixels of a frame's longer side, and of a cell's side.
 SIDE, CELL = 240, 12
 _QUALITY = 92
-# How far the refinement may move a pixel, and over how many pixels it is smoothed so that it cannot hide a changed word.
+# How far the refinement may move a pixel, and over how many pixels it is smoothed so that it cannot
+# hide a changed word.
 _LARGEST_SHIFT, _SMOOTHING = 7.0, 21
-# Farnebäck's flow: scale and levels of the pyramid, window, iterations, neighbourhood of the polynomials and its spread.
+# Farnebäck's flow: scale and levels of the pyramid, window, iterations, neighbourhood of the
+# polynomials and its spread.
 _PYRAMID, _LEVELS, _FLOW_WINDOW, _ITERATIONS, _NEIGHBOURS, _SPREAD = 0.5, 3, 15, 2, 5, 1.1
-# Side of the window whose mean is no structure, grey levels² of noise, and the deviation from which on a cell has structure.
+# Side of the window whose mean is no structure, grey levels² of noise, and the deviation from which
+# on a cell has structure.
 _WINDOW, _NOISE, _STRUCTURE = 13, 16.0, 7.0
-# CIE L*a*b*: chroma below which a cell is grey, and from which on it is coloured; how far white may be off.
+# CIE L*a*b*: chroma below which a cell is grey, and from which on it is coloured; how far white may
+# be off.
 _GREY, _COLOURED, _LARGEST_CAST = 10.0, 12.0, 10.0
 _FEWEST_GREY = 8
 # Gains of lightness and of chroma between two photographs of one product.
@@ -37,7 +41,8 @@ _WEAKEST, _STRONGEST = 0.6, 1.6
 _UNSEEN = 5.0
 # A cell counts that lies in both frames with this share.
 _VALID, _COUNTED = 0.9, 0.75
-# A mask of the product that covers less of the frame is none; how much larger than the hull of agreeing keypoints is compared.
+# A mask of the product that covers less of the frame is none; how much larger than the hull of
+# agreeing keypoints is compared.
 _SMALLEST_PRODUCT, _HULL = 0.1, 1.2
 _FEWEST_CELLS = 4
 
@@ -55,8 +60,10 @@ class AlignedDifference(NamedTuple):
         deficit: how far cells fall below the best fifth of the pair, on average.
         worst_block: mean correlation of the 3×3 cells that correlate least.
         hue: mean hue difference in radians over cells coloured in both, weighted by chroma.
-        tint: mean distance in the a*b* plane over cells coloured in either, after the light, weighted by chroma.
-        chroma_cosine: cosine of the a*b* fields of both, 1 when colours lie alike whatever the saturation.
+        tint: mean distance in the a*b* plane over cells coloured in either, after the light,
+            weighted by chroma.
+        chroma_cosine: cosine of the a*b* fields of both, 1 when colours lie alike whatever the
+            saturation.
         coloured: share of cells coloured in either.
         one_coloured: share of cells that are coloured in one and grey in the other.
         lightness: median absolute difference of L* after the light.
@@ -67,7 +74,8 @@ class AlignedDifference(NamedTuple):
         cast: how far white was off, L*a*b* units.
         gain: natural logarithm of the fitted gain of lightness, absolute.
         moved: mean shift of the refinement, pixels.
-        outline: share of the two products' common area that only one covers, NaN unless both stand before an even background.
+        outline: share of the two products' common area that only one covers, NaN unless both stand
+            before an even background.
     """
 
     covered: float
@@ -103,7 +111,8 @@ class Frame(NamedTuple):
     Attributes:
         lab: float32 (height, width, 3) CIE L*a*b*.
         sharpness: pixels of its original per pixel.
-        product: float32 (height, width), 1 where the product is and 0 where the background is; None where nobody knows.
+        product: float32 (height, width), 1 where the product is and 0 where the background is; None
+            where nobody knows.
     """
 
     lab: Floats
@@ -120,12 +129,16 @@ def prepare_frame(pixels: NDArray[np.uint8], product: Mask | None = None) -> Fra
 
 
 def stored_frame(pixels: NDArray[np.uint8], product: Mask | None = None) -> tuple[bytes, bytes]:
-    """Return a product frame as bytes that `read_frame` reads: a JPEG file, and the packed bits of `product`, empty without."""
+    """Return a product frame as bytes that `read_frame` reads: a JPEG file, and the packed bits of
+    `product`, empty without.
+    """
     scaled = fit_within(pixels, SIDE, enlarge=True)
     shown = b""
     if product is not None:
         size = (scaled.shape[1], scaled.shape[0])
-        shown = np.packbits(cv2.resize(product.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5).tobytes()
+        shown = np.packbits(
+            cv2.resize(product.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0.5
+        ).tobytes()
     return to_jpeg(scaled, _QUALITY), shown
 
 
@@ -133,7 +146,11 @@ def read_frame(picture: bytes, shown: bytes, longest_side: int) -> Frame:
     """Return the frame that `stored_frame` wrote; `longest_side` of the original in pixels."""
     pixels = decode_image(picture)
     size = pixels.shape[0] * pixels.shape[1]
-    mask = np.unpackbits(np.frombuffer(shown, np.uint8), count=size).reshape(pixels.shape[:2]) > 0 if shown else None
+    mask = (
+        np.unpackbits(np.frombuffer(shown, np.uint8), count=size).reshape(pixels.shape[:2]) > 0
+        if shown
+        else None
+    )
     return _frame(pixels, longest_side, mask)
 
 
@@ -142,25 +159,34 @@ def _frame(scaled: NDArray[np.uint8], longest_side: int, product: Mask | None) -
     shown = None
     if product is not None and product.mean() > _SMALLEST_PRODUCT:
         size = (scaled.shape[1], scaled.shape[0])
-        shown = np.asarray(cv2.resize(product.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32)
+        shown = np.asarray(
+            cv2.resize(product.astype(np.float32), size, interpolation=cv2.INTER_AREA), np.float32
+        )
     return Frame(np.asarray(lab, np.float32), longest_side / max(scaled.shape[:2]), shown)
 
 
-def compare_aligned(first: Frame, second: Frame, shares: Floats, support: Floats | None = None) -> AlignedDifference:
+def compare_aligned(
+    first: Frame, second: Frame, shares: Floats, support: Floats | None = None
+) -> AlignedDifference:
     """Return what differs between two products whose affine map is known.
 
-    Compared is what both show: the product where either background is even, else what lies about the agreeing keypoints.
+    Compared is what both show: the product where either background is even, else what lies about
+    the agreeing keypoints.
 
     Args:
-        shares: float32 (2, 3), maps places of the first frame to the second, both as shares of width and height.
-        support: float32 (n, 2), agreeing keypoints as shares of the first frame's width and height; the whole frame without.
+        shares: float32 (2, 3), maps places of the first frame to the second, both as shares of
+            width and height.
+        support: float32 (n, 2), agreeing keypoints as shares of the first frame's width and height;
+            the whole frame without.
     """
     matrix = _in_pixels(shares, first.lab.shape, second.lab.shape)
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     if not 0.05 < scale < 20:
         return NOTHING
     if support is not None:
-        support = np.asarray(support * np.array([first.lab.shape[1], first.lab.shape[0]]), np.float32)
+        support = np.asarray(
+            support * np.array([first.lab.shape[1], first.lab.shape[0]]), np.float32
+        )
     if scale < 1:
         # The coarser of the two is the common frame.
         if support is not None:
@@ -183,12 +209,19 @@ def compare_aligned(first: Frame, second: Frame, shares: Floats, support: Floats
         return NOTHING
     filled = np.maximum(share, 1e-3)[..., None]
     left, right = (_cell_means(picture * counted[..., None]) / filled for picture in (one, other))
-    shape, colour = _structure(one[..., 0], other[..., 0], inside, cells), _colours(left, right, cells)
+    shape, colour = (
+        _structure(one[..., 0], other[..., 0], inside, cells),
+        _colours(left, right, cells),
+    )
     return AlignedDifference._make((covered, float(cells.sum()), *shape, *colour, moved, outline))
 
 
-def _compared(first: Frame, second: Frame, matrix: Reals, valid: Mask, support: Floats | None) -> tuple[Mask, float]:
-    """Return which pixels of the common frame are compared, and how much of the outlines only one product covers."""
+def _compared(
+    first: Frame, second: Frame, matrix: Reals, valid: Mask, support: Floats | None
+) -> tuple[Mask, float]:
+    """Return which pixels of the common frame are compared, and how much of the outlines only one
+    product covers.
+    """
     size = (valid.shape[1], valid.shape[0])
     left = None if first.product is None else first.product > 0.5
     right = None if second.product is None else _laid_over(second.product, matrix, size) > 0.5
@@ -222,18 +255,25 @@ def _inverse(matrix: Reals) -> Reals:
 
 
 def _area_ratio(first: Frame, second: Frame, scale: float) -> float:
-    """Return how large the first frame's content is within the second, as a share of the second frame."""
+    """Return how large the first frame's content is within the second, as a share of the second
+    frame.
+    """
     one, other = first.lab.shape, second.lab.shape
     return scale * scale * one[0] * one[1] / (other[0] * other[1])
 
 
 def _laid_over(picture: Floats, matrix: Reals, size: tuple[int, int]) -> Floats:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(picture, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT), np.float32)
+    return np.asarray(
+        cv2.warpAffine(picture, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT),
+        np.float32,
+    )
 
 
 def _equally_sharp(first: Frame, second: Frame, scale: float) -> tuple[Floats, Floats]:
-    """Return both L*a*b* pictures with the finer one blurred to the detail of the other; `scale` is at least 1."""
+    """Return both L*a*b* pictures with the finer one blurred to the detail of the other; `scale` is
+    at least 1.
+    """
     # Pixels of the common frame that one pixel of each original fills.
     one, other = max(1.0, 1 / first.sharpness), max(1.0, 1 / second.sharpness) / scale
     other = max(other, 1 / scale)
@@ -244,32 +284,53 @@ def _equally_sharp(first: Frame, second: Frame, scale: float) -> tuple[Floats, F
 
 
 def _blurred(picture: Floats, sigma: float) -> Floats:
-    return picture if sigma < 0.3 else np.asarray(cv2.GaussianBlur(picture, (0, 0), min(sigma, 6.0)), np.float32)
+    return (
+        picture
+        if sigma < 0.3
+        else np.asarray(cv2.GaussianBlur(picture, (0, 0), min(sigma, 6.0)), np.float32)
+    )
 
 
 def _refined(one: Floats, other: Floats, inside: Mask) -> tuple[Floats, float]:
-    """Return the second picture moved by a smooth flow onto the first, and by how many pixels on average.
+    """Return the second picture moved by a smooth flow onto the first, and by how many pixels on
+    average.
 
     The flow is found at half the size, where a smooth one loses nothing.
     """
     height, width = inside.shape
     half = (max(8, width // 2), max(8, height // 2))
-    left, right = (cv2.resize(picture[..., 0], half, interpolation=cv2.INTER_AREA) for picture in (one, other))
+    left, right = (
+        cv2.resize(picture[..., 0], half, interpolation=cv2.INTER_AREA) for picture in (one, other)
+    )
     mask = cv2.resize(inside.astype(np.uint8), half, interpolation=cv2.INTER_NEAREST)
     (mean_left, spread_left), (mean_right, spread_right) = (
-        tuple(value.item() for value in cv2.meanStdDev(picture, mask=mask)) for picture in (left, right)
+        tuple(value.item() for value in cv2.meanStdDev(picture, mask=mask))
+        for picture in (left, right)
     )
     gain = float(np.clip(spread_left / max(spread_right, 1e-3), 0.4, 2.5))
     levelled = np.where(mask > 0, (right - mean_right) * gain + mean_left, left)
-    grey = [cv2.convertScaleAbs(np.clip(picture, 0, 100), alpha=2.55) for picture in (left, levelled)]
+    grey = [
+        cv2.convertScaleAbs(np.clip(picture, 0, 100), alpha=2.55) for picture in (left, levelled)
+    ]
     still = np.zeros((*grey[0].shape, 2), np.float32)
     flow = cv2.calcOpticalFlowFarneback(
-        grey[0], grey[1], still, _PYRAMID, _LEVELS, _FLOW_WINDOW, _ITERATIONS, _NEIGHBOURS, _SPREAD, 0
+        grey[0],
+        grey[1],
+        still,
+        _PYRAMID,
+        _LEVELS,
+        _FLOW_WINDOW,
+        _ITERATIONS,
+        _NEIGHBOURS,
+        _SPREAD,
+        0,
     )
     limit, window = _LARGEST_SHIFT / 2, _SMOOTHING // 2
     flow = cv2.blur(np.clip(flow, -limit, limit), (window, window))
     moved = 2 * float(cv2.mean(np.linalg.norm(flow, axis=2), mask=mask)[0])
-    places = cv2.resize(flow * 2, (width, height), interpolation=cv2.INTER_LINEAR) + _grid(width, height)
+    places = cv2.resize(flow * 2, (width, height), interpolation=cv2.INTER_LINEAR) + _grid(
+        width, height
+    )
     across, down = np.ascontiguousarray(places[..., 0]), np.ascontiguousarray(places[..., 1])
     laid = cv2.remap(other, across, down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(laid, np.float32), moved
@@ -292,7 +353,9 @@ def _structure(one: Floats, other: Floats, inside: Mask, cells: Mask) -> tuple[f
     near = cv2.blur(counted, (_WINDOW, _WINDOW)) + np.float32(1e-3)
     left, right = (_without_local_mean(picture, counted, near) for picture in (one, other))
     share = _cell_means(counted) + np.float32(1e-3)
-    spread_left, spread_right, product = (_cell_means(values) / share for values in (left * left, right * right, left * right))
+    spread_left, spread_right, product = (
+        _cell_means(values) / share for values in (left * left, right * right, left * right)
+    )
     correlation = product / np.sqrt((spread_left + _NOISE) * (spread_right + _NOISE))
     structured = cells & (np.maximum(spread_left, spread_right) > _STRUCTURE**2)
     filled = float(structured.sum() / cells.sum())
@@ -301,23 +364,46 @@ def _structure(one: Floats, other: Floats, inside: Mask, cells: Mask) -> tuple[f
     values = correlation[structured].astype(np.float64)
     low, middle, high = np.quantile(values, (0.1, 0.5, 0.8))
     deficit = float(np.clip(high - values - 0.15, 0, 1).mean())
-    return filled, float(middle), float(low), float((values < 0.25).mean()), deficit, _extreme(-correlation, structured) * -1
+    return (
+        filled,
+        float(middle),
+        float(low),
+        float((values < 0.25).mean()),
+        deficit,
+        _extreme(-correlation, structured) * -1,
+    )
 
 
 def _without_local_mean(lightness: Floats, counted: Floats, near: Floats) -> Floats:
-    """Return grey levels, less noise, less their mean over the counted pixels about them; 0 elsewhere."""
+    """Return grey levels, less noise, less their mean over the counted pixels about them; 0
+    elsewhere.
+    """
     grey = cv2.blur(lightness, (3, 3)) * np.float32(2.55)
-    return np.asarray((grey - cv2.blur(grey * counted, (_WINDOW, _WINDOW)) / near) * counted, np.float32)
+    return np.asarray(
+        (grey - cv2.blur(grey * counted, (_WINDOW, _WINDOW)) / near) * counted, np.float32
+    )
 
 
 def _extreme(values: Floats, counted: Mask) -> float:
-    """Return the largest mean of counted cells in a 3×3 window that holds at least four of them, else the largest of all."""
-    weight = cv2.boxFilter(counted.astype(np.float32), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    """Return the largest mean of counted cells in a 3×3 window that holds at least four of them,
+    else the largest of all.
+    """
+    weight = cv2.boxFilter(
+        counted.astype(np.float32), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT
+    )
     total = cv2.boxFilter(
-        np.where(counted, values, 0).astype(np.float32), -1, (3, 3), normalize=False, borderType=cv2.BORDER_CONSTANT
+        np.where(counted, values, 0).astype(np.float32),
+        -1,
+        (3, 3),
+        normalize=False,
+        borderType=cv2.BORDER_CONSTANT,
     )
     enough = weight >= _FEWEST_CELLS
-    return float((total[enough] / weight[enough]).max()) if enough.any() else float(values[counted].mean())
+    return (
+        float((total[enough] / weight[enough]).max())
+        if enough.any()
+        else float(values[counted].mean())
+    )
 
 
 def _colours(one: Floats, other: Floats, cells: Mask) -> tuple[float, ...]:
@@ -336,13 +422,21 @@ def _colours(one: Floats, other: Floats, cells: Mask) -> tuple[float, ...]:
     apart = np.linalg.norm(left[:, 1:] - saturation * right[:, 1:], axis=1)
     tint = float(np.average(apart[either], weights=stronger[either])) if either.any() else 0.0
     norms = float(np.sqrt(np.square(left[:, 1:]).sum() * np.square(right[:, 1:]).sum()))
-    cosine = float((left[:, 1:] * right[:, 1:]).sum()) / norms if either.any() and norms > 0 else float("nan")
+    cosine = (
+        float((left[:, 1:] * right[:, 1:]).sum()) / norms
+        if either.any() and norms > 0
+        else float("nan")
+    )
     difference = np.sqrt(np.square(0.5 * lightness) + np.square(apart))
     field = np.zeros(cells.shape, np.float32)
     field[cells] = difference
     patch = max(0.0, _extreme(field, cells) - _UNSEEN)
     spread = left[:, 0].std() * right[:, 0].std()
-    correlation = float(np.cov(left[:, 0], right[:, 0], bias=True)[0, 1] / spread) if spread > 1 else float("nan")
+    correlation = (
+        float(np.cov(left[:, 0], right[:, 0], bias=True)[0, 1] / spread)
+        if spread > 1
+        else float("nan")
+    )
     return (
         hue,
         tint,
@@ -360,15 +454,21 @@ def _colours(one: Floats, other: Floats, cells: Mask) -> tuple[float, ...]:
 
 
 def _cast(left: Reals, right: Reals, chroma: Reals) -> Reals:
-    """Return by how much white differs in a* and b*: the median difference of cells that are grey in both."""
+    """Return by how much white differs in a* and b*: the median difference of cells that are grey
+    in both.
+    """
     grey = (chroma < _GREY) & (np.minimum(left[:, 0], right[:, 0]) > 25)
     if grey.sum() < _FEWEST_GREY:
         return np.zeros(2)
-    return np.clip(np.median(right[grey, 1:] - left[grey, 1:], axis=0), -_LARGEST_CAST, _LARGEST_CAST)
+    return np.clip(
+        np.median(right[grey, 1:] - left[grey, 1:], axis=0), -_LARGEST_CAST, _LARGEST_CAST
+    )
 
 
 def _light(left: Reals, right: Reals) -> tuple[float, float]:
-    """Return gain and bias that take the lightness of the second to the first, by reweighted least squares."""
+    """Return gain and bias that take the lightness of the second to the first, by reweighted least
+    squares.
+    """
     weights: Reals = np.ones(len(left))
     gain, bias = 1.0, 0.0
     for _ in range(4):

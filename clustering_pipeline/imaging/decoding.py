@@ -1,4 +1,6 @@
-"""From bytes to upright 8-bit RGB pixels: the one decoder for downloads, detection, search and review."""
+"""From bytes to upright 8-bit RGB pixels: the one decoder for downloads, detection, search and
+review.
+"""
 
 from collections.abc import Callable
 
@@ -24,15 +26,18 @@ _TRANSPOSES = {
 _DEEP_MODES = ("I", "F")
 
 
-def decode_image(content: bytes, limits: ImageLimits = DEFAULT_LIMITS, at_least: int | None = None) -> Pixels:
+def decode_image(
+    content: bytes, limits: ImageLimits = DEFAULT_LIMITS, at_least: int | None = None
+) -> Pixels:
     """Return the picture as (height, width, 3) uint8 RGB, turned upright by its EXIF orientation.
 
-    Transparency is laid over white, CMYK, palette, grey and 16-bit pictures are converted, of an animation the first
-    frame is taken. `at_least` (pixels) allows a JPEG to be decoded at a half, quarter or eighth of its size as long as
-    its shorter side keeps that many pixels: much faster, for thumbnails and overviews.
+    Transparency is laid over white, CMYK, palette, grey and 16-bit pictures are converted, of an
+    animation the first frame is taken. `at_least` (pixels) allows a JPEG to be decoded at a half,
+    quarter or eighth of its size as long as its shorter side keeps that many pixels: much faster,
+    for thumbnails and overviews.
 
-    Raises ImageError `not_an_image`, `unsupported_format`, `truncated`, `bomb` or `too_small`; the limits are checked
-    before anything is decoded.
+    Raises ImageError `not_an_image`, `unsupported_format`, `truncated`, `bomb` or `too_small`; the
+    limits are checked before anything is decoded.
     """
     image, orientation = open_image(content, limits)
     if at_least is not None:
@@ -41,16 +46,20 @@ def decode_image(content: bytes, limits: ImageLimits = DEFAULT_LIMITS, at_least:
 
 
 def decode_grey(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
-    """Return the picture as (height, width) uint8 grey (ITU-R 601 luma), upright, transparency over white.
+    """Return the picture as (height, width) uint8 grey (ITU-R 601 luma), upright, transparency over
+    white.
 
-    Of a JPEG this is its luma plane as stored, which takes half the time of decoding its colours. Raises ImageError.
+    Of a JPEG this is its luma plane as stored, which takes half the time of decoding its colours.
+    Raises ImageError.
     """
     image, orientation = open_image(content, limits)
     image.draft("L", None)
     return _decode(image, orientation, _to_grey)
 
 
-def _decode(image: Image.Image, orientation: int, convert: Callable[[Image.Image], Image.Image]) -> Pixels:
+def _decode(
+    image: Image.Image, orientation: int, convert: Callable[[Image.Image], Image.Image]
+) -> Pixels:
     try:
         upright = convert(image)
         if orientation in _TRANSPOSES:
@@ -61,7 +70,9 @@ def _decode(image: Image.Image, orientation: int, convert: Callable[[Image.Image
 
 
 def _pixels(image: Image.Image) -> Pixels:
-    """Return the picture's values; those of a grey one without a copy where Pillow holds them in one piece."""
+    """Return the picture's values; those of a grey one without a copy where Pillow holds them in
+    one piece.
+    """
     if image.mode != "L":
         return np.asarray(image)
     try:
@@ -101,13 +112,22 @@ def _over_white(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and floating-point grey to 0..255."""
     values = np.nan_to_num(np.asarray(image, np.float64))
-    full_scale = 65535.0 if image.mode.startswith("I") and values.max(initial=0) <= 65535 else values.max(initial=0) or 1.0
+    full_scale = (
+        65535.0
+        if image.mode.startswith("I") and values.max(initial=0) <= 65535
+        else values.max(initial=0) or 1.0
+    )
     return Image.fromarray(np.clip(np.rint(values * (255 / full_scale)), 0, 255).astype(np.uint8))
 
 
 def _undecodable(image: Image.Image, error: Exception) -> ImageError:
     if isinstance(error, MemoryError):
-        return ImageError("bomb", f"No memory is left to decode {image.size[0]} × {image.size[1]} pixels.")
+        return ImageError(
+            "bomb", f"No memory is left to decode {image.size[0]} × {image.size[1]} pixels."
+        )
     if "conversion from" in str(error):
-        return ImageError("unsupported_format", f"{image.format} pictures in the colour mode {image.mode} cannot be read.")
+        return ImageError(
+            "unsupported_format",
+            f"{image.format} pictures in the colour mode {image.mode} cannot be read.",
+        )
     return ImageError("truncated", f"The {image.format} picture is damaged or cut off: {error}.")

@@ -11,7 +11,8 @@ from PIL import Image, UnidentifiedImageError
 
 from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageError, ImageLimits
 
-# A short list of codecs keeps hostile bytes away from Pillow's rarely used parsers (some of them start programs).
+# A short list of codecs keeps hostile bytes away from Pillow's rarely used parsers (some of them
+# start programs).
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 ORIENTATION_TAG = 0x0112
 # Every exception that Pillow's parsers were seen to raise on damaged bytes.
@@ -70,7 +71,8 @@ class ImageFacts:
 def probe(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFacts:
     """Return the facts of a picture from its header alone.
 
-    Raises ImageError when the bytes are no picture, or one that the limits refuse. The pixels may still be damaged.
+    Raises ImageError when the bytes are no picture, or one that the limits refuse. The pixels may
+    still be damaged.
     """
     image, orientation = open_image(content, limits)
     width, height = image.size if orientation < 5 else image.size[::-1]
@@ -124,12 +126,17 @@ def _unidentified(content: bytes) -> ImageError:
         return ImageError("not_an_image", "The file is empty.")
     foreign = _foreign_picture(content)
     if foreign:
-        return ImageError("unsupported_format", f"The picture is {foreign}; JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read.")
+        return ImageError(
+            "unsupported_format",
+            f"The picture is {foreign}; JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read.",
+        )
     known = next((name for signature, name in _SIGNATURES if content.startswith(signature)), None)
     if content[4:12] in (b"ftypavif", b"ftypavis"):
         known = "AVIF"
     if known:
-        return ImageError("truncated", f"The file begins like {known} but its header is damaged or cut off.")
+        return ImageError(
+            "truncated", f"The file begins like {known} but its header is damaged or cut off."
+        )
     return ImageError("not_an_image", f"The file is not a picture{_looks_like(content)}.")
 
 
@@ -139,14 +146,21 @@ def _foreign_picture(content: bytes) -> str | None:
         return "SVG"
     if content[4:8] == b"ftyp" and content[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
         return "HEIC"
-    return next((name for signature, name in _FOREIGN_SIGNATURES if content.startswith(signature)), None)
+    return next(
+        (name for signature, name in _FOREIGN_SIGNATURES if content.startswith(signature)), None
+    )
 
 
 def _looks_like(content: bytes) -> str:
     head = content[:2048].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if head.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")) or b"<html" in head:
+    if (
+        head.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script"))
+        or b"<html" in head
+    ):
         return ": it begins like an HTML page"
     if head.startswith(b"<"):
         return ": it begins like XML"
-    found = next((name for signature, name in _OTHER_SIGNATURES if content.startswith(signature)), None)
+    found = next(
+        (name for signature, name in _OTHER_SIGNATURES if content.startswith(signature)), None
+    )
     return f": it begins like {found}" if found else ""

@@ -7,7 +7,9 @@ ImageErrorKind = Literal["not_an_image", "unsupported_format", "truncated", "bom
 
 
 class ImageError(Exception):
-    """Bytes that give no usable picture: `kind` for counting, `sentence` for the person who reads the row."""
+    """Bytes that give no usable picture: `kind` for counting, `sentence` for the person who reads
+    the row.
+    """
 
     def __init__(self, kind: ImageErrorKind, sentence: str) -> None:
         super().__init__(kind, sentence)
@@ -31,11 +33,14 @@ class ImageLimits:
         if width * height > self.largest_pixels:
             raise ImageError(
                 "bomb",
-                f"The picture is {width} × {height} pixels; the limit is {self.largest_pixels / 1e6:g} million pixels.",
+                f"The picture is {width} × {height} pixels; the limit is "
+                f"{self.largest_pixels / 1e6:g} million pixels.",
             )
         if min(width, height) < self.smallest_side:
             raise ImageError(
-                "too_small", f"The picture is {width} × {height} pixels; each side needs at least {self.smallest_side}."
+                "too_small",
+                f"The picture is {width} × {height} pixels; each side needs at least "
+                f"{self.smallest_side}.",
             )
 
 

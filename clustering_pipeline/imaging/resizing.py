@@ -11,7 +11,9 @@ from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
 
 
 def fit_within(pixels: Pixels, longest_side: int, enlarge: bool = False) -> Pixels:
-    """Return the picture scaled so that its longest side has at most `longest_side` pixels (exactly, with `enlarge`)."""
+    """Return the picture scaled so that its longest side has at most `longest_side` pixels
+    (exactly, with `enlarge`).
+    """
     height, width = pixels.shape[:2]
     scale = longest_side / max(height, width)
     if scale == 1 or (scale > 1 and not enlarge):
@@ -20,7 +22,9 @@ def fit_within(pixels: Pixels, longest_side: int, enlarge: bool = False) -> Pixe
 
 
 def resize(pixels: Pixels, width: int, height: int) -> Pixels:
-    """Return the picture at width × height pixels: area averages when shrinking, cubic interpolation when enlarging."""
+    """Return the picture at width × height pixels: area averages when shrinking, cubic
+    interpolation when enlarging.
+    """
     shrinking = width * height < pixels.shape[0] * pixels.shape[1]
     method = cv2.INTER_AREA if shrinking else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(pixels, (width, height), interpolation=method), np.uint8)
@@ -40,6 +44,10 @@ def to_png(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def thumbnail(content: bytes, longest_side: int, quality: int = 80, limits: ImageLimits = DEFAULT_LIMITS) -> bytes:
+def thumbnail(
+    content: bytes, longest_side: int, quality: int = 80, limits: ImageLimits = DEFAULT_LIMITS
+) -> bytes:
     """Return a JPEG of the picture with at most `longest_side` pixels a side; raises ImageError."""
-    return to_jpeg(fit_within(decode_image(content, limits, at_least=longest_side), longest_side), quality)
+    return to_jpeg(
+        fit_within(decode_image(content, limits, at_least=longest_side), longest_side), quality
+    )

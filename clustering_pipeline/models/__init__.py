@@ -1,4 +1,6 @@
-"""Model files: what they are called, where they are, how they are loaded safely, and how pixels become their input."""
+"""Model files: what they are called, where they are, how they are loaded safely, and how pixels
+become their input.
+"""
 
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
 from clustering_pipeline.models.checkpoints import fill, load_into, load_state_dict, loading_problem
@@ -10,7 +12,14 @@ from clustering_pipeline.models.efficientnet_graph import (
     classifier_directions,
     efficientnet_lite_graph,
 )
-from clustering_pipeline.models.files import file_digest, locate_model, model_digest, read_model_type, remembered, weight_files
+from clustering_pipeline.models.files import (
+    file_digest,
+    locate_model,
+    model_digest,
+    read_model_type,
+    remembered,
+    weight_files,
+)
 from clustering_pipeline.models.inference import (
     BatchRunner,
     Forward,

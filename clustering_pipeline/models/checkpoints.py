@@ -13,18 +13,20 @@ if TYPE_CHECKING:
 
 
 def load_state_dict(place: Path) -> "dict[str, torch.Tensor]":
-    """Return the tensors of a safetensors file, or of a pickled checkpoint that holds nothing but tensors.
+    """Return the tensors of a safetensors file, or of a pickled checkpoint that holds nothing but
+    tensors.
 
-    `place` is the file, or a folder with exactly one weight file. Training wrappers ("state_dict", "model", "module.") are taken off.
-    Raises StageError when the file is damaged or would run code.
+    `place` is the file, or a folder with exactly one weight file. Training wrappers ("state_dict",
+    "model", "module.") are taken off. Raises StageError when the file is damaged or would run code.
     """
     path = _single_file(place)
     try:
         state = _read(path)
     except Exception as error:
         raise StageError(
-            f"The weights in {path} cannot be loaded: {loading_problem(error)}. Only safetensors files, and pickled checkpoints that hold "
-            "plain tensors, are read; convert the file with `safetensors.torch.save_file`, or pull the model again."
+            f"The weights in {path} cannot be loaded: {loading_problem(error)}. Only safetensors "
+            "files, and pickled checkpoints that hold plain tensors, are read; convert the file "
+            "with `safetensors.torch.save_file`, or pull the model again."
         ) from error
     return {name.removeprefix("module."): value for name, value in state.items()}
 
@@ -32,10 +34,14 @@ def load_state_dict(place: Path) -> "dict[str, torch.Tensor]":
 def loading_problem(error: Exception) -> str:
     """Return in words why a library could not load weights.
 
-    The library's own advice would be to switch its safety off, or to look at a log that is not shown.
+    The library's own advice would be to switch its safety off, or to look at a log that is not
+    shown.
     """
     if isinstance(error, UnpicklingError):
-        return "it is a pickled file with more in it than tensors, which could run code, and was not opened"
+        return (
+            "it is a pickled file with more in it than tensors, which could run code, and was "
+            "not opened"
+        )
     if "ignore_mismatched_sizes" in str(error):
         return "config.json describes tensors of other shapes than the weights hold"
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
@@ -47,28 +53,44 @@ def load_into(model: "nn.Module", place: Path) -> None:
 
 
 def fill(model: "nn.Module", state: "dict[str, torch.Tensor]", place: Path) -> None:
-    """Put tensors that were read from `place` into `model`; raises StageError that names those that are missing or do not fit.
+    """Put tensors that were read from `place` into `model`; raises StageError that names those that
+    are missing or do not fit.
 
-    `model` may be built on the meta device, which saves the time of random numbers nobody needs. Tensors that
-    the model does not use (a classifier's head) are left out.
+    `model` may be built on the meta device, which saves the time of random numbers nobody needs.
+    Tensors that the model does not use (a classifier's head) are left out.
     """
     import torch
 
     expected = model.state_dict()
-    missing = [name for name in expected if name not in state and not name.endswith("num_batches_tracked")]
-    misshapen = [name for name, value in expected.items() if name in state and state[name].shape != value.shape]
+    missing = [
+        name for name in expected if name not in state and not name.endswith("num_batches_tracked")
+    ]
+    misshapen = [
+        name
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
+    ]
     if missing or misshapen:
         raise StageError(
-            f"The weights in {place} are not of this model: {_some(missing)} missing, {_some(misshapen)} of another shape. "
-            "Choose the encoder that the file was trained for."
+            f"The weights in {place} are not of this model: {_some(missing)} missing, "
+            f"{_some(misshapen)} of another shape. Choose the encoder that the file was trained "
+            "for."
         )
-    batches = {name: torch.zeros((), dtype=torch.long) for name in expected if name.endswith("num_batches_tracked")}
-    model.load_state_dict({**batches, **{name: state[name] for name in expected if name in state}}, assign=True)
+    batches = {
+        name: torch.zeros((), dtype=torch.long)
+        for name in expected
+        if name.endswith("num_batches_tracked")
+    }
+    model.load_state_dict(
+        {**batches, **{name: state[name] for name in expected if name in state}}, assign=True
+    )
     _materialise_positions(model)
 
 
 def _materialise_positions(model: "nn.Module") -> None:
-    """Count out the position numbers, the one kind of tensor that a model keeps and no file holds."""
+    """Count out the position numbers, the one kind of tensor that a model keeps and no file
+    holds.
+    """
     import torch
 
     for module in model.modules():
@@ -84,7 +106,10 @@ def _single_file(place: Path) -> Path:
         raise StageError(f"{place} is not there. Pull the model again.")
     found = list(weight_files(place))
     if len(found) != 1:
-        raise StageError(f"{place} holds {len(found)} weight files where one is expected. Name the file itself in the setting.")
+        raise StageError(
+            f"{place} holds {len(found)} weight files where one is expected. Name the file itself "
+            f"in the setting."
+        )
     return found[0]
 
 
@@ -102,4 +127,8 @@ def _read(path: Path) -> "dict[str, torch.Tensor]":
 
 
 def _some(names: list[str]) -> str:
-    return f"{len(names)} tensors ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else "none"
+    return (
+        f"{len(names)} tensors ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+        if names
+        else "none"
+    )

@@ -10,16 +10,24 @@ from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.models.cards import find_card
 
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".onnx")
-CONFIGURATION_FILES = ("config.json", "preprocessor_config.json", "tokenizer.json", "labels.json", "open_clip_config.json")
+CONFIGURATION_FILES = (
+    "config.json",
+    "preprocessor_config.json",
+    "tokenizer.json",
+    "labels.json",
+    "open_clip_config.json",
+)
 DIGESTS_FILE = ".digests.json"
 READ_BYTES = 1 << 22
 
 
 def locate_model(model: str, hardware: Hardware, setting: str) -> Path:
-    """Return the folder or file that holds `model`: a path, a card's name, or a repository of the hub.
+    """Return the folder or file that holds `model`: a path, a card's name, or a repository of the
+    hub.
 
-    Looked for as a path, then below the models folder, then in the hub's cache of this machine. `setting` is the name of the
-    setting that chose the model, for the error. Raises StageError when the model is nowhere.
+    Looked for as a path, then below the models folder, then in the hub's cache of this machine.
+    `setting` is the name of the setting that chose the model, for the error. Raises StageError when
+    the model is nowhere.
     """
     places = list(_places(model, hardware))
     for place in places:
@@ -28,16 +36,28 @@ def locate_model(model: str, hardware: Hardware, setting: str) -> Path:
     looked = ", ".join(str(place) for place in places)
     card = find_card(model)
     can_pull = card is not None or model.count("/") == 1
-    pull = f"Run `clustering-pipeline models pull {card.name if card else model}` with a network, or set" if can_pull else "Set"
+    pull = (
+        f"Run `clustering-pipeline models pull {card.name if card else model}` with a network, or "
+        f"set"
+        if can_pull
+        else "Set"
+    )
     raise StageError(
-        f"The weights of {model!r} ({setting}) were not found; looked at {looked}. {pull} {setting} to the path that holds them. "
-        "The pipeline never puts another model in its place."
+        f"The weights of {model!r} ({setting}) were not found; looked at {looked}. {pull} "
+        f"{setting} to the path that holds them. The pipeline never puts another model in its "
+        "place."
     )
 
 
 def weight_files(folder: Path) -> Iterator[Path]:
-    """Yield the weight files directly in `folder`; pickled twins of safetensors files are left out."""
-    found = sorted(path for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and not path.name.startswith("."))
+    """Yield the weight files directly in `folder`; pickled twins of safetensors files are left
+    out.
+    """
+    found = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix in WEIGHT_SUFFIXES and not path.name.startswith(".")
+    )
     safe = [path for path in found if path.suffix == ".safetensors"]
     yield from safe or found
 
@@ -49,7 +69,10 @@ def model_digest(place: Path) -> str:
     """
     if place.is_file():
         return _remembered_digest(place)
-    parts = [*weight_files(place), *(place / name for name in CONFIGURATION_FILES if (place / name).is_file())]
+    parts = [
+        *weight_files(place),
+        *(place / name for name in CONFIGURATION_FILES if (place / name).is_file()),
+    ]
     content = [(path.name, _remembered_digest(path)) for path in parts]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -61,7 +84,8 @@ def read_model_type(place: Path) -> str:
         return str(json.loads(path.read_text(encoding="utf-8"))["model_type"])
     except (OSError, ValueError, KeyError) as error:
         raise StageError(
-            f"{path} does not say what model it is ({error}). Pull the model again, or copy its config.json there."
+            f"{path} does not say what model it is ({error}). Pull the model again, or copy its "
+            f"config.json there."
         ) from error
 
 
@@ -88,7 +112,11 @@ def _places(model: str, hardware: Hardware) -> Iterator[Path]:
 
 
 def _file_or_folder(folder: Path) -> Iterator[Path]:
-    single = list(weight_files(folder)) if folder.is_dir() and not (folder / "config.json").exists() else []
+    single = (
+        list(weight_files(folder))
+        if folder.is_dir() and not (folder / "config.json").exists()
+        else []
+    )
     yield single[0] if len(single) == 1 else folder
 
 
@@ -106,7 +134,9 @@ def _hub_cache(repository: str) -> Path | None:
 
 
 def remembered(folder: Path, entry: str, make: Callable[[], str]) -> str:
-    """Return what `make` returned when `entry` was first asked for beside the weights in `folder`."""
+    """Return what `make` returned when `entry` was first asked for beside the weights in
+    `folder`.
+    """
     path = folder / DIGESTS_FILE
     known = _read_remembered(path)
     if entry not in known:
@@ -117,7 +147,9 @@ def remembered(folder: Path, entry: str, make: Callable[[], str]) -> str:
 
 def _remembered_digest(path: Path) -> str:
     status = path.stat()
-    return remembered(path.parent, f"{path.name}:{status.st_size}:{status.st_mtime_ns}", lambda: file_digest(path))
+    return remembered(
+        path.parent, f"{path.name}:{status.st_size}:{status.st_mtime_ns}", lambda: file_digest(path)
+    )
 
 
 def _read_remembered(path: Path) -> dict[str, str]:
@@ -126,7 +158,11 @@ def _read_remembered(path: Path) -> dict[str, str]:
     except (OSError, ValueError):
         # What was remembered saves time only.
         return {}
-    return {str(entry): str(value) for entry, value in known.items()} if isinstance(known, dict) else {}
+    return (
+        {str(entry): str(value) for entry, value in known.items()}
+        if isinstance(known, dict)
+        else {}
+    )
 
 
 def _remember(remembered: Path, known: dict[str, str]) -> None:

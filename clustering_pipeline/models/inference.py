@@ -1,4 +1,6 @@
-"""Running a model: device, precision and batches, and the library that most models are loaded with."""
+"""Running a model: device, precision and batches, and the library that most models are loaded
+with.
+"""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -13,15 +15,18 @@ if TYPE_CHECKING:
 
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
-# Rows that a processor takes at once. A setting must not change it, because the number of rows changes the last bits of each.
+# Rows that a processor takes at once. A setting must not change it, because the number of rows
+# changes the last bits of each.
 PROCESSOR_ROWS = 8
 
 
 class BatchRunner:
-    """Feeds arrays to a forward function on one device, always as many rows at once, the last ones beside zeros.
+    """Feeds arrays to a forward function on one device, always as many rows at once, the last ones
+    beside zeros.
 
-    On a processor a row's bits depend on that row alone when `batch_size` comes from `processor_rows`. On a GPU the batch halves
-    when memory is full; then the last bits may change, within the precision of the device.
+    On a processor a row's bits depend on that row alone when `batch_size` comes from
+    `processor_rows`. On a GPU the batch halves when memory is full; then the last bits may change,
+    within the precision of the device.
     """
 
     def __init__(self, forward: Forward, device: str, batch_size: int) -> None:
@@ -31,7 +36,9 @@ class BatchRunner:
         self.batch_size = batch_size
 
     def __call__(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
-        """Return float32 rows for the rows of `inputs`; raises StageError when a single row does not fit in memory."""
+        """Return float32 rows for the rows of `inputs`; raises StageError when a single row does
+        not fit in memory.
+        """
         outputs = []
         start = 0
         while start < len(inputs):
@@ -68,8 +75,8 @@ class BatchRunner:
 
         if self.batch_size == 1:
             raise StageError(
-                f"A single picture does not fit into the memory of {self.device}. Choose a smaller model, set compute.precision "
-                "to bf16 or fp16, or compute.device to cpu."
+                f"A single picture does not fit into the memory of {self.device}. Choose a smaller "
+                "model, set compute.precision to bf16 or fp16, or compute.device to cpu."
             )
         self.batch_size //= 2
         if self.device == "cuda":
@@ -77,10 +84,11 @@ class BatchRunner:
 
 
 def processor_rows(forward: Forward, row_shape: tuple[int, ...]) -> int:
-    """Return how many uint8 rows a processor takes at once so that each row has the same bits whatever the others are: 8, or 1.
+    """Return how many uint8 rows a processor takes at once so that each row has the same bits
+    whatever the others are: 8, or 1.
 
-    Libraries choose their kernels by shape, and most give equal bits at every place of one shape. That is tried with noise in
-    two orders; where it is not so, rows go in one by one.
+    Libraries choose their kernels by shape, and most give equal bits at every place of one shape.
+    That is tried with noise in two orders; where it is not so, rows go in one by one.
     """
     runner = BatchRunner(forward, "cpu", PROCESSOR_ROWS)
     noise = np.random.default_rng(0).integers(0, 256, (PROCESSOR_ROWS, *row_shape), np.uint8)
@@ -91,7 +99,10 @@ def processor_kernels() -> str:
     """Return what decides which kernels torch takes on this processor."""
     import torch
 
-    return f"torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()} {torch.get_num_threads()} threads"
+    return (
+        f"torch {torch.__version__} {torch.backends.cpu.get_cpu_capability()} "
+        f"{torch.get_num_threads()} threads"
+    )
 
 
 def torch_type(precision: str) -> "torch.dtype":
@@ -102,7 +113,9 @@ def torch_type(precision: str) -> "torch.dtype":
 
 
 def quiet_transformers() -> Any:
-    """Return Hugging Face transformers, silent but for errors: its notes and progress bars would mix with the run's own."""
+    """Return Hugging Face transformers, silent but for errors: its notes and progress bars would
+    mix with the run's own.
+    """
     import transformers
 
     transformers.logging.set_verbosity_error()

@@ -21,7 +21,13 @@ class HeldModel:
     @property
     def megabytes(self) -> int:
         """Size of the weights on this machine, 0 without any."""
-        files = [] if self.place is None else [self.place] if self.place.is_file() else list(weight_files(self.place))
+        files = (
+            []
+            if self.place is None
+            else [self.place]
+            if self.place.is_file()
+            else list(weight_files(self.place))
+        )
         return sum(file.stat().st_size for file in files) // 1_000_000
 
 
@@ -56,16 +62,26 @@ def _place(card: ModelCard, hardware: Hardware) -> Path | None:
 
 def _problem(place: Path, card: ModelCard) -> str | None:
     for file in [place] if place.is_file() else weight_files(place):
-        problem = _unreadable_safetensors(file) if file.suffix == ".safetensors" else _unlike_published(file, card)
+        problem = (
+            _unreadable_safetensors(file)
+            if file.suffix == ".safetensors"
+            else _unlike_published(file, card)
+        )
         if problem:
             return f"{file} is damaged ({problem}). Pull the model again."
     return None
 
 
 def _unlike_published(file: Path, card: ModelCard) -> str | None:
-    """Return what is wrong with a file that is not safetensors: its published digest, else the checksums of its archive."""
+    """Return what is wrong with a file that is not safetensors: its published digest, else the
+    checksums of its archive.
+    """
     if card.sha256_prefix:
-        return None if model_digest(file).startswith(card.sha256_prefix) else "another digest than the published file's"
+        return (
+            None
+            if model_digest(file).startswith(card.sha256_prefix)
+            else "another digest than the published file's"
+        )
     if file.stat().st_size == 0:
         return "empty"
     if file.suffix == ".onnx":

@@ -1,7 +1,8 @@
-"""From pixels to a model's input, as the model's own preprocessor configuration says, without torch.
+"""From pixels to a model's input, as the model's own preprocessor configuration says, without
+torch.
 
-Follows the Pillow backend of the image processors in Hugging Face transformers (CLIP, SigLIP, ViT, BiT): resize, centre crop,
-rescale, normalise.
+Follows the Pillow backend of the image processors in Hugging Face transformers (CLIP, SigLIP, ViT,
+BiT): resize, centre crop, rescale, normalise.
 """
 
 import hashlib
@@ -27,8 +28,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class ImagePreprocessing:
     """How a picture becomes a model's input.
 
-    `resize` is (height, width), or (shortest edge,) to keep the aspect; `crop` is the centre crop (height, width) or None.
-    `resample` is Pillow's number of the filter (2 bilinear, 3 bicubic). `mean` and `std` are per channel, on a scale of 0 to 1.
+    `resize` is (height, width), or (shortest edge,) to keep the aspect; `crop` is the centre crop
+    (height, width) or None. `resample` is Pillow's number of the filter (2 bilinear, 3 bicubic).
+    `mean` and `std` are per channel, on a scale of 0 to 1.
     """
 
     resize: tuple[int, ...]
@@ -49,18 +51,26 @@ class ImagePreprocessing:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def __call__(self, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
-        """Return the model's input, float32 (n, 3, height, width), for RGB pictures of shape (h, w, 3)."""
+        """Return the model's input, float32 (n, 3, height, width), for RGB pictures of shape (h, w,
+        3).
+        """
         scale, shift = self.normalisation()
         return self.fit(pictures) * scale[:, None, None] + shift[:, None, None]
 
     def fit(self, pictures: Sequence[Pixels]) -> Pixels:
-        """Return uint8 (n, 3, height, width): the pictures resized and cropped, not yet normalised."""
+        """Return uint8 (n, 3, height, width): the pictures resized and cropped, not yet
+        normalised.
+        """
         if not pictures:
             return np.empty((0, 3, *self.input_size), np.uint8)
-        return np.ascontiguousarray(np.stack([self._fit(picture) for picture in pictures]).transpose(0, 3, 1, 2))
+        return np.ascontiguousarray(
+            np.stack([self._fit(picture) for picture in pictures]).transpose(0, 3, 1, 2)
+        )
 
     def normalisation(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return scale and shift, float32 (3,) each: input = scale · pixel + shift, equal to rescale, subtract, divide."""
+        """Return scale and shift, float32 (3,) each: input = scale · pixel + shift, equal to
+        rescale, subtract, divide.
+        """
         mean, std = np.asarray(self.mean), np.asarray(self.std)
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
@@ -80,26 +90,30 @@ class ImagePreprocessing:
 
 
 def read_preprocessing(folder: Path) -> ImagePreprocessing:
-    """Read `preprocessor_config.json` of a model folder; raises StageError when it is missing or says something unknown."""
+    """Read `preprocessor_config.json` of a model folder; raises StageError when it is missing or
+    says something unknown.
+    """
     path = folder / "preprocessor_config.json"
     try:
         configuration = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StageError(
-            f"The preprocessing of the model in {folder} cannot be read from {path.name}: {error}. Pull the model again, or copy "
-            "that file beside its weights."
+            f"The preprocessing of the model in {folder} cannot be read from {path.name}: {error}. "
+            "Pull the model again, or copy that file beside its weights."
         ) from error
     try:
         return preprocessing_from_configuration(configuration)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StageError(
-            f"{path} describes a preprocessing that is not known here ({error}). Pull the model again, or choose one whose pictures are "
-            "resized, cropped and normalised."
+            f"{path} describes a preprocessing that is not known here ({error}). Pull the model "
+            "again, or choose one whose pictures are resized, cropped and normalised."
         ) from error
 
 
 def preprocessing_from_configuration(configuration: dict[str, Any]) -> ImagePreprocessing:
-    """Return the preprocessing that an image processor of transformers describes; raises KeyError, TypeError or ValueError."""
+    """Return the preprocessing that an image processor of transformers describes; raises KeyError,
+    TypeError or ValueError.
+    """
     resize, crop = _resize_and_crop(configuration)
     sides = (*resize, *(crop or ()))
     if not all(isinstance(side, int) and 0 < side <= LONGEST_SIDE for side in sides):
@@ -116,18 +130,26 @@ def preprocessing_from_configuration(configuration: dict[str, Any]) -> ImagePrep
     )
 
 
-def _resize_and_crop(configuration: dict[str, Any]) -> tuple[tuple[int, ...], tuple[int, int] | None]:
+def _resize_and_crop(
+    configuration: dict[str, Any],
+) -> tuple[tuple[int, ...], tuple[int, int] | None]:
     size, crop_share = configuration["size"], configuration.get("crop_pct")
-    crop = _height_and_width(configuration["crop_size"]) if configuration.get("do_center_crop") else None
+    crop = (
+        _height_and_width(configuration["crop_size"])
+        if configuration.get("do_center_crop")
+        else None
+    )
     if isinstance(size, int):
-        # The configurations of CLIP's first release give the shortest edge as a plain number, those of ViT the square's side.
+        # The configurations of CLIP's first release give the shortest edge as a plain number, those
+        # of ViT the square's side.
         return ((size,), crop) if crop else ((size, size), None)
     if "shortest_edge" not in size:
         return _height_and_width(size), crop
     edge = size["shortest_edge"]
     if crop_share is None:
         return (edge,), crop
-    # ConvNeXT and ResNet: below 384 pixels a centre crop of that share, from there on a plain square.
+    # ConvNeXT and ResNet: below 384 pixels a centre crop of that share, from there on a plain
+    # square.
     return ((int(edge / crop_share),), (edge, edge)) if edge < 384 else ((edge, edge), None)
 
 
@@ -141,10 +163,17 @@ def _three(values: list[float]) -> tuple[float, float, float]:
 
 
 def _centre_crop(picture: Pixels, height: int, width: int) -> Pixels:
-    """Cut the centre out; a side that is too short is padded with black, as the library's processors do."""
-    missing_rows, missing_columns = max(0, height - picture.shape[0]), max(0, width - picture.shape[1])
+    """Cut the centre out; a side that is too short is padded with black, as the library's
+    processors do.
+    """
+    missing_rows, missing_columns = (
+        max(0, height - picture.shape[0]),
+        max(0, width - picture.shape[1]),
+    )
     if missing_rows or missing_columns:
         rows, columns = (missing_rows + 1) // 2, (missing_columns + 1) // 2
-        picture = np.pad(picture, ((rows, missing_rows - rows), (columns, missing_columns - columns), (0, 0)))
+        picture = np.pad(
+            picture, ((rows, missing_rows - rows), (columns, missing_columns - columns), (0, 0))
+        )
     top, left = (picture.shape[0] - height) // 2, (picture.shape[1] - width) // 2
     return picture[top : top + height, left : left + width]

@@ -1,7 +1,9 @@
-"""Reads the tensors of a PyTorch checkpoint without PyTorch, and without running anything that the file brings along.
+"""Reads the tensors of a PyTorch checkpoint without PyTorch, and without running anything that the
+file brings along.
 
-Both formats of `torch.save` are read: the zip archive since 1.6 (a pickle and a file per storage), and the older one (five pickles,
-then the storages one after another). The pickles may name ordered dictionaries, tensors and plain storages, nothing else.
+Both formats of `torch.save` are read: the zip archive since 1.6 (a pickle and a file per storage),
+and the older one (five pickles, then the storages one after another). The pickles may name ordered
+dictionaries, tensors and plain storages, nothing else.
 """
 
 import io
@@ -23,7 +25,9 @@ LARGEST_FILE = 1 << 30
 LARGEST_PICKLE = 16 << 20
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
-_REMEDY = "Install the package that holds the file again, or fetch it again from where it was published."
+_REMEDY = (
+    "Install the package that holds the file again, or fetch it again from where it was published."
+)
 _TYPES: dict[str, np.dtype[Any]] = {
     "FloatStorage": np.dtype("<f4"),
     "DoubleStorage": np.dtype("<f8"),
@@ -42,21 +46,28 @@ Tensors = dict[str, NDArray[Any]]
 def read_tensors(path: Path) -> Tensors:
     """Return the tensors of the checkpoint at `path` by name, in the file's order.
 
-    Raises StageError that says what is wrong when the file is missing, damaged, too large, or holds anything but named tensors.
+    Raises StageError that says what is wrong when the file is missing, damaged, too large, or holds
+    anything but named tensors.
     """
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
-            raise _RefusedError(f"it has {size:,} bytes, more than the {LARGEST_FILE:,} that are read")
+            raise _RefusedError(
+                f"it has {size:,} bytes, more than the {LARGEST_FILE:,} that are read"
+            )
         content = path.read_bytes()
         return _from_zip(content) if content.startswith(b"PK") else _from_stream(content)
     except OSError as error:
-        raise StageError(f"The weights in {path} cannot be read: {error.strerror or error}. {_REMEDY}") from error
+        raise StageError(
+            f"The weights in {path} cannot be read: {error.strerror or error}. {_REMEDY}"
+        ) from error
     except _RefusedError as error:
         raise StageError(f"The weights in {path} were not read: {error}. {_REMEDY}") from error
     except Exception as error:
         # A damaged pickle fails in as many ways as there are opcodes.
-        raise StageError(f"The weights in {path} are damaged ({type(error).__name__}: {error}). {_REMEDY}") from error
+        raise StageError(
+            f"The weights in {path} are damaged ({type(error).__name__}: {error}). {_REMEDY}"
+        ) from error
 
 
 class _RefusedError(Exception):
@@ -86,11 +97,15 @@ class _Tensor:
         """Return a contiguous copy of the tensor's own part of its storage."""
         if math.prod(self.shape) == 0:
             return np.zeros(self.shape, values.dtype)
-        last = self.offset + sum((length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True))
+        last = self.offset + sum(
+            (length - 1) * stride for length, stride in zip(self.shape, self.strides, strict=True)
+        )
         if last >= len(values) or math.prod(self.shape) > len(values):
             raise _RefusedError("a tensor is larger than its storage")
         strides = [stride * values.itemsize for stride in self.strides]
-        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides, writeable=False).copy()
+        return np.lib.stride_tricks.as_strided(
+            values[self.offset :], self.shape, strides, writeable=False
+        ).copy()
 
 
 class _TensorUnpickler(pickle.Unpickler):
@@ -103,7 +118,10 @@ class _TensorUnpickler(pickle.Unpickler):
             return _rebuild_tensor
         if module == "torch" and name in _TYPES:
             return _StorageType(_TYPES[name])
-        raise _RefusedError(f"it is a pickled file with more in it than tensors ({module}.{name}), which could run code")
+        raise _RefusedError(
+            f"it is a pickled file with more in it than tensors ({module}.{name}), which could run "
+            f"code"
+        )
 
     def persistent_load(self, pid: Any) -> _Storage:
         if (
@@ -120,8 +138,14 @@ class _TensorUnpickler(pickle.Unpickler):
 
 
 def _rebuild_tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Tensor:
-    sizes_known = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides)
-    if not isinstance(storage, _Storage) or not sizes_known or not all(map(_is_size, (offset, *shape, *strides))):
+    sizes_known = (
+        isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides)
+    )
+    if (
+        not isinstance(storage, _Storage)
+        or not sizes_known
+        or not all(map(_is_size, (offset, *shape, *strides)))
+    ):
         raise _RefusedError("the description of a tensor is not one of PyTorch's")
     return _Tensor(storage, offset, shape, strides)
 
@@ -171,17 +195,23 @@ def _from_stream(content: bytes) -> Tensors:
 
 def _values(data: bytes, storage: _Storage) -> NDArray[Any]:
     if len(data) != storage.count * storage.dtype.itemsize:
-        raise _RefusedError("it ends before its last tensor, or a storage has another size than its tensors say")
+        raise _RefusedError(
+            "it ends before its last tensor, or a storage has another size than its tensors say"
+        )
     return np.frombuffer(data, storage.dtype)
 
 
 def _resolve(state: Any, load: Callable[[_Storage], NDArray[Any]]) -> Tensors:
-    return {name: tensor.view(load(tensor.storage)) for name, tensor in _named_tensors(state).items()}
+    return {
+        name: tensor.view(load(tensor.storage)) for name, tensor in _named_tensors(state).items()
+    }
 
 
 def _named_tensors(state: Any) -> Mapping[str, _Tensor]:
     if not isinstance(state, dict) or not state:
         raise _RefusedError("it holds no dictionary of tensors")
-    if not all(isinstance(name, str) and isinstance(tensor, _Tensor) for name, tensor in state.items()):
+    if not all(
+        isinstance(name, str) and isinstance(tensor, _Tensor) for name, tensor in state.items()
+    ):
         raise _RefusedError("its dictionary holds more than named tensors")
     return state

@@ -27,14 +27,21 @@ class ClipTextTower:
             )
             tower_class: Any = transformers.CLIPTextModelWithProjection
             tower, report = tower_class.from_pretrained(
-                place, config=text, local_files_only=True, trust_remote_code=False, output_loading_info=True
+                place,
+                config=text,
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
         except Exception as error:
             raise StageError(
-                f"The text tower in {place} cannot be loaded: {loading_problem(error)}. Pull the CLIP model again."
+                f"The text tower in {place} cannot be loaded: {loading_problem(error)}. Pull the "
+                f"CLIP model again."
             ) from error
         if report["missing_keys"] or report["mismatched_keys"]:
-            raise StageError(f"The weights in {place} hold no complete text tower. Pull the CLIP model again.")
+            raise StageError(
+                f"The weights in {place} hold no complete text tower. Pull the CLIP model again."
+            )
         self._model = tower.eval().to(device)
         self._device = device
 
@@ -42,9 +49,9 @@ class ClipTextTower:
         """Return float32 (n, dimension) unit rows, one per text."""
         import torch
 
-        tokens = self._tokenizer(list(texts), padding="max_length", truncation=True, max_length=77, return_tensors="pt").to(
-            self._device
-        )
+        tokens = self._tokenizer(
+            list(texts), padding="max_length", truncation=True, max_length=77, return_tensors="pt"
+        ).to(self._device)
         with torch.inference_mode():
             vectors = self._model(**tokens).text_embeds.float()
             unit: NDArray[np.float32] = torch.nn.functional.normalize(vectors, dim=-1).cpu().numpy()

@@ -1,9 +1,23 @@
-"""What keeps categories up to date: partitions, staleness, synchronisation, jobs, schedules and sensors."""
+"""What keeps categories up to date: partitions, staleness, synchronisation, jobs, schedules and
+sensors.
+"""
 
-from clustering_pipeline.orchestration.runtime.instance import add_category, known_categories, open_instance
+from clustering_pipeline.orchestration.runtime.instance import (
+    add_category,
+    known_categories,
+    open_instance,
+)
 from clustering_pipeline.orchestration.sync.lineage import Status
-from clustering_pipeline.orchestration.sync.status import AssetReport, CategoryStatus, category_statuses
-from clustering_pipeline.orchestration.sync.synchronise import SyncReport, synchronise, synchronise_all
+from clustering_pipeline.orchestration.sync.status import (
+    AssetReport,
+    CategoryStatus,
+    category_statuses,
+)
+from clustering_pipeline.orchestration.sync.synchronise import (
+    SyncReport,
+    synchronise,
+    synchronise_all,
+)
 
 __all__ = [
     "AssetReport",

@@ -1,4 +1,6 @@
-"""Checks of the assets: those of integrity block, those of quality warn or err as the settings say."""
+"""Checks of the assets: those of integrity block, those of quality warn or err as the settings
+say.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +16,9 @@ Facts = Mapping[str, int | float | str]
 
 @dataclass(frozen=True)
 class Evidence:
-    """One materialisation: the manifest with its schema and facts, what it was made from, and the facts of the last one."""
+    """One materialisation: the manifest with its schema and facts, what it was made from, and the
+    facts of the last one.
+    """
 
     result: pd.DataFrame
     manifest: Manifest
@@ -36,7 +40,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Check:
-    """A named check of an asset. A blocking one stops what is made from the asset; only integrity is worth that."""
+    """A named check of an asset.
+
+    A blocking one stops what is made from the asset; only integrity is worth that.
+    """
 
     name: str
     evaluate: Callable[[Evidence], Outcome]
@@ -52,7 +59,10 @@ def _schema(evidence: Evidence) -> Outcome:
     """The manifest has exactly its columns, each of its type."""
     expected, given = evidence.manifest.schema.names, list(evidence.result.columns)
     if expected != given:
-        return _failed(f"Missing columns {sorted(set(expected) - set(given))}, unknown {sorted(set(given) - set(expected))}.")
+        return _failed(
+            f"Missing columns {sorted(set(expected) - set(given))}, unknown "
+            f"{sorted(set(given) - set(expected))}."
+        )
     try:
         to_table(evidence.result, evidence.manifest)
     except ValueError as error:
@@ -78,7 +88,10 @@ def _every_listing(evidence: Evidence) -> Outcome:
 def _usable_listings(evidence: Evidence) -> Outcome:
     """Every listing that has a picture's address has a row for it."""
     catalogue = evidence.upstream["catalogue"]
-    usable = catalogue.loc[catalogue["usable"].fillna(False).astype(bool) & (catalogue["urls"].str.len() > 0), "listing"]
+    usable = catalogue.loc[
+        catalogue["usable"].fillna(False).astype(bool) & (catalogue["urls"].str.len() > 0),
+        "listing",
+    ]
     return _same_listings(usable, evidence.result["listing"].drop_duplicates())
 
 
@@ -95,7 +108,10 @@ def _every_row_written(evidence: Evidence) -> Outcome:
 def _same_listings(expected: "pd.Series[int]", given: "pd.Series[int]") -> Outcome:
     lost, added = set(expected) - set(given), set(given) - set(expected)
     if lost or added or len(expected) != len(given):
-        return _failed(f"{len(expected)} listings went in, {len(given)} came out: {len(lost)} lost, {len(added)} from nowhere.")
+        return _failed(
+            f"{len(expected)} listings went in, {len(given)} came out: {len(lost)} lost, "
+            f"{len(added)} from nowhere."
+        )
     return Outcome(True, f"{len(expected)} listings in and out.")
 
 
@@ -116,7 +132,9 @@ def _download_success(evidence: Evidence) -> Outcome:
 
     settings = evidence.settings.download
     share = _share(evidence.result["image_sha256"].isna())
-    sentence = f"{share:.1%} of the pictures could not be had. {main_cause(evidence.result)}".strip()
+    sentence = (
+        f"{share:.1%} of the pictures could not be had. {main_cause(evidence.result)}".strip()
+    )
     severity: Literal["warn", "error"] = "error" if share > settings.max_failed_share else "warn"
     return Outcome(share <= settings.warn_failed_share, sentence, {"failed_share": share}, severity)
 
@@ -127,21 +145,35 @@ def _detection_rate(evidence: Evidence) -> Outcome:
     found = 1.0 - _share(pictures["is_whole_image"])
     limit = evidence.settings.checks.detection_rate
     passed = found >= limit or pictures.empty
-    return _limited(evidence, "detection_rate", passed, f"A product was found in {found:.1%} of the pictures.", found)
+    return _limited(
+        evidence,
+        "detection_rate",
+        passed,
+        f"A product was found in {found:.1%} of the pictures.",
+        found,
+    )
 
 
 def _rejected_share(evidence: Evidence) -> Outcome:
     """Few crops are too bad to be compared."""
     share = _share(evidence.result["status"] == "rejected")
     passed = share <= evidence.settings.checks.rejected_share
-    return _limited(evidence, "rejected_share", passed, f"{share:.1%} of the crops were rejected for their quality.", share)
+    return _limited(
+        evidence,
+        "rejected_share",
+        passed,
+        f"{share:.1%} of the crops were rejected for their quality.",
+        share,
+    )
 
 
 def _no_match_share(evidence: Evidence) -> Outcome:
     """Not nearly all listings match nothing."""
     share = _share(evidence.result["status"] == "no_match")
     passed = share <= evidence.settings.checks.no_match_share
-    return _limited(evidence, "no_match_share", passed, f"{share:.1%} of the listings match no other.", share)
+    return _limited(
+        evidence, "no_match_share", passed, f"{share:.1%} of the listings match no other.", share
+    )
 
 
 def _largest_cluster_share(evidence: Evidence) -> Outcome:
@@ -152,7 +184,11 @@ def _largest_cluster_share(evidence: Evidence) -> Outcome:
     # A handful of listings of one product is no chain.
     passed = share <= evidence.settings.checks.largest_cluster_share or largest < SMALLEST_CHAIN
     return _limited(
-        evidence, "largest_cluster_share", passed, f"The largest cluster holds {largest} listings, {share:.1%}.", share
+        evidence,
+        "largest_cluster_share",
+        passed,
+        f"The largest cluster holds {largest} listings, {share:.1%}.",
+        share,
     )
 
 
@@ -163,13 +199,21 @@ def _cluster_count_jump(evidence: Evidence) -> Outcome:
         return Outcome(True, "There is no run before to compare with.")
     change = abs(now - before) / max(before, 1)
     passed = change <= evidence.settings.checks.cluster_count_jump
-    return _limited(evidence, "cluster_count_jump", passed, f"{before} clusters became {now}.", change)
+    return _limited(
+        evidence, "cluster_count_jump", passed, f"{before} clusters became {now}.", change
+    )
 
 
 def _limited(evidence: Evidence, limit: str, passed: bool, sentence: str, figure: float) -> Outcome:
     checks = evidence.settings.checks
-    severity: Literal["warn", "error"] = "error" if checks.severity.get(limit) == "error" else "warn"
-    text = sentence if passed else f"{sentence} The limit is `checks.{limit}` = {getattr(checks, limit):g}."
+    severity: Literal["warn", "error"] = (
+        "error" if checks.severity.get(limit) == "error" else "warn"
+    )
+    text = (
+        sentence
+        if passed
+        else f"{sentence} The limit is `checks.{limit}` = {getattr(checks, limit):g}."
+    )
     return Outcome(passed, text, {limit: figure}, severity)
 
 

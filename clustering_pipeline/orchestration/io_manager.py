@@ -20,15 +20,18 @@ class ManifestIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
         manifest = self.manifests[context.definition_metadata[MANIFEST_METADATA]]
-        self.project.manifests.write(context.asset_key.to_user_string(), _partition(context), obj, manifest)
+        self.project.manifests.write(
+            context.asset_key.to_user_string(), _partition(context), obj, manifest
+        )
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         asset, category = context.asset_key.to_user_string(), _partition(context)
         frame = self.project.manifests.read(asset, category)
         if frame is None:
             raise StageError(
-                f"`{asset}` of the category `{category}` is not there yet, and this asset is made from it. Materialise it first, "
-                f"or let `clustering-pipeline sync --category {category}` make everything that is missing, in order."
+                f"`{asset}` of the category `{category}` is not there yet, and this asset is made "
+                "from it. Materialise it first, or let `clustering-pipeline sync --category "
+                f"{category}` make everything that is missing, in order."
             )
         return frame
 

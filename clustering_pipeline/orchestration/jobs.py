@@ -1,4 +1,6 @@
-"""The parts of the pipeline that people start by hand, for one category or as a backfill of many."""
+"""The parts of the pipeline that people start by hand, for one category or as a backfill of
+many.
+"""
 
 import dagster as dg
 
@@ -11,15 +13,21 @@ REPORT_JOB = "report_status"
 
 def _from(asset: str) -> dg.AssetSelection:
     following = dg.AssetSelection.assets(asset).downstream()
-    # The settings that the parts read come along, so that a job always applies what the file says now.
+    # The settings that the parts read come along, so that a job always applies what the file says
+    # now.
     return following | (following.upstream(depth=1) & dg.AssetSelection.groups("settings"))
 
 
 def make_jobs() -> list[UnresolvedAssetJobDefinition]:
     """Return the jobs: the whole category, and the ways to begin later in it."""
-    everything = dg.AssetSelection.groups("settings", "listings", "pictures", "features", "clusters", "results")
+    everything = dg.AssetSelection.groups(
+        "settings", "listings", "pictures", "features", "clusters", "results"
+    )
     parts = {
-        CATEGORY_JOB: (everything, "Everything of a category, from its workbook to the labelled workbook."),
+        CATEGORY_JOB: (
+            everything,
+            "Everything of a category, from its workbook to the labelled workbook.",
+        ),
         "from_crops": (_from("crops"), "From the detection on; pictures are not fetched."),
         "grouping_only": (
             _from("clusters") | dg.AssetSelection.assets("corrections"),
@@ -34,4 +42,7 @@ def make_jobs() -> list[UnresolvedAssetJobDefinition]:
         dg.define_asset_job(name, selection, partitions_def=CATEGORIES, description=description)
         for name, (selection, description) in parts.items()
     ]
-    return [*jobs, dg.define_asset_job(REPORT_JOB, ["sync_report"], description="How every category stands.")]
+    return [
+        *jobs,
+        dg.define_asset_job(REPORT_JOB, ["sync_report"], description="How every category stands."),
+    ]

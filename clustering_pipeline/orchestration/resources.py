@@ -1,7 +1,9 @@
-"""What runs work with, as Dagster's page of resources shows it: the settings of the installation when it was loaded.
+"""What runs work with, as Dagster's page of resources shows it: the settings of the installation
+when it was loaded.
 
-They show and do not set: a run reads the settings again and makes the context of its stages from them (`Project.context`),
-where a category may have its own. No asset takes these resources, so Dagster refuses a run that would set them elsewhere.
+They show and do not set: a run reads the settings again and makes the context of its stages from
+them (`Project.context`), where a category may have its own. No asset takes these resources, so
+Dagster refuses a run that would set them elsewhere.
 """
 
 import re
@@ -12,14 +14,27 @@ from pydantic import Field
 
 from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.core.hardware import Device, Hardware, Precision, resolve_device, resolve_precision
+from clustering_pipeline.core.hardware import (
+    Device,
+    Hardware,
+    Precision,
+    resolve_device,
+    resolve_precision,
+)
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import PipelineSettings
 from clustering_pipeline.stages.prompts import has_credentials
 
-FROM_SETTINGS = "the settings, when this location was loaded; a run reads them again, and a category may have its own"
-FROM_DEFAULTS = "the defaults, because the settings file cannot be used; `clustering-pipeline doctor` says where it is wrong"
-# What a URL may hold besides a place: user and password, whatever characters are in them, and a query.
+FROM_SETTINGS = (
+    "the settings, when this location was loaded; a run reads them again, and a "
+    "category may have its own"
+)
+FROM_DEFAULTS = (
+    "the defaults, because the settings file cannot be used; `clustering-pipeline "
+    "doctor` says where it is wrong"
+)
+# What a URL may hold besides a place: user and password, whatever characters are in them, and a
+# query.
 SECRET_PARTS = re.compile(r"(?<=://).*@|\?.*")
 
 
@@ -27,7 +42,9 @@ class GpuResource(dg.ConfigurableResource):
     """Device and precision of the neural models, and where their files are."""
 
     device: Device = Field(description="`compute.device`; auto is the best one present.")
-    precision: Precision = Field(description="`compute.precision`; auto is the fastest that embeddings are safe in.")
+    precision: Precision = Field(
+        description="`compute.precision`; auto is the fastest that embeddings are safe in."
+    )
     models_folder: str = Field(description="`compute.models`: the folder of the model files.")
     source: str = Field(FROM_SETTINGS, description="Where these values come from.")
 
@@ -44,7 +61,8 @@ class GpuResource(dg.ConfigurableResource):
     def resolved(self) -> str:
         """Return what this machine makes of it, such as "cuda, bf16".
 
-        Raises StageError when the device asked for is not there, and ImportError where PyTorch is not installed.
+        Raises StageError when the device asked for is not there, and ImportError where PyTorch is
+        not installed.
         """
         hardware = Hardware(self.device, self.precision, Path(self.models_folder))
         device = resolve_device(hardware)
@@ -52,17 +70,23 @@ class GpuResource(dg.ConfigurableResource):
 
 
 class GeminiResource(dg.ConfigurableResource):
-    """The Gemini model that translates class words, and whether it can be asked; the key itself is never shown."""
+    """The Gemini model that translates class words, and whether it can be asked; the key itself is
+    never shown.
+    """
 
     model: str = Field(description="`prompts.gemini_model`.")
-    has_key: bool = Field(description="Whether the environment held a key, or said that Vertex AI is used.")
+    has_key: bool = Field(
+        description="Whether the environment held a key, or said that Vertex AI is used."
+    )
     source: str = Field(FROM_SETTINGS, description="Where these values come from.")
 
 
 class StorageResource(dg.ConfigurableResource):
     """Where pictures, manifests and cached results are kept."""
 
-    root: str = Field(description="`storage.root`: the folder, or the URL without what may be secret in it.")
+    root: str = Field(
+        description="`storage.root`: the folder, or the URL without what may be secret in it."
+    )
     source: str = Field(FROM_SETTINGS, description="Where these values come from.")
 
 
@@ -75,7 +99,9 @@ class EngineResource(dg.ConfigurableResource):
 
 
 def make_resources(project: Project) -> dict[str, dg.ConfigurableResource]:
-    """Return the resources by name; where the settings cannot be used, they show the defaults and say so."""
+    """Return the resources by name; where the settings cannot be used, they show the defaults and
+    say so.
+    """
     source = FROM_SETTINGS
     try:
         settings, root = project.settings.installation(), project.storage_root
@@ -84,7 +110,13 @@ def make_resources(project: Project) -> dict[str, dg.ConfigurableResource]:
     compute = settings.compute
     return {
         "gpu": GpuResource.of(project.hardware(compute), source),
-        "gemini": GeminiResource(model=settings.prompts.gemini_model, has_key=has_credentials(), source=source),
-        "storage": StorageResource(root=SECRET_PARTS.sub("", root) if "://" in root else root, source=source),
-        "engine": EngineResource(engine=compute.engine, workers=compute.workers or available_cores(), source=source),
+        "gemini": GeminiResource(
+            model=settings.prompts.gemini_model, has_key=has_credentials(), source=source
+        ),
+        "storage": StorageResource(
+            root=SECRET_PARTS.sub("", root) if "://" in root else root, source=source
+        ),
+        "engine": EngineResource(
+            engine=compute.engine, workers=compute.workers or available_cores(), source=source
+        ),
     }

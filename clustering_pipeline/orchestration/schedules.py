@@ -16,13 +16,16 @@ from clustering_pipeline.settings import RefreshSettings
 from clustering_pipeline.settings.installation import Cron
 
 TICK_MINUTES = 10
-# A refresh that came due while nothing was running is made up for when the daemon is back within this time.
+# A refresh that came due while nothing was running is made up for when the daemon is back within
+# this time.
 LATEST = timedelta(hours=12)
 REFRESH_TAG = "clustering_pipeline/refresh"
 
 
 def make_schedules(project: Project) -> list[dg.ScheduleDefinition]:
-    """Return the schedule that looks every few minutes which categories are due, and that of the status table."""
+    """Return the schedule that looks every few minutes which categories are due, and that of the
+    status table.
+    """
 
     @dg.schedule(
         name="weekly_refresh",
@@ -30,9 +33,12 @@ def make_schedules(project: Project) -> list[dg.ScheduleDefinition]:
         cron_schedule=f"*/{TICK_MINUTES} * * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Refreshes each category at its own time, by `refresh.cron` and what the download policy asks for.",
+        description="Refreshes each category at its own time, by `refresh.cron` and what the "
+        "download policy asks for.",
     )
-    def weekly_refresh(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    def weekly_refresh(
+        context: dg.ScheduleEvaluationContext,
+    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
         requests = list(_due_requests(project, context))
         yield from requests
         if not requests:
@@ -49,13 +55,18 @@ def make_schedules(project: Project) -> list[dg.ScheduleDefinition]:
 
 
 def latest_moment(category: str, settings: RefreshSettings, now: datetime) -> datetime | None:
-    """Return when the category was due last, within `LATEST` before `now` (aware); None when it was not.
+    """Return when the category was due last, within `LATEST` before `now` (aware); None when it was
+    not.
 
-    Categories of one cron are spread over `stagger_minutes` by the hash of their slugs, so that each keeps its moment.
+    Categories of one cron are spread over `stagger_minutes` by the hash of their slugs, so that
+    each keeps its moment.
     """
     if not settings.enabled:
         return None
-    cron, delay = Cron(settings.cron), timedelta(minutes=stagger(category, settings.stagger_minutes))
+    cron, delay = (
+        Cron(settings.cron),
+        timedelta(minutes=stagger(category, settings.stagger_minutes)),
+    )
     minute = now.replace(second=0, microsecond=0)
     for back in range(int(LATEST.total_seconds() // 60)):
         moment = minute - timedelta(minutes=back)
@@ -65,7 +76,9 @@ def latest_moment(category: str, settings: RefreshSettings, now: datetime) -> da
 
 
 def next_moment(category: str, settings: RefreshSettings, now: datetime) -> datetime | None:
-    """Return when the category is due next after `now` (aware), in its own time zone; None when it never is."""
+    """Return when the category is due next after `now` (aware), in its own time zone; None when it
+    never is.
+    """
     if not settings.enabled:
         return None
     delay = timedelta(minutes=stagger(category, settings.stagger_minutes))
@@ -74,12 +87,16 @@ def next_moment(category: str, settings: RefreshSettings, now: datetime) -> date
 
 
 def stagger(category: str, minutes: int) -> int:
-    """Return by how many minutes of at most `minutes` a category comes after its cron, a multiple of the tick."""
+    """Return by how many minutes of at most `minutes` a category comes after its cron, a multiple
+    of the tick.
+    """
     slots = minutes // TICK_MINUTES + 1
     return int.from_bytes(hashlib.sha256(category.encode()).digest()[:8]) % slots * TICK_MINUTES
 
 
-def _due_requests(project: Project, context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
+def _due_requests(
+    project: Project, context: dg.ScheduleEvaluationContext
+) -> Iterator[dg.RunRequest]:
     from clustering_pipeline.orchestration.sync.sources import due_work, refresh_record
 
     lineage = Lineage.of(context.repository_def.asset_graph)
@@ -87,7 +104,11 @@ def _due_requests(project: Project, context: dg.ScheduleEvaluationContext) -> It
         try:
             settings = project.category_settings(category).refresh
             moment = latest_moment(category, settings, context.scheduled_execution_time)
-            if moment is None or _was_done(context.instance, category, moment) or is_busy(context.instance, category):
+            if (
+                moment is None
+                or _was_done(context.instance, category, moment)
+                or is_busy(context.instance, category)
+            ):
                 continue
             refresh_record(project, category)
             due = due_work(project, category)
@@ -97,11 +118,15 @@ def _due_requests(project: Project, context: dg.ScheduleEvaluationContext) -> It
             continue
         if request is not None:
             name = _name(category, moment)
-            yield request.with_replaced_attrs(run_key=name, tags={**request.tags, REFRESH_TAG: name})
+            yield request.with_replaced_attrs(
+                run_key=name, tags={**request.tags, REFRESH_TAG: name}
+            )
 
 
 def _was_done(instance: dg.DagsterInstance, category: str, moment: datetime) -> bool:
-    return bool(instance.get_runs(dg.RunsFilter(tags={REFRESH_TAG: _name(category, moment)}), limit=1))
+    return bool(
+        instance.get_runs(dg.RunsFilter(tags={REFRESH_TAG: _name(category, moment)}), limit=1)
+    )
 
 
 def _name(category: str, moment: datetime) -> str:

@@ -1,4 +1,6 @@
-"""What the daemon looks at by itself: the catalogue folder, categories that are not fresh, runs that ended."""
+"""What the daemon looks at by itself: the catalogue folder, categories that are not fresh, runs
+that ended.
+"""
 
 from collections.abc import Sequence
 
@@ -12,7 +14,12 @@ from clustering_pipeline.orchestration.runtime.dagster_internals import Unresolv
 from clustering_pipeline.orchestration.runtime.execution import asset_of_step, words_of
 from clustering_pipeline.orchestration.runtime.instance import PARTITION_TAG
 from clustering_pipeline.orchestration.sync.lineage import Lineage
-from clustering_pipeline.orchestration.sync.requests import UNTIL_FRESH_TAG, active_categories, is_busy, next_request
+from clustering_pipeline.orchestration.sync.requests import (
+    UNTIL_FRESH_TAG,
+    active_categories,
+    is_busy,
+    next_request,
+)
 from clustering_pipeline.project import Project
 from clustering_pipeline.project.ingest import dump_memory, load_memory, take_in
 from clustering_pipeline.storage import FileTree
@@ -39,7 +46,8 @@ def _catalogue_folder(project: Project) -> dg.SensorDefinition:
         job_name=CATEGORY_JOB,
         minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Adds a category for every new workbook in the catalogue folder, runs changed ones, retires removed ones.",
+        description="Adds a category for every new workbook in the catalogue folder, runs changed "
+        "ones, retires removed ones.",
     )
     def catalogue_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         try:
@@ -50,14 +58,21 @@ def _catalogue_folder(project: Project) -> dg.SensorDefinition:
         for problem in findings.problems:
             context.log.error(problem)
         for category in findings.retired:
-            context.log.info("%s is retired: its workbook was taken away. Its history stays.", category)
+            context.log.info(
+                "%s is retired: its workbook was taken away. Its history stays.", category
+            )
         requests = _requests(project, context, findings.changed)
-        nothing = " ".join(findings.problems) or f"{len(memory)} workbooks in {folder.root}; none is new or changed."
+        nothing = (
+            " ".join(findings.problems)
+            or f"{len(memory)} workbooks in {folder.root}; none is new or changed."
+        )
         return dg.SensorResult(
             run_requests=requests or None,
             skip_reason=None if requests else dg.SkipReason(nothing),
             cursor=dump_memory(memory),
-            dynamic_partitions_requests=[CATEGORIES.build_add_request(findings.changed)] if findings.changed else None,
+            dynamic_partitions_requests=[CATEGORIES.build_add_request(findings.changed)]
+            if findings.changed
+            else None,
         )
 
     return catalogue_folder
@@ -69,17 +84,25 @@ def _sync(project: Project) -> dg.SensorDefinition:
         job_name=CATEGORY_JOB,
         minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
         default_status=_sync_status(project),
-        description="Runs what is stale or missing in every category, in order, until nothing is. On with `automation.sync`.",
+        description="Runs what is stale or missing in every category, in order, until nothing is. "
+        "On with `automation.sync`.",
     )
     def sync(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        idle = [name for name in active_categories(project, context.instance) if not is_busy(context.instance, name)]
+        idle = [
+            name
+            for name in active_categories(project, context.instance)
+            if not is_busy(context.instance, name)
+        ]
         requests = _requests(project, context, idle)
         known = set((context.cursor or "").split())
-        # A run that failed would fail again: the same work is requested once, until something that it is made from changes.
+        # A run that failed would fail again: the same work is requested once, until something that
+        # it is made from changes.
         fresh = [request for request in requests if request.run_key not in known]
         cursor = " ".join(sorted(str(request.run_key) for request in requests))
         if not fresh:
-            return dg.SensorResult(skip_reason=dg.SkipReason(f"{len(idle)} categories looked at."), cursor=cursor)
+            return dg.SensorResult(
+                skip_reason=dg.SkipReason(f"{len(idle)} categories looked at."), cursor=cursor
+            )
         return dg.SensorResult(run_requests=fresh, cursor=cursor)
 
     return sync
@@ -92,7 +115,8 @@ def _until_fresh(project: Project, job: UnresolvedAssetJobDefinition) -> dg.Sens
         request_job=job,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
-        description="Goes on with what a run of the folder, the schedule or sync made stale, until the category is fresh.",
+        description="Goes on with what a run of the folder, the schedule or sync made stale, until "
+        "the category is fresh.",
     )
     def until_fresh(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
         tags = context.dagster_run.tags
@@ -112,7 +136,8 @@ def _failure_message(project: Project) -> dg.SensorDefinition:
         name="failure_message",
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
-        description="Posts a message in Slack's format when a run failed, where `automation.webhook_url` is set.",
+        description="Posts a message in Slack's format when a run failed, where "
+        "`automation.webhook_url` is set.",
     )
     def failure_message(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         settings = project.settings.installation().automation
@@ -123,7 +148,9 @@ def _failure_message(project: Project) -> dg.SensorDefinition:
             for event in context.get_step_failure_events()
             if event.step_failure_data.error is not None
         ]
-        post(settings.webhook_url, failure_message_of(context.dagster_run, failures, settings.ui_url))
+        post(
+            settings.webhook_url, failure_message_of(context.dagster_run, failures, settings.ui_url)
+        )
         return None
 
     return failure_message
@@ -135,7 +162,8 @@ def _abandoned_runs(project: Project) -> dg.SensorDefinition:
         job_name=CATEGORY_JOB,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
-        description="Ends runs whose code server or command was killed, so that the next run of their category can start.",
+        description="Ends runs whose code server or command was killed, so that the next run of "
+        "their category can start.",
     )
     def abandoned_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from clustering_pipeline.orchestration.runtime.lost_runs import lost_runs
@@ -146,14 +174,22 @@ def _abandoned_runs(project: Project) -> dg.SensorDefinition:
         for run_id in lost.keys() & missed_before:
             context.instance.report_run_failed(lost[run_id], "Whoever worked on this run is gone.")
         seen_first = sorted(lost.keys() - missed_before)
-        reason = f"{len(lost)} runs have nobody who works on them." if lost else "Every run is worked on."
+        reason = (
+            f"{len(lost)} runs have nobody who works on them."
+            if lost
+            else "Every run is worked on."
+        )
         return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=" ".join(seen_first))
 
     return abandoned_runs
 
 
-def _requests(project: Project, context: AnySensorContext, categories: Sequence[str]) -> list[dg.RunRequest]:
-    """Return the next run of each category that is not fresh; one that cannot be judged is logged and left out."""
+def _requests(
+    project: Project, context: AnySensorContext, categories: Sequence[str]
+) -> list[dg.RunRequest]:
+    """Return the next run of each category that is not fresh; one that cannot be judged is logged
+    and left out.
+    """
     repository = context.repository_def
     if repository is None:
         return []

@@ -1,4 +1,6 @@
-"""The Dagster home: where the instance, the settings file, the pictures and the local databases live."""
+"""The Dagster home: where the instance, the settings file, the pictures and the local databases
+live.
+"""
 
 import os
 import shutil
@@ -48,11 +50,15 @@ class PipelineHome:
 
     @classmethod
     def find(cls) -> "PipelineHome":
-        """Return the home that `DAGSTER_HOME` names, else the checkout's `dagster_home`, always absolute."""
+        """Return the home that `DAGSTER_HOME` names, else the checkout's `dagster_home`, always
+        absolute.
+        """
         named = os.environ.get(HOME_VARIABLE)
         if named:
             return cls(Path(named).expanduser().absolute())
-        checkout = (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else Path.cwd()) / "dagster_home"
+        checkout = (
+            CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else Path.cwd()
+        ) / "dagster_home"
         return cls(checkout.absolute())
 
     @property
@@ -89,12 +95,14 @@ class PipelineHome:
             for folder in (self.path, self.state, self.storage):
                 folder.mkdir(parents=True, exist_ok=True)
             if not (self.path / INSTANCE_FILE).exists():
-                shutil.copyfile(next(path for path in TEMPLATES if path.exists()), self.path / INSTANCE_FILE)
+                shutil.copyfile(
+                    next(path for path in TEMPLATES if path.exists()), self.path / INSTANCE_FILE
+                )
             with tempfile.TemporaryFile(dir=self.state):
                 pass
         except OSError as error:
             raise InputError(
-                f"The Dagster home {self.path} cannot be used ({error.strerror}). Set {HOME_VARIABLE} to a folder that this "
-                "account may write to."
+                f"The Dagster home {self.path} cannot be used ({error.strerror}). Set "
+                f"{HOME_VARIABLE} to a folder that this account may write to."
             ) from error
         return self

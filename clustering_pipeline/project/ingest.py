@@ -1,4 +1,6 @@
-"""The folder that people drop workbooks into: what is new, changed, removed, half-written or broken."""
+"""The folder that people drop workbooks into: what is new, changed, removed, half-written or
+broken.
+"""
 
 import json
 from collections.abc import Mapping
@@ -11,13 +13,17 @@ from clustering_pipeline.storage import FileTree, layout
 
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".csv", ".tsv", ".parquet"})
 LOCK_PREFIXES = ("~$", ".~lock.")
-# What file systems tell of a file: folders its time to the nanosecond, object stores one to the second and a hash.
+# What file systems tell of a file: folders its time to the nanosecond, object stores one to the
+# second and a hash.
 SIGNATURE = ("size", "mtime", "LastModified", "ETag")
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """What was seen of a file at the last look. `signature`: its size and time; `handled`: the one that was acted upon."""
+    """What was seen of a file at the last look.
+
+    `signature`: its size and time; `handled`: the one that was acted upon.
+    """
 
     signature: str
     handled: str = ""
@@ -27,7 +33,9 @@ class Remembered:
 
 @dataclass(frozen=True)
 class Look:
-    """One look at the folder: files to read, files that were taken away, and what to remember for the next look."""
+    """One look at the folder: files to read, files that were taken away, and what to remember for
+    the next look.
+    """
 
     settled: tuple[str, ...]
     removed: tuple[str, ...]
@@ -36,7 +44,9 @@ class Look:
 
 @dataclass
 class Findings:
-    """What a look brought: categories whose workbook is new or changed, categories to retire, and what is wrong, in words."""
+    """What a look brought: categories whose workbook is new or changed, categories to retire, and
+    what is wrong, in words.
+    """
 
     changed: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
@@ -46,8 +56,8 @@ class Findings:
 def look(signatures: Mapping[str, str], memory: Mapping[str, Remembered]) -> Look:
     """Compare the folder (name to signature) with what is remembered.
 
-    A file counts when two looks in a row saw the same signature, so that one that is being written waits; a file is gone
-    when two looks in a row missed it.
+    A file counts when two looks in a row saw the same signature, so that one that is being written
+    waits; a file is gone when two looks in a row missed it.
     """
     remembered = {}
     for name, signature in signatures.items():
@@ -66,23 +76,37 @@ def look(signatures: Mapping[str, str], memory: Mapping[str, Remembered]) -> Loo
 
 
 def read_signatures(folder: FileTree) -> dict[str, str]:
-    """Return name and signature of the workbooks in `folder`, without locks, hidden files and files that are open."""
+    """Return name and signature of the workbooks in `folder`, without locks, hidden files and files
+    that are open.
+    """
     base = folder.location("_").rsplit("/", 1)[0]
     if not folder.filesystem.exists(base):
         raise InputError(
-            f"The catalogue folder {folder.root} does not exist. Create it, or set automation.catalogue_folder to another one."
+            f"The catalogue folder {folder.root} does not exist. Create it, or set "
+            f"automation.catalogue_folder to another one."
         )
     entries = folder.filesystem.ls(base, detail=True, refresh=True)
-    files = {PurePosixPath(entry["name"]).name: entry for entry in entries if entry["type"] == "file"}
-    opened = {name[len(prefix) :].rstrip("#") for name in files for prefix in LOCK_PREFIXES if name.startswith(prefix)}
+    files = {
+        PurePosixPath(entry["name"]).name: entry for entry in entries if entry["type"] == "file"
+    }
+    opened = {
+        name[len(prefix) :].rstrip("#")
+        for name in files
+        for prefix in LOCK_PREFIXES
+        if name.startswith(prefix)
+    }
     return {
         name: ":".join(str(entry[part]) for part in SIGNATURE if part in entry)
         for name, entry in files.items()
-        if PurePosixPath(name).suffix.lower() in SUFFIXES and not name.startswith((".", "~")) and name not in opened
+        if PurePosixPath(name).suffix.lower() in SUFFIXES
+        and not name.startswith((".", "~"))
+        and name not in opened
     }
 
 
-def take_in(project: Project, folder: FileTree, memory: Mapping[str, Remembered]) -> tuple[Findings, dict[str, Remembered]]:
+def take_in(
+    project: Project, folder: FileTree, memory: Mapping[str, Remembered]
+) -> tuple[Findings, dict[str, Remembered]]:
     """Look at the folder, record new and changed workbooks, retire the categories of removed ones.
 
     Returns what was found and what to remember. Each problem is named once per state of its file.
@@ -91,7 +115,9 @@ def take_in(project: Project, folder: FileTree, memory: Mapping[str, Remembered]
     remembered, findings = dict(seen.memory), Findings()
     for name in seen.settled:
         category = _take_in_file(project, folder, name, remembered, findings)
-        remembered[name] = replace(remembered[name], handled=remembered[name].signature, category=category)
+        remembered[name] = replace(
+            remembered[name], handled=remembered[name].signature, category=category
+        )
     for name in seen.removed:
         category = memory[name].category
         if category and category not in {file.category for file in remembered.values()}:
@@ -101,7 +127,11 @@ def take_in(project: Project, folder: FileTree, memory: Mapping[str, Remembered]
 
 
 def _take_in_file(
-    project: Project, folder: FileTree, name: str, remembered: Mapping[str, Remembered], findings: Findings
+    project: Project,
+    folder: FileTree,
+    name: str,
+    remembered: Mapping[str, Remembered],
+    findings: Findings,
 ) -> str:
     """Record one workbook and return its category, empty when it cannot be used."""
     from clustering_pipeline.core.text import category_slug
@@ -110,12 +140,17 @@ def _take_in_file(
     try:
         category = category_slug(PurePosixPath(name).stem)
         if other := _owner(remembered, category, name):
-            raise InputError(f"{name} and {other} in {folder.root} both give the category {category}. Rename one of them.")
+            raise InputError(
+                f"{name} and {other} in {folder.root} both give the category {category}. Rename "
+                f"one of them."
+            )
         content = folder.read(name)
         read_workbook(content, name, project.category_settings(category).catalogue)
         _record(project, category, _local_copy(project, folder, name, content))
     except (InputError, OSError) as error:
-        findings.problems.append(str(error) if isinstance(error, InputError) else f"{name} cannot be read ({error}).")
+        findings.problems.append(
+            str(error) if isinstance(error, InputError) else f"{name} cannot be read ({error})."
+        )
         return remembered[name].category
     project.retired.restore(category)
     findings.changed.append(category)
@@ -131,7 +166,14 @@ def _record(project: Project, category: str, path: Path) -> None:
 
 
 def _owner(remembered: Mapping[str, Remembered], category: str, name: str) -> str | None:
-    return next((other for other, file in sorted(remembered.items()) if file.category == category and other != name), None)
+    return next(
+        (
+            other
+            for other, file in sorted(remembered.items())
+            if file.category == category and other != name
+        ),
+        None,
+    )
 
 
 def _local_copy(project: Project, folder: FileTree, name: str, content: bytes) -> Path:

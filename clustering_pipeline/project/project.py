@@ -9,7 +9,12 @@ from clustering_pipeline.core.engine import make_engine
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.progress import ProgressListener
 from clustering_pipeline.project.home import PipelineHome, Retirement
-from clustering_pipeline.settings import ComputeSettings, PipelineSettings, RunOverrides, SettingsSource
+from clustering_pipeline.settings import (
+    ComputeSettings,
+    PipelineSettings,
+    RunOverrides,
+    SettingsSource,
+)
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, ManifestStore, layout
 
@@ -42,7 +47,9 @@ class Project:
 
     @property
     def storage_root(self) -> str:
-        """`storage.root`, else the folder below the home; raises InputError when the settings file cannot be used."""
+        """`storage.root`, else the folder below the home; raises InputError when the settings file
+        cannot be used.
+        """
         return self.settings.installation().storage.root or str(self.home.storage)
 
     def files(self, folder: str) -> FileTree:
@@ -56,7 +63,9 @@ class Project:
 
     def search_root(self, category: str) -> str:
         """Return the folder or URL of a category's search index."""
-        return f"{self.storage_root}/{layout.OUTPUTS}/{layout.output(category, layout.SEARCH_INDEX)}"
+        return (
+            f"{self.storage_root}/{layout.OUTPUTS}/{layout.output(category, layout.SEARCH_INDEX)}"
+        )
 
     @property
     def sources(self) -> "SourceRecords":
@@ -108,8 +117,14 @@ class Project:
         )
 
     def hardware(self, compute: ComputeSettings) -> Hardware:
-        """Return what `compute` asks of the neural models, with the home's folder of models where it names none."""
-        return Hardware(compute.device, compute.precision, Path(compute.models) if compute.models else self.home.models)
+        """Return what `compute` asks of the neural models, with the home's folder of models where
+        it names none.
+        """
+        return Hardware(
+            compute.device,
+            compute.precision,
+            Path(compute.models) if compute.models else self.home.models,
+        )
 
     def _review_place(self, file: str) -> Path | str:
         url = self.settings.installation().storage.corrections

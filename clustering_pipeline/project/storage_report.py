@@ -21,7 +21,10 @@ MAKERS, DRAWING_SUFFIX = ("clean_images", "clusters"), "_svg"
 
 @dataclass(frozen=True)
 class StoredSize:
-    """How much one category keeps in one part of the storage. Blobs that categories share count for each of them."""
+    """How much one category keeps in one part of the storage.
+
+    Blobs that categories share count for each of them.
+    """
 
     category: str
     part: str
@@ -63,7 +66,9 @@ def find_unused(project: Project) -> Unused:
 
 
 def remove_unused(project: Project, unused: Unused) -> None:
-    """Remove blobs, and before them the cached rows that name them, so that a stage computes anew what it needs again."""
+    """Remove blobs, and before them the cached rows that name them, so that a stage computes anew
+    what it needs again.
+    """
     gone = pa.array(unused.digests, pa.string())
     tables = project.files(layout.FEATURES)
     for path, _ in _sizes(tables, ""):
@@ -75,7 +80,9 @@ def remove_unused(project: Project, unused: Unused) -> None:
 
 def _forget_rows(tables: FileTree, path: str, gone: pa.Array) -> None:
     table = pq.read_table(pa.BufferReader(tables.read(path)))
-    texts = [name for name in table.column_names if pa.types.is_string(table.schema.field(name).type)]
+    texts = [
+        name for name in table.column_names if pa.types.is_string(table.schema.field(name).type)
+    ]
     named = [pc.is_in(table[name], value_set=gone) for name in texts]
     kept = table.filter(pc.invert(reduce(pc.or_, named))) if named else table
     if len(kept) < len(table):
@@ -94,8 +101,15 @@ def _referred(project: Project, categories: Iterable[str]) -> dict[str, set[str]
 
 def _drawings(project: Project, categories: Iterable[str]) -> set[str]:
     """Return the blobs that facts name: what was drawn beside a result."""
-    facts = (project.manifests.read_facts(asset, category) for asset in MAKERS for category in categories)
-    return {str(value) for told in facts for name, value in told.items() if name.endswith(DRAWING_SUFFIX)}
+    facts = (
+        project.manifests.read_facts(asset, category) for asset in MAKERS for category in categories
+    )
+    return {
+        str(value)
+        for told in facts
+        for name, value in told.items()
+        if name.endswith(DRAWING_SUFFIX)
+    }
 
 
 def _texts(frame: pd.DataFrame | None, column: str) -> set[str]:

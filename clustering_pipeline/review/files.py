@@ -14,12 +14,24 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from clustering_pipeline.core.errors import InputError, StageError
 
-FILE_COLUMNS = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name", "category", "author", "time")
+FILE_COLUMNS = (
+    "kind",
+    "id_a",
+    "image_a",
+    "id_b",
+    "image_b",
+    "cluster_id",
+    "name",
+    "category",
+    "author",
+    "time",
+)
 SUFFIXES = (".xlsx", ".csv", ".json")
 
 
 def read_statements(path: Path, author: str) -> list[dict[str, object]]:
-    """Return the statements of a file as mappings from column to value; `author` signs those that name none.
+    """Return the statements of a file as mappings from column to value; `author` signs those that
+    name none.
 
     Raises InputError when the file cannot be read or is no table of statements.
     """
@@ -27,24 +39,36 @@ def read_statements(path: Path, author: str) -> list[dict[str, object]]:
     reader = readers[_suffix(path)]
     try:
         rows = reader(path.read_bytes())
-    except (OSError, ValueError, KeyError, csv.Error, zipfile.BadZipFile, InvalidFileException) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        csv.Error,
+        zipfile.BadZipFile,
+        InvalidFileException,
+    ) as error:
         raise InputError(
-            f"The corrections in {path} cannot be read ({error}). Give an .xlsx, a CSV in UTF-8 or a JSON list with the "
-            f"columns {', '.join(FILE_COLUMNS)}."
+            f"The corrections in {path} cannot be read ({error}). Give an .xlsx, a CSV in UTF-8 or "
+            f"a JSON list with the columns {', '.join(FILE_COLUMNS)}."
         ) from error
     return [_statement(row, author, path, position) for position, row in enumerate(rows, 1)]
 
 
 def write_statements(path: Path, statements: pd.DataFrame) -> int:
-    """Write statements (columns `FILE_COLUMNS`) as the format that the file name asks for and return how many there are."""
-    rows = [{column: row[column] for column in FILE_COLUMNS} for row in statements.to_dict("records")]
+    """Write statements (columns `FILE_COLUMNS`) as the format that the file name asks for and
+    return how many there are.
+    """
+    rows = [
+        {column: row[column] for column in FILE_COLUMNS} for row in statements.to_dict("records")
+    ]
     writers = {".xlsx": _workbook_bytes, ".csv": _csv_bytes, ".json": _json_bytes}
     content = writers[_suffix(path)](rows)
     try:
         path.write_bytes(content)
     except OSError as error:
         raise StageError(
-            f"The corrections cannot be written to {path} ({error.strerror}). Give a folder that can be written."
+            f"The corrections cannot be written to {path} ({error.strerror}). Give a folder that "
+            f"can be written."
         ) from error
     return len(rows)
 
@@ -52,7 +76,10 @@ def write_statements(path: Path, statements: pd.DataFrame) -> int:
 def _suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise InputError(f"{path} is none of {', '.join(SUFFIXES)}. Give the corrections' file one of these endings.")
+        raise InputError(
+            f"{path} is none of {', '.join(SUFFIXES)}. Give the corrections' file one of these "
+            f"endings."
+        )
     return suffix
 
 
@@ -65,7 +92,8 @@ def _statement(row: Mapping[str, Any], author: str, path: Path, position: int) -
             statement["cluster_id"] = int(float(number))
         except (ValueError, OverflowError) as error:
             raise InputError(
-                f"{path}: correction {position} has the cluster_id {number!r}. Give the number of a cluster."
+                f"{path}: correction {position} has the cluster_id {number!r}. Give the number of "
+                f"a cluster."
             ) from error
     return statement
 
@@ -75,10 +103,16 @@ def _text(value: object) -> str:
 
 
 def _read_workbook(content: bytes) -> list[dict[str, Any]]:
-    sheet = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True).worksheets[0]
+    sheet = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True).worksheets[
+        0
+    ]
     rows = list(sheet.iter_rows(values_only=True))
     header = _checked_header([_text(cell) for cell in rows[0]] if rows else [])
-    return [dict(zip(header, row, strict=False)) for row in rows[1:] if any(cell is not None for cell in row)]
+    return [
+        dict(zip(header, row, strict=False))
+        for row in rows[1:]
+        if any(cell is not None for cell in row)
+    ]
 
 
 def _read_csv(content: bytes) -> list[dict[str, Any]]:

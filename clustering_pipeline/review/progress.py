@@ -21,7 +21,9 @@ _ROWS = Table(
 
 
 class ReviewProgress:
-    """Remembers looked-at clusters by their content: a cluster that gains or loses a listing is to be looked at again."""
+    """Remembers looked-at clusters by their content: a cluster that gains or loses a listing is to
+    be looked at again.
+    """
 
     def __init__(self, place: Path | str) -> None:
         """`place`: a SQLite file, created when missing, or an URL as for the corrections."""
@@ -33,21 +35,32 @@ class ReviewProgress:
         time = datetime.now(UTC).isoformat(timespec="seconds")
         with self._database.writing() as connection:
             connection.execute(delete(_ROWS).filter_by(**seen))
-            connection.execute(insert(_ROWS), {**seen, "cluster_id": cluster.cluster_id, "author": author, "time": time})
+            connection.execute(
+                insert(_ROWS),
+                {**seen, "cluster_id": cluster.cluster_id, "author": author, "time": time},
+            )
 
     def clear(self, category: str, cluster: Cluster) -> None:
         """Forget that somebody has looked at a cluster."""
         with self._database.writing() as connection:
-            connection.execute(delete(_ROWS).filter_by(category=category, content=content_of(cluster)))
+            connection.execute(
+                delete(_ROWS).filter_by(category=category, content=content_of(cluster))
+            )
 
     def looked_at(self, category: str, clusters: Sequence[Cluster]) -> set[int]:
         """Return the numbers of those clusters that somebody has looked at as they are now."""
         with self._database.reading() as connection:
-            known = set(connection.execute(select(_ROWS.c.content).where(_ROWS.c.category == category)).scalars())
+            known = set(
+                connection.execute(
+                    select(_ROWS.c.content).where(_ROWS.c.category == category)
+                ).scalars()
+            )
         return {cluster.cluster_id for cluster in clusters if content_of(cluster) in known}
 
 
 def content_of(cluster: Cluster) -> str:
     """Return the hash of what a cluster consists of: its listings' ids and pictures."""
-    members = sorted(f"{listing.product_base_id}\0{listing.image_sha256}" for listing in cluster.listings)
+    members = sorted(
+        f"{listing.product_base_id}\0{listing.image_sha256}" for listing in cluster.listings
+    )
     return hashlib.sha256("\n".join(members).encode()).hexdigest()

@@ -1,4 +1,6 @@
-"""The append-only table of corrections: same, different, name, keep, and the withdrawal of an earlier one."""
+"""The append-only table of corrections: same, different, name, keep, and the withdrawal of an
+earlier one.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +8,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-from sqlalchemy import DDL, BigInteger, Column, Connection, Integer, MetaData, Table, Text, event, insert, select
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    event,
+    insert,
+    select,
+)
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import CORRECTIONS, conform
@@ -14,12 +28,26 @@ from clustering_pipeline.review.files import read_statements, write_statements
 from clustering_pipeline.storage import Database
 
 SAME, DIFFERENT, NAME, KEEP, WITHDRAW = "same", "different", "name", "keep", "withdraw"
-COLUMNS = ("kind", "id_a", "image_a", "id_b", "image_b", "cluster_id", "name", "category", "author", "time", "withdrawn")
+COLUMNS = (
+    "kind",
+    "id_a",
+    "image_a",
+    "id_b",
+    "image_b",
+    "cluster_id",
+    "name",
+    "category",
+    "author",
+    "time",
+    "withdrawn",
+)
 _TABLES = MetaData()
 _ROWS = Table(
     "corrections",
     _TABLES,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column(
+        "number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True
+    ),
     Column("kind", Text, nullable=False),
     *(Column(name, Text) for name in ("id_a", "image_a", "id_b", "image_b")),
     Column("cluster_id", BigInteger),
@@ -30,10 +58,10 @@ _ROWS = Table(
 )
 _REFUSALS = {
     "sqlite": (
-        "CREATE TRIGGER corrections_stay BEFORE UPDATE ON corrections "
-        "BEGIN SELECT RAISE(ABORT, 'corrections are only ever added'); END",
-        "CREATE TRIGGER corrections_last BEFORE DELETE ON corrections "
-        "BEGIN SELECT RAISE(ABORT, 'corrections are only ever added'); END",
+        "CREATE TRIGGER corrections_stay BEFORE UPDATE ON corrections BEGIN SELECT RAISE(ABORT, "
+        "'corrections are only ever added'); END",
+        "CREATE TRIGGER corrections_last BEFORE DELETE ON corrections BEGIN SELECT RAISE(ABORT, "
+        "'corrections are only ever added'); END",
     ),
     "postgresql": (
         "CREATE OR REPLACE FUNCTION corrections_stay() RETURNS trigger LANGUAGE plpgsql AS "
@@ -49,20 +77,25 @@ for _dialect, _statements in _REFUSALS.items():
 
 @dataclass(frozen=True)
 class ListingReference:
-    """A listing by its `product_base_id` and, where the id has several pictures, the sha256 of one of them."""
+    """A listing by its `product_base_id` and, where the id has several pictures, the sha256 of one
+    of them.
+    """
 
     product_base_id: str
     image_sha256: str | None = None
 
 
 class CorrectionStore:
-    """Corrections of every category in one table. Rows are only added; a mistake is withdrawn by another row.
+    """Corrections of every category in one table.
+
+    Rows are only added; a mistake is withdrawn by another row.
 
     Threads, processes and, with PostgreSQL, machines may share the store.
     """
 
     def __init__(self, place: Path | str) -> None:
-        """`place`: a SQLite file, created when missing, or an URL: `sqlite:///FILE`, `postgresql://USER@HOST/DATABASE`.
+        """`place`: a SQLite file, created when missing, or an URL: `sqlite:///FILE`,
+        `postgresql://USER@HOST/DATABASE`.
 
         Raises InputError for an URL of another kind.
         """
@@ -70,50 +103,82 @@ class CorrectionStore:
 
     @property
     def place(self) -> str:
-        """Where the corrections are: the file, or the address of the database without its password."""
+        """Where the corrections are: the file, or the address of the database without its
+        password.
+        """
         return self._database.name
 
-    def same(self, a: str | ListingReference, b: str | ListingReference, *, author: str, category: str | None = None) -> int:
+    def same(
+        self,
+        a: str | ListingReference,
+        b: str | ListingReference,
+        *,
+        author: str,
+        category: str | None = None,
+    ) -> int:
         """Record that two listings show one product and return the number of the statement."""
         return self._record_pair(SAME, a, b, author, category)
 
     def different(
-        self, a: str | ListingReference, b: str | ListingReference, *, author: str, category: str | None = None
+        self,
+        a: str | ListingReference,
+        b: str | ListingReference,
+        *,
+        author: str,
+        category: str | None = None,
     ) -> int:
         """Record that two listings show two products and return the number of the statement."""
         return self._record_pair(DIFFERENT, a, b, author, category)
 
     def name(self, cluster_id: int, name: str, *, author: str, category: str | None = None) -> int:
         """Record what people call a cluster and return the number of the statement."""
-        return self.add([{"kind": NAME, "cluster_id": cluster_id, "name": name, "category": category, "author": author}])[0]
+        return self.add(
+            [
+                {
+                    "kind": NAME,
+                    "cluster_id": cluster_id,
+                    "name": name,
+                    "category": category,
+                    "author": author,
+                }
+            ]
+        )[0]
 
     def keep(self, a: str | ListingReference, *, author: str, category: str | None = None) -> int:
-        """Record that a listing's pictures are to be kept whatever their quality; returns the number of the statement."""
+        """Record that a listing's pictures are to be kept whatever their quality; returns the
+        number of the statement.
+        """
         kept = a if isinstance(a, ListingReference) else ListingReference(a)
         statement = {"kind": KEEP, "id_a": kept.product_base_id, "image_a": kept.image_sha256}
         return self.add([{**statement, "category": category, "author": author}])[0]
 
     def undo(self, number: int, *, author: str) -> int:
-        """Withdraw statement `number` and return the number of the withdrawal; raises InputError when it is not in force."""
+        """Withdraw statement `number` and return the number of the withdrawal; raises InputError
+        when it is not in force.
+        """
         withdrawal = _checked({"kind": WITHDRAW, "withdrawn": number, "author": author}, 1)
         with self._database.writing() as connection:
             if number not in set(_in_force(_history(connection))["number"]):
                 raise InputError(
-                    f"There is no correction {number} in force, so it cannot be undone. See the history for its numbers."
+                    f"There is no correction {number} in force, so it cannot be undone. See the "
+                    f"history for its numbers."
                 )
             return _add(connection, [withdrawal])[0]
 
     def add(self, statements: Iterable[Mapping[str, object]]) -> list[int]:
-        """Record statements (mappings from column to value; `time` is now when absent) all or none; returns their numbers.
+        """Record statements (mappings from column to value; `time` is now when absent) all or none;
+        returns their numbers.
 
-        Raises InputError for a statement that says nothing: no author, no id, one listing with itself, an empty name.
+        Raises InputError for a statement that says nothing: no author, no id, one listing with
+        itself, an empty name.
         """
         rows = [_checked(statement, position) for position, statement in enumerate(statements, 1)]
         with self._database.writing() as connection:
             return _add(connection, rows)
 
     def read(self, category: str | None = None) -> pd.DataFrame:
-        """Return the CORRECTIONS manifest of the statements in force, with `category` only those that concern it.
+        """Return the CORRECTIONS manifest of the statements in force, with `category` only those
+        that concern it.
 
         A statement without a category concerns every category that has its listings.
         """
@@ -123,7 +188,9 @@ class CorrectionStore:
         return conform(in_force[CORRECTIONS.schema.names], CORRECTIONS)
 
     def history(self, limit: int | None = None) -> pd.DataFrame:
-        """Return every row ever added, the newest last, at most the `limit` newest ones; columns `number` and `COLUMNS`."""
+        """Return every row ever added, the newest last, at most the `limit` newest ones; columns
+        `number` and `COLUMNS`.
+        """
         with self._database.reading() as connection:
             return _history(connection, limit)
 
@@ -135,11 +202,14 @@ class CorrectionStore:
         return len(self.add_new(read_statements(Path(path), author)))
 
     def new(self, statements: Iterable[Mapping[str, object]]) -> list[Mapping[str, object]]:
-        """Return those statements, each once, that are not in force word for word; raises InputError as `add` does."""
+        """Return those statements, each once, that are not in force word for word; raises
+        InputError as `add` does.
+        """
         return _new(statements, self.history())
 
     def add_new(self, statements: Iterable[Mapping[str, object]]) -> list[int]:
-        """Record those statements that are not in force word for word, all or none; returns their numbers.
+        """Record those statements that are not in force word for word, all or none; returns their
+        numbers.
 
         Raises InputError as `add` does.
         """
@@ -150,13 +220,21 @@ class CorrectionStore:
     def export_file(self, path: Path) -> int:
         """Write the statements in force as .xlsx, .csv or .json and return how many there are."""
         in_force = self.read()
-        return write_statements(Path(path), self.history().set_index("number").loc[list(in_force["number"])])
+        return write_statements(
+            Path(path), self.history().set_index("number").loc[list(in_force["number"])]
+        )
 
     def _record_pair(
-        self, kind: str, a: str | ListingReference, b: str | ListingReference, author: str, category: str | None
+        self,
+        kind: str,
+        a: str | ListingReference,
+        b: str | ListingReference,
+        author: str,
+        category: str | None,
     ) -> int:
         first, second = (
-            reference if isinstance(reference, ListingReference) else ListingReference(reference) for reference in (a, b)
+            reference if isinstance(reference, ListingReference) else ListingReference(reference)
+            for reference in (a, b)
         )
         pair = {
             "id_a": first.product_base_id,
@@ -174,7 +252,9 @@ def _add(connection: Connection, rows: Sequence[Mapping[str, object]]) -> list[i
 
 def _history(connection: Connection, limit: int | None = None) -> pd.DataFrame:
     rows = connection.execute(select(_ROWS).order_by(_ROWS.c.number.desc()).limit(limit)).fetchall()
-    history = pd.DataFrame([tuple(row) for row in rows[::-1]], columns=["number", *COLUMNS], dtype=object)
+    history = pd.DataFrame(
+        [tuple(row) for row in rows[::-1]], columns=["number", *COLUMNS], dtype=object
+    )
     return history.where(history.notna(), None)
 
 
@@ -192,12 +272,21 @@ def _identity(statement: Mapping[str, object]) -> tuple[str, ...]:
     return tuple("" if value is None or value is pd.NA else str(value) for value in values)
 
 
-def _new(statements: Iterable[Mapping[str, object]], history: pd.DataFrame) -> list[Mapping[str, object]]:
-    given = {_identity(statement): _checked(statement, place) for place, statement in enumerate(statements, 1)}
+def _new(
+    statements: Iterable[Mapping[str, object]], history: pd.DataFrame
+) -> list[Mapping[str, object]]:
+    given = {
+        _identity(statement): _checked(statement, place)
+        for place, statement in enumerate(statements, 1)
+    }
     rows = _in_force(history)[list(_IDENTITY)].itertuples(index=False, name=None)
     held = [dict(zip(_IDENTITY, row, strict=True)) for row in rows]
-    # Of the names of one cluster only the last one holds, so that an earlier one can be given again.
-    last = {(row["cluster_id"] if row["kind"] == NAME else _identity(row)): _identity(row) for row in held}
+    # Of the names of one cluster only the last one holds, so that an earlier one can be given
+    # again.
+    last = {
+        (row["cluster_id"] if row["kind"] == NAME else _identity(row)): _identity(row)
+        for row in held
+    }
     return [row for identity, row in given.items() if identity not in set(last.values())]
 
 
@@ -206,12 +295,14 @@ def _checked(statement: Mapping[str, object], position: int) -> dict[str, object
     problem = f"has the unknown columns {sorted(unknown)}" if unknown else _problem(statement)
     if problem:
         raise InputError(
-            f"Correction {position} {problem}. A correction is same or different with two listings (id_a, id_b and, if an id "
-            "has several pictures, image_a, image_b), keep with one (id_a), or name with a cluster_id and a name; nothing was "
-            "recorded."
+            f"Correction {position} {problem}. A correction is same or different with two listings "
+            "(id_a, id_b and, if an id has several pictures, image_a, image_b), keep with one "
+            "(id_a), or name with a cluster_id and a name; nothing was recorded."
         )
     time = statement.get("time") or datetime.now(UTC).isoformat(timespec="seconds")
-    return {column: time if column == "time" else statement.get(column) or None for column in COLUMNS}
+    return {
+        column: time if column == "time" else statement.get(column) or None for column in COLUMNS
+    }
 
 
 def _problem(statement: Mapping[str, object]) -> str | None:
@@ -223,15 +314,25 @@ def _problem(statement: Mapping[str, object]) -> str | None:
     if any(isinstance(value, str) and "\0" in value for value in statement.values()):
         return "has a text with a NUL character"
     if kind == NAME:
-        named = statement.get("name") and isinstance(statement.get("cluster_id"), int) and int(str(statement["cluster_id"])) > 0
+        named = (
+            statement.get("name")
+            and isinstance(statement.get("cluster_id"), int)
+            and int(str(statement["cluster_id"])) > 0
+        )
         return None if named else "has no name or no positive cluster_id"
     if kind == KEEP:
-        return None if statement.get("id_a") and not statement.get("id_b") else "does not name one listing"
+        return (
+            None
+            if statement.get("id_a") and not statement.get("id_b")
+            else "does not name one listing"
+        )
     return _pair_problem(statement) if kind in (SAME, DIFFERENT) else None
 
 
 def _pair_problem(statement: Mapping[str, object]) -> str | None:
-    sides: Sequence[tuple[object, object]] = [(statement.get(f"id_{side}"), statement.get(f"image_{side}")) for side in "ab"]
+    sides: Sequence[tuple[object, object]] = [
+        (statement.get(f"id_{side}"), statement.get(f"image_{side}")) for side in "ab"
+    ]
     if not all(identifier for identifier, _ in sides):
         return "lacks one of its two listings"
     return "compares a listing with itself" if sides[0] == sides[1] else None

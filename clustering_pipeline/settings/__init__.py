@@ -1,4 +1,6 @@
-"""Every knob: one pydantic class per stage; defaults, then the settings file, then the category, then the run."""
+"""Every knob: one pydantic class per stage; defaults, then the settings file, then the category,
+then the run.
+"""
 
 from clustering_pipeline.settings.base import StageSettings
 from clustering_pipeline.settings.images import (
@@ -16,7 +18,13 @@ from clustering_pipeline.settings.installation import (
     RefreshSettings,
     StorageSettings,
 )
-from clustering_pipeline.settings.pipeline import SETTINGS_FILE, STAGES, PipelineSettings, RunOverrides, SettingsSource
+from clustering_pipeline.settings.pipeline import (
+    SETTINGS_FILE,
+    STAGES,
+    PipelineSettings,
+    RunOverrides,
+    SettingsSource,
+)
 from clustering_pipeline.settings.products import (
     ClusterSettings,
     EmbeddingSettings,

@@ -13,12 +13,18 @@ COMBINATION = "combination"
 
 
 def performance_field(default: Any, description: str, **constraints: Any) -> Any:
-    """A knob that changes how fast or how gently a stage works, never what it returns; it is part of no fingerprint."""
-    return Field(default, description=description, json_schema_extra=NOT_IN_FINGERPRINT, **constraints)
+    """A knob that changes how fast or how gently a stage works, never what it returns; it is part
+    of no fingerprint.
+    """
+    return Field(
+        default, description=description, json_schema_extra=NOT_IN_FINGERPRINT, **constraints
+    )
 
 
 def combination_error(reason: str, *names: str) -> PydanticCustomError:
-    """Return the error of settings of one section, `names`, that do not go together; `reason` says so with the remedy."""
+    """Return the error of settings of one section, `names`, that do not go together; `reason` says
+    so with the remedy.
+    """
     return PydanticCustomError(COMBINATION, "{reason}", {"reason": reason, "names": names})
 
 
@@ -27,15 +33,26 @@ class StageSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    # Raised by whoever changes the stage's logic, so that results of the old logic are not taken for the new one's.
+    # Raised by whoever changes the stage's logic, so that results of the old logic are not taken
+    # for the new one's.
     logic_version: ClassVar[str] = "1"
 
     def fingerprint(self, *parts: str) -> str:
-        """Return the sha256 of the logic version, of every knob that can change the output, and of `parts`."""
+        """Return the sha256 of the logic version, of every knob that can change the output, and of
+        `parts`.
+        """
         hidden = {
             name
             for name, field in type(self).model_fields.items()
-            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("fingerprint") is False
+            if isinstance(field.json_schema_extra, dict)
+            and field.json_schema_extra.get("fingerprint") is False
         }
-        content = [type(self).__name__, self.logic_version, self.model_dump(mode="json", exclude=hidden), *parts]
-        return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+        content = [
+            type(self).__name__,
+            self.logic_version,
+            self.model_dump(mode="json", exclude=hidden),
+            *parts,
+        ]
+        return hashlib.sha256(
+            json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
+        ).hexdigest()

@@ -1,4 +1,6 @@
-"""Knobs of an installation: what runs by itself and when, and where and how fast; part of no fingerprint."""
+"""Knobs of an installation: what runs by itself and when, and where and how fast; part of no
+fingerprint.
+"""
 
 from datetime import datetime
 from typing import Literal
@@ -19,14 +21,19 @@ CRON_EXAMPLE = "for example `0 2 * * 1` for Monday at 02:00"
 
 
 class Cron:
-    """The minutes that a cron schedule names. As in cron, a restricted day of month and day of week are alternatives."""
+    """The minutes that a cron schedule names.
+
+    As in cron, a restricted day of month and day of week are alternatives.
+    """
 
     def __init__(self, text: str) -> None:
         """`text`: five fields; raises ValueError naming the field that cannot be read."""
         self._text = text
         parts = text.split()
         if len(parts) != len(CRON_FIELDS):
-            raise ValueError(f"{text!r} has {len(parts)} fields; a cron schedule has five, {CRON_EXAMPLE}")
+            raise ValueError(
+                f"{text!r} has {len(parts)} fields; a cron schedule has five, {CRON_EXAMPLE}"
+            )
         try:
             self._schedule = CronSim(text, datetime.min)
         except CronSimError as error:
@@ -34,7 +41,8 @@ class Cron:
             part = parts[list(CRON_FIELDS).index(field)]
             name, lowest, highest = CRON_FIELDS[field]
             raise ValueError(
-                f"{part!r} is no {name} of a cron schedule, which is from {lowest} to {highest}; {CRON_EXAMPLE}"
+                f"{part!r} is no {name} of a cron schedule, which is from {lowest} to {highest}; "
+                f"{CRON_EXAMPLE}"
             ) from error
 
     def matches(self, moment: datetime) -> bool:
@@ -44,7 +52,9 @@ class Cron:
         return in_hour and moment.month in schedule.months and schedule.match_day(moment.date())
 
     def after(self, moment: datetime) -> datetime:
-        """Return the first minute after `moment` that the schedule names, on the clock of the moment's zone."""
+        """Return the first minute after `moment` that the schedule names, on the clock of the
+        moment's zone.
+        """
         return next(CronSim(self._text, moment.replace(tzinfo=None))).replace(tzinfo=moment.tzinfo)
 
 
@@ -53,11 +63,20 @@ class RefreshSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
-    enabled: bool = Field(True, description="false: the category is refreshed only when somebody asks for it.")
-    cron: str = Field("0 2 * * 1", description="Minute, hour, day of month, month, day of week: Monday at 02:00.")
-    time_zone: str = Field("Asia/Ho_Chi_Minh", description="IANA name of the zone that `cron` is read in.")
+    enabled: bool = Field(
+        True, description="false: the category is refreshed only when somebody asks for it."
+    )
+    cron: str = Field(
+        "0 2 * * 1", description="Minute, hour, day of month, month, day of week: Monday at 02:00."
+    )
+    time_zone: str = Field(
+        "Asia/Ho_Chi_Minh", description="IANA name of the zone that `cron` is read in."
+    )
     stagger_minutes: int = Field(
-        360, ge=0, le=1440, description="Minutes over which the categories of one cron are spread, each at its own."
+        360,
+        ge=0,
+        le=1440,
+        description="Minutes over which the categories of one cron are spread, each at its own.",
     )
 
     @field_validator("cron")
@@ -72,7 +91,9 @@ class RefreshSettings(BaseModel):
         try:
             ZoneInfo(value)
         except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise ValueError(f"{value!r} is no time zone; an IANA name is expected, for example Asia/Ho_Chi_Minh") from error
+            raise ValueError(
+                f"{value!r} is no time zone; an IANA name is expected, for example Asia/Ho_Chi_Minh"
+            ) from error
         return value
 
 
@@ -82,30 +103,55 @@ class AutomationSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     catalogue_folder: str | None = Field(
-        None, description="Folder or fsspec URL that is watched for workbooks; `catalogues` below the Dagster home when unset."
+        None,
+        description="Folder or fsspec URL that is watched for workbooks; `catalogues` below the "
+        "Dagster home when unset.",
     )
-    sync: bool = Field(False, description="true: the sync sensor keeps every category up to date by itself.")
-    webhook_url: str | None = Field(None, description="Address that gets a Slack-format message when a run fails.")
-    ui_url: str = Field("http://127.0.0.1:3000", description="Address of the Dagster UI, for links in messages.")
+    sync: bool = Field(
+        False, description="true: the sync sensor keeps every category up to date by itself."
+    )
+    webhook_url: str | None = Field(
+        None, description="Address that gets a Slack-format message when a run fails."
+    )
+    ui_url: str = Field(
+        "http://127.0.0.1:3000", description="Address of the Dagster UI, for links in messages."
+    )
     pages_url: str = Field(
         "http://127.0.0.1:8765",
-        description="Address of the pages of `clustering-pipeline serve`, for links in the Dagster UI; `ui` serves them there.",
+        description="Address of the pages of `clustering-pipeline serve`, for links in the Dagster "
+        "UI; `ui` serves them there.",
     )
 
 
 class CheckSettings(BaseModel):
-    """Limits of the asset checks. Going beyond one warns, or errs where `severity` says so; it never stops the workbook."""
+    """Limits of the asset checks.
+
+    Going beyond one warns, or errs where `severity` says so; it never stops the workbook.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    detection_rate: float = Field(0.5, ge=0, le=1, description="Least share of pictures in which a product was found.")
-    rejected_share: float = Field(0.2, ge=0, le=1, description="Largest share of crops rejected for their quality.")
-    no_match_share: float = Field(0.8, ge=0, le=1, description="Largest share of listings that match nothing.")
-    largest_cluster_share: float = Field(0.3, gt=0, le=1, description="Largest share of listings in one cluster.")
-    cluster_count_jump: float = Field(0.3, gt=0, description="Largest change of the number of clusters against the run before.")
-    fresh_for_days: float = Field(8, gt=0, description="Days after which a category that was not materialised is overdue.")
+    detection_rate: float = Field(
+        0.5, ge=0, le=1, description="Least share of pictures in which a product was found."
+    )
+    rejected_share: float = Field(
+        0.2, ge=0, le=1, description="Largest share of crops rejected for their quality."
+    )
+    no_match_share: float = Field(
+        0.8, ge=0, le=1, description="Largest share of listings that match nothing."
+    )
+    largest_cluster_share: float = Field(
+        0.3, gt=0, le=1, description="Largest share of listings in one cluster."
+    )
+    cluster_count_jump: float = Field(
+        0.3, gt=0, description="Largest change of the number of clusters against the run before."
+    )
+    fresh_for_days: float = Field(
+        8, gt=0, description="Days after which a category that was not materialised is overdue."
+    )
     severity: dict[str, str] = Field(
-        default_factory=dict, description="warn or error per limit above; warn for those that are not named."
+        default_factory=dict,
+        description="warn or error per limit above; warn for those that are not named.",
     )
 
     @field_validator("severity")
@@ -116,7 +162,9 @@ class CheckSettings(BaseModel):
             if limit not in limits:
                 raise ValueError(f"{limit!r} is no limit; known are {', '.join(sorted(limits))}")
             if severity not in ("warn", "error"):
-                raise ValueError(f"{severity!r} is no severity of {limit}; warn or error is expected")
+                raise ValueError(
+                    f"{severity!r} is no severity of {limit}; warn or error is expected"
+                )
         return value
 
 
@@ -125,12 +173,14 @@ class StorageSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    root: str | None = Field(None, description="Folder or fsspec URL; `storage` below the Dagster home when unset.")
+    root: str | None = Field(
+        None, description="Folder or fsspec URL; `storage` below the Dagster home when unset."
+    )
     corrections: SecretStr | None = Field(
         None,
-        description="PostgreSQL URL of what people say about clusters, for several machines to share: "
-        "`postgresql://USER@HOST/DATABASE`, the password best in `PGPASSWORD` or `~/.pgpass`. "
-        "SQLite files below the Dagster home when unset.",
+        description="PostgreSQL URL of what people say about clusters, for several machines to "
+        "share: `postgresql://USER@HOST/DATABASE`, the password best in `PGPASSWORD` or "
+        "`~/.pgpass`. SQLite files below the Dagster home when unset.",
     )
 
 
@@ -140,11 +190,16 @@ class ComputeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     engine: Literal["local"] = Field("local", description="local: processes on this machine.")
-    workers: int | None = Field(None, ge=1, description="Processes; all available cores when unset.")
+    workers: int | None = Field(
+        None, ge=1, description="Processes; all available cores when unset."
+    )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         "auto", description="Device of neural models; the best one present when auto."
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
-        "auto", description="Number format of neural models; bf16 or fp16 on CUDA, else fp32, when auto."
+        "auto",
+        description="Number format of neural models; bf16 or fp16 on CUDA, else fp32, when auto.",
     )
-    models: str | None = Field(None, description="Folder of model files; `models` below the Dagster home when unset.")
+    models: str | None = Field(
+        None, description="Folder of model files; `models` below the Dagster home when unset."
+    )

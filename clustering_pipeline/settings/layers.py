@@ -1,7 +1,7 @@
 """YAML that remembers where each value stood, so that a mistake is reported with file and line.
 
-Read by PyYAML, which Dagster has loaded already: ruamel.yaml costs every process a tenth of a second or more to import, and
-turns dates and hexadecimal numbers into what they are not here.
+Read by PyYAML, which Dagster has loaded already: ruamel.yaml costs every process a tenth of a
+second or more to import, and turns dates and hexadecimal numbers into what they are not here.
 """
 
 import re
@@ -19,7 +19,9 @@ Keys = tuple[str, ...]
 
 @dataclass(frozen=True)
 class SettingsLayer:
-    """One source of settings: a nested mapping, what to call it, and the line of each value that has one."""
+    """One source of settings: a nested mapping, what to call it, and the line of each value that
+    has one.
+    """
 
     source: str
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -51,13 +53,24 @@ class SettingsLayer:
             inner = {} if found is None else found
             if not isinstance(inner, Mapping):
                 name = ".".join(keys)
-                raise InputError(f"{self.where(keys)}: `{name}` is {inner!r}; `name: value` lines below it are expected.")
-        lines = {path[len(keys) :]: line for path, line in self.lines.items() if path[: len(keys)] == keys}
+                raise InputError(
+                    f"{self.where(keys)}: `{name}` is {inner!r}; `name: value` lines below it are "
+                    f"expected."
+                )
+        lines = {
+            path[len(keys) :]: line
+            for path, line in self.lines.items()
+            if path[: len(keys)] == keys
+        }
         return SettingsLayer(self.source, inner, lines)
 
     def without(self, key: str) -> "SettingsLayer":
         """Return the layer without what stands at the top-level `key`."""
-        return SettingsLayer(self.source, {name: value for name, value in self.values.items() if name != key}, self.lines)
+        return SettingsLayer(
+            self.source,
+            {name: value for name, value in self.values.items() if name != key},
+            self.lines,
+        )
 
 
 class _CoreSchemaLoader(yaml.SafeLoader):
@@ -66,7 +79,9 @@ class _CoreSchemaLoader(yaml.SafeLoader):
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(problem="aliases are not read here; write the value out", problem_mark=mark)
+            raise yaml.MarkedYAMLError(
+                problem="aliases are not read here; write the value out", problem_mark=mark
+            )
         return super().compose_node(parent, index)
 
 
@@ -77,15 +92,21 @@ for _tag, _pattern, _first in (
     ("int", r"[-+]?[0-9]+", list("-+0123456789")),
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", list("-+.0123456789")),
 ):
-    _CoreSchemaLoader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+    _CoreSchemaLoader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
+    )
 
 
 def read_layer(path: Path) -> SettingsLayer:
-    """Return the settings that the file at `path` holds; raises InputError with the line that cannot be read."""
+    """Return the settings that the file at `path` holds; raises InputError with the line that
+    cannot be read.
+    """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"The settings file {path} cannot be read ({error}). A YAML file in UTF-8 is expected.") from error
+        raise InputError(
+            f"The settings file {path} cannot be read ({error}). A YAML file in UTF-8 is expected."
+        ) from error
     return parse_layer(text, str(path))
 
 
@@ -95,16 +116,22 @@ def parse_layer(text: str, source: str) -> SettingsLayer:
     try:
         values = _read(text, lines)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise InputError(f"{_place(error, source)}: this is not YAML that can be read: {_problem(error)}.") from error
+        raise InputError(
+            f"{_place(error, source)}: this is not YAML that can be read: {_problem(error)}."
+        ) from error
     if values is None:
         return SettingsLayer(source)
     if not isinstance(values, dict):
-        raise InputError(f"{source}: a settings file has `name: value` lines, not {type(values).__name__}.")
+        raise InputError(
+            f"{source}: a settings file has `name: value` lines, not {type(values).__name__}."
+        )
     return SettingsLayer(source, values, lines)
 
 
 def parse_value(text: str) -> Any:
-    """Return the value that `text` would have in a settings file; text that is no YAML stays text."""
+    """Return the value that `text` would have in a settings file; text that is no YAML stays
+    text.
+    """
     try:
         return _read(text, {})
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -121,17 +148,24 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node, keys: Keys, lines: dict[Key
     if isinstance(node, yaml.MappingNode):
         return _plain_mapping(loader, node, keys, lines)
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(loader, item, (*keys, str(index)), lines) for index, item in enumerate(node.value)]
+        return [
+            _plain(loader, item, (*keys, str(index)), lines)
+            for index, item in enumerate(node.value)
+        ]
     return loader.construct_object(node)
 
 
-def _plain_mapping(loader: yaml.SafeLoader, node: yaml.MappingNode, keys: Keys, lines: dict[Keys, int]) -> dict[str, Any]:
+def _plain_mapping(
+    loader: yaml.SafeLoader, node: yaml.MappingNode, keys: Keys, lines: dict[Keys, int]
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else None
         if key is None or key in values:
             problem = "a name stands twice in one place" if key else "a name must be plain text"
-            raise yaml.MarkedYAMLError(problem=f"{problem}: {key}", problem_mark=key_node.start_mark)
+            raise yaml.MarkedYAMLError(
+                problem=f"{problem}: {key}", problem_mark=key_node.start_mark
+            )
         lines[(*keys, key)] = key_node.start_mark.line + 1
         values[key] = _plain(loader, value_node, (*keys, key), lines)
     return values

@@ -1,4 +1,5 @@
-"""All settings of one category: defaults, then the settings file, then its section for the category, then the run.
+"""All settings of one category: defaults, then the settings file, then its section for the
+category, then the run.
 
 A settings file looks like this; every section is one class of this package:
 
@@ -52,7 +53,10 @@ CATEGORIES = "categories"
 
 
 class PipelineSettings(BaseModel):
-    """Every setting of one category. `storage` and `automation` belong to the whole installation."""
+    """Every setting of one category.
+
+    `storage` and `automation` belong to the whole installation.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,7 +67,9 @@ class PipelineSettings(BaseModel):
     clean_images: CleanImageSettings = Field(default_factory=CleanImageSettings)
     local_features: LocalFeatureSettings = Field(default_factory=LocalFeatureSettings)
     embeddings: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
-    semantic_duplicates: SemanticDuplicateSettings = Field(default_factory=SemanticDuplicateSettings)
+    semantic_duplicates: SemanticDuplicateSettings = Field(
+        default_factory=SemanticDuplicateSettings
+    )
     matches: MatchSettings = Field(default_factory=MatchSettings)
     clusters: ClusterSettings = Field(default_factory=ClusterSettings)
     workbook: WorkbookSettings = Field(default_factory=WorkbookSettings)
@@ -98,7 +104,9 @@ class RunOverrides:
 
     @classmethod
     def read(cls, assignments: Sequence[str] = (), file: Path | None = None) -> "RunOverrides":
-        """Return the overrides of `section.name=value` assignments and of a settings file; raises InputError."""
+        """Return the overrides of `section.name=value` assignments and of a settings file; raises
+        InputError.
+        """
         return cls(read_layer(file) if file else SettingsLayer("the run"), _assigned(assignments))
 
     def __bool__(self) -> bool:
@@ -107,13 +115,17 @@ class RunOverrides:
 
 @dataclass(frozen=True)
 class SettingsSource:
-    """The settings file of an installation, read anew whenever it is asked, and what one run overrides."""
+    """The settings file of an installation, read anew whenever it is asked, and what one run
+    overrides.
+    """
 
     path: Path
     overrides: RunOverrides = field(default_factory=RunOverrides)
 
     def category(self, slug: str) -> PipelineSettings:
-        """Return the settings of a category; raises InputError naming file and line of what cannot be used."""
+        """Return the settings of a category; raises InputError naming file and line of what cannot
+        be used.
+        """
         layers = []
         for layer in (self._file(), self.overrides.file):
             layers += [layer.without(CATEGORIES), self._section(layer, slug)]
@@ -122,14 +134,18 @@ class SettingsSource:
     def installation(self) -> PipelineSettings:
         """Return the settings without any category's section; raises InputError."""
         files = (self._file(), self.overrides.file)
-        return resolve([*(layer.without(CATEGORIES) for layer in files), self.overrides.assignments])
+        return resolve(
+            [*(layer.without(CATEGORIES) for layer in files), self.overrides.assignments]
+        )
 
     def named_categories(self) -> list[str]:
         """Return the slugs that the file has a section for; raises InputError."""
         return sorted(self._file().below(CATEGORIES).values)
 
     def problems(self, known_categories: Iterable[str]) -> list[str]:
-        """Return what is wrong with the file and each of its category sections, one paragraph each; empty when all is well."""
+        """Return what is wrong with the file and each of its category sections, one paragraph each;
+        empty when all is well.
+        """
         try:
             self.installation()
             named = self.named_categories()
@@ -153,18 +169,23 @@ class SettingsSource:
         for name in INSTALLATION_SECTIONS:
             if name in section.values:
                 raise InputError(
-                    f"{section.where((name,))}: `{name}` belongs to the whole installation, not to the category {slug}. "
-                    f"Move it out of `{CATEGORIES}`."
+                    f"{section.where((name,))}: `{name}` belongs to the whole installation, not to "
+                    f"the category {slug}. Move it out of `{CATEGORIES}`."
                 )
         return section
 
     def _unknown_category(self, slug: str, known: list[str]) -> str:
         place = self._file().where((CATEGORIES, slug))
-        return f"{place}: there is no category `{slug}`.{_nearest(slug, known)} Its section is not used."
+        return (
+            f"{place}: there is no category `{slug}`.{_nearest(slug, known)} Its section is not "
+            f"used."
+        )
 
 
 def resolve(layers: Sequence[SettingsLayer]) -> PipelineSettings:
-    """Return the settings of layers, later ones over earlier ones; raises InputError for every mistake in them at once."""
+    """Return the settings of layers, later ones over earlier ones; raises InputError for every
+    mistake in them at once.
+    """
     merged: dict[str, Any] = {}
     for layer in layers:
         merged = _merge(merged, layer.values)
@@ -179,13 +200,19 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     for key, value in above.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         # A section with nothing under it reads as null and says nothing.
-        if value is None and isinstance(merged.get(key, {}), Mapping) and key in PipelineSettings.model_fields:
+        if (
+            value is None
+            and isinstance(merged.get(key, {}), Mapping)
+            and key in PipelineSettings.model_fields
+        ):
             continue
         merged[key] = _merge(merged[key], value) if both else value
     return merged
 
 
-def _explanations(details: Sequence[ErrorDetails], layers: Sequence[SettingsLayer]) -> Iterator[str]:
+def _explanations(
+    details: Sequence[ErrorDetails], layers: Sequence[SettingsLayer]
+) -> Iterator[str]:
     """Yield a sentence per mistake; what each alternative of a value expects is one sentence."""
     expected: dict[Keys, list[str]] = {}
     for detail in details:
@@ -212,8 +239,14 @@ def _combination(section: Keys, detail: ErrorDetails, layers: Sequence[SettingsL
 
 
 def _written_keys(location: Keys, layers: Sequence[SettingsLayer]) -> Keys:
-    """Return the part of an error's location that stands in a layer; pydantic adds the alternatives of a type to it."""
-    lengths = (length for length in range(len(location), 0, -1) if any(layer.has(location[:length]) for layer in layers))
+    """Return the part of an error's location that stands in a layer; pydantic adds the alternatives
+    of a type to it.
+    """
+    lengths = (
+        length
+        for length in range(len(location), 0, -1)
+        if any(layer.has(location[:length]) for layer in layers)
+    )
     return location[: next(lengths, 2)]
 
 
@@ -249,7 +282,10 @@ def _assigned(assignments: Sequence[str]) -> SettingsLayer:
         name, equals, text = assignment.partition("=")
         keys = tuple(name.strip().split("."))
         if not equals or len(keys) < 2 or not all(keys):
-            raise InputError(f"--set {assignment!r} is not of the form section.name=value, for example clusters.method=dbscan.")
+            raise InputError(
+                f"--set {assignment!r} is not of the form section.name=value, for example "
+                f"clusters.method=dbscan."
+            )
         nested: Any = parse_value(text)
         for key in reversed(keys):
             nested = {key: nested}

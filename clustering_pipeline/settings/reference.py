@@ -1,4 +1,6 @@
-"""The settings reference, written from the settings themselves: `python -m clustering_pipeline.settings.reference`."""
+"""The settings reference, written from the settings themselves: `python -m
+clustering_pipeline.settings.reference`.
+"""
 
 import inspect
 from collections.abc import Iterator
@@ -17,9 +19,9 @@ _INTRODUCTION = """# Settings
 
 Written by `python -m clustering_pipeline.settings.reference`; a test compares it with the code.
 
-A setting is named `section.name`. It is looked for in this order, the last one found holds: the defaults below, `settings.yaml`
-in the Dagster home, its `categories.<slug>` part, the file given with `--settings`, the assignments given with `--set`. The last two
-hold for that run only.
+A setting is named `section.name`. It is looked for in this order, the last one found holds: the
+defaults below, `settings.yaml` in the Dagster home, its `categories.<slug>` part, the file given
+with `--settings`, the assignments given with `--set`. The last two hold for that run only.
 
 ```yaml
 clusters:
@@ -31,7 +33,8 @@ categories:
       eps: 0.2
 ```
 
-Settings marked † change how fast or how gently a stage works, never what it returns: changing one makes nothing stale.
+Settings marked † change how fast or how gently a stage works, never what it returns: changing one
+makes nothing stale.
 """
 
 
@@ -47,7 +50,18 @@ def _section(name: str, field: FieldInfo) -> str:
     if not rows:
         return ""
     about = (inspect.getdoc(model) or "").splitlines()[0]
-    return "\n".join([f"## {name}", "", about, "", "| setting | default | values | meaning |", "|---|---|---|---|", *rows, ""])
+    return "\n".join(
+        [
+            f"## {name}",
+            "",
+            about,
+            "",
+            "| setting | default | values | meaning |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
@@ -57,13 +71,22 @@ def _rows(prefix: str, model: type[BaseModel]) -> Iterator[str]:
             yield from _rows(f"{prefix}.{name}", field.annotation)
             continue
         mark = "" if _changes_output(model, field) else " †"
-        cells = [f"`{prefix}.{name}`{mark}", _default(field), _values(schema.get(name, {})), field.description or ""]
-        yield "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        cells = [
+            f"`{prefix}.{name}`{mark}",
+            _default(field),
+            _values(schema.get(name, {})),
+            field.description or "",
+        ]
+        yield (
+            "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+        )
 
 
 def _changes_output(model: type[BaseModel], field: FieldInfo) -> bool:
     extra = field.json_schema_extra
-    return issubclass(model, StageSettings) and not (isinstance(extra, dict) and extra.get("fingerprint") is False)
+    return issubclass(model, StageSettings) and not (
+        isinstance(extra, dict) and extra.get("fingerprint") is False
+    )
 
 
 def _default(field: FieldInfo) -> str:
@@ -84,10 +107,21 @@ def _values(schema: dict[str, Any]) -> str:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
         return f"`{schema['const']}`"
-    kind = {"integer": "whole number", "number": "number", "boolean": "true, false", "array": "list", "object": "mapping"}
+    kind = {
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true, false",
+        "array": "list",
+        "object": "mapping",
+    }
     bounds = [
         f"{sign} {schema[key]:g}"
-        for key, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
+        for key, sign in (
+            ("minimum", "≥"),
+            ("exclusiveMinimum", ">"),
+            ("maximum", "≤"),
+            ("exclusiveMaximum", "<"),
+        )
         if key in schema
     ]
     return " ".join([kind.get(schema.get("type", ""), "text"), ", ".join(bounds)]).strip()

@@ -1,1 +1,3 @@
-"""The stages between a workbook and its clusters: plain functions on arrays and frames, which know nothing of Dagster."""
+"""The stages between a workbook and its clusters: plain functions on arrays and frames, which know
+nothing of Dagster.
+"""

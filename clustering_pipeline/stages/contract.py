@@ -1,7 +1,7 @@
 """What every stage is handed besides its manifests and settings, and what it returns.
 
-A stage is a module `stage` (`<what>_stage` where a package has several) with one function `run`. All its parameters are
-keywords: frames named as their manifests, settings by class, and `context`.
+A stage is a module `stage` (`<what>_stage` where a package has several) with one function `run`.
+All its parameters are keywords: frames named as their manifests, settings by class, and `context`.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,15 @@ from clustering_pipeline.storage import BlobStore, FeatureTables
 
 @dataclass(frozen=True)
 class StageContext:
-    """Storage, engine and progress of one run. Stages compute; the context is all they know of the world."""
+    """Storage, engine and progress of one run.
+
+    Stages compute; the context is all they know of the world.
+    """
 
     blobs: BlobStore
     tables: FeatureTables
-    # A local folder for what must be a database: the download journal, the cluster numbers, the corrections.
+    # A local folder for what must be a database: the download journal, the cluster numbers, the
+    # corrections.
     state: Path
     engine: Engine = field(default_factory=LocalEngine)
     progress: Progress = field(default_factory=SilentProgress)
@@ -33,7 +37,9 @@ class StageContext:
 
 @dataclass(frozen=True)
 class StageResult:
-    """A stage's manifest and the facts about the run that a person wants to see: counts, shares, cache hits, throughput."""
+    """A stage's manifest and the facts about the run that a person wants to see: counts, shares,
+    cache hits, throughput.
+    """
 
     manifest: pd.DataFrame
     facts: Mapping[str, int | float | str] = field(default_factory=dict)

@@ -27,8 +27,8 @@ class BlobStore:
             return self.files.read(self.path_of(digest))
         except FileNotFoundError as error:
             raise StageError(
-                f"The stored bytes {digest[:12]}… are missing from {self.files.root}. Run the category again with --force "
-                "to fetch and compute them anew."
+                f"The stored bytes {digest[:12]}… are missing from {self.files.root}. Run the "
+                "category again with --force to fetch and compute them anew."
             ) from error
 
     def has(self, digest: str) -> bool:

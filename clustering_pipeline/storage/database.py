@@ -1,4 +1,6 @@
-"""Where people's statements are kept: a SQLite file of this installation, or a PostgreSQL database that several share."""
+"""Where people's statements are kept: a SQLite file of this installation, or a PostgreSQL database
+that several share.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,11 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from clustering_pipeline.core.errors import InputError, StageError
 
-_DRIVERS = {"sqlite": "sqlite", "postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+_DRIVERS = {
+    "sqlite": "sqlite",
+    "postgres": "postgresql+psycopg2",
+    "postgresql": "postgresql+psycopg2",
+}
 _SECONDS_FOR_A_TURN = 30
 # Writers of one PostgreSQL database take turns on this lock; the number only has to be ours.
 _TURN = 0x636C7573
@@ -19,11 +25,13 @@ _TURN = 0x636C7573
 class Database:
     """Transactions on a database whose tables are made when they are first needed.
 
-    A connection lives as long as one transaction, so that threads and processes may share the object's database.
+    A connection lives as long as one transaction, so that threads and processes may share the
+    object's database.
     """
 
     def __init__(self, place: Path | str, tables: MetaData, purpose: str) -> None:
-        """`place`: a SQLite file, or an URL of SQLite or PostgreSQL; `purpose`: what is kept there, for errors.
+        """`place`: a SQLite file, or an URL of SQLite or PostgreSQL; `purpose`: what is kept there,
+        for errors.
 
         Raises InputError for an URL of another kind.
         """
@@ -38,7 +46,8 @@ class Database:
             return str(self._url.database)
         account = f"{self._url.username}@" if self._url.username else ""
         port = f":{self._url.port}" if self._url.port else ""
-        return f"postgresql://{account}{self._url.host or 'localhost'}{port}/{self._url.database or ''}"
+        host = self._url.host or "localhost"
+        return f"postgresql://{account}{host}{port}/{self._url.database or ''}"
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -48,7 +57,8 @@ class Database:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Give a connection whose changes are committed when the block ends without an error; writers take turns.
+        """Give a connection whose changes are committed when the block ends without an error;
+        writers take turns.
 
         Raises StageError when the database cannot be used.
         """
@@ -66,20 +76,28 @@ class Database:
         except (OSError, SQLAlchemyError) as error:
             cause = error.orig if isinstance(error, DBAPIError) else error
             raise StageError(
-                f"The {self._purpose} in {self.name} cannot be used ({str(cause).strip()}). Check that it is a database of ours "
-                "that can be reached and written to; nothing was changed."
+                f"The {self._purpose} in {self.name} cannot be used ({str(cause).strip()}). Check "
+                "that it is a database of ours that can be reached and written to; nothing was "
+                "changed."
             ) from error
 
     def _engine(self) -> Engine:
         if self._url.get_backend_name() == "sqlite":
             Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
-            return create_engine(self._url, poolclass=NullPool, connect_args={"timeout": _SECONDS_FOR_A_TURN})
+            return create_engine(
+                self._url, poolclass=NullPool, connect_args={"timeout": _SECONDS_FOR_A_TURN}
+            )
         try:
-            return create_engine(self._url, poolclass=NullPool, hide_parameters=True, connect_args={"connect_timeout": 10})
+            return create_engine(
+                self._url,
+                poolclass=NullPool,
+                hide_parameters=True,
+                connect_args={"connect_timeout": 10},
+            )
         except ModuleNotFoundError as error:
             raise StageError(
-                f"The {self._purpose} are kept in PostgreSQL, whose driver is not installed ({error.name}). "
-                "Install it: pip install 'clustering-pipeline[postgres]'."
+                f"The {self._purpose} are kept in PostgreSQL, whose driver is not installed "
+                f"({error.name}). Install it: pip install 'clustering-pipeline[postgres]'."
             ) from error
 
     def _make_tables(self, connection: Connection) -> None:
@@ -105,10 +123,13 @@ def _url_of(place: Path | str, purpose: str) -> URL:
         url = make_url(place)
     except (ArgumentError, ValueError):
         raise InputError(
-            f"The address of the {purpose} is not well formed. Write postgresql://USER@HOST:PORT/DATABASE, with what is not a "
-            "letter or digit of a password percent-encoded, or leave the password to PGPASSWORD or ~/.pgpass."
+            f"The address of the {purpose} is not well formed. Write "
+            "postgresql://USER@HOST:PORT/DATABASE, with what is not a letter or digit of a "
+            "password percent-encoded, or leave the password to PGPASSWORD or ~/.pgpass."
         ) from None
     backend = url.get_backend_name()
     if backend not in _DRIVERS:
-        raise InputError(f"The {purpose} cannot be kept in {backend!r}. Give a PostgreSQL URL, or a SQLite file.")
+        raise InputError(
+            f"The {purpose} cannot be kept in {backend!r}. Give a PostgreSQL URL, or a SQLite file."
+        )
     return url if "+" in url.drivername else url.set(drivername=_DRIVERS[backend])

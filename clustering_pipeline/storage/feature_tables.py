@@ -1,8 +1,9 @@
 """Cached results, one row per input content hash, one table per stage fingerprint.
 
-A table is a folder of immutable Parquet parts, each written beside and renamed, read as their union. Two writers never
-touch the same file; a row written twice is the same row. Parts of like size are joined once there are many of them, so that each
-row is written anew a few times only, however large its table grows (O'Neil et al., "The log-structured merge-tree", 1996).
+A table is a folder of immutable Parquet parts, each written beside and renamed, read as their
+union. Two writers never touch the same file; a row written twice is the same row. Parts of like
+size are joined once there are many of them, so that each row is written anew a few times only,
+however large its table grows (O'Neil et al., "The log-structured merge-tree", 1996).
 """
 
 import io
@@ -20,14 +21,17 @@ import pyarrow.parquet as pq
 from clustering_pipeline.storage.files import FileTree
 
 KEY = "key"
-# So many parts of one size class are joined; each class holds parts up to so many times larger than the class before.
+# So many parts of one size class are joined; each class holds parts up to so many times larger than
+# the class before.
 TIER_PARTS = 16
 # What is computed is kept at least so often, in seconds, and as soon as there are so many rows.
 _KEEP_EVERY, _KEEP_ROWS = 2.0, 4096
 
 
 class FeatureTable:
-    """The cached rows of one stage under one fingerprint; column `key` (string) is the input's content hash."""
+    """The cached rows of one stage under one fingerprint; column `key` (string) is the input's
+    content hash.
+    """
 
     def __init__(self, files: FileTree, folder: str, schema: pa.Schema) -> None:
         """`schema`: the columns of a row besides `key`."""
@@ -36,7 +40,9 @@ class FeatureTable:
         self.schema = schema.insert(0, pa.field(KEY, pa.string(), nullable=False))
 
     def read(self, keys: Sequence[str], columns: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return the held rows among `keys`, at most one per key, indexed by key; all columns unless some are named."""
+        """Return the held rows among `keys`, at most one per key, indexed by key; all columns
+        unless some are named.
+        """
         names = self.schema.names if columns is None else [KEY, *columns]
         wanted = pa.array(list(dict.fromkeys(keys)), pa.string())
         found = [part.filter(pc.is_in(part[KEY], value_set=wanted)) for part in self._parts(names)]
@@ -45,17 +51,23 @@ class FeatureTable:
         return frame.drop_duplicates(KEY).set_index(KEY)
 
     def append(self, *frames: pd.DataFrame) -> None:
-        """Add the rows of frames, which have the column `key` and the schema's columns, as one new immutable part."""
+        """Add the rows of frames, which have the column `key` and the schema's columns, as one new
+        immutable part.
+        """
         tables = [self._table(frame) for frame in frames if len(frame)]
         if tables:
             self._write(pa.concat_tables(tables))
             self._compact()
 
     def _table(self, frame: pd.DataFrame) -> pa.Table:
-        return pa.Table.from_pandas(frame[self.schema.names], schema=self.schema, preserve_index=False)
+        return pa.Table.from_pandas(
+            frame[self.schema.names], schema=self.schema, preserve_index=False
+        )
 
     def _compact(self) -> None:
-        """Join the parts of every size class that has many; parts that others add meanwhile stay as they are."""
+        """Join the parts of every size class that has many; parts that others add meanwhile stay as
+        they are.
+        """
         classes = defaultdict(list)
         for name, size in self.files.sizes(self.folder, ".parquet").items():
             classes[int(math.log(max(size, 1), TIER_PARTS))].append(name)
@@ -95,7 +107,9 @@ class FeatureTables:
         self.files = FileTree(root)
 
     def table(self, stage: str, fingerprint: str, schema: pa.Schema) -> FeatureTable:
-        """Return the table of `stage` under `fingerprint`, whose rows have the columns of `schema` besides `key`."""
+        """Return the table of `stage` under `fingerprint`, whose rows have the columns of `schema`
+        besides `key`.
+        """
         return FeatureTable(self.files, f"{stage}/{fingerprint[:24]}", schema)
 
 
@@ -105,10 +119,12 @@ def compute_missing(
     compute: Callable[[list[str]], Iterator[pd.DataFrame]],
     columns: Sequence[str] | None = None,
 ) -> tuple[pd.DataFrame, int]:
-    """Return one row per distinct key (indexed by key, in order of first appearance) and how many came from the cache.
+    """Return one row per distinct key (indexed by key, in order of first appearance) and how many
+    came from the cache.
 
-    `compute` gets the missing keys and yields frames with a `key` column; each is kept within seconds, and when `compute` fails,
-    so that a killed run goes on where it stopped. `columns`: those that are returned, all by default.
+    `compute` gets the missing keys and yields frames with a `key` column; each is kept within
+    seconds, and when `compute` fails, so that a killed run goes on where it stopped. `columns`:
+    those that are returned, all by default.
     """
     distinct = list(dict.fromkeys(keys))
     held = table.read(distinct, columns)
@@ -122,12 +138,16 @@ def compute_missing(
 
 
 def cache_facts(rows: int, hits: int) -> dict[str, int]:
-    """Return the facts of a stage that needed so many distinct rows, `hits` of which came from its cache."""
+    """Return the facts of a stage that needed so many distinct rows, `hits` of which came from its
+    cache.
+    """
     return {"cache_hits": hits, "cache_misses": rows - hits}
 
 
 def _kept_in_time(table: FeatureTable, computed: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Yield the computed frames and append them to the table, several at a time where they come quickly."""
+    """Yield the computed frames and append them to the table, several at a time where they come
+    quickly.
+    """
     waiting: list[pd.DataFrame] = []
     since = time.monotonic()
     try:

@@ -11,7 +11,9 @@ from clustering_pipeline.core.errors import StageError
 
 
 class FileTree:
-    """Reads and writes whole files under one root; a write lands under a temporary name and is renamed."""
+    """Reads and writes whole files under one root; a write lands under a temporary name and is
+    renamed.
+    """
 
     def __init__(self, root: str) -> None:
         """`root`: a folder or an fsspec URL such as `s3://bucket/prefix`."""
@@ -19,7 +21,9 @@ class FileTree:
         self.filesystem, self._base = fsspec.core.url_to_fs(self.root)
 
     def location(self, path: str) -> str:
-        """Return the file system's own name of `path`; raises ValueError when it would leave the root."""
+        """Return the file system's own name of `path`; raises ValueError when it would leave the
+        root.
+        """
         relative = PurePosixPath(path)
         if relative.is_absolute() or ".." in relative.parts:
             raise ValueError(f"{path!r} leaves the storage folder")
@@ -31,7 +35,9 @@ class FileTree:
         return isinstance(self.filesystem, LocalFileSystem)
 
     def address(self, path: str) -> str:
-        """Return where `path` is in words for people: a path on this machine, else a URL with its protocol."""
+        """Return where `path` is in words for people: a path on this machine, else a URL with its
+        protocol.
+        """
         location = self.location(path)
         return location if self.is_local else str(self.filesystem.unstrip_protocol(location))
 
@@ -45,7 +51,9 @@ class FileTree:
             return bytes(file.read())
 
     def write(self, path: str, content: bytes) -> None:
-        """Put `content` at `path`, replacing what was there at once; raises StageError when the disk is full."""
+        """Put `content` at `path`, replacing what was there at once; raises StageError when the
+        disk is full.
+        """
         target = self.location(path)
         parent, name = target.rsplit("/", 1)
         temporary = f"{parent}/.{name}.{uuid.uuid4().hex}.partial"
@@ -56,8 +64,8 @@ class FileTree:
             self._remove_quietly(temporary)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise StageError(
-                    f"No space is left for {self.root} while writing {path}. What was done is kept: free some space, or set "
-                    "storage.root to a larger disk, and run again."
+                    f"No space is left for {self.root} while writing {path}. What was done is "
+                    "kept: free some space, or set storage.root to a larger disk, and run again."
                 ) from error
             raise
 
@@ -70,18 +78,27 @@ class FileTree:
             self.filesystem.pipe_file(location, content)
 
     def list(self, folder: str, suffix: str = "") -> list[str]:
-        """Return the sorted names of the finished files directly in `folder` that end with `suffix`."""
+        """Return the sorted names of the finished files directly in `folder` that end with
+        `suffix`.
+        """
         return sorted(self.sizes(folder, suffix))
 
     def sizes(self, folder: str, suffix: str = "") -> dict[str, int]:
-        """Return the bytes of each finished file directly in `folder` that ends with `suffix`, by name."""
+        """Return the bytes of each finished file directly in `folder` that ends with `suffix`, by
+        name.
+        """
         location = self.location(folder)
         if not self.filesystem.exists(location):
             return {}
         entries = (
-            (str(e["name"]).rstrip("/").rsplit("/", 1)[-1], e["size"]) for e in self.filesystem.ls(location, detail=True)
+            (str(e["name"]).rstrip("/").rsplit("/", 1)[-1], e["size"])
+            for e in self.filesystem.ls(location, detail=True)
         )
-        return {name: int(size or 0) for name, size in entries if name.endswith(suffix) and not name.startswith(".")}
+        return {
+            name: int(size or 0)
+            for name, size in entries
+            if name.endswith(suffix) and not name.startswith(".")
+        }
 
     def remove(self, path: str) -> None:
         """Remove the file at `path`; a missing one is fine."""

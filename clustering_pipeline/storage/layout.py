@@ -1,4 +1,6 @@
-"""Where everything lies: below the Dagster home, in its folder of local databases, and below the root of the storage."""
+"""Where everything lies: below the Dagster home, in its folder of local databases, and below the
+root of the storage.
+"""
 
 # Below the home.
 STATE, STORAGE, MODELS, CATALOGUES = "state", "storage", "models", "catalogues"
@@ -16,7 +18,13 @@ CATALOGUE_COPIES = "catalogues"
 CLUSTER_DRAWINGS = "cluster_drawings"
 
 # Below the root of the storage.
-BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS = "blobs", "features", "manifests", "sources", "outputs"
+BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS = (
+    "blobs",
+    "features",
+    "manifests",
+    "sources",
+    "outputs",
+)
 FOLDERS = (BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS)
 
 # Below the outputs of a category.

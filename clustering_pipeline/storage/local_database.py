@@ -1,4 +1,6 @@
-"""A SQLite file of this installation alone; SQLAlchemy, which takes long to load, is left to what several may share."""
+"""A SQLite file of this installation alone; SQLAlchemy, which takes long to load, is left to what
+several may share.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,24 +13,31 @@ _SECONDS_FOR_A_TURN = 60
 
 
 class LocalDatabase:
-    """Transactions on a file whose tables are made when they are first needed; threads and processes may share it."""
+    """Transactions on a file whose tables are made when they are first needed; threads and
+    processes may share it.
+    """
 
     def __init__(self, path: Path, schema: str, unusable: str) -> None:
-        """`schema`: SQL that makes what is missing; `unusable`: the sentence for errors, with {path} and {error}."""
+        """`schema`: SQL that makes what is missing; `unusable`: the sentence for errors, with
+        {path} and {error}.
+        """
         self.path = path
         self._schema = schema
         self._unusable = unusable
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection that sees one state of the file; raises StageError when the file cannot be used."""
+        """Give a connection that sees one state of the file; raises StageError when the file cannot
+        be used.
+        """
         with self.errors(), closing(self.connect()) as connection:
             connection.execute("BEGIN")
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection whose changes are committed when the block ends without an error; writers take turns.
+        """Give a connection whose changes are committed when the block ends without an error;
+        writers take turns.
 
         Raises StageError when the file cannot be used.
         """
@@ -38,13 +47,19 @@ class LocalDatabase:
             connection.execute("COMMIT")
 
     def connect(self) -> sqlite3.Connection:
-        """Return a connection for one who holds it for long and commits for itself; threads may share it in turns.
+        """Return a connection for one who holds it for long and commits for itself; threads may
+        share it in turns.
 
         Raises StageError when the file cannot be used.
         """
         with self.errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=_SECONDS_FOR_A_TURN, check_same_thread=False, isolation_level=None)
+            connection = sqlite3.connect(
+                self.path,
+                timeout=_SECONDS_FOR_A_TURN,
+                check_same_thread=False,
+                isolation_level=None,
+            )
             try:
                 connection.executescript(self._schema)
             except BaseException:

@@ -23,12 +23,18 @@ class ManifestStore:
         """`files`: the folder `manifests` of a storage."""
         self.files = files
 
-    def write(self, asset: str, category: str | None, frame: pd.DataFrame, manifest: Manifest) -> None:
-        """Replace the manifest of an asset; raises ValueError when the frame does not fit its schema."""
+    def write(
+        self, asset: str, category: str | None, frame: pd.DataFrame, manifest: Manifest
+    ) -> None:
+        """Replace the manifest of an asset; raises ValueError when the frame does not fit its
+        schema.
+        """
         self.files.write(self.path_of(asset, category), write_parquet(to_table(frame, manifest)))
 
     def read(self, asset: str, category: str | None) -> pd.DataFrame | None:
-        """Return the manifest of an asset, None when there is none; raises StageError when it is damaged."""
+        """Return the manifest of an asset, None when there is none; raises StageError when it is
+        damaged.
+        """
         path = self.path_of(asset, category)
         try:
             return to_frame(pq.read_table(pa.BufferReader(self.files.read(path))))
@@ -36,8 +42,8 @@ class ManifestStore:
             return None
         except pa.ArrowException as error:
             raise StageError(
-                f"The manifest {path} in {self.files.root} cannot be read ({error}). Materialise `{asset}` for the category "
-                f"{category} again."
+                f"The manifest {path} in {self.files.root} cannot be read ({error}). Materialise "
+                f"`{asset}` for the category {category} again."
             ) from error
 
     def write_facts(self, asset: str, category: str | None, facts: Facts) -> None:

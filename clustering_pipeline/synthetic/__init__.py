@@ -1,10 +1,16 @@
 """Synthetic products, sellers, photographs and catalogues, drawn from a seed.
 
-They feed the demo, the vocabulary of the `local` encoder, tests and benchmarks. Nothing here is a photograph of, or a trained
-model's output about, a real thing; pictures depend on the seed alone, not on the fonts of the machine.
+They feed the demo, the vocabulary of the `local` encoder, tests and benchmarks. Nothing here is a
+photograph of, or a trained model's output about, a real thing; pictures depend on the seed alone,
+not on the fonts of the machine.
 """
 
-from clustering_pipeline.synthetic.catalogue import SyntheticCatalogue, SyntheticListing, encode_jpeg, write_catalogue
+from clustering_pipeline.synthetic.catalogue import (
+    SyntheticCatalogue,
+    SyntheticListing,
+    encode_jpeg,
+    write_catalogue,
+)
 from clustering_pipeline.synthetic.marks import Mark, draw_marks, mark_mask, render_mark
 from clustering_pipeline.synthetic.products import Palette, Product, draw_products
 from clustering_pipeline.synthetic.scenes import (

@@ -11,17 +11,36 @@ import openpyxl
 from numpy.typing import NDArray
 
 from clustering_pipeline.synthetic.products import Product, draw_products
-from clustering_pipeline.synthetic.scenes import Pose, Seller, decorate, draw_sellers, photograph, studio_picture
+from clustering_pipeline.synthetic.scenes import (
+    Pose,
+    Seller,
+    decorate,
+    draw_sellers,
+    photograph,
+    studio_picture,
+)
 
 Origin = Literal["own", "brand", "copy", "near_copy", "dead_link", "web_page", "blurred", "dark"]
-PROBLEMS: tuple[Origin, ...] = ("dead_link", "dead_link", "dead_link", "web_page", "blurred", "dark")
+PROBLEMS: tuple[Origin, ...] = (
+    "dead_link",
+    "dead_link",
+    "dead_link",
+    "web_page",
+    "blurred",
+    "dark",
+)
 
-_WEB_PAGE = b"<!doctype html><html><title>Sorry</title><body><h1>This picture has moved</h1></body></html>"
+_WEB_PAGE = (
+    b"<!doctype html><html><title>Sorry</title><body><h1>This picture has moved</h1></body></html>"
+)
 
 
 @dataclass(frozen=True)
 class SyntheticListing:
-    """One row of a synthetic catalogue. `group` is the product's number, -1 where the picture shows nothing usable."""
+    """One row of a synthetic catalogue.
+
+    `group` is the product's number, -1 where the picture shows nothing usable.
+    """
 
     product_base_id: str
     title: str
@@ -33,7 +52,9 @@ class SyntheticListing:
 
 @dataclass(frozen=True)
 class SyntheticCatalogue:
-    """Where a synthetic catalogue lies: workbook, folder of pictures, and `labels.csv` with columns image and group."""
+    """Where a synthetic catalogue lies: workbook, folder of pictures, and `labels.csv` with columns
+    image and group.
+    """
 
     workbook: Path
     images: Path
@@ -76,7 +97,9 @@ def write_catalogue(
     listings = _shuffled(listings, seed)
     for number, origin in enumerate(problems):
         listings.append(_add_problem(images, origin, number, draw_products(1, seed + 1)[0]))
-    catalogue = SyntheticCatalogue(folder / "catalogue.xlsx", images, folder / "labels.csv", tuple(listings))
+    catalogue = SyntheticCatalogue(
+        folder / "catalogue.xlsx", images, folder / "labels.csv", tuple(listings)
+    )
     _write_workbook(catalogue, base_url)
     _write_truth(catalogue)
     return catalogue
@@ -88,11 +111,17 @@ def _shuffled(listings: list[SyntheticListing], seed: int) -> list[SyntheticList
 
 
 def _list_product(
-    images: Path, product: Product, shops: list[Seller], seed: int, listings_per_product: tuple[int, int]
+    images: Path,
+    product: Product,
+    shops: list[Seller],
+    seed: int,
+    listings_per_product: tuple[int, int],
 ) -> list[SyntheticListing]:
     rng = np.random.default_rng([seed, 5, product.number])
     fewest, most = listings_per_product
-    chosen = rng.choice(len(shops), min(int(rng.integers(fewest, most + 1)), len(shops)), replace=False)
+    chosen = rng.choice(
+        len(shops), min(int(rng.integers(fewest, most + 1)), len(shops)), replace=False
+    )
     listings: list[SyntheticListing] = []
     for position, shop in enumerate(shops[index] for index in chosen):
         origin = _choose_origin(rng, position)
@@ -104,7 +133,11 @@ def _list_product(
             content = encode_jpeg(_picture(product, shop, origin, rng), int(rng.integers(60, 93)))
         (images / name).write_bytes(content)
         identifier = f"{27_000_000_000 + product.number * 1000 + position}"
-        listings.append(SyntheticListing(identifier, _shop_title(product, rng), shop.name, name, product.number, origin))
+        listings.append(
+            SyntheticListing(
+                identifier, _shop_title(product, rng), shop.name, name, product.number, origin
+            )
+        )
     return listings
 
 
@@ -116,10 +149,14 @@ def _choose_origin(rng: np.random.Generator, position: int) -> Origin:
     return origins[drawn]
 
 
-def _picture(product: Product, shop: Seller, origin: Origin, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _picture(
+    product: Product, shop: Seller, origin: Origin, rng: np.random.Generator
+) -> NDArray[np.uint8]:
     side = int(rng.choice([320, 400, 520, 640]))
     if origin == "own":
-        return photograph(product, shop, int(rng.integers(2**31)), Pose(float(rng.choice([0.3, 0.6, 0.9])), side))
+        return photograph(
+            product, shop, int(rng.integers(2**31)), Pose(float(rng.choice([0.3, 0.6, 0.9])), side)
+        )
     picture = studio_picture(product, side)
     decorate(picture, shop)
     return picture
@@ -146,7 +183,9 @@ def _add_problem(images: Path, origin: Origin, number: int, product: Product) ->
     content = _problem_content(origin, product)
     if content is not None:
         (images / name).write_bytes(content)
-    return SyntheticListing(f"{99_000_000_000 + number}", product.title, "Chợ Online", name, -1, origin)
+    return SyntheticListing(
+        f"{99_000_000_000 + number}", product.title, "Chợ Online", name, -1, origin
+    )
 
 
 def _problem_content(origin: Origin, product: Product) -> bytes | None:
@@ -162,7 +201,9 @@ def _problem_content(origin: Origin, product: Product) -> bytes | None:
 
 def encode_jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
     """Return an (h, w, 3) uint8 RGB picture as JPEG; the same machine gives the same bytes."""
-    _, encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, encoded = cv2.imencode(
+        ".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
     return encoded.tobytes()
 
 
@@ -172,7 +213,14 @@ def _write_workbook(catalogue: SyntheticCatalogue, base_url: str) -> None:
     sheet.title = "listings"
     sheet.append(["product_base_id", "title", "shop", "url_thumbnail"])
     for listing in catalogue.listings:
-        sheet.append([listing.product_base_id, listing.title, listing.shop, f"{base_url}/{listing.file_name}"])
+        sheet.append(
+            [
+                listing.product_base_id,
+                listing.title,
+                listing.shop,
+                f"{base_url}/{listing.file_name}",
+            ]
+        )
     for column, width in zip("ABCD", (16, 60, 20, 48), strict=True):
         sheet.column_dimensions[column].width = width
     sheet.freeze_panes = "A2"

@@ -1,4 +1,6 @@
-"""What is printed on a pack, and the words that are: emblem, brand, line, kind, variant, volume and fine print."""
+"""What is printed on a pack, and the words that are: emblem, brand, line, kind, variant, volume and
+fine print.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -23,16 +25,25 @@ LABEL_SIZES: dict[Shape, tuple[int, int]] = {
 Ornament = Callable[[NDArray[np.uint8], np.random.Generator, Colour, Colour], None]
 
 
-def _bands(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour) -> None:
+def _bands(
+    label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour
+) -> None:
     height, width = label.shape[:2]
     for colour in (first, second)[: int(rng.integers(1, 3))]:
         top, tilt = rng.uniform(0, 0.85) * height, rng.uniform(-0.15, 0.15) * height
         thickness = rng.uniform(0.05, 0.22) * height
-        corners = [[0, top], [width, top + tilt], [width, top + tilt + thickness], [0, top + thickness]]
+        corners = [
+            [0, top],
+            [width, top + tilt],
+            [width, top + tilt + thickness],
+            [0, top + thickness],
+        ]
         cv2.fillPoly(label, [np.array(corners, np.int32)], colour, cv2.LINE_AA)
 
 
-def _waves(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour) -> None:
+def _waves(
+    label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour
+) -> None:
     height, width = label.shape[:2]
     across = np.arange(0, width + 4, 4)
     for level, colour in enumerate((first, second)):
@@ -43,7 +54,9 @@ def _waves(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, se
         cv2.fillPoly(label, [outline.astype(np.int32)], colour, cv2.LINE_AA)
 
 
-def _bubbles(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour) -> None:
+def _bubbles(
+    label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour
+) -> None:
     height, width = label.shape[:2]
     for _ in range(int(rng.integers(8, 26))):
         centre = (int(rng.integers(width)), int(rng.integers(height)))
@@ -51,18 +64,32 @@ def _bubbles(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, 
         cv2.circle(label, centre, radius, (first, second)[rng.integers(2)], thickness, cv2.LINE_AA)
 
 
-def _foliage(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour) -> None:
+def _foliage(
+    label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour
+) -> None:
     height, width = label.shape[:2]
     root = (rng.uniform(0, 1) * width, rng.choice([0.05, 0.95]) * height)
     for _ in range(int(rng.integers(5, 13))):
         angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.3) * height
         centre = (int(root[0] + reach * np.cos(angle)), int(root[1] + reach * np.sin(angle)))
         axes = (int(reach * 0.7), int(reach * rng.uniform(0.15, 0.3)))
-        cv2.ellipse(label, centre, axes, np.rad2deg(angle), 0, 360, (first, second)[rng.integers(2)], -1, cv2.LINE_AA)
+        cv2.ellipse(
+            label,
+            centre,
+            axes,
+            np.rad2deg(angle),
+            0,
+            360,
+            (first, second)[rng.integers(2)],
+            -1,
+            cv2.LINE_AA,
+        )
         cv2.line(label, (int(root[0]), int(root[1])), centre, second, 2, cv2.LINE_AA)
 
 
-def _sunburst(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour) -> None:
+def _sunburst(
+    label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour
+) -> None:
     height, width = label.shape[:2]
     centre = np.array([rng.uniform(0.2, 0.8) * width, rng.uniform(0.3, 0.7) * height])
     rays = int(rng.integers(7, 19))
@@ -74,16 +101,26 @@ def _sunburst(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour,
     cv2.circle(label, (int(centre[0]), int(centre[1])), int(radius * 0.35), second, -1, cv2.LINE_AA)
 
 
-def _checks(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour) -> None:
+def _checks(
+    label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour
+) -> None:
     height, width = label.shape[:2]
     step, top = int(rng.integers(14, 34)), int(rng.uniform(0, 0.7) * height)
     for row in range(int(rng.integers(2, 6))):
         for column in range(row % 2, width // step + 1, 2):
             corner = (column * step, top + row * step)
-            cv2.rectangle(label, corner, (corner[0] + step - 3, corner[1] + step - 3), (first, second)[row % 2], -1)
+            cv2.rectangle(
+                label,
+                corner,
+                (corner[0] + step - 3, corner[1] + step - 3),
+                (first, second)[row % 2],
+                -1,
+            )
 
 
-def _mountains(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour) -> None:
+def _mountains(
+    label: NDArray[np.uint8], rng: np.random.Generator, first: Colour, second: Colour
+) -> None:
     height, width = label.shape[:2]
     for colour, low in ((first, 0.45), (second, 0.65)):
         across = np.linspace(0, width, int(rng.integers(5, 12)))
@@ -92,12 +129,22 @@ def _mountains(label: NDArray[np.uint8], rng: np.random.Generator, first: Colour
         cv2.fillPoly(label, [outline.astype(np.int32)], colour, cv2.LINE_AA)
 
 
-_ORNAMENTS: tuple[Ornament, ...] = (_bands, _waves, _bubbles, _foliage, _sunburst, _checks, _mountains)
+_ORNAMENTS: tuple[Ornament, ...] = (
+    _bands,
+    _waves,
+    _bubbles,
+    _foliage,
+    _sunburst,
+    _checks,
+    _mountains,
+)
 
 
 @lru_cache(maxsize=256)
 def draw_label(product: Product) -> NDArray[np.uint8]:
-    """Return the printed area of a pack, (h, w, 3) uint8 RGB; do not write into it, it is shared."""
+    """Return the printed area of a pack, (h, w, 3) uint8 RGB; do not write into it, it is
+    shared.
+    """
     rng = np.random.default_rng(product.design)
     width, height = LABEL_SIZES[product.shape]
     palette = product.palette
@@ -113,7 +160,10 @@ def draw_label(product: Product) -> NDArray[np.uint8]:
 def _draw_emblem(label: NDArray[np.uint8], product: Product, rng: np.random.Generator) -> None:
     brand = BRANDS.index(product.brand)
     side = int(min(label.shape[:2]) * rng.uniform(0.2, 0.38))
-    corner = (int(rng.uniform(0.05, 0.9) * (label.shape[1] - side)), int(rng.uniform(0.3, 0.65) * (label.shape[0] - side)))
+    corner = (
+        int(rng.uniform(0.05, 0.9) * (label.shape[1] - side)),
+        int(rng.uniform(0.3, 0.65) * (label.shape[0] - side)),
+    )
     blend(label, mark_mask(Mark(brand, brand), side), corner, product.palette.second)
 
 
@@ -134,16 +184,31 @@ def _print_words(label: NDArray[np.uint8], product: Product, rng: np.random.Gene
     top = rng.uniform(1.0, 2.2) * unit
     slack = (height * 0.77 - top - sum(size for _, size, _ in rows) * unit * 1.35) / len(rows)
     for text, size, style in rows:
-        _print_on_plate(label, text, (centre, top + size * unit * 0.75), product, int(size * unit), style, room)
+        _print_on_plate(
+            label, text, (centre, top + size * unit * 0.75), product, int(size * unit), style, room
+        )
         top += size * unit * 1.35 + slack * rng.uniform(0.6, 1.0)
     for line, text in enumerate(rng.choice(FINE_PRINT, 2, replace=False)):
         print_text(
-            label, str(text), (centre, height - (3.5 - 0.85 * line) * unit), ink, height=int(unit * 0.65), largest_width=room
+            label,
+            str(text),
+            (centre, height - (3.5 - 0.85 * line) * unit),
+            ink,
+            height=int(unit * 0.65),
+            largest_width=room,
         )
     # Far from the middle of a round pack the camera would never see it.
     aside = 0.3 if product.shape in ("box", "sachet") else 0.12
     volume_at = (width * (0.5 + aside * rng.integers(-1, 2)), height - 1.35 * unit)
-    print_text(label, product.volume, volume_at, ink, height=int(unit * 1.6), style="bold", largest_width=room)
+    print_text(
+        label,
+        product.volume,
+        volume_at,
+        ink,
+        height=int(unit * 1.6),
+        style="bold",
+        largest_width=room,
+    )
 
 
 def _print_on_plate(
@@ -155,12 +220,22 @@ def _print_on_plate(
     style: Style,
     room: int,
 ) -> None:
-    """Print a line; where the ornament below has the colour of the ink, on a plate of the label's ground."""
+    """Print a line; where the ornament below has the colour of the ink, on a plate of the label's
+    ground.
+    """
     x, y = int(centre[0]), int(centre[1])
     region = label[max(0, y - size // 2) : y + size // 2, max(0, x - room // 3) : x + room // 3]
     ink = np.asarray(product.palette.ink, np.float32)
     contrast = np.abs(region.reshape(-1, 3).mean(axis=0) - ink).sum() if region.size else 765.0
     if contrast < 180:
         half = (min(room, int(len(text) * size * 0.62)) // 2 + 8, int(size * 0.72))
-        cv2.rectangle(label, (x - half[0], y - half[1]), (x + half[0], y + half[1]), product.palette.ground, -1)
-    print_text(label, text, centre, product.palette.ink, height=size, style=style, largest_width=room)
+        cv2.rectangle(
+            label,
+            (x - half[0], y - half[1]),
+            (x + half[0], y + half[1]),
+            product.palette.ground,
+            -1,
+        )
+    print_text(
+        label, text, centre, product.palette.ink, height=size, style=style, largest_width=room
+    )

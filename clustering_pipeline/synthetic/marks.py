@@ -1,4 +1,6 @@
-"""Plain marks with little print: the emblems of brands, and pictures of a mark alone as logo collections have them."""
+"""Plain marks with little print: the emblems of brands, and pictures of a mark alone as logo
+collections have them.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +35,13 @@ def mark_mask(mark: Mark, side: int = _SIDE) -> NDArray[np.uint8]:
     rng = np.random.default_rng(mark.seed)
     draw = _DRAWINGS[mark.number % len(_DRAWINGS)]
     mask = draw(rng)
-    return mask if side == _SIDE else cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return (
+        mask
+        if side == _SIDE
+        else cv2.resize(mask, (side, side), interpolation=cv2.INTER_AREA).astype(
+            np.uint8, copy=False
+        )
+    )
 
 
 def render_mark(mark: Mark, seed: int, side: int = 400) -> NDArray[np.uint8]:
@@ -54,16 +62,22 @@ def render_mark(mark: Mark, seed: int, side: int = 400) -> NDArray[np.uint8]:
     turn = np.deg2rad(rng.normal(0, 6))
     scale = size / _SIDE
     squeeze = rng.uniform(0.88, 1.12)
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.diag([scale * squeeze, scale])
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.diag(
+        [scale * squeeze, scale]
+    )
     centre = shift + size / 2
     offset = centre - rotation @ np.full(2, _SIDE / 2)
-    mask = cv2.warpAffine(mark_mask(mark), np.column_stack([rotation, offset]), (side, side), flags=cv2.INTER_AREA)
+    mask = cv2.warpAffine(
+        mark_mask(mark), np.column_stack([rotation, offset]), (side, side), flags=cv2.INTER_AREA
+    )
     blend(picture, mask.astype(np.uint8, copy=False), (0, 0), colour)
     noise = rng.normal(0, rng.uniform(0, 4), picture.shape)
     return np.clip(picture + noise, 0, 255).astype(np.uint8)
 
 
-def _ground_and_ink(rng: np.random.Generator, side: int) -> tuple[NDArray[np.uint8], tuple[int, int, int]]:
+def _ground_and_ink(
+    rng: np.random.Generator, side: int
+) -> tuple[NDArray[np.uint8], tuple[int, int, int]]:
     ground = rng.integers(0, 256, 3) if rng.random() < 0.6 else np.array([255, 255, 255])
     ink = rng.integers(0, 256, 3)
     # A mark that cannot be seen would be nobody's logo.
@@ -112,7 +126,9 @@ def _flower(rng: np.random.Generator) -> NDArray[np.uint8]:
 def _rings(rng: np.random.Generator) -> NDArray[np.uint8]:
     radii = np.sort(rng.uniform(0.12, 0.46, 4))[::-1]
     shift = rng.uniform(-0.05, 0.05, (4, 2)) * rng.integers(0, 2)
-    return _filled([_circle(0.5 + dx, 0.5 + dy, radius) for radius, (dx, dy) in zip(radii, shift, strict=True)])
+    return _filled(
+        [_circle(0.5 + dx, 0.5 + dy, radius) for radius, (dx, dy) in zip(radii, shift, strict=True)]
+    )
 
 
 def _swoosh(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -127,23 +143,36 @@ def _swoosh(rng: np.random.Generator) -> NDArray[np.uint8]:
 
 def _crescent(rng: np.random.Generator) -> NDArray[np.uint8]:
     mask = _filled([_circle(0.48, 0.5, 0.44)])
-    bite = _filled([_circle(rng.uniform(0.55, 0.8), rng.uniform(0.35, 0.65), rng.uniform(0.22, 0.4))])
+    bite = _filled(
+        [_circle(rng.uniform(0.55, 0.8), rng.uniform(0.35, 0.65), rng.uniform(0.22, 0.4))]
+    )
     return cv2.subtract(mask, bite).astype(np.uint8, copy=False)
 
 
 def _fruit(rng: np.random.Generator) -> NDArray[np.uint8]:
     angles = np.linspace(0, 2 * np.pi, 240, endpoint=False)
-    radii = 0.34 + rng.uniform(0.02, 0.07) * np.cos(int(rng.integers(2, 5)) * angles + rng.uniform(0, 3))
+    radii = 0.34 + rng.uniform(0.02, 0.07) * np.cos(
+        int(rng.integers(2, 5)) * angles + rng.uniform(0, 3)
+    )
     mask = _filled([_polar(radii) + np.array([0, 0.08])])
-    bite = _filled([_circle(rng.uniform(0.78, 0.92), rng.uniform(0.4, 0.65), rng.uniform(0.1, 0.16))])
-    leaf = _filled([_leaf(rng.uniform(0.5, 0.62), 0.17, rng.uniform(0.18, 0.28), rng.uniform(-1.2, -0.3))])
+    bite = _filled(
+        [_circle(rng.uniform(0.78, 0.92), rng.uniform(0.4, 0.65), rng.uniform(0.1, 0.16))]
+    )
+    leaf = _filled(
+        [_leaf(rng.uniform(0.5, 0.62), 0.17, rng.uniform(0.18, 0.28), rng.uniform(-1.2, -0.3))]
+    )
     return cv2.max(cv2.subtract(mask, bite), leaf).astype(np.uint8, copy=False)
 
 
 def _leaf(x: float, y: float, length: float, turn: float) -> Contour:
     steps = np.linspace(0, 1, 30)
     half = 0.28 * np.sin(np.pi * steps)
-    outline = np.vstack([np.column_stack([steps - 0.5, half]), np.column_stack([steps - 0.5, -half])[::-1]]) * length
+    outline = (
+        np.vstack(
+            [np.column_stack([steps - 0.5, half]), np.column_stack([steps - 0.5, -half])[::-1]]
+        )
+        * length
+    )
     rotation = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
     contour: Contour = outline @ rotation + [x, y]
     return contour
@@ -176,21 +205,32 @@ def _chevrons(rng: np.random.Generator) -> NDArray[np.uint8]:
     contours = []
     for top in np.linspace(0.08, 0.9 - depth - thickness, count) if count > 1 else [0.25]:
         contours.append(
-            np.array([[0.08, top + depth], [0.5, top], [0.92, top + depth], [0.92, top + depth + thickness],
-                      [0.5, top + thickness], [0.08, top + depth + thickness]])
+            np.array([[0.08, top + depth], [0.5, top], [0.92, top + depth],
+                      [0.92, top + depth + thickness], [0.5, top + thickness],
+                      [0.08, top + depth + thickness]])
         )  # fmt: skip
     return np.maximum.reduce([_filled([contour]) for contour in contours])
 
 
 def _monogram(rng: np.random.Generator) -> NDArray[np.uint8]:
-    ring = _rings(rng) if rng.random() < 0.3 else _filled([_circle(0.5, 0.5, 0.47), _circle(0.5, 0.5, rng.uniform(0.38, 0.43))])
-    glyph = letter("ABCDEFGHKLMNPQRSTUVWXYZ"[rng.integers(23)], 170, ("heavy", "serif", "italic", "wide")[rng.integers(4)])
+    ring = (
+        _rings(rng)
+        if rng.random() < 0.3
+        else _filled([_circle(0.5, 0.5, 0.47), _circle(0.5, 0.5, rng.uniform(0.38, 0.43))])
+    )
+    glyph = letter(
+        "ABCDEFGHKLMNPQRSTUVWXYZ"[rng.integers(23)],
+        170,
+        ("heavy", "serif", "italic", "wide")[rng.integers(4)],
+    )
     mask = np.zeros((_SIDE, _SIDE, 3), np.uint8)
     ink = cv2.findNonZero(glyph)
     x, y, width, height = cv2.boundingRect(ink)
     cut = np.ascontiguousarray(glyph[y : y + height, x : x + width])
     blend(mask, cut, ((_SIDE - width) // 2, (_SIDE - height) // 2), (255, 255, 255))
-    return cv2.max(mask[:, :, 0], ring if rng.random() < 0.6 else np.zeros_like(ring)).astype(np.uint8, copy=False)
+    return cv2.max(mask[:, :, 0], ring if rng.random() < 0.6 else np.zeros_like(ring)).astype(
+        np.uint8, copy=False
+    )
 
 
 _DRAWINGS: tuple[Callable[[np.random.Generator], NDArray[np.uint8]], ...] = (

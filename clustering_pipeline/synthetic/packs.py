@@ -1,4 +1,6 @@
-"""The pack itself, cut out: a label wrapped round a bottle, a tube, a jar, or on a box or sachet."""
+"""The pack itself, cut out: a label wrapped round a bottle, a tube, a jar, or on a box or
+sachet.
+"""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -17,7 +19,9 @@ def _darker(colour: Colour, factor: float) -> Colour:
 
 
 @lru_cache(maxsize=128)
-def _cylinder_maps(width: int, height: int, label_width: int, yaw: float) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _cylinder_maps(
+    width: int, height: int, label_width: int, yaw: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Where each pixel of a cylinder's front finds its print; the label spans 150 degrees of it."""
     across = np.linspace(-0.999, 0.999, width, dtype=np.float32)
     angle = np.arcsin(across) - np.deg2rad(yaw)
@@ -32,20 +36,24 @@ def _cylinder_maps(width: int, height: int, label_width: int, yaw: float) -> tup
 def _wrapped(label: NDArray[np.uint8], width: int, yaw: float, body: Colour) -> NDArray[np.uint8]:
     height = label.shape[0]
     map_x, map_y = _cylinder_maps(width, height, label.shape[1], round(yaw))
-    return cv2.remap(label, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=body).astype(
-        np.uint8, copy=False
-    )
+    return cv2.remap(
+        label, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=body
+    ).astype(np.uint8, copy=False)
 
 
 def _round_shading(width: int, gloss: float) -> NDArray[np.float32]:
-    """Light on an upright cylinder, (1, width, 1): dark edges and a bright streak left of the middle."""
+    """Light on an upright cylinder, (1, width, 1): dark edges and a bright streak left of the
+    middle.
+    """
     across = np.linspace(-1, 1, width, dtype=np.float32)
     body = 0.62 + 0.42 * np.sqrt(np.clip(1 - across**2, 0, 1))
     streak = gloss * np.exp(-(((across + 0.45) / 0.09) ** 2))
     return (body + streak)[None, :, None].astype(np.float32)
 
 
-def _shaded(picture: NDArray[np.uint8], shading: NDArray[np.float32] | np.float32) -> NDArray[np.uint8]:
+def _shaded(
+    picture: NDArray[np.uint8], shading: NDArray[np.float32] | np.float32
+) -> NDArray[np.uint8]:
     return np.clip(picture * shading, 0, 255).astype(np.uint8)
 
 
@@ -121,13 +129,18 @@ def _box(product: Product, yaw: float) -> NDArray[np.uint8]:
     side = np.empty((height, width // 3, 3), np.uint8)
     side[:] = _darker(product.palette.accent, 0.8)
     cv2.resize(
-        label[:, : width // 2], (width // 3 - 24, height // 2), dst=side[height // 4 : height // 4 + height // 2, 12:-12]
+        label[:, : width // 2],
+        (width // 3 - 24, height // 2),
+        dst=side[height // 4 : height // 4 + height // 2, 12:-12],
     )
     turn = np.clip(abs(yaw) / 45, 0.05, 0.6)
     face_width, side_width = int(width * (1 - 0.45 * turn)), int(width * 0.5 * turn) + 4
     canvas = np.zeros((height + 40, face_width + side_width, 4), np.uint8)
     drop = int(30 * turn)
-    front = (_shaded(label, np.float32(1.0)), [(0, 0), (face_width, 0), (face_width, height + 39), (0, height + 39 - drop)])
+    front = (
+        _shaded(label, np.float32(1.0)),
+        [(0, 0), (face_width, 0), (face_width, height + 39), (0, height + 39 - drop)],
+    )
     shade = (_shaded(side, np.float32(0.72)), [(face_width, 0), (face_width + side_width, drop),
              (face_width + side_width, height + 39 - drop), (face_width, height + 39)])  # fmt: skip
     for face, corners in (front, shade):
@@ -135,7 +148,9 @@ def _box(product: Product, yaw: float) -> NDArray[np.uint8]:
     return canvas if yaw >= 0 else _mirrored_box(canvas, face_width)
 
 
-def _paste_face(canvas: NDArray[np.uint8], face: NDArray[np.uint8], corners: list[tuple[int, int]]) -> None:
+def _paste_face(
+    canvas: NDArray[np.uint8], face: NDArray[np.uint8], corners: list[tuple[int, int]]
+) -> None:
     height, width = face.shape[:2]
     source = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     transform = cv2.getPerspectiveTransform(source, np.array(corners, np.float32))
@@ -148,7 +163,9 @@ def _paste_face(canvas: NDArray[np.uint8], face: NDArray[np.uint8], corners: lis
 
 def _mirrored_box(canvas: NDArray[np.uint8], face_width: int) -> NDArray[np.uint8]:
     """Move the side to the left of the front; the print stays readable."""
-    return np.ascontiguousarray(np.hstack([canvas[:, face_width:][:, ::-1], canvas[:, :face_width]]))
+    return np.ascontiguousarray(
+        np.hstack([canvas[:, face_width:][:, ::-1], canvas[:, :face_width]])
+    )
 
 
 def _sachet(product: Product, yaw: float) -> NDArray[np.uint8]:
@@ -160,7 +177,9 @@ def _sachet(product: Product, yaw: float) -> NDArray[np.uint8]:
     picture[30:-30] = label
     picture[:24:3] = _darker(product.palette.accent, 0.8)
     picture[-24::3] = _darker(product.palette.accent, 0.8)
-    wrinkles = cv2.resize(rng.normal(0, 1, (5, 4)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    wrinkles = cv2.resize(
+        rng.normal(0, 1, (5, 4)).astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC
+    )
     fold = 1 + 0.1 * wrinkles + 0.001 * yaw * np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     return _cut_out(_shaded(picture, fold[:, :, None]), np.full((height, width), 255, np.uint8))
 

@@ -1,4 +1,6 @@
-"""A seller's photograph of a product: background, pose, light, and everything that the shop puts on top."""
+"""A seller's photograph of a product: background, pose, light, and everything that the shop puts on
+top.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +19,9 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Seller:
-    """A shop and what it puts on each of its pictures: the same frame, banner and stickers every time."""
+    """A shop and what it puts on each of its pictures: the same frame, banner and stickers every
+    time.
+    """
 
     number: int
     name: str
@@ -34,7 +38,9 @@ class Seller:
 
 
 def draw_sellers(count: int, seed: int = 0, *, all_decorated: bool = False) -> list[Seller]:
-    """Return `count` shops; with `all_decorated` each one has a frame and stickers on everything it lists."""
+    """Return `count` shops; with `all_decorated` each one has a frame and stickers on everything it
+    lists.
+    """
     sellers = []
     for number in range(count):
         rng = np.random.default_rng([seed, 4, number])
@@ -46,7 +52,9 @@ def draw_sellers(count: int, seed: int = 0, *, all_decorated: bool = False) -> l
                 seed=int(rng.integers(2**31)),
                 has_frame=decorated and (all_decorated or rng.random() < 0.6),
                 has_banner=decorated and rng.random() < 0.6,
-                stickers=int(rng.integers(1, 4)) if all_decorated else int(decorated) * int(rng.integers(0, 3)),
+                stickers=int(rng.integers(1, 4))
+                if all_decorated
+                else int(decorated) * int(rng.integers(0, 3)),
                 has_watermark=decorated and rng.random() < 0.3,
             )
         )
@@ -55,7 +63,9 @@ def draw_sellers(count: int, seed: int = 0, *, all_decorated: bool = False) -> l
 
 @dataclass(frozen=True)
 class Pose:
-    """How far a photograph strays from a studio picture; 0 is a studio picture, 1 a careless one."""
+    """How far a photograph strays from a studio picture; 0 is a studio picture, 1 a careless
+    one.
+    """
 
     carelessness: float = 0.6
     side: int = 520
@@ -65,7 +75,9 @@ STUDIO = Pose(carelessness=0.0)
 CARELESS = Pose(carelessness=1.0)
 
 
-def photograph(product: Product, seller: Seller | None, seed: int, pose: Pose | None = None) -> Picture:
+def photograph(
+    product: Product, seller: Seller | None, seed: int, pose: Pose | None = None
+) -> Picture:
     """Return a seller's picture of a product.
 
     Args:
@@ -98,7 +110,9 @@ def _draw_background(rng: np.random.Generator, pose: Pose) -> Picture:
     width = pose.side if aspect >= 1 else int(pose.side * aspect)
     height = pose.side if aspect <= 1 else int(pose.side / aspect)
     if rng.random() >= pose.carelessness:
-        return np.full((height, width, 3), 255 if rng.random() < 0.7 else int(rng.integers(235, 255)), np.uint8)
+        return np.full(
+            (height, width, 3), 255 if rng.random() < 0.7 else int(rng.integers(235, 255)), np.uint8
+        )
     draw = _BACKGROUNDS[rng.integers(len(_BACKGROUNDS))]
     return draw(rng, height, width)
 
@@ -122,7 +136,9 @@ def _cloth(rng: np.random.Generator, height: int, width: int) -> Picture:
 
 def _wood(rng: np.random.Generator, height: int, width: int) -> Picture:
     grain = cv2.resize(
-        rng.normal(0, 22, (height // 6 + 1, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
+        rng.normal(0, 22, (height // 6 + 1, 3)).astype(np.float32),
+        (width, height),
+        interpolation=cv2.INTER_LINEAR,
     )
     base = np.array([170, 125, 80], np.float32) * rng.uniform(0.6, 1.35)
     picture = np.clip(base + grain[:, :, None], 0, 255).astype(np.uint8)
@@ -147,11 +163,19 @@ def _clutter(rng: np.random.Generator, height: int, width: int) -> Picture:
         colour = tuple(int(value) for value in _some_colour(rng))
         centre = (int(rng.integers(width)), int(rng.integers(height)))
         axes = (int(rng.integers(8, 90)), int(rng.integers(8, 60)))
-        cv2.ellipse(picture, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA)
+        cv2.ellipse(
+            picture, centre, axes, float(rng.uniform(0, 180)), 0, 360, colour, -1, cv2.LINE_AA
+        )
     return cv2.GaussianBlur(picture, (0, 0), rng.uniform(1, 5)).astype(np.uint8, copy=False)
 
 
-_BACKGROUNDS: tuple[Callable[[np.random.Generator, int, int], Picture], ...] = (_gradient, _cloth, _wood, _tiles, _clutter)
+_BACKGROUNDS: tuple[Callable[[np.random.Generator, int, int], Picture], ...] = (
+    _gradient,
+    _cloth,
+    _wood,
+    _tiles,
+    _clutter,
+)
 
 
 def _arrange(product: Product, rng: np.random.Generator, pose: Pose) -> Picture:
@@ -176,19 +200,29 @@ def _place(picture: Picture, pack: Picture, rng: np.random.Generator, pose: Pose
     shrink = np.sqrt(abs(np.linalg.det(transform[:2, :2])))
     if shrink < 0.6:
         # Averaging first keeps small print from turning into noise.
-        pack = cv2.resize(pack, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        pack = cv2.resize(pack, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA).astype(
+            np.uint8, copy=False
+        )
         transform = transform @ np.diag([2.0, 2.0, 1.0])
-    warped = np.asarray(cv2.warpPerspective(pack, transform, size, flags=cv2.INTER_LINEAR), np.uint8)
+    warped = np.asarray(
+        cv2.warpPerspective(pack, transform, size, flags=cv2.INTER_LINEAR), np.uint8
+    )
     alpha = warped[:, :, 3]
     if rng.random() < 0.3 + 0.6 * pose.carelessness:
         _cast_shadow(picture, alpha, rng)
     opacity = alpha * np.float32(1 / 255)
-    picture[:] = cv2.blendLinear(np.ascontiguousarray(warped[:, :, :3]), picture, opacity, 1 - opacity)
+    picture[:] = cv2.blendLinear(
+        np.ascontiguousarray(warped[:, :, :3]), picture, opacity, 1 - opacity
+    )
 
 
-def _pose_transform(frame: tuple[int, ...], pack: tuple[int, ...], rng: np.random.Generator, pose: Pose) -> NDArray[np.float64]:
+def _pose_transform(
+    frame: tuple[int, ...], pack: tuple[int, ...], rng: np.random.Generator, pose: Pose
+) -> NDArray[np.float64]:
     careless = pose.carelessness
-    scale = rng.uniform(0.78 - 0.25 * careless, 0.92 + 0.2 * careless) * min(frame[0] / pack[0], frame[1] / pack[1])
+    scale = rng.uniform(0.78 - 0.25 * careless, 0.92 + 0.2 * careless) * min(
+        frame[0] / pack[0], frame[1] / pack[1]
+    )
     turn = np.deg2rad(rng.normal(0, 9 * careless))
     slack = np.abs(np.array([frame[1] - pack[1] * scale, frame[0] - pack[0] * scale])) / 2
     centre = np.array([frame[1], frame[0]]) / 2 + rng.uniform(-0.8, 0.8, 2) * slack * careless
@@ -219,7 +253,9 @@ def _light(picture: Picture, rng: np.random.Generator, pose: Pose) -> Picture:
     angle, slope = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.25) * careless
     height, width = picture.shape[:2]
     fall = np.linspace(-slope, slope, width, dtype=np.float32)[None, :] * np.float32(np.cos(angle))
-    fall = fall + np.linspace(-slope, slope, height, dtype=np.float32)[:, None] * np.float32(np.sin(angle))
+    fall = fall + np.linspace(-slope, slope, height, dtype=np.float32)[:, None] * np.float32(
+        np.sin(angle)
+    )
     channels = [
         cv2.multiply(channel, 1 + fall, scale=float(gain * t), dtype=cv2.CV_8U)
         for channel, t in zip(cv2.split(picture), tint, strict=True)
@@ -230,7 +266,9 @@ def _light(picture: Picture, rng: np.random.Generator, pose: Pose) -> Picture:
 def _camera(picture: Picture, rng: np.random.Generator, pose: Pose) -> Picture:
     careless = pose.carelessness
     if rng.random() < 0.4 * careless:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.1)).astype(np.uint8, copy=False)
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.1)).astype(
+            np.uint8, copy=False
+        )
     if rng.random() < 0.4 * careless:
         picture = _cropped(picture, rng)
     if rng.random() < 0.5 * careless:
@@ -260,7 +298,9 @@ def decorate(picture: Picture, seller: Seller) -> None:
 
 @lru_cache(maxsize=64)
 def _overlay(seller: Seller, height: int, width: int) -> tuple[Picture, NDArray[np.float32]]:
-    """Return a seller's decoration as colours (h, w, 3) uint8 and opacity (h, w) float32, 0 to 1."""
+    """Return a seller's decoration as colours (h, w, 3) uint8 and opacity (h, w) float32, 0 to
+    1.
+    """
     rng = np.random.default_rng(seller.seed)
     main, second = _bright_colour(rng), _bright_colour(rng)
     picture, coverage = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
@@ -276,23 +316,38 @@ def _overlay(seller: Seller, height: int, width: int) -> tuple[Picture, NDArray[
 
 
 def _bright_colour(rng: np.random.Generator) -> Colour:
-    values = rng.permutation([int(rng.integers(180, 256)), int(rng.integers(20, 200)), int(rng.integers(0, 90))])
+    values = rng.permutation(
+        [int(rng.integers(180, 256)), int(rng.integers(20, 200)), int(rng.integers(0, 90))]
+    )
     red, green, blue = (int(value) for value in values)
     return red, green, blue
 
 
-def _draw_frame(picture: Picture, coverage: NDArray[np.uint8], main: Colour, second: Colour, rng: np.random.Generator) -> None:
+def _draw_frame(
+    picture: Picture,
+    coverage: NDArray[np.uint8],
+    main: Colour,
+    second: Colour,
+    rng: np.random.Generator,
+) -> None:
     height, width = coverage.shape
     thickness = int(rng.uniform(0.015, 0.045) * width)
     for inset, colour in ((0, main), (thickness, second)):
         line = max(2, thickness if inset == 0 else thickness // 3)
-        start, end = inset + line // 2, (width - 1 - inset - line // 2, height - 1 - inset - line // 2)
+        start, end = (
+            inset + line // 2,
+            (width - 1 - inset - line // 2, height - 1 - inset - line // 2),
+        )
         cv2.rectangle(picture, (start, start), end, colour, line)
         cv2.rectangle(coverage, (start, start), end, 255, line)
 
 
 def _draw_banner(
-    picture: Picture, coverage: NDArray[np.uint8], seller: Seller, colour: Colour, rng: np.random.Generator
+    picture: Picture,
+    coverage: NDArray[np.uint8],
+    seller: Seller,
+    colour: Colour,
+    rng: np.random.Generator,
 ) -> None:
     height, width = coverage.shape
     tall = int(height * rng.uniform(0.07, 0.13))
@@ -301,29 +356,52 @@ def _draw_banner(
     text = BANNERS[rng.integers(len(BANNERS))] if rng.random() < 0.6 else seller.name
     ink = (255, 255, 255) if sum(colour) < 450 else (40, 20, 20)
     print_text(
-        picture, text, (width / 2, top + tall / 2), ink, height=int(tall * 0.6), style="bold", largest_width=int(width * 0.94)
+        picture,
+        text,
+        (width / 2, top + tall / 2),
+        ink,
+        height=int(tall * 0.6),
+        style="bold",
+        largest_width=int(width * 0.94),
     )
 
 
-def _draw_sticker(picture: Picture, coverage: NDArray[np.uint8], colour: Colour, rng: np.random.Generator) -> None:
+def _draw_sticker(
+    picture: Picture, coverage: NDArray[np.uint8], colour: Colour, rng: np.random.Generator
+) -> None:
     height, width = coverage.shape
     radius = int(rng.uniform(0.07, 0.12) * width)
     x = int(rng.choice([radius + 8, width - radius - 8]))
     y = int(rng.choice([radius + 8, height - radius - 8, height // 2]))
     angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     radii = radius * (1 - 0.14 * (np.arange(32) % 2) * int(rng.integers(0, 2)))
-    outline = np.column_stack([x + radii * np.cos(angles), y + radii * np.sin(angles)]).astype(np.int32)
+    outline = np.column_stack([x + radii * np.cos(angles), y + radii * np.sin(angles)]).astype(
+        np.int32
+    )
     for target, value in ((picture, colour), (coverage, 255)):
         cv2.fillPoly(target, [outline], value, cv2.LINE_AA)
     text = STICKERS[rng.integers(len(STICKERS))]
-    print_text(picture, text, (x, y), (255, 255, 255), height=int(radius * 0.62), style="bold", largest_width=int(radius * 1.7))
+    print_text(
+        picture,
+        text,
+        (x, y),
+        (255, 255, 255),
+        height=int(radius * 0.62),
+        style="bold",
+        largest_width=int(radius * 1.7),
+    )
 
 
 def _draw_watermark(picture: Picture, coverage: NDArray[np.uint8], seller: Seller) -> None:
     height, width = coverage.shape
     ink = np.zeros((height, width, 3), np.uint8)
     print_text(
-        ink, seller.name, (width / 2, height / 2), (255, 255, 255), height=int(height * 0.07), largest_width=int(width * 0.8)
+        ink,
+        seller.name,
+        (width / 2, height / 2),
+        (255, 255, 255),
+        height=int(height * 0.07),
+        largest_width=int(width * 0.8),
     )
     visible = (ink[:, :, 0] > 0) & (coverage == 0)
     picture[visible], coverage[visible] = (245, 245, 245), 90

@@ -31,7 +31,9 @@ class LoopbackShop:
 
     def start(self) -> None:
         """Answer requests from a thread of its own."""
-        threading.Thread(target=self._server.serve_forever, name="loopback-shop", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, name="loopback-shop", daemon=True
+        ).start()
 
     def stop(self) -> None:
         """Close the port."""

@@ -31,7 +31,9 @@ from clustering_pipeline.web.schemas import (
 )
 from clustering_pipeline.web.search_service import MOST_HITS, Finder
 
-Slug = Annotated[str, Path(description="The category's slug, as /api/categories gives it.", max_length=200)]
+Slug = Annotated[
+    str, Path(description="The category's slug, as /api/categories gives it.", max_length=200)
+]
 Count = Annotated[int, Path(ge=-(2**62), le=2**62)]
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
@@ -72,11 +74,16 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         category = library.category(slug)
         shown = category.clusters[offset : offset + limit]
         seen = library.progress.looked_at(slug, shown)
-        return ClusterPage(total=len(category.clusters), clusters=[cluster_out(one, one.cluster_id in seen) for one in shown])
+        return ClusterPage(
+            total=len(category.clusters),
+            clusters=[cluster_out(one, one.cluster_id in seen) for one in shown],
+        )
 
     @router.get("/categories/{slug}/clusters/{number}", tags=["clusters"])
     def cluster(slug: Slug, number: Count) -> ClusterDetail:
-        """One cluster with its listings, its weakest link and the clusters that it may belong to."""
+        """One cluster with its listings, its weakest link and the clusters that it may belong
+        to.
+        """
         one = library.category(slug).cluster(number)
         return cluster_detail(one, bool(library.progress.looked_at(slug, [one])))
 
@@ -89,12 +96,17 @@ def _add_corrections(router: APIRouter, library: Library, options: ServeOptions)
         stated = library.corrections.read(slug)
         rows = stated.astype(object).where(stated.notna(), None).to_dict("records")
         return [
-            CorrectionOut(**_known({str(name): row[name] for name in row}), pending=row["number"] in waiting) for row in rows
+            CorrectionOut(
+                **_known({str(name): row[name] for name in row}), pending=row["number"] in waiting
+            )
+            for row in rows
         ]
 
     @router.post("/categories/{slug}/corrections", tags=["corrections"], status_code=201)
     def correct(slug: Slug, action: ActionIn) -> Recorded:
-        """Say that listings are the same or different, name, merge or split clusters, or move listings."""
+        """Say that listings are the same or different, name, merge or split clusters, or move
+        listings.
+        """
         category = library.category(slug)
         statements = _statements(category, action, Signature(options.author, slug))
         return Recorded(corrections=library.corrections.add(statements))
@@ -110,17 +122,35 @@ def _add_search(router: APIRouter, finder: Finder) -> None:
     @router.post("/categories/{slug}/search", tags=["search"])
     def search(
         slug: Slug,
-        picture: Annotated[UploadFile | None, File(description="The picture: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF.")] = None,
+        picture: Annotated[
+            UploadFile | None,
+            File(description="The picture: JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF."),
+        ] = None,
         words: Annotated[
-            str, Form(max_length=4000, description="A picture URL or a listing id, when no picture is sent.")
+            str,
+            Form(
+                max_length=4000,
+                description="A picture URL or a listing id, when no picture is sent.",
+            ),
         ] = "",
         mode: Annotated[
-            Mode, Form(description="exact: over all; class: within the detected class; cluster: nearest one.")
+            Mode,
+            Form(
+                description=(
+                    "exact: over all; class: within the detected class; cluster: nearest one."
+                )
+            ),
         ] = "exact",
         top: Annotated[int, Form(ge=1, le=MOST_HITS)] = 10,
-        region: Annotated[int, Form(ge=0, le=100, description="Which of the detected regions to look for.")] = 0,
+        region: Annotated[
+            int, Form(ge=0, le=100, description="Which of the detected regions to look for.")
+        ] = 0,
         box: Annotated[
-            str | None, Form(pattern=r"^\d{1,6},\d{1,6},\d{1,6},\d{1,6}$", description="x0,y0,x1,y1: a region of your own.")
+            str | None,
+            Form(
+                pattern=r"^\d{1,6},\d{1,6},\d{1,6},\d{1,6}$",
+                description="x0,y0,x1,y1: a region of your own.",
+            ),
         ] = None,
     ) -> FoundOut:
         """Find the listings that show what a picture shows."""
@@ -142,7 +172,9 @@ def _category_out(library: Library, category: Category) -> CategoryOut:
     )
 
 
-def _statements(category: Category, action: PairIn | NameIn | MergeIn | SplitIn | MoveIn, by: Signature) -> Sequence[Statement]:
+def _statements(
+    category: Category, action: PairIn | NameIn | MergeIn | SplitIn | MoveIn, by: Signature
+) -> Sequence[Statement]:
     if isinstance(action, PairIn):
         state = actions.same if action.kind == "same" else actions.different
         return state(category.listing(action.listing_a), category.listing(action.listing_b), by)
@@ -153,12 +185,17 @@ def _statements(category: Category, action: PairIn | NameIn | MergeIn | SplitIn 
         return actions.merge(cluster, category.cluster(action.target), by)
     chosen = [category.listing(number) for number in action.listings]
     if any(listing.cluster_id != cluster.cluster_id for listing in chosen):
-        raise InputError(f"Not all of these listings are in cluster {cluster.cluster_id}. Give listings of that cluster.")
+        raise InputError(
+            f"Not all of these listings are in cluster {cluster.cluster_id}. Give listings of that "
+            f"cluster."
+        )
     if isinstance(action, SplitIn):
         return actions.split(cluster, chosen, by)
     return actions.move(cluster, chosen, category.cluster(action.target), by)
 
 
 def _known(row: dict[str, Any]) -> dict[str, Any]:
-    known: dict[str, Any] = jsonable_encoder({name: row[name] for name in CorrectionOut.model_fields if name in row})
+    known: dict[str, Any] = jsonable_encoder(
+        {name: row[name] for name in CorrectionOut.model_fields if name in row}
+    )
     return known

@@ -24,8 +24,9 @@ from clustering_pipeline.web.search_service import Finder
 from clustering_pipeline.web.security import Gate
 
 REPORT_POLICY = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts allow-popups"
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts "
+    "allow-popups"
 )
 
 
@@ -63,7 +64,11 @@ def _add_files(app: FastAPI, library: Library) -> None:
     def static(name: str) -> Response:
         if name not in held:
             raise UnknownError("There is no such file.")
-        return Response(held[name], media_type=STATIC_TYPES[name], headers={"cache-control": "private, max-age=300"})
+        return Response(
+            held[name],
+            media_type=STATIC_TYPES[name],
+            headers={"cache-control": "private, max-age=300"},
+        )
 
     @app.get("/c/{slug}/report", include_in_schema=False)
     def report(slug: str) -> Response:
@@ -71,7 +76,9 @@ def _add_files(app: FastAPI, library: Library) -> None:
 
     @app.get("/c/{slug}/pages/{name}", include_in_schema=False)
     def page(slug: str, name: str) -> Response:
-        return HTMLResponse(library.page(slug, name), headers={"content-security-policy": REPORT_POLICY})
+        return HTMLResponse(
+            library.page(slug, name), headers={"content-security-policy": REPORT_POLICY}
+        )
 
 
 def _add_problems(app: FastAPI, pages: Pages) -> None:
@@ -94,13 +101,23 @@ def _add_problems(app: FastAPI, pages: Pages) -> None:
 
     @app.exception_handler(Exception)
     def fault(request: Request, error: Exception) -> Response:
-        return answer(request, 500, "The server met a fault of its own. Its log has the details; please report them.")
+        return answer(
+            request,
+            500,
+            "The server met a fault of its own. Its log has the details; please report them.",
+        )
 
     @app.exception_handler(RequestValidationError)
     def validation(request: Request, error: RequestValidationError) -> Response:
         if request.url.path.startswith("/api/"):
-            return JSONResponse({"detail": [_without_input(problem) for problem in error.errors()]}, 422)
-        return answer(request, 422, "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()))
+            return JSONResponse(
+                {"detail": [_without_input(problem) for problem in error.errors()]}, 422
+            )
+        return answer(
+            request,
+            422,
+            "; ".join(f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()),
+        )
 
 
 def _status_of(error: PipelineError) -> int:

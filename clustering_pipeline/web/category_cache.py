@@ -1,4 +1,6 @@
-"""The categories as the pages see them: read from the manifests, kept in memory, read again when a run has changed them."""
+"""The categories as the pages see them: read from the manifests, kept in memory, read again when a
+run has changed them.
+"""
 
 import logging
 import secrets
@@ -26,8 +28,21 @@ from clustering_pipeline.core.manifests import (
     Manifest,
     empty,
 )
-from clustering_pipeline.outputs.report import CategoryTables, Cluster, Listing, first_by_keeper, read_listings, review_order
-from clustering_pipeline.outputs.search import PictureSearch, SearchIndex, WordSearch, current_version, has_text_tower
+from clustering_pipeline.outputs.report import (
+    CategoryTables,
+    Cluster,
+    Listing,
+    first_by_keeper,
+    read_listings,
+    review_order,
+)
+from clustering_pipeline.outputs.search import (
+    PictureSearch,
+    SearchIndex,
+    WordSearch,
+    current_version,
+    has_text_tower,
+)
 from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
 from clustering_pipeline.project import Project
 from clustering_pipeline.storage import FileTree
@@ -36,12 +51,16 @@ Thing = TypeVar("Thing")
 
 
 class Shelf(Generic[Thing]):
-    """Holds things up to a total size; what was not asked for longest gives way first, the newest never."""
+    """Holds things up to a total size; what was not asked for longest gives way first, the newest
+    never.
+    """
 
     def __init__(self, room: int, gone: str) -> None:
         """`room`: the total size; `gone`: what to say when a thing is no longer there."""
         self._gone = gone
-        self._held: LRUCache[str, tuple[Thing, int]] = LRUCache(room, getsizeof=lambda held: held[1])
+        self._held: LRUCache[str, tuple[Thing, int]] = LRUCache(
+            room, getsizeof=lambda held: held[1]
+        )
         self._lock = threading.Lock()
 
     def keep(self, thing: Thing, size: int) -> str:
@@ -60,12 +79,24 @@ class Shelf(Generic[Thing]):
             return self._held[name][0]
 
 
-_READ = (CATALOGUE, RAW_IMAGES, CROPS, CLEAN_IMAGES, SEMANTIC_DUPLICATES, LOCAL_FEATURES, MATCHES, CLUSTERS, CORRECTIONS)
+_READ = (
+    CATALOGUE,
+    RAW_IMAGES,
+    CROPS,
+    CLEAN_IMAGES,
+    SEMANTIC_DUPLICATES,
+    LOCAL_FEATURES,
+    MATCHES,
+    CLUSTERS,
+    CORRECTIONS,
+)
 SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class UnknownError(PipelineError):
-    """A request names something that does not exist: a category, a cluster, a listing, a query picture."""
+    """A request names something that does not exist: a category, a cluster, a listing, a query
+    picture.
+    """
 
 
 @dataclass(frozen=True)
@@ -99,7 +130,9 @@ class Category:
 
     @cached_property
     def by_identifier(self) -> Mapping[str, Mapping[object, Listing]]:
-        """The listings of each product_base_id by the sha256 of their picture, the first of them under None as well."""
+        """The listings of each product_base_id by the sha256 of their picture, the first of them
+        under None as well.
+        """
         found: dict[str, dict[object, Listing]] = {}
         for listing in self.listings.values():
             of_picture = found.setdefault(listing.product_base_id, {None: listing})
@@ -111,7 +144,10 @@ class Category:
         """Width and height of each crop, pixels."""
         frame = self.tables.crops[self.tables.crops["crop_sha256"].notna()]
         sizes = zip(frame["x1"] - frame["x0"], frame["y1"] - frame["y0"], strict=True)
-        return {crop: (int(width), int(height)) for crop, (width, height) in zip(frame["crop_sha256"], sizes, strict=True)}
+        return {
+            crop: (int(width), int(height))
+            for crop, (width, height) in zip(frame["crop_sha256"], sizes, strict=True)
+        }
 
     @cached_property
     def local_features(self) -> Mapping[str, str]:
@@ -123,7 +159,10 @@ class Category:
     def cluster(self, number: int) -> Cluster:
         """Return a cluster; raises UnknownError."""
         if number not in self.by_number:
-            raise UnknownError(f"{self.display_name} has no cluster {number}. It may have changed with the last run.")
+            raise UnknownError(
+                f"{self.display_name} has no cluster {number}. It may have changed with the last "
+                f"run."
+            )
         return self.by_number[number]
 
     def listing(self, number: int) -> Listing:
@@ -141,7 +180,9 @@ class _Kept:
 
 
 class Library:
-    """Opens categories and their search indices on first use and replaces them when a run has written new ones."""
+    """Opens categories and their search indices on first use and replaces them when a run has
+    written new ones.
+    """
 
     def __init__(self, project: Project) -> None:
         self.project = project
@@ -161,7 +202,10 @@ class Library:
     def category(self, slug: str) -> Category:
         """Return a category as its last run left it; raises UnknownError."""
         if slug not in self.slugs():
-            raise UnknownError(f"There is no category {slug[:80]!r} with clusters. Run it first: clustering-pipeline run.")
+            raise UnknownError(
+                f"There is no category {slug[:80]!r} with clusters. Run it first: "
+                f"clustering-pipeline run."
+            )
         with self._lock:
             kept = self._kept.get(slug)
             if kept is None or time.monotonic() - kept.looked > SECONDS_BETWEEN_LOOKS:
@@ -170,7 +214,9 @@ class Library:
             return kept.category
 
     def search(self, slug: str) -> PictureSearch:
-        """Return the search over a category's current index; raises UnknownError, and StageError when there is no index."""
+        """Return the search over a category's current index; raises UnknownError, and StageError
+        when there is no index.
+        """
         self.category(slug)
         files = self._search_files(slug)
         with self._lock:
@@ -182,7 +228,9 @@ class Library:
             return search
 
     def word_search(self, slug: str) -> WordSearch | None:
-        """Return the search by words over a category's current index; None where the encoder understands pictures only."""
+        """Return the search by words over a category's current index; None where the encoder
+        understands pictures only.
+        """
         index = self.search(slug).index
         if not has_text_tower(index.settings.embeddings):
             return None
@@ -199,27 +247,42 @@ class Library:
         return current_version(self._search_files(slug)) is not None
 
     def page(self, slug: str, name: str) -> bytes:
-        """Return a page that a stage wrote for a category, such as `report`; raises UnknownError when there is none."""
+        """Return a page that a stage wrote for a category, such as `report`; raises UnknownError
+        when there is none.
+        """
         outputs = self.project.outputs
-        if slug not in self._manifests.categories() or f"{name}.html" not in outputs.list(slug, ".html"):
+        if slug not in self._manifests.categories() or f"{name}.html" not in outputs.list(
+            slug, ".html"
+        ):
             raise UnknownError(
-                f"There is no page {name[:80]!r} of {slug[:80]!r} yet. The stage that writes it has to run first."
+                f"There is no page {name[:80]!r} of {slug[:80]!r} yet. The stage that writes it "
+                f"has to run first."
             )
         return outputs.read(f"{slug}/{name}.html")
 
     def workbook_path(self, slug: str) -> str | None:
-        """Return where the labelled workbook of a category lies among the outputs; None before there is one."""
+        """Return where the labelled workbook of a category lies among the outputs; None before
+        there is one.
+        """
         written = self._manifests.read("labeled_excel", slug)
         paths = [] if written is None else written["path"].astype(str).tolist()
         # The others are copies outside the storage, where the user wanted them.
-        kept = (path for path in paths if path.startswith(f"{slug}/") and self.project.outputs.exists(path))
+        kept = (
+            path
+            for path in paths
+            if path.startswith(f"{slug}/") and self.project.outputs.exists(path)
+        )
         return next(kept, None)
 
     def workbook(self, slug: str) -> tuple[str, bytes]:
-        """Return the name and the bytes of a category's labelled workbook; raises UnknownError when there is none."""
+        """Return the name and the bytes of a category's labelled workbook; raises UnknownError when
+        there is none.
+        """
         path = self.workbook_path(self.category(slug).slug)
         if path is None:
-            raise UnknownError("This category has no labelled workbook yet. Materialise its labeled_excel.")
+            raise UnknownError(
+                "This category has no labelled workbook yet. Materialise its labeled_excel."
+            )
         return path.rpartition("/")[2], self.project.outputs.read(path)
 
     def pending(self, category: Category) -> pd.DataFrame:
@@ -232,15 +295,22 @@ class Library:
         return FileTree(self.project.search_root(slug))
 
     def _look(self, slug: str, kept: _Kept | None) -> _Kept:
-        version = tuple(self._manifests.version(manifest.name, slug) for manifest in (CLUSTERS, CATALOGUE, CORRECTIONS))
+        version = tuple(
+            self._manifests.version(manifest.name, slug)
+            for manifest in (CLUSTERS, CATALOGUE, CORRECTIONS)
+        )
         if kept is not None and kept.version == version:
             return _Kept(version, time.monotonic(), kept.category)
         return _Kept(version, time.monotonic(), self._open(slug))
 
     def _open(self, slug: str) -> Category:
         frames = {manifest.name: self._read(manifest, slug) for manifest in _READ}
-        names = self._suggested_names(slug, frames["catalogue"], frames["clusters"], frames["local_features"])
-        tables = CategoryTables(category=slug, display_name=self._display_name(slug), suggested_names=names, **frames)
+        names = self._suggested_names(
+            slug, frames["catalogue"], frames["clusters"], frames["local_features"]
+        )
+        tables = CategoryTables(
+            category=slug, display_name=self._display_name(slug), suggested_names=names, **frames
+        )
         return Category(slug, tables)
 
     def _suggested_names(
@@ -248,7 +318,9 @@ class Library:
     ) -> dict[int, str]:
         matching = self.project.category_settings(slug).matches
         context = self.project.context(slug, logging.getLogger(__name__))
-        return suggest_names(catalogue, clusters, pack_texts(catalogue, clusters, features, matching, context))
+        return suggest_names(
+            catalogue, clusters, pack_texts(catalogue, clusters, features, matching, context)
+        )
 
     def _read(self, manifest: Manifest, slug: str) -> pd.DataFrame:
         frame = self._manifests.read(manifest.name, slug)

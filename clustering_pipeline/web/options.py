@@ -15,7 +15,8 @@ class ServeOptions:
     Attributes:
         host, port: the address it binds to.
         token: what every request has to bring; only a server on loopback may go without one.
-        names: host names under which a browser may reach it, besides numeric addresses and localhost.
+        names: host names under which a browser may reach it, besides numeric addresses and
+            localhost.
         author: who signs corrections when the browser names nobody.
         upload_bytes: largest request body.
         query_pixels: most pixels of a query picture.
@@ -32,7 +33,8 @@ class ServeOptions:
     def __post_init__(self) -> None:
         if self.token is None and not is_loopback(self.host):
             raise InputError(
-                f"{self.host} can be reached by other machines, so a token is needed. Give --token, or leave --host at 127.0.0.1."
+                f"{self.host} can be reached by other machines, so a token is needed. Give "
+                f"--token, or leave --host at 127.0.0.1."
             )
         if self.token is not None and len(self.token) < 16:
             raise InputError("The token is too short to be a secret. Give at least 16 characters.")

@@ -1,4 +1,6 @@
-"""What a page asks for: filters of the cluster list, and two listings beside each other with their evidence."""
+"""What a page asks for: filters of the cluster list, and two listings beside each other with their
+evidence.
+"""
 
 from dataclasses import dataclass
 
@@ -27,9 +29,13 @@ class Queries:
     """The query pictures of the last visitors; the oldest give way when the memory is used up."""
 
     def __init__(self, largest_pixels: int, kept_bytes: int = KEPT_BYTES) -> None:
-        """`largest_pixels`: of a query picture, checked before it is decoded; `kept_bytes`: of all decoded pictures."""
+        """`largest_pixels`: of a query picture, checked before it is decoded; `kept_bytes`: of all
+        decoded pictures.
+        """
         self._limits = ImageLimits(largest_pixels=largest_pixels)
-        self._shelf: Shelf[Query] = Shelf(kept_bytes, "This query picture is no longer held. Search with it again.")
+        self._shelf: Shelf[Query] = Shelf(
+            kept_bytes, "This query picture is no longer held. Search with it again."
+        )
 
     def read(self, content: bytes) -> Query:
         """Return the picture in `content`; raises ImageError."""

@@ -13,7 +13,12 @@ from clustering_pipeline.outputs.report import Language, Texts, certainty, link_
 from clustering_pipeline.web.options import ServeOptions
 
 LANGUAGE_COOKIE = "cp_language"
-STATIC_TYPES = {"base.css": "text/css", "serve.css": "text/css", "serve.js": "text/javascript", "icon.svg": "image/svg+xml"}
+STATIC_TYPES = {
+    "base.css": "text/css",
+    "serve.css": "text/css",
+    "serve.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 # The field that every form of our pages has.
 Secret = Annotated[str, Form()]
 
@@ -23,11 +28,16 @@ class Pages:
 
     def __init__(self, options: ServeOptions) -> None:
         self.options = options
-        # A page of another site cannot read ours, so a secret of this process in every form proves where the form came from.
+        # A page of another site cannot read ours, so a secret of this process in every form proves
+        # where the form came from.
         self.form_secret = secrets.token_urlsafe(24)
-        self._environment = open_templates("clustering_pipeline.web", "clustering_pipeline.outputs.report")
+        self._environment = open_templates(
+            "clustering_pipeline.web", "clustering_pipeline.outputs.report"
+        )
 
-    def render(self, request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    def render(
+        self, request: Request, template: str, status: int = 200, **values: Any
+    ) -> HTMLResponse:
         """Return a page in the language that the reader chose."""
         language = language_of(request)
         page = self._environment.get_template(template).render(
@@ -41,13 +51,19 @@ class Pages:
         )
         answer = HTMLResponse(page, status)
         if request.query_params.get("lang") == language:
-            answer.set_cookie(LANGUAGE_COOKIE, language, max_age=31_536_000, samesite="strict", httponly=True)
+            answer.set_cookie(
+                LANGUAGE_COOKIE, language, max_age=31_536_000, samesite="strict", httponly=True
+            )
         return answer
 
     def check_form(self, given: str) -> None:
         """Raise 403 unless a form carries this process's secret."""
         if not secrets.compare_digest(given.encode(), self.form_secret.encode()):
-            raise HTTPException(403, "The form is from before the server was started anew. Reload the page and try again.")
+            raise HTTPException(
+                403,
+                "The form is from before the server was started anew. Reload the page and try "
+                "again.",
+            )
 
 
 def language_of(request: Request) -> Language:
@@ -57,13 +73,21 @@ def language_of(request: Request) -> Language:
         request.cookies.get(LANGUAGE_COOKIE),
         request.headers.get("accept-language", "")[:2].lower(),
     )
-    return next((language for wish in wishes for language in ("en", "vi") if wish == language), "en")
+    return next(
+        (language for wish in wishes for language in ("en", "vi") if wish == language), "en"
+    )
 
 
 def static_files() -> dict[str, bytes]:
     """Return the style sheets and scripts, read once; no request reads a file."""
-    report, serve = files("clustering_pipeline.outputs.report") / "templates", files("clustering_pipeline.web") / "static"
-    return {name: ((report if name == "base.css" else serve) / name).read_bytes() for name in STATIC_TYPES}
+    report, serve = (
+        files("clustering_pipeline.outputs.report") / "templates",
+        files("clustering_pipeline.web") / "static",
+    )
+    return {
+        name: ((report if name == "base.css" else serve) / name).read_bytes()
+        for name in STATIC_TYPES
+    }
 
 
 def _with_language(request: Request, language: Language) -> str:
@@ -72,7 +96,9 @@ def _with_language(request: Request, language: Language) -> str:
 
 
 def statement_numbers(text: str) -> list[int]:
-    """Return the numbers of statements in a text such as "12,13", at most 1,000; raises InputError."""
+    """Return the numbers of statements in a text such as "12,13", at most 1,000; raises
+    InputError.
+    """
     parts = [part for part in text.split(",") if part]
     if not all(part.isascii() and part.isdigit() and len(part) < 16 for part in parts):
         raise InputError("Corrections are named by their numbers, separated by commas.")

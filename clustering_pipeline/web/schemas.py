@@ -55,7 +55,9 @@ class LinkOut(BaseModel):
     lines_conflicting: int | None
     number_conflict: str | None
     reasons: str | None = Field(
-        None, description="Kinds of evidence that decided, the strongest first, each with what it adds to the log-odds."
+        None,
+        description="Kinds of evidence that decided, the strongest first, each with what it adds "
+        "to the log-odds.",
     )
 
 
@@ -162,8 +164,12 @@ class HitOut(BaseModel):
     """A listing that was found."""
 
     score: float = Field(description="Cosine of the two crops.")
-    verified: bool = Field(description="More likely the same product than another one, by the print that both have.")
-    probability: float = Field(description="Of the same product, by print and silhouette alone, from 0 to 1.")
+    verified: bool = Field(
+        description="More likely the same product than another one, by the print that both have."
+    )
+    probability: float = Field(
+        description="Of the same product, by print and silhouette alone, from 0 to 1."
+    )
     matched_points: int
     listing: int
     product_base_id: str
@@ -215,19 +221,32 @@ def found_out(found: Found) -> FoundOut:
     """Return the answer to a search as JSON."""
     picture = found.picture
     regions = [
-        RegionOut(box=region.box, label=region.label, score=region.score, chosen=number == picture.chosen)
+        RegionOut(
+            box=region.box, label=region.label, score=region.score, chosen=number == picture.chosen
+        )
         for number, region in enumerate(picture.regions)
     ]
     hits = [hit_out(hit) for hit in found.hits]
-    return FoundOut(width=picture.width, height=picture.height, regions=regions, seconds=round(found.seconds, 4), hits=hits)
+    return FoundOut(
+        width=picture.width,
+        height=picture.height,
+        regions=regions,
+        seconds=round(found.seconds, 4),
+        hits=hits,
+    )
 
 
 def hit_out(found: VerifiedHit) -> HitOut:
     """Return a hit as JSON."""
-    values = {name: getattr(found.hit, name) for name in HitOut.model_fields if hasattr(found.hit, name)}
+    values = {
+        name: getattr(found.hit, name) for name in HitOut.model_fields if hasattr(found.hit, name)
+    }
     judged = found.judgement
     return HitOut(
-        **values, verified=found.verified, probability=round(judged.probability, 4), matched_points=judged.matched_points
+        **values,
+        verified=found.verified,
+        probability=round(judged.probability, 4),
+        matched_points=judged.matched_points,
     )
 
 

@@ -1,7 +1,8 @@
 """What a request has to pass before any page sees it, and the headers of every answer.
 
-A page of another site may send requests to a server on loopback, or reach it under a name of its own (DNS rebinding), so
-the Host header, the origin of every writing request and a secret in every form are checked, token or not.
+A page of another site may send requests to a server on loopback, or reach it under a name of its
+own (DNS rebinding), so the Host header, the origin of every writing request and a secret in every
+form are checked, token or not.
 """
 
 import asyncio
@@ -20,8 +21,8 @@ TOKEN_COOKIE = "cp_token"
 LONGEST_SILENCE = 20.0
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PAGE_POLICY = (
-    "default-src 'none'; img-src 'self' blob:; style-src 'self'; script-src 'self'; connect-src 'self'; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "default-src 'none'; img-src 'self' blob:; style-src 'self'; script-src 'self'; connect-src "
+    "'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -34,7 +35,9 @@ _HEADERS = {
 
 
 class Gate:
-    """ASGI middleware: host, origin, token and size of every request; security headers on every answer."""
+    """ASGI middleware: host, origin, token and size of every request; security headers on every
+    answer.
+    """
 
     def __init__(self, app: ASGIApp, options: ServeOptions) -> None:
         self.app = app
@@ -55,7 +58,9 @@ class Gate:
 
 
 class _LimitedBody:
-    """Cuts a body off at the limit, or when nothing of it comes for a while; its reader then meets a client that has gone."""
+    """Cuts a body off at the limit, or when nothing of it comes for a while; its reader then meets
+    a client that has gone.
+    """
 
     def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
@@ -64,7 +69,9 @@ class _LimitedBody:
 
     async def receive(self) -> Message:
         try:
-            message = await asyncio.wait_for(self._receive(), None if self._whole else LONGEST_SILENCE)
+            message = await asyncio.wait_for(
+                self._receive(), None if self._whole else LONGEST_SILENCE
+            )
         except TimeoutError:
             return {"type": "http.disconnect"}
         self._left -= len(message.get("body", b""))
@@ -74,9 +81,15 @@ class _LimitedBody:
 
 def _refusal(request: Request, options: ServeOptions) -> Response | None:
     if not _known_host(request.headers.get("host", ""), options):
-        return _plain(421, "This server is not known by that name. Open it under its numeric address, or start it with --name.")
+        return _plain(
+            421,
+            "This server is not known by that name. Open it under its numeric address, or start it "
+            "with --name.",
+        )
     if request.method not in SAFE_METHODS and not _own_origin(request):
-        return _plain(403, "Another site sent this request. Open the page on this server and try again.")
+        return _plain(
+            403, "Another site sent this request. Open the page on this server and try again."
+        )
     length = request.headers.get("content-length", "0")
     if not length.isdigit() or int(length) > options.upload_bytes:
         return _plain(413, f"The upload is larger than {options.upload_bytes // 1_000_000} MB.")
@@ -105,13 +118,21 @@ def _own_origin(request: Request) -> bool:
 
 
 def _token_answer(request: Request, options: ServeOptions) -> Response | None:
-    """Return the answer to a request without the right token, or the redirect that turns ?token= into a cookie."""
+    """Return the answer to a request without the right token, or the redirect that turns ?token=
+    into a cookie.
+    """
     if options.token is None:
         return None
     given = request.query_params.get("token")
     if given is not None and request.method == "GET" and _equal(given, options.token):
         answer = RedirectResponse(str(request.url.remove_query_params("token")), 303)
-        answer.set_cookie(TOKEN_COOKIE, options.token, httponly=True, samesite="strict", secure=request.url.scheme == "https")
+        answer.set_cookie(
+            TOKEN_COOKIE,
+            options.token,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
         return answer
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and _equal(bearer, options.token):
@@ -119,7 +140,9 @@ def _token_answer(request: Request, options: ServeOptions) -> Response | None:
     if _equal(request.cookies.get(TOKEN_COOKIE, ""), options.token):
         return None
     return _plain(
-        401, "A token is needed. Open the address that the server printed when it started.", {"www-authenticate": "Bearer"}
+        401,
+        "A token is needed. Open the address that the server printed when it started.",
+        {"www-authenticate": "Bearer"},
     )
 
 
@@ -135,10 +158,18 @@ def _with_headers(send: Send) -> Send:
     async def guarded(message: Message) -> None:
         if message["type"] == "http.response.start":
             present = {name.lower() for name, _ in message["headers"]}
-            extra = {**_HEADERS, "content-security-policy": PAGE_POLICY, "cache-control": "no-store"}
+            extra = {
+                **_HEADERS,
+                "content-security-policy": PAGE_POLICY,
+                "cache-control": "no-store",
+            }
             message["headers"] = [
                 *message["headers"],
-                *((name.encode(), value.encode()) for name, value in extra.items() if name.encode() not in present),
+                *(
+                    (name.encode(), value.encode())
+                    for name, value in extra.items()
+                    if name.encode() not in present
+                ),
             ]
         await send(message)
 

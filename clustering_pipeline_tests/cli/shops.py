@@ -16,7 +16,9 @@ QUICK = ("--set", "matches.text=false", "--set", "compute.workers=1")
 
 
 class GatedShop:
-    """Serves a folder; after `limit` answers every further request waits until the gate is opened."""
+    """Serves a folder; after `limit` answers every further request waits until the gate is
+    opened.
+    """
 
     def __init__(self, folder: Path, limit: int = 10**9) -> None:
         self.requests: Counter[str] = Counter()
@@ -25,7 +27,9 @@ class GatedShop:
         self.is_waiting = threading.Event()
         self.answered = 0
         self.lock = threading.Lock()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder), shop=self))
+        self.server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), partial(_Handler, directory=str(folder), shop=self)
+        )
         self.server.daemon_threads = True
         self.host = f"127.0.0.1:{self.server.server_address[1]}"
         self.url = f"http://{self.host}"
@@ -67,6 +71,13 @@ def open_shop(folder: Path, limit: int = 10**9) -> Iterator[GatedShop]:
 
 def start_command(home: Path, arguments: Sequence[object], cwd: Path) -> subprocess.Popen[str]:
     """Start the command line as a process of its own."""
-    command = [sys.executable, "-c", "from clustering_pipeline.cli import main; main()", *map(str, arguments)]
+    command = [
+        sys.executable,
+        "-c",
+        "from clustering_pipeline.cli import main; main()",
+        *map(str, arguments),
+    ]
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=cwd)
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=cwd
+    )

@@ -14,18 +14,26 @@ doctor = importlib.import_module("clustering_pipeline.cli.doctor")
 
 @pytest.fixture(autouse=True)
 def quick_loading(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading torch and its kin in processes of their own takes long and is not what is tested here."""
+    """Loading torch and its kin in processes of their own takes long and is not what is tested
+    here.
+    """
     monkeypatch.setattr(doctor, "_REQUIRED", doctor._REQUIRED[:1])
-    monkeypatch.setattr(doctor, "_OPTIONAL", (("no_such_module", "no-such", "magic", "`uv sync --extra magic`"),))
+    monkeypatch.setattr(
+        doctor, "_OPTIONAL", (("no_such_module", "no-such", "magic", "`uv sync --extra magic`"),)
+    )
 
 
 def test_findings_are_complete_and_each_lack_has_a_remedy(call: Call, home: Path):
     answer = call("doctor", "--json")
     assert answer.code == 0
     findings = answer.json["findings"]
-    assert {"machine", "required", "optional", "models on disk", "keys", "places", "settings"} <= {f["group"] for f in findings}
+    assert {"machine", "required", "optional", "models on disk", "keys", "places", "settings"} <= {
+        f["group"] for f in findings
+    }
     assert all(finding["remedy"] for finding in findings if finding["state"] != "ok")
-    assert any(finding["name"] == "faiss build" and "CPU build" in finding["found"] for finding in findings)
+    assert any(
+        finding["name"] == "faiss build" and "CPU build" in finding["found"] for finding in findings
+    )
     assert (home / "dagster.yaml").exists()
 
 
@@ -39,26 +47,46 @@ def test_keys_are_named_and_never_shown(call: Call, monkeypatch: pytest.MonkeyPa
 def test_a_wrong_settings_file_is_a_problem_with_its_line(call: Call, home: Path):
     home.mkdir()
     (home / "settings.yaml").write_text("clusters:\n  metod: graph\n")
-    problems = [finding for finding in call("doctor", "--json").json["findings"] if finding["state"] == "problem"]
-    assert any("settings.yaml:2" in f["remedy"] and "clusters.method" in f["remedy"] for f in problems)
+    problems = [
+        finding
+        for finding in call("doctor", "--json").json["findings"]
+        if finding["state"] == "problem"
+    ]
+    assert any(
+        "settings.yaml:2" in f["remedy"] and "clusters.method" in f["remedy"] for f in problems
+    )
 
 
-def test_a_home_that_cannot_be_made_is_a_problem(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_home_that_cannot_be_made_is_a_problem(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "file" / "home"))
-    problems = [finding for finding in call("doctor", "--json").json["findings"] if finding["state"] == "problem"]
+    problems = [
+        finding
+        for finding in call("doctor", "--json").json["findings"]
+        if finding["state"] == "problem"
+    ]
     assert any(finding["name"] == "Dagster home" for finding in problems)
 
 
-def test_two_packages_with_the_module_faiss_are_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(importlib.metadata, "packages_distributions", lambda: {"faiss": ["faiss-cpu", "faiss-gpu-cu12"]})
+def test_two_packages_with_the_module_faiss_are_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(
+        importlib.metadata,
+        "packages_distributions",
+        lambda: {"faiss": ["faiss-cpu", "faiss-gpu-cu12"]},
+    )
     finding = doctor._examine_faiss()
     assert finding.state == "problem"
     assert "CPU build of faiss-cpu, faiss-gpu-cu12" in finding.found
     assert "uv pip uninstall faiss-cpu" in finding.remedy
 
 
-def test_a_module_that_crashes_on_import_is_a_problem_and_harms_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_module_that_crashes_on_import_is_a_problem_and_harms_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "crashing_module.py").write_text("import os; os._exit(7)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(str(tmp_path))

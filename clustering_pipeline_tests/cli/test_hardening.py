@@ -28,7 +28,9 @@ def shop(tmp_path: Path) -> Iterator[GatedShop]:
 
 @pytest.fixture
 def catalogue(tmp_path: Path, shop: GatedShop) -> SyntheticCatalogue:
-    return write_catalogue(tmp_path / "shop", shop.url, products=3, seed=2, listings_per_product=(3, 3), problems=())
+    return write_catalogue(
+        tmp_path / "shop", shop.url, products=3, seed=2, listings_per_product=(3, 3), problems=()
+    )
 
 
 def arguments(catalogue: SyntheticCatalogue, shop: GatedShop) -> tuple[object, ...]:
@@ -85,7 +87,9 @@ def test_a_second_run_of_a_category_is_told_to_wait(
 
 
 @pytest.mark.slow
-def test_two_categories_at_once_lose_nothing(tmp_path: Path, home: Path, catalogue: SyntheticCatalogue, shop: GatedShop):
+def test_two_categories_at_once_lose_nothing(
+    tmp_path: Path, home: Path, catalogue: SyntheticCatalogue, shop: GatedShop
+):
     shop.gate.set()
     shutil.copyfile(catalogue.workbook, tmp_path / "other.xlsx")
     other = ("run", tmp_path / "other.xlsx", *arguments(catalogue, shop)[2:])
@@ -106,9 +110,13 @@ def test_a_run_without_a_network_still_writes_the_workbook(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         nobody = f"127.0.0.1:{taken.getsockname()[1]}"
-        unreachable = write_catalogue(tmp_path / "nobody", f"http://{nobody}", products=2, problems=())
+        unreachable = write_catalogue(
+            tmp_path / "nobody", f"http://{nobody}", products=2, problems=()
+        )
         quickly = ("--set", "download.retries=0")
-        answer = call("run", unreachable.workbook, "--allow-host", nobody, *QUICK, *quickly, "--json")
+        answer = call(
+            "run", unreachable.workbook, "--allow-host", nobody, *QUICK, *quickly, "--json"
+        )
     assert answer.code == 0, answer.errors
     assert answer.json["status_counts"] == {"download_failed": len(unreachable.listings)}
     assert Path(answer.json["workbook"]).exists()
@@ -122,7 +130,10 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("only root can mount a small file system")
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if mounted.returncode != 0:
         pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
@@ -132,7 +143,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_full_disk_is_said_in_words_and_a_larger_one_goes_on(
-    tmp_path: Path, home: Path, catalogue: SyntheticCatalogue, shop: GatedShop, small_disk: Path, call: Call
+    tmp_path: Path,
+    home: Path,
+    catalogue: SyntheticCatalogue,
+    shop: GatedShop,
+    small_disk: Path,
+    call: Call,
 ):
     shop.gate.set()
     (small_disk / "ballast").write_bytes(bytes(5_900_000))

@@ -36,7 +36,11 @@ def test_a_bar_ends_with_what_was_done_and_the_time_taken():
 
 def test_two_bars_at_once():
     console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with TerminalProgress(console) as bars, bars.track("one", 1, "pair") as first, bars.track("two", 2, "pair") as second:
+    with (
+        TerminalProgress(console) as bars,
+        bars.track("one", 1, "pair") as first,
+        bars.track("two", 2, "pair") as second,
+    ):
         first.advance()
         second.advance(2)
     assert "1/1 pair" in drawn(console)

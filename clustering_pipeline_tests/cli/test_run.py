@@ -43,7 +43,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory):
     images = folder / "images"
     images.mkdir()
     with open_shop(images) as shop:
-        catalogue = write_catalogue(folder, shop.url, products=3, seed=11, listings_per_product=(3, 4))
+        catalogue = write_catalogue(
+            folder, shop.url, products=3, seed=11, listings_per_product=(3, 4)
+        )
         (folder / "home").mkdir()
         (folder / "home" / "settings.yaml").write_text(SETTINGS.format(host=shop.host))
         process = start_command(folder / "home", ("run", catalogue.workbook, "--json"), folder)
@@ -66,17 +68,32 @@ def rows_of(workbook: Path | str) -> list[dict[str, object]]:
 def test_run_writes_the_workbook_and_says_where_in_one_json_object(finished: Finished):
     assert finished.answer.code == 0, finished.answer.errors
     result = json.loads(finished.answer.output)
-    assert {"workbook", "report", "rows", "status_counts", "clusters", "seconds", "metrics"} <= set(result)
-    assert Path(result["workbook"]) == finished.catalogue.workbook.with_name("catalogue.clustered.xlsx")
+    assert {"workbook", "report", "rows", "status_counts", "clusters", "seconds", "metrics"} <= set(
+        result
+    )
+    assert Path(result["workbook"]) == finished.catalogue.workbook.with_name(
+        "catalogue.clustered.xlsx"
+    )
     assert Path(result["report"]).read_text(encoding="utf-8").startswith("<!")
-    assert result["rows"] == sum(result["status_counts"].values()) == len(finished.catalogue.listings)
+    assert (
+        result["rows"] == sum(result["status_counts"].values()) == len(finished.catalogue.listings)
+    )
 
 
 def test_every_row_is_there_in_order_with_a_cluster_or_a_reason(finished: Finished):
-    before, after = rows_of(finished.catalogue.workbook), rows_of(json.loads(finished.answer.output)["workbook"])
+    before, after = (
+        rows_of(finished.catalogue.workbook),
+        rows_of(json.loads(finished.answer.output)["workbook"]),
+    )
     assert [row["product_base_id"] for row in after] == [row["product_base_id"] for row in before]
     for row in after:
-        assert row["status"] in ("clustered", "no_match", "rejected", "download_failed", "invalid_row")
+        assert row["status"] in (
+            "clustered",
+            "no_match",
+            "rejected",
+            "download_failed",
+            "invalid_row",
+        )
         assert row["cluster_id"] is not None or row["reason"]
     by_origin = dict(zip((x.origin for x in finished.catalogue.listings), after, strict=True))
     assert by_origin["dead_link"]["status"] == by_origin["web_page"]["status"] == "download_failed"
@@ -84,14 +101,23 @@ def test_every_row_is_there_in_order_with_a_cluster_or_a_reason(finished: Finish
 
 
 def test_the_workbook_that_was_given_is_not_touched(finished: Finished):
-    assert list(rows_of(finished.catalogue.workbook)[0]) == ["product_base_id", "title", "shop", "url_thumbnail"]
+    assert list(rows_of(finished.catalogue.workbook)[0]) == [
+        "product_base_id",
+        "title",
+        "shop",
+        "url_thumbnail",
+    ]
 
 
-def test_second_run_asks_for_no_picture_that_is_held_and_gives_the_same(finished: Finished, at_home: Call):
+def test_second_run_asks_for_no_picture_that_is_held_and_gives_the_same(
+    finished: Finished, at_home: Call
+):
     finished.shop.requests.clear()
     again = at_home(*finished.arguments)
     assert again.code == 0, again.errors
-    held = {f"/{path.name}" for path in finished.catalogue.images.iterdir() if path.name.startswith("p")}
+    held = {
+        f"/{path.name}" for path in finished.catalogue.images.iterdir() if path.name.startswith("p")
+    }
     assert not held & set(finished.shop.requests)
     first = json.loads(finished.answer.output)
     assert {**again.json, "seconds": 0} == {**first, "seconds": 0}
@@ -101,7 +127,9 @@ def test_status_and_sync_after_a_run(finished: Finished, at_home: Call):
     at_home(*finished.arguments)
     known = at_home("status", "--category", "catalogue", "--json").json["categories"][0]
     # Dead links are due again at every run, whatever else is fresh.
-    assert {asset["status"] for name, asset in known["assets"].items() if name != "raw_images"} == {"fresh"}, known
+    assert {asset["status"] for name, asset in known["assets"].items() if name != "raw_images"} == {
+        "fresh"
+    }, known
     synchronised = at_home("sync", "--category", "catalogue", "--json").json["categories"][0]
     assert set(synchronised["materialised"]) <= {"raw_images"}
     assert at_home("status", "--category", "nope").code == 2
@@ -116,11 +144,18 @@ def test_a_setting_for_one_run_does_not_stay(finished: Finished, at_home: Call):
     assert {**after, "seconds": 0} == {**before, "seconds": 0}
 
 
-def test_category_names_with_slashes_and_accents_keep_their_display_name(finished: Finished, at_home: Call):
-    answer = at_home(*finished.arguments, "--category", "Kem/Chống nắng", "--output", finished.home / "out.xlsx")
+def test_category_names_with_slashes_and_accents_keep_their_display_name(
+    finished: Finished, at_home: Call
+):
+    answer = at_home(
+        *finished.arguments, "--category", "Kem/Chống nắng", "--output", finished.home / "out.xlsx"
+    )
     assert answer.code == 0, answer.errors
     assert answer.json["category"] == "kem-chong-nang"
-    names = {known["category"]: known["display_name"] for known in at_home("status", "--json").json["categories"]}
+    names = {
+        known["category"]: known["display_name"]
+        for known in at_home("status", "--json").json["categories"]
+    }
     assert names["kem-chong-nang"] == "Kem/Chống nắng"
 
 
@@ -159,22 +194,33 @@ def test_loopback_is_refused_unless_allowed_and_the_workbook_is_written_all_the_
     assert "127.0.0.1" in str(rows_of(answer.json["workbook"])[0]["reason"])
 
 
-def test_pictures_are_exported_as_a_folder_per_cluster(finished: Finished, at_home: Call, tmp_path: Path):
+def test_pictures_are_exported_as_a_folder_per_cluster(
+    finished: Finished, at_home: Call, tmp_path: Path
+):
     exported = at_home("export", tmp_path / "pictures", "--category", "catalogue", "--json")
     assert exported.code == 0, exported.errors
     assert exported.json["files"] == len(list((tmp_path / "pictures").glob("*/*"))) > 0
     assert at_home("export", tmp_path / "pictures", "--category", "catalogue").code == 2
 
 
-def test_edits_in_the_labelled_workbook_become_corrections(finished: Finished, at_home: Call, tmp_path: Path):
+def test_edits_in_the_labelled_workbook_become_corrections(
+    finished: Finished, at_home: Call, tmp_path: Path
+):
     labelled = at_home(*finished.arguments).json["workbook"]
     book = openpyxl.load_workbook(labelled)
     sheet = book.worksheets[0]
     column = [cell.value for cell in sheet[1]].index("cluster_name") + 1
-    row = next(r for r in range(2, sheet.max_row + 1) if sheet.cell(r, column - 1).value not in (None, -1))
+    row = next(
+        r for r in range(2, sheet.max_row + 1) if sheet.cell(r, column - 1).value not in (None, -1)
+    )
     sheet.cell(row, column).value = "Named by Lan"
     book.save(tmp_path / "edited.xlsx")
-    assert at_home("corrections", "import", tmp_path / "edited.xlsx", "--author", "Lan", "--json").json["added"] == 1
+    assert (
+        at_home(
+            "corrections", "import", tmp_path / "edited.xlsx", "--author", "Lan", "--json"
+        ).json["added"]
+        == 1
+    )
 
 
 def test_a_category_column_splits_the_workbook(finished: Finished, at_home: Call, tmp_path: Path):
@@ -189,7 +235,9 @@ def test_a_category_column_splits_the_workbook(finished: Finished, at_home: Call
     categories = answer.json["categories"]
     assert [one["category"] for one in categories] == ["dau-goi", "sua-tam"]
     assert sum(one["rows"] for one in categories) == len(finished.catalogue.listings)
-    both = at_home("run", tmp_path / "two.xlsx", "--category-column", "ngành hàng", "--category", "x")
+    both = at_home(
+        "run", tmp_path / "two.xlsx", "--category-column", "ngành hàng", "--category", "x"
+    )
     assert both.code == 2
 
 
@@ -216,10 +264,16 @@ def workbook_with(path: Path, *rows: tuple[object, ...]) -> Path:
     ],
 )
 def test_wrong_options_are_refused_in_one_paragraph(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, str], words: tuple[str, ...]
+    call: Call,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, str],
+    words: tuple[str, ...],
 ):
     monkeypatch.chdir(tmp_path)
-    catalogue = workbook_with(tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg"))
+    catalogue = workbook_with(
+        tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg")
+    )
     answer = call("run", catalogue, *options, "--json")
     assert answer.code == 2
     assert answer.output == ""
@@ -234,7 +288,9 @@ def test_a_missing_file_is_named(call: Call, tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a workbook at all", b"PK\x03\x04 half a zip"])
-def test_files_that_are_no_workbook_are_refused_and_leave_nothing(call: Call, tmp_path: Path, home: Path, content: bytes):
+def test_files_that_are_no_workbook_are_refused_and_leave_nothing(
+    call: Call, tmp_path: Path, home: Path, content: bytes
+):
     (tmp_path / "broken.xlsx").write_bytes(content)
     answer = call("run", tmp_path / "broken.xlsx", *QUICK)
     assert answer.code == 2, answer.errors
@@ -242,9 +298,15 @@ def test_files_that_are_no_workbook_are_refused_and_leave_nothing(call: Call, tm
     assert not list((home / "storage").rglob("*.*"))
 
 
-def test_a_workbook_without_the_columns_says_which_it_has_and_which_is_closest(call: Call, tmp_path: Path):
+def test_a_workbook_without_the_columns_says_which_it_has_and_which_is_closest(
+    call: Call, tmp_path: Path
+):
     answer = call(
-        "run", workbook_with(tmp_path / "a.xlsx", ("product_base", "link", "price"), (1, "http://x/1.jpg", 2)), *QUICK
+        "run",
+        workbook_with(
+            tmp_path / "a.xlsx", ("product_base", "link", "price"), (1, "http://x/1.jpg", 2)
+        ),
+        *QUICK,
     )
     assert answer.code == 2, answer.errors
     assert "price" in answer.error
@@ -257,7 +319,9 @@ def test_a_workbook_without_rows_is_refused(call: Call, tmp_path: Path):
 
 
 def test_the_output_may_not_be_the_catalogue(call: Call, tmp_path: Path):
-    catalogue = workbook_with(tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg"))
+    catalogue = workbook_with(
+        tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg")
+    )
     content = catalogue.read_bytes()
     (tmp_path / "link.xlsx").symlink_to(catalogue)
     for output in (catalogue, tmp_path / "link.xlsx", tmp_path / "." / "a.xlsx"):
@@ -267,15 +331,21 @@ def test_the_output_may_not_be_the_catalogue(call: Call, tmp_path: Path):
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_found_out_before_the_work(call: Call, tmp_path: Path):
-    catalogue = workbook_with(tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg"))
+    catalogue = workbook_with(
+        tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg")
+    )
     (tmp_path / "closed").mkdir(mode=0o500)
     answer = call("run", catalogue, "--output", tmp_path / "closed" / "out.xlsx")
     assert answer.code == 2
     assert "closed" in answer.error
 
 
-def test_a_home_that_cannot_be_made_is_refused(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    catalogue = workbook_with(tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg"))
+def test_a_home_that_cannot_be_made_is_refused(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    catalogue = workbook_with(
+        tmp_path / "a.xlsx", ("product_base_id", "url_thumbnail"), ("1", "http://127.0.0.1:9/1.jpg")
+    )
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "file" / "home"))
     answer = call("run", catalogue)

@@ -1,4 +1,6 @@
-"""`evaluate`, `corrections`, and what `sync`, `status` and `ui` say where there is nothing to work on."""
+"""`evaluate`, `corrections`, and what `sync`, `status` and `ui` say where there is nothing to work
+on.
+"""
 
 import socket
 import sys
@@ -14,7 +16,9 @@ from clustering_pipeline_tests.cli.conftest import Call
 @pytest.fixture
 def labelled(tmp_path: Path) -> Path:
     book = openpyxl.Workbook()
-    book.active.append(["product_base_id", "url_thumbnail", "cluster_id", "cluster_size", "status", "reason"])
+    book.active.append(
+        ["product_base_id", "url_thumbnail", "cluster_id", "cluster_size", "status", "reason"]
+    )
     for number, cluster in enumerate([1, 1, 2, 2]):
         book.active.append([f"00{number}", f"http://x/{number}.jpg", cluster, 2, "clustered", None])
     book.save(tmp_path / "labelled.xlsx")
@@ -28,7 +32,9 @@ def test_evaluate_prints_every_score(call: Call, labelled: Path, tmp_path: Path)
     assert answer.code == 0
     for score in ("BCubed", "pairwise", "adjusted rand", "homogeneity", "fowlkes mallows"):
         assert score in answer.output
-    drawn = call("evaluate", labelled, "--truth", truth, "--matrix", tmp_path / "matrix.svg", "--json").json
+    drawn = call(
+        "evaluate", labelled, "--truth", truth, "--matrix", tmp_path / "matrix.svg", "--json"
+    ).json
     assert Path(drawn["matrix"]).read_text(encoding="utf-8").startswith("<svg")
     metrics = drawn["metrics"]
     assert metrics["pairwise_precision"] == 0.5

@@ -32,9 +32,16 @@ EVALUATE = ("evaluate", "a.xlsx", "--truth", "b.csv")
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(InputError("Give another file."), 2), (StageError("The disk is full."), 3), (ValueError("odd"), 3)]
+    ("error", "code"),
+    [
+        (InputError("Give another file."), 2),
+        (StageError("The disk is full."), 3),
+        (ValueError("odd"), 3),
+    ],
 )
-def test_errors_are_one_paragraph_with_their_exit_code(call: Call, failing, error: Exception, code: int):
+def test_errors_are_one_paragraph_with_their_exit_code(
+    call: Call, failing, error: Exception, code: int
+):
     failing(error)
     answer = call(*EVALUATE)
     assert answer.code == code
@@ -61,7 +68,9 @@ def test_shared_options_stand_before_the_command_or_after_it(call: Call, failing
     assert "No such option" in call(*EVALUATE, "--jsno").errors
 
 
-def test_what_follows_two_dashes_is_no_option(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_follows_two_dashes_is_no_option(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.chdir(tmp_path)
     answer = call("corrections", "import", "--", "--json")
     assert answer.code == 2
@@ -83,7 +92,9 @@ def test_json_leaves_standard_output_alone_when_a_command_fails(call: Call, fail
     assert "and Python too" in answer.errors
 
 
-@pytest.mark.parametrize("arguments", [("run",), ("bogus",), ("run", "x.xlsx", "--bogus"), ("demo", "--products", "0")])
+@pytest.mark.parametrize(
+    "arguments", [("run",), ("bogus",), ("run", "x.xlsx", "--bogus"), ("demo", "--products", "0")]
+)
 def test_wrong_usage_is_exit_code_two(call: Call, arguments: tuple[str, ...]):
     answer = call(*arguments)
     assert answer.code == 2

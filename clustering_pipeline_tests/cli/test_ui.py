@@ -37,7 +37,14 @@ def test_ui_serves_dagsters_pages_until_ctrl_c(home: Path, tmp_path: Path):
     port, pages = free_port(), free_port()
     home.mkdir()
     (home / "settings.yaml").write_text(f"automation:\n  pages_url: http://127.0.0.1:{pages}\n")
-    command = [sys.executable, "-c", "from clustering_pipeline.cli import main; main()", "ui", "--port", str(port)]
+    command = [
+        sys.executable,
+        "-c",
+        "from clustering_pipeline.cli import main; main()",
+        "ui",
+        "--port",
+        str(port),
+    ]
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     process = subprocess.Popen(
         command,

@@ -12,12 +12,18 @@ def semantic(*rows):
 
 
 CLEAN = clean(
-    ("a", "kept", "a"), ("b", "duplicate", "a"), ("c", "kept", None), ("d", "duplicate", "c"), ("e", "rejected", None)
+    ("a", "kept", "a"),
+    ("b", "duplicate", "a"),
+    ("c", "kept", None),
+    ("d", "duplicate", "c"),
+    ("e", "rejected", None),
 )
 
 
 def standing(frame):
-    return {row.crop_sha256: (row.keeper, row.relation, row.too_alike) for row in frame.itertuples()}
+    return {
+        row.crop_sha256: (row.keeper, row.relation, row.too_alike) for row in frame.itertuples()
+    }
 
 
 def test_a_perceptual_duplicate_follows_its_keeper_to_the_semantic_one():
@@ -36,7 +42,9 @@ def test_who_is_rejected_for_being_too_alike_stands_for_nothing_and_nothing_for_
 
 
 def test_keepers_that_name_each_other_end():
-    assert set(perceptual_keepers(clean(("a", "duplicate", "b"), ("b", "duplicate", "a"))).values()) <= {"a", "b"}
+    assert set(
+        perceptual_keepers(clean(("a", "duplicate", "b"), ("b", "duplicate", "a"))).values()
+    ) <= {"a", "b"}
 
 
 def test_linked_are_those_with_another_keeper():

@@ -33,7 +33,11 @@ def test_results_come_in_order_whatever_the_pool_and_the_batch(workers, batch_si
 
 def test_stages_share_their_worker_processes():
     first, second = (
-        {pid for batch in LocalEngine(2).map_batches(process_numbers, range(20), batch_size=1) for pid in batch}
+        {
+            pid
+            for batch in LocalEngine(2).map_batches(process_numbers, range(20), batch_size=1)
+            for pid in batch
+        }
         for _ in range(2)
     )
     assert os.getpid() not in first
@@ -63,7 +67,9 @@ def test_workers_end_with_a_parent_that_is_killed():
         "    print(*{pid for batch in batches for pid in batch}, flush=True)\n"
         "    time.sleep(600)\n"
     )
-    with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", command], stdout=subprocess.PIPE, text=True
+    ) as parent:
         workers = [int(pid) for pid in parent.stdout.readline().split()]
         handles = [os.pidfd_open(pid) for pid in workers]
         parent.send_signal(signal.SIGKILL)

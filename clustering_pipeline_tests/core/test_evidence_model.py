@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from clustering_pipeline.core.evidence_model import Curve, EvidenceModel, prior_shift, probability_of, read_model
+from clustering_pipeline.core.evidence_model import (
+    Curve,
+    EvidenceModel,
+    prior_shift,
+    probability_of,
+    read_model,
+)
 from training.monotone_fit import Training, fit_model
 
 _MODEL = EvidenceModel(
@@ -22,13 +28,17 @@ def test_log_odds_are_the_sum_of_interpolated_curves_and_flat_outside():
 
 def test_missing_evidence_is_neutral():
     features = {"print": np.array([2.0]), "hue": np.array([np.nan])}
-    assert _MODEL.log_odds(features, 1) == pytest.approx(_MODEL.log_odds({"print": np.array([2.0])}, 1))
+    assert _MODEL.log_odds(features, 1) == pytest.approx(
+        _MODEL.log_odds({"print": np.array([2.0])}, 1)
+    )
     assert _MODEL.log_odds({}, 1) == pytest.approx([-2.0])
 
 
 def test_a_model_survives_its_file():
     features = {"print": np.array([0.3]), "hue": np.array([0.1])}
-    assert read_model(_MODEL.as_json()).log_odds(features, 1) == pytest.approx(_MODEL.log_odds(features, 1), abs=1e-4)
+    assert read_model(_MODEL.as_json()).log_odds(features, 1) == pytest.approx(
+        _MODEL.log_odds(features, 1), abs=1e-4
+    )
 
 
 def test_probabilities_do_not_overflow():
@@ -43,7 +53,10 @@ def test_the_fit_is_monotone_calibrated_and_finds_the_generating_odds():
     same = random.random(20_000) < probability_of(odds)
     noise = random.normal(size=20_000)
 
-    model = fit_model(Training({"a": first, "b": second, "c": noise}, same, np.ones(20_000)), {"a": 1, "b": -1, "c": 1})
+    model = fit_model(
+        Training({"a": first, "b": second, "c": noise}, same, np.ones(20_000)),
+        {"a": 1, "b": -1, "c": 1},
+    )
 
     assert (np.diff(model.curves["a"].values) >= 0).all()
     assert (np.diff(model.curves["b"].values) <= 0).all()
@@ -65,7 +78,8 @@ def test_the_share_of_true_pairs_of_another_mixture_is_found():
     random = np.random.default_rng(0)
     for share in (0.02, 0.2, 0.5):
         same = random.random(20_000) < share
-        # Two normals with distance 4 and variance 4 have the log likelihood ratio of the value itself.
+        # Two normals with distance 4 and variance 4 have the log likelihood ratio of the value
+        # itself.
         ratio = random.normal(np.where(same, 2.0, -2.0), 2.0)
         found = np.log(0.1 / 0.9) + prior_shift(ratio + np.log(0.1 / 0.9), 0.1)
         assert 1 / (1 + np.exp(-found)) == pytest.approx(share, abs=0.015)

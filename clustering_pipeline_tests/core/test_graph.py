@@ -1,12 +1,19 @@
 import numpy as np
 import pytest
 
-from clustering_pipeline.core.graph import DisjointSets, component_labels, components, spanning_links
+from clustering_pipeline.core.graph import (
+    DisjointSets,
+    component_labels,
+    components,
+    spanning_links,
+)
 
 
 def test_components_are_numbered_by_their_first_row():
     assert component_labels(5, np.array([3, 1]), np.array([1, 0])).tolist() == [0, 0, 1, 0, 2]
-    assert [part.tolist() for part in components(5, np.array([3, 1]), np.array([1, 0]))] == [[0, 1, 3]]
+    assert [part.tolist() for part in components(5, np.array([3, 1]), np.array([1, 0]))] == [
+        [0, 1, 3]
+    ]
 
 
 def test_nothing_hangs_together_without_pairs():

@@ -35,7 +35,9 @@ def test_print_leaves_open_how_many_packs_there_are():
 
 
 def test_units_are_brought_to_one_base():
-    assert read_quantities("0.5 L") == read_quantities("500ml") == frozenset({Quantity("ml", 500.0)})
+    assert (
+        read_quantities("0.5 L") == read_quantities("500ml") == frozenset({Quantity("ml", 500.0)})
+    )
 
 
 def test_decomposed_letters_read_like_composed_ones():
@@ -47,7 +49,19 @@ def test_ounces_and_their_rounded_millilitres_agree():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "serum b5", "model x100", "2024-05-01", "ml", "0 ml", "-50%", "sale 30%", "20% OFF", "100% cotton"]
+    "text",
+    [
+        "",
+        "serum b5",
+        "model x100",
+        "2024-05-01",
+        "ml",
+        "0 ml",
+        "-50%",
+        "sale 30%",
+        "20% OFF",
+        "100% cotton",
+    ],
 )
 def test_numbers_without_a_meaning_are_left_alone(text):
     assert not read_quantities(text)

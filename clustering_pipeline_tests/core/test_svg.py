@@ -3,12 +3,18 @@ from clustering_pipeline.core.svg import canvas, circle, draw, element, polyline
 
 def test_text_and_attributes_are_escaped_once():
     drawn = element("text", 'a < b & "c"', element("title", "<&>"), fill='"')
-    assert str(drawn) == '<text fill="&quot;">a &lt; b &amp; &quot;c&quot;<title>&lt;&amp;&gt;</title></text>'
+    assert (
+        str(drawn)
+        == '<text fill="&quot;">a &lt; b &amp; &quot;c&quot;<title>&lt;&amp;&gt;</title></text>'
+    )
 
 
 def test_an_element_without_children_closes_itself():
     assert str(circle(1, 2.04, 3, fill="none")) == '<circle cx="1.0" cy="2.0" r="3" fill="none"/>'
-    assert str(polyline([(1, 2), (3, 4)], stroke="#000")) == '<polyline points="1.0,2.0 3.0,4.0" fill="none" stroke="#000"/>'
+    assert (
+        str(polyline([(1, 2), (3, 4)], stroke="#000"))
+        == '<polyline points="1.0,2.0 3.0,4.0" fill="none" stroke="#000"/>'
+    )
 
 
 def test_a_drawing_stands_on_white():

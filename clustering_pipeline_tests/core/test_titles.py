@@ -1,6 +1,11 @@
 import pytest
 
-from clustering_pipeline.core.titles import contradiction_between, read_titles, shop_words, substitution
+from clustering_pipeline.core.titles import (
+    contradiction_between,
+    read_titles,
+    shop_words,
+    substitution,
+)
 
 
 def words(title):
@@ -10,8 +15,16 @@ def words(title):
 @pytest.mark.parametrize(
     ("first", "second", "contradiction"),
     [
-        ("kem duong lumora sunny leaf ban ngay", "kem duong lumora sunny leaf ban dem", "ngay / dem"),
-        ("mat na greenko silk touch mat ong", "mat na greenko silk touch ngoc trai", "ong / ngoc trai"),
+        (
+            "kem duong lumora sunny leaf ban ngay",
+            "kem duong lumora sunny leaf ban dem",
+            "ngay / dem",
+        ),
+        (
+            "mat na greenko silk touch mat ong",
+            "mat na greenko silk touch ngoc trai",
+            "ong / ngoc trai",
+        ),
         ("kem duong lumora sunny leaf", "kem duong lumora sunny leaf freeship", None),
         ("kem duong lumora sunny leaf", "kem duong lumora suny leaf", None),
         ("kem lumora", "serum lumora", None),
@@ -28,7 +41,9 @@ def test_titles_of_other_shops_differ_in_more_than_a_word():
 
 def test_shop_words_are_added_to_several_products_and_replace_nothing():
     brands = ("lumora gold", "oriva snow", "tenko blue")
-    titles = [words(f"kem duong {brand} {variant}") for brand in brands for variant in ("ngay", "dem")]
+    titles = [
+        words(f"kem duong {brand} {variant}") for brand in brands for variant in ("ngay", "dem")
+    ]
     hot = [title | {"hot", "moi"} for title in titles]
     assert shop_words(titles + hot) == {"hot", "moi"}
 
@@ -40,11 +55,15 @@ def test_a_word_that_one_product_has_more_is_no_shop_word():
 
 def test_titles_are_read_without_quantities_and_shop_words():
     brands = ("Lumora Gold", "Oriva Snow", "Tenko Blue")
-    titles = [f"{before}Kem dưỡng {brand} ban ngày 50ml" for brand in brands for before in ("", "HOT - ")]
+    titles = [
+        f"{before}Kem dưỡng {brand} ban ngày 50ml" for brand in brands for before in ("", "HOT - ")
+    ]
     said = read_titles(titles)
     assert said[titles[0]] == said[titles[1]]
     assert said[titles[0]].words == words("kem duong lumora gold ban ngay")
-    other = read_titles([*titles, "Kem dưỡng Lumora Gold ban ngày 100 ml"])["Kem dưỡng Lumora Gold ban ngày 100 ml"]
+    other = read_titles([*titles, "Kem dưỡng Lumora Gold ban ngày 100 ml"])[
+        "Kem dưỡng Lumora Gold ban ngày 100 ml"
+    ]
     assert contradiction_between(said[titles[1]], other) == "50 ml / 100 ml"
 
 
@@ -60,7 +79,9 @@ def test_a_number_that_several_listings_have_names_the_product():
     assert contradiction_between(said[first], said[second]) == "m12 / m22"
 
 
-@pytest.mark.parametrize("phrases", [("Freeship", "Giá tốt"), ("[CHÍNH HÃNG]", "hàng có sẵn"), ("HOT DEAL", "mẫu mới")])
+@pytest.mark.parametrize(
+    "phrases", [("Freeship", "Giá tốt"), ("[CHÍNH HÃNG]", "hàng có sẵn"), ("HOT DEAL", "mẫu mới")]
+)
 def test_what_each_shop_puts_into_all_its_titles_contradicts_nothing(phrases):
     first, second = (f"Kem dưỡng Lumora Gold ban ngày {phrase}" for phrase in phrases)
     said = read_titles([first, second])

@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-POSTGRES = next((path for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+POSTGRES = next(
+    (path for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None
+)
 PATIENCE_SECONDS = 240
 
 
@@ -36,9 +38,13 @@ def wait_for(what: str, look: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def process(arguments: list[str], environment: dict[str, str], log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+def process(
+    arguments: list[str], environment: dict[str, str], log: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
     with log.open("wb") as output:
-        running = subprocess.Popen(arguments, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent)
+        running = subprocess.Popen(
+            arguments, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent
+        )
     try:
         yield running
     finally:
@@ -52,7 +58,9 @@ def process(arguments: list[str], environment: dict[str, str], log: Path) -> Ite
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[dict[str, str]]:
-    """Start a PostgreSQL server of its own and give the environment that docker/dagster.yaml reads."""
+    """Start a PostgreSQL server of its own and give the environment that docker/dagster.yaml
+    reads.
+    """
     assert POSTGRES is not None
     folder.mkdir()
     account: list[str] = []
@@ -67,11 +75,32 @@ def postgres(folder: Path) -> Iterator[dict[str, str]]:
     data, port = folder / "data", free_port()
     secret.chmod(0o644)
     subprocess.run(
-        [*account, str(POSTGRES / "initdb"), "-D", str(data), "-U", "dagster", "-A", "scram-sha-256", f"--pwfile={secret}"],
+        [
+            *account,
+            str(POSTGRES / "initdb"),
+            "-D",
+            str(data),
+            "-U",
+            "dagster",
+            "-A",
+            "scram-sha-256",
+            f"--pwfile={secret}",
+        ],
         check=True,
         capture_output=True,
     )
-    server = [*account, str(POSTGRES / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"]
+    server = [
+        *account,
+        str(POSTGRES / "postgres"),
+        "-D",
+        str(data),
+        "-p",
+        str(port),
+        "-k",
+        str(folder),
+        "-h",
+        "127.0.0.1",
+    ]
     environment = {
         "DAGSTER_POSTGRES_HOST": "127.0.0.1",
         "DAGSTER_POSTGRES_USER": "dagster",
@@ -98,7 +127,9 @@ class Web:
 
     def runs(self) -> list[dict[str, Any]]:
         """Return the runs, newest first, with the assets that each materialised."""
-        found = self.ask("{ runsOrError { ... on Runs { results { status assets { key { path } } } } } }")
+        found = self.ask(
+            "{ runsOrError { ... on Runs { results { status assets { key { path } } } } } }"
+        )
         results: list[dict[str, Any]] = found["runsOrError"]["results"]
         return results
 
@@ -106,4 +137,6 @@ class Web:
         """Return the runs once there are at least `count` and none is under way."""
         runs = self.runs()
         assert not [run for run in runs if run["status"] == "FAILURE"]
-        return runs if len(runs) >= count and all(run["status"] == "SUCCESS" for run in runs) else None
+        return (
+            runs if len(runs) >= count and all(run["status"] == "SUCCESS" for run in runs) else None
+        )

@@ -4,7 +4,9 @@ from clustering_pipeline.evaluation import draw_confusion
 
 
 def test_every_meeting_of_product_and_cluster_is_a_cell():
-    drawing = ElementTree.fromstring(draw_confusion(["a", "a", "a", "<b>", "<b>", "c"], [1, 1, 2, 2, 2, -1]))
+    drawing = ElementTree.fromstring(
+        draw_confusion(["a", "a", "a", "<b>", "<b>", "c"], [1, 1, 2, 2, 2, -1])
+    )
     counts = sorted(int(title.text) for title in drawing.iter("{http://www.w3.org/2000/svg}title"))
     assert counts == [1, 1, 2, 2]
     assert "<b>" in [text.text for text in drawing.iter("{http://www.w3.org/2000/svg}text")]

@@ -37,14 +37,20 @@ def test_pairwise_counts_pairs(pairs):
     (_, false_positive), (false_negative, true_positive) = pair_confusion_matrix(true, predicted)
     scores = score_clusters(true.tolist(), predicted.tolist())
     if true_positive + false_positive:
-        assert scores["pairwise_precision"] == pytest.approx(true_positive / (true_positive + false_positive))
+        assert scores["pairwise_precision"] == pytest.approx(
+            true_positive / (true_positive + false_positive)
+        )
     if true_positive + false_negative:
-        assert scores["pairwise_recall"] == pytest.approx(true_positive / (true_positive + false_negative))
+        assert scores["pairwise_recall"] == pytest.approx(
+            true_positive / (true_positive + false_negative)
+        )
 
 
 @pytest.mark.parametrize("noise", [-1, "-1", "", None, " -1 ", float("nan"), -1.0])
 def test_noise_labels_are_singletons(noise):
-    assert score_clusters(["a", "a", "b"], [noise] * 3) == score_clusters(["a", "a", "b"], [1, 2, 3])
+    assert score_clusters(["a", "a", "b"], [noise] * 3) == score_clusters(
+        ["a", "a", "b"], [1, 2, 3]
+    )
     assert score_clusters([noise] * 3, [1, 2, 3])["bcubed_f1"] == 1
 
 

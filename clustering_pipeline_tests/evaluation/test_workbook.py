@@ -35,12 +35,22 @@ def book(*sheets):
 def test_rows_are_joined_on_picture_or_id(truth):
     scores = evaluate_workbook(book([HEADER, *ROWS]), parse_truth(truth, "labels.csv"))
     assert scores["bcubed_f1"] == 1
-    assert (scores["rows"], scores["rows_scored"], scores["groups"], scores["clusters"]) == (4, 3, 2, 1)
+    assert (scores["rows"], scores["rows_scored"], scores["groups"], scores["clusters"]) == (
+        4,
+        3,
+        2,
+        1,
+    )
 
 
 def test_our_prefixed_column_counts_and_summary_sheets_do_not():
     rows = [[*row[:2], 99, "x", row[2], row[3]] for row in ROWS]
-    listings = [["Danh mục"], [], ["product_base_id", "url", "cluster_id", "status", "cp_cluster_id", "cp_status"], *rows]
+    listings = [
+        ["Danh mục"],
+        [],
+        ["product_base_id", "url", "cluster_id", "status", "cp_cluster_id", "cp_status"],
+        *rows,
+    ]
     summary = [["cluster_id", "picture"], [4, "http://h/0000.jpg"]]
     scores = evaluate_workbook(book(summary, listings), parse_truth(BY_IMAGE, "labels.csv"))
     assert scores["rows_scored"] == 3
@@ -58,10 +68,14 @@ def test_a_workbook_that_was_not_labelled_is_refused(tmp_path):
 
 def test_a_truth_of_other_listings_is_refused():
     with pytest.raises(InputError, match="same catalogue"):
-        evaluate_workbook(book([HEADER, *ROWS]), parse_truth(b"product_base_id,group\nzz,p1\n", "labels.csv"))
+        evaluate_workbook(
+            book([HEADER, *ROWS]), parse_truth(b"product_base_id,group\nzz,p1\n", "labels.csv")
+        )
 
 
-@pytest.mark.parametrize("content", [b"", b"image,label\n0.jpg,p\n", b"image,group\n", b"\xff\xfe\x00", b"group\nx\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"image,label\n0.jpg,p\n", b"image,group\n", b"\xff\xfe\x00", b"group\nx\n"]
+)
 def test_a_truth_file_without_its_columns_or_rows_is_refused(content, tmp_path):
     path = tmp_path / "labels.csv"
     path.write_bytes(content)

@@ -89,7 +89,12 @@ def test_a_map_laid_on_a_part_covers_that_part():
 
 
 @pytest.mark.parametrize(
-    "shares", [np.zeros((2, 3), np.float32), np.array([[1, 0, 3], [0, 1, 3]], np.float32), 100 * np.eye(2, 3, dtype=np.float32)]
+    "shares",
+    [
+        np.zeros((2, 3), np.float32),
+        np.array([[1, 0, 3], [0, 1, 3]], np.float32),
+        100 * np.eye(2, 3, dtype=np.float32),
+    ],
 )
 def test_maps_that_overlap_nowhere_show_nothing(shares):
     found = difference(pack(), pack(), shares)

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clustering_pipeline.imaging import ImageError, ImageLimits, decode_grey, decode_image, probe, thumbnail
+from clustering_pipeline.imaging import (
+    ImageError,
+    ImageLimits,
+    decode_grey,
+    decode_image,
+    probe,
+    thumbnail,
+)
 
 
 def encode(image: Image.Image, format: str, **options) -> bytes:
@@ -38,7 +45,9 @@ def test_readable_formats_keep_size_and_colour(photo, format):
     assert (facts.format, facts.width, facts.height) == (format, 64, 32)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"])
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"]
+)
 def test_every_colour_mode_becomes_rgb(mode):
     ramp = np.tile(np.linspace(0, 255, 64, dtype=np.uint8), (16, 1))
     image = Image.fromarray(ramp)
@@ -47,7 +56,9 @@ def test_every_colour_mode_becomes_rgb(mode):
     elif mode in ("I", "F"):
         content = encode(image.convert(mode), "TIFF")
     else:
-        content = encode((image.convert("RGB") if mode in ("CMYK", "YCbCr") else image).convert(mode), "TIFF")
+        content = encode(
+            (image.convert("RGB") if mode in ("CMYK", "YCbCr") else image).convert(mode), "TIFF"
+        )
     pixels = decode_image(content)
     assert pixels.shape == (16, 64, 3)
     assert int(pixels[8, 60, 1]) >= int(pixels[8, 3, 1])
@@ -69,7 +80,10 @@ def test_palette_transparency_is_laid_over_white():
     assert decode_image(encode(image, "PNG", transparency=0)).min() == 255
 
 
-@pytest.mark.parametrize(("orientation", "red_corner"), [(1, "left"), (3, "right"), (6, "top"), (8, "bottom"), (2, "right")])
+@pytest.mark.parametrize(
+    ("orientation", "red_corner"),
+    [(1, "left"), (3, "right"), (6, "top"), (8, "bottom"), (2, "right")],
+)
 def test_exif_orientation_turns_the_picture_upright(photo, orientation, red_corner):
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -110,7 +124,9 @@ def test_what_is_no_picture_says_what_it_is(content, kind, words):
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP"])
 def test_a_cut_file_is_truncated(format):
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8))
+    noise = Image.fromarray(
+        np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    )
     content = encode(noise, format)
     with pytest.raises(ImageError) as caught:
         decode_image(content[: len(content) // 2])
@@ -152,7 +168,9 @@ def test_a_bomb_is_refused_by_default():
 
 @given(
     st.binary(max_size=400),
-    st.sampled_from([b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\x00", b"RIFF"]),
+    st.sampled_from(
+        [b"", b"\xff\xd8\xff\xe0", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"II*\x00", b"RIFF"]
+    ),
 )
 def test_any_bytes_give_a_picture_or_an_image_error(tail, head):
     try:
@@ -184,9 +202,12 @@ def test_reduced_decoding_keeps_enough_pixels():
 
 def test_damage_is_not_told_on_the_terminal():
     script = (
-        "import io; from PIL import Image; from clustering_pipeline.imaging import ImageError, probe\n"
+        "import io; from PIL import Image; from clustering_pipeline.imaging import ImageError, "
+        "probe\n"
         "file = io.BytesIO(); Image.new('1', (10_000, 10_000)).save(file, 'PNG')\n"
         "try: probe(file.getvalue())\nexcept ImageError as error: print(error.kind)"
     )
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert (answer.stdout.strip(), answer.stderr) == ("bomb", "")

@@ -47,9 +47,13 @@ def serve(monkeypatch):
     def start(breaks=0, digest=DIGEST):
         log = []
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(FileServer, log=log, breaks=breaks))
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+        ).start()
         started.append(server)
-        card = ModelCard("small", f"http://127.0.0.1:{server.server_port}/small.pth", "encoder", 1, "MIT", digest)
+        card = ModelCard(
+            "small", f"http://127.0.0.1:{server.server_port}/small.pth", "encoder", 1, "MIT", digest
+        )
         monkeypatch.setattr(ModelCard, "is_single_file", True)
         monkeypatch.setattr(module, "find_card", lambda name: card)
         return log

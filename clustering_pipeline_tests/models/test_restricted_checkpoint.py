@@ -82,7 +82,9 @@ def test_anything_but_named_tensors_is_refused(tmp_path, content, words, is_zip)
 
 
 def test_a_missing_file_is_named_with_the_remedy(tmp_path):
-    with pytest.raises(StageError, match=r"gone\.pth cannot be read: No such file.*Install the package"):
+    with pytest.raises(
+        StageError, match=r"gone\.pth cannot be read: No such file.*Install the package"
+    ):
         read_tensors(tmp_path / "gone.pth")
 
 
@@ -130,8 +132,15 @@ def contents():
     return buffers
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(number=st.integers(0, 1), share=st.floats(0, 0.999), flip=st.integers(1, 255), cuts=st.booleans())
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    number=st.integers(0, 1),
+    share=st.floats(0, 0.999),
+    flip=st.integers(1, 255),
+    cuts=st.booleans(),
+)
 def test_a_damaged_file_is_read_or_refused_in_words(tmp_path, contents, number, share, flip, cuts):
     content = bytearray(contents[number])
     place = int(share * len(content))

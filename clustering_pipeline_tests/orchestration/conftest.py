@@ -51,7 +51,9 @@ class Installation:
         return self.project.home.path / "serum.xlsx"
 
     def keep_rows(self, rows: slice) -> None:
-        """Write the first sheet of the shop's catalogue with some of its rows, and record it as the category serum."""
+        """Write the first sheet of the shop's catalogue with some of its rows, and record it as the
+        category serum.
+        """
         book = openpyxl.load_workbook(self.shop.workbook)
         kept = list(book.worksheets[0].values)
         small = openpyxl.Workbook()
@@ -62,14 +64,23 @@ class Installation:
 
     def settings(self, text: str = "") -> None:
         """Write the settings file."""
-        self.project.home.settings_file.write_text(SETTINGS.format(host=self.shop.server.host) + text)
+        self.project.home.settings_file.write_text(
+            SETTINGS.format(host=self.shop.server.host) + text
+        )
 
 
 @pytest.fixture(scope="session")
 def small_shop(tmp_path_factory) -> Iterator[SmallShop]:
     folder = tmp_path_factory.mktemp("shop")
     with serve_folder(folder) as server:
-        write_catalogue(folder, f"{server.url}/images", products=2, sellers=3, listings_per_product=(3, 3), problems=())
+        write_catalogue(
+            folder,
+            f"{server.url}/images",
+            products=2,
+            sellers=3,
+            listings_per_product=(3, 3),
+            problems=(),
+        )
         yield SmallShop(folder, server)
 
 
@@ -91,7 +102,9 @@ class Daemon:
         self.repository = build_definitions(project).get_repository_def()
 
     def look(self, sensor: str, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
-        context = dg.build_sensor_context(self.instance, cursor=cursor, repository_def=self.repository)
+        context = dg.build_sensor_context(
+            self.instance, cursor=cursor, repository_def=self.repository
+        )
         return self.repository.get_sensor_def(sensor)(context)
 
     def tick(self, moment: datetime) -> list[dg.RunRequest | dg.SkipReason]:
@@ -104,7 +117,14 @@ def daemon(tmp_path):
     project = Project(PipelineHome(tmp_path / "home").prepare())
     project.home.catalogues.mkdir()
     workbook = tmp_path / "serum.xlsx"
-    write_catalogue(tmp_path, "http://127.0.0.1:1", products=1, sellers=1, listings_per_product=(1, 1), problems=())
+    write_catalogue(
+        tmp_path,
+        "http://127.0.0.1:1",
+        products=1,
+        sellers=1,
+        listings_per_product=(1, 1),
+        problems=(),
+    )
     shutil.copy(tmp_path / "catalogue.xlsx", workbook)
     project.sources.record(workbook)
     with dg.DagsterInstance.ephemeral() as instance:

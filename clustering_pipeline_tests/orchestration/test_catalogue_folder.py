@@ -6,7 +6,13 @@ import pytest
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.project.ingest import dump_memory, load_memory, look, read_signatures, take_in
+from clustering_pipeline.project.ingest import (
+    dump_memory,
+    load_memory,
+    look,
+    read_signatures,
+    take_in,
+)
 from clustering_pipeline.storage import FileTree
 from clustering_pipeline.synthetic import write_catalogue
 
@@ -37,7 +43,14 @@ class Folder:
 @pytest.fixture(scope="module")
 def workbook(tmp_path_factory):
     folder = tmp_path_factory.mktemp("drawn")
-    write_catalogue(folder, "http://127.0.0.1:1", products=1, sellers=1, listings_per_product=(1, 1), problems=())
+    write_catalogue(
+        folder,
+        "http://127.0.0.1:1",
+        products=1,
+        sellers=1,
+        listings_per_product=(1, 1),
+        problems=(),
+    )
     return folder / "catalogue.xlsx"
 
 

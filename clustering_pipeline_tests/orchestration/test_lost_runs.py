@@ -27,7 +27,9 @@ def empty() -> None:
 def test_a_run_of_a_command_is_lost_once_the_command_has_gone(home):
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(
-            empty, status=dg.DagsterRunStatus.STARTED, tags={COMMAND_LINE_TAG: "1", "dagster/partition": "serum"}
+            empty,
+            status=dg.DagsterRunStatus.STARTED,
+            tags={COMMAND_LINE_TAG: "1", "dagster/partition": "serum"},
         )
         assert [lost.run_id for lost in lost_runs(home, instance)] == [run.run_id]
 
@@ -35,27 +37,35 @@ def test_a_run_of_a_command_is_lost_once_the_command_has_gone(home):
 def test_a_command_at_work_keeps_its_run(home):
     with dg.DagsterInstance.ephemeral() as instance, working_alone(home, instance, "serum"):
         instance.create_run_for_job(
-            empty, status=dg.DagsterRunStatus.STARTED, tags={COMMAND_LINE_TAG: "1", "dagster/partition": "serum"}
+            empty,
+            status=dg.DagsterRunStatus.STARTED,
+            tags={COMMAND_LINE_TAG: "1", "dagster/partition": "serum"},
         )
         assert list(lost_runs(home, instance)) == []
 
 
 def test_a_run_whose_code_server_and_worker_are_gone_is_lost(home):
     with dg.DagsterInstance.ephemeral() as instance:
-        run = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED, tags={".dagster/grpc_info": GONE})
+        run = instance.create_run_for_job(
+            empty, status=dg.DagsterRunStatus.STARTED, tags={".dagster/grpc_info": GONE}
+        )
         assert [lost.run_id for lost in lost_runs(home, instance)] == [run.run_id]
 
 
 def test_a_worker_that_outlived_its_code_server_keeps_its_run(home):
     with dg.DagsterInstance.ephemeral() as instance:
-        run = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED, tags={".dagster/grpc_info": GONE})
+        run = instance.create_run_for_job(
+            empty, status=dg.DagsterRunStatus.STARTED, tags={".dagster/grpc_info": GONE}
+        )
         instance.report_engine_event("Started", run, EngineEventData.in_process(os.getpid()))
         assert list(lost_runs(home, instance)) == []
 
 
 def test_a_lost_run_is_ended_at_the_second_look(daemon):
     instance = daemon.instance
-    run = instance.create_run_for_job(empty, status=dg.DagsterRunStatus.STARTED, tags={".dagster/grpc_info": GONE})
+    run = instance.create_run_for_job(
+        empty, status=dg.DagsterRunStatus.STARTED, tags={".dagster/grpc_info": GONE}
+    )
     first = daemon.look("abandoned_runs")
     assert instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.STARTED
     daemon.look("abandoned_runs", first.cursor)

@@ -1,4 +1,6 @@
-"""What Dagster's page of resources shows of an installation, and that runs work by the same settings."""
+"""What Dagster's page of resources shows of an installation, and that runs work by the same
+settings.
+"""
 
 import json
 import logging
@@ -15,7 +17,12 @@ from dagster_graphql.schema import create_schema
 from clustering_pipeline.core.engine import LocalEngine, available_cores
 from clustering_pipeline.definitions import build_definitions
 from clustering_pipeline.orchestration.jobs import CATEGORY_JOB
-from clustering_pipeline.orchestration.resources import FROM_DEFAULTS, FROM_SETTINGS, GpuResource, make_resources
+from clustering_pipeline.orchestration.resources import (
+    FROM_DEFAULTS,
+    FROM_SETTINGS,
+    GpuResource,
+    make_resources,
+)
 from clustering_pipeline.project import PipelineHome, Project
 
 KEY = "a-key-that-nobody-may-see"
@@ -56,14 +63,18 @@ def page_of_resources(home: Path, folder: Path) -> dict[str, dict[str, object]]:
     listed = answer.data["allTopLevelResourceDetailsOrError"]["results"]
     assert all(resource["description"] for resource in listed if resource["configuredValues"])
     return {
-        resource["name"]: {value["key"]: json.loads(value["value"]) for value in resource["configuredValues"]}
+        resource["name"]: {
+            value["key"]: json.loads(value["value"]) for value in resource["configuredValues"]
+        }
         for resource in listed
     }
 
 
 def test_the_page_shows_the_settings_and_nothing_that_is_secret(project, tmp_path, monkeypatch):
     monkeypatch.setenv("GEMINI_API_KEY", KEY)
-    project.home.settings_file.write_text(SETTINGS.replace("ROOT", "memory://somebody:a-pass/word@bucket/shop?token=a-token"))
+    project.home.settings_file.write_text(
+        SETTINGS.replace("ROOT", "memory://somebody:a-pass/word@bucket/shop?token=a-token")
+    )
     page = page_of_resources(project.home.path, tmp_path)
     assert {"gpu", "gemini", "storage", "engine"} <= set(page)
     assert page["gpu"]["device"] == "cpu"
@@ -94,7 +105,11 @@ def test_a_run_has_the_settings_of_its_category(project):
     project.home.settings_file.write_text(SETTINGS.replace("ROOT", "memory://shop"))
     shown, log = make_resources(project), logging.getLogger("test")
     other, own = project.context("toner", log), project.context("serum", log)
-    assert (other.hardware.device, other.hardware.precision) == (shown["gpu"].device, shown["gpu"].precision) == ("cpu", "fp32")
+    assert (
+        (other.hardware.device, other.hardware.precision)
+        == (shown["gpu"].device, shown["gpu"].precision)
+        == ("cpu", "fp32")
+    )
     assert isinstance(other.engine, LocalEngine)
     assert isinstance(own.engine, LocalEngine)
     assert other.engine.workers == shown["engine"].workers == 3

@@ -2,7 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from clustering_pipeline.orchestration.schedules import LATEST, TICK_MINUTES, latest_moment, next_moment, stagger
+from clustering_pipeline.orchestration.schedules import (
+    LATEST,
+    TICK_MINUTES,
+    latest_moment,
+    next_moment,
+    stagger,
+)
 from clustering_pipeline.settings import RefreshSettings
 
 # Monday 02:00 in Ho Chi Minh City.
@@ -22,7 +28,9 @@ def test_fifty_categories_do_not_start_together():
     moments = [stagger(f"category-{number}", 360) for number in range(50)]
     assert len(set(moments)) > 20
     assert all(0 <= moment <= 360 and moment % TICK_MINUTES == 0 for moment in moments)
-    assert latest_moment("category-1", settings, MONDAY + timedelta(minutes=360)) == MONDAY + timedelta(minutes=moments[1])
+    assert latest_moment(
+        "category-1", settings, MONDAY + timedelta(minutes=360)
+    ) == MONDAY + timedelta(minutes=moments[1])
 
 
 def test_a_category_keeps_its_moment():

@@ -11,14 +11,20 @@ import pytest
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.orchestration.notifications import failure_message_of, post
-from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance, working_alone
+from clustering_pipeline.orchestration.runtime.instance import (
+    add_category,
+    open_instance,
+    working_alone,
+)
 from clustering_pipeline.orchestration.schedules import REFRESH_TAG
 from clustering_pipeline.project import PipelineHome
 
 
 def test_sync_requests_the_same_work_once(daemon):
     first = daemon.look("sync")
-    assert [(request.partition_key, len(request.asset_selection)) for request in first.run_requests] == [("serum", 28)]
+    assert [
+        (request.partition_key, len(request.asset_selection)) for request in first.run_requests
+    ] == [("serum", 28)]
     again = daemon.look("sync", first.cursor)
     assert not again.run_requests and again.cursor == first.cursor
 
@@ -31,12 +37,17 @@ def test_a_retired_category_is_left_alone(daemon):
 def test_broken_settings_of_one_category_leave_the_others_running(daemon):
     add_category(daemon.instance, "toner")
     daemon.project.sources.record(daemon.project.sources.load("serum").path, "Toner")
-    daemon.project.home.settings_file.write_text("categories:\n  serum:\n    clusters:\n      epss: 1\n")
+    daemon.project.home.settings_file.write_text(
+        "categories:\n  serum:\n    clusters:\n      epss: 1\n"
+    )
     assert [request.partition_key for request in daemon.look("sync").run_requests] == ["toner"]
 
 
 def test_a_dropped_workbook_adds_its_category_and_asks_for_everything(daemon):
-    shutil.copy(daemon.project.sources.load("serum").path, daemon.project.home.catalogues / "Nước hoa hồng.xlsx")
+    shutil.copy(
+        daemon.project.sources.load("serum").path,
+        daemon.project.home.catalogues / "Nước hoa hồng.xlsx",
+    )
     first = daemon.look("catalogue_folder")
     assert not first.run_requests
     second = daemon.look("catalogue_folder", first.cursor)
@@ -64,7 +75,10 @@ def test_two_commands_do_not_work_on_one_category_at_once(tmp_path):
     with open_instance(home) as instance, working_alone(home, instance, "serum"):
         with working_alone(home, instance, "toner"):
             pass
-        with pytest.raises(StageError, match="Another command"), working_alone(home, instance, "serum"):
+        with (
+            pytest.raises(StageError, match="Another command"),
+            working_alone(home, instance, "serum"),
+        ):
             pass
 
 
@@ -83,7 +97,10 @@ def test_a_failure_is_posted_in_slacks_format():
     server = HTTPServer(("127.0.0.1", 0), Hook)
     Thread(target=server.handle_request, daemon=True).start()
     run = dg.DagsterRun(job_name="whole_category", tags={"dagster/partition": "serum"})
-    post(f"http://127.0.0.1:{server.server_port}/secret", failure_message_of(run, [("crops", "no disk")], "http://ui/"))
+    post(
+        f"http://127.0.0.1:{server.server_port}/secret",
+        failure_message_of(run, [("crops", "no disk")], "http://ui/"),
+    )
     server.server_close()
     assert received[0]["text"].startswith("Category serum failed in <http://ui/runs/")
     assert "`crops`: no disk" in received[0]["text"]

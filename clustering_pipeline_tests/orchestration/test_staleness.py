@@ -1,4 +1,6 @@
-"""What is stale, and what one run should do about it; always in agreement with Dagster's own resolver."""
+"""What is stale, and what one run should do about it; always in agreement with Dagster's own
+resolver.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,12 @@ from dagster._core.loader import LoadingContextForTest
 
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.orchestration.partitions import CATEGORIES
-from clustering_pipeline.orchestration.sync.lineage import SOURCE_VERSION, Lineage, SourceVersion, Status
+from clustering_pipeline.orchestration.sync.lineage import (
+    SOURCE_VERSION,
+    Lineage,
+    SourceVersion,
+    Status,
+)
 from clustering_pipeline.orchestration.sync.synchronise import Pipeline, bring_up_to_date
 from clustering_pipeline.project import PipelineHome, Project
 
@@ -19,7 +26,9 @@ NOWHERE = Project(PipelineHome(Path("/nowhere")))
 
 
 class World:
-    """Values outside Dagster, from which a small graph of assets is made: knob and table, middle, left, right, last."""
+    """Values outside Dagster, from which a small graph of assets is made: knob and table, middle,
+    left, right, last.
+    """
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -38,7 +47,12 @@ class World:
             [
                 self.asset("knob", [], lambda: self.knob, source=lambda: self.knob),
                 self.asset("table", [], lambda: self.table.strip(), source=lambda: self.table),
-                self.asset("middle", ["table"], lambda table: table[: self.middle_keeps], code=self.middle_code),
+                self.asset(
+                    "middle",
+                    ["table"],
+                    lambda table: table[: self.middle_keeps],
+                    code=self.middle_code,
+                ),
                 self.asset("left", ["middle", "knob"], lambda middle, knob: middle + knob),
                 self.asset("right", ["middle"], lambda middle: middle),
                 self.asset("last", ["left", "right"], lambda left, right: left + right),
@@ -48,7 +62,10 @@ class World:
 
     def asset(self, name, parents, compute, source=None, code="1") -> dg.AssetsDefinition:
         @dg.asset(
-            name=name, ins={parent: dg.AssetIn(parent) for parent in parents}, partitions_def=CATEGORIES, code_version=code
+            name=name,
+            ins={parent: dg.AssetIn(parent) for parent in parents},
+            partitions_def=CATEGORIES,
+            code_version=code,
         )
         def asset(**inputs):
             self.made.append(name)
@@ -56,13 +73,17 @@ class World:
                 raise StageError(f"{name} is out of order")
             value = compute(**inputs)
             metadata = {SOURCE_VERSION: source()} if source else {}
-            return dg.MaterializeResult(value=value, metadata=metadata, data_version=dg.DataVersion(value))
+            return dg.MaterializeResult(
+                value=value, metadata=metadata, data_version=dg.DataVersion(value)
+            )
 
         return asset
 
     def pipeline(self) -> Pipeline:
         definitions = self.definitions()
-        return Pipeline(definitions, NOWHERE, Lineage.of(definitions.resolve_asset_graph()), self.sources)
+        return Pipeline(
+            definitions, NOWHERE, Lineage.of(definitions.resolve_asset_graph()), self.sources
+        )
 
 
 @pytest.fixture
@@ -77,7 +98,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def sync(world: World, instance: dg.DagsterInstance, category: str = "serum", **options) -> list[str]:
+def sync(
+    world: World, instance: dg.DagsterInstance, category: str = "serum", **options
+) -> list[str]:
     """Synchronise and return what was made, in order."""
     world.made = []
     bring_up_to_date(world.pipeline(), instance, category, **options)
@@ -86,11 +109,15 @@ def sync(world: World, instance: dg.DagsterInstance, category: str = "serum", **
 
 
 def assert_agrees_with_dagster(world: World, instance: dg.DagsterInstance) -> None:
-    """Check that our states are Dagster's, apart from what Dagster cannot know: sources, and what only follows."""
+    """Check that our states are Dagster's, apart from what Dagster cannot know: sources, and what
+    only follows.
+    """
     pipeline = world.pipeline()
     for category in ("serum", "toner"):
         context = LoadingContextForTest(instance)
-        resolver = CachingStaleStatusResolver(instance, pipeline.definitions.resolve_asset_graph(), context)
+        resolver = CachingStaleStatusResolver(
+            instance, pipeline.definitions.resolve_asset_graph(), context
+        )
         states = pipeline.states(instance, category)
         for name, state in states.items():
             theirs = resolver.get_status(dg.AssetKey(name), category)
@@ -171,7 +198,9 @@ def test_force_runs_everything_once_and_leaves_everything_fresh(world, instance)
 
 def test_a_failure_keeps_its_words_and_what_did_not_depend_on_it(world, instance):
     world.fails = {"left"}
-    with pytest.raises(StageError, match=r"The stage left of the category serum failed\. left is out of order"):
+    with pytest.raises(
+        StageError, match=r"The stage left of the category serum failed\. left is out of order"
+    ):
         sync(world, instance)
     world.fails = set()
     assert sync(world, instance) == ["left", "last"]
@@ -185,7 +214,9 @@ def test_an_input_error_stays_one(world, instance):
         raise InputError("There is no file here.")
 
     definitions = dg.Definitions([picky])
-    pipeline = Pipeline(definitions, NOWHERE, Lineage.of(definitions.resolve_asset_graph()), lambda category: {})
+    pipeline = Pipeline(
+        definitions, NOWHERE, Lineage.of(definitions.resolve_asset_graph()), lambda category: {}
+    )
     with pytest.raises(InputError, match=r"^There is no file here\.$"):
         bring_up_to_date(pipeline, instance, "serum")
 
@@ -201,5 +232,10 @@ def test_what_was_removed_from_the_graph_is_noticed(world, instance):
     sync(world, instance)
     smaller = Lineage.of(world.definitions().resolve_asset_graph())
     parents = {**smaller.parents, "last": ("left",)}
-    pipeline = Pipeline(world.definitions(), NOWHERE, Lineage(smaller.order, parents, smaller.code_versions), world.sources)
+    pipeline = Pipeline(
+        world.definitions(),
+        NOWHERE,
+        Lineage(smaller.order, parents, smaller.code_versions),
+        world.sources,
+    )
     assert pipeline.states(instance, "serum")["last"].why == "is no longer made from `right`"

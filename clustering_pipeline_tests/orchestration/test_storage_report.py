@@ -1,4 +1,6 @@
-"""What nothing refers to any more: found, counted, and removed with the cached rows that name it."""
+"""What nothing refers to any more: found, counted, and removed with the cached rows that name
+it.
+"""
 
 import pandas as pd
 import pyarrow as pa
@@ -8,7 +10,16 @@ from clustering_pipeline.core.manifests import RAW_IMAGES
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.project.storage_report import find_unused, remove_unused, stored_sizes
 
-ROW = {"listing": 1, "position": 0, "url": "u", "format": "PNG", "width": 1, "height": 1, "bytes": 4, "status": "ok"}
+ROW = {
+    "listing": 1,
+    "position": 0,
+    "url": "u",
+    "format": "PNG",
+    "width": 1,
+    "height": 1,
+    "bytes": 4,
+    "status": "ok",
+}
 REST = {"error_kind": None, "error": None, "http_status": 200}
 
 
@@ -35,8 +46,13 @@ def test_only_what_no_category_refers_to_is_unused(project):
 
 
 def test_cached_rows_that_name_removed_bytes_go_too(project):
-    lost, other = project.blobs.put(b"lost features"), project.manifests.read("raw_images", "serum")["image_sha256"].iloc[0]
-    table = project.context("serum", None).tables.table("local_features", "f" * 64, pa.schema([("features", pa.string())]))
+    lost, other = (
+        project.blobs.put(b"lost features"),
+        project.manifests.read("raw_images", "serum")["image_sha256"].iloc[0],
+    )
+    table = project.context("serum", None).tables.table(
+        "local_features", "f" * 64, pa.schema([("features", pa.string())])
+    )
     table.append(pd.DataFrame({"key": ["gone", "stays"], "features": [lost, other]}))
     remove_unused(project, find_unused(project))
     assert list(table.read(["gone", "stays"]).index) == ["stays"]

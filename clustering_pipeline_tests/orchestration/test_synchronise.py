@@ -12,9 +12,13 @@ from clustering_pipeline.orchestration.sync.synchronise import synchronise
 def test_the_workbook_is_written_although_no_picture_could_be_had(installation):
     installation.project.home.settings_file.write_text("download:\n  retries: 0\n")
     installation.keep_rows(slice(0, 3))
-    report = synchronise("serum", pipeline=open_pipeline(installation.project), instance=installation.instance)
+    report = synchronise(
+        "serum", pipeline=open_pipeline(installation.project), instance=installation.instance
+    )
     assert "labeled_excel" in report.materialised
     clusters = installation.project.manifests.read("clusters", "serum")
     assert list(clusters["status"]) == ["download_failed"] * 3
-    status = category_statuses(installation.project, installation.instance, open_pipeline(installation.project).lineage)[0]
+    status = category_statuses(
+        installation.project, installation.instance, open_pipeline(installation.project).lineage
+    )[0]
     assert {report.status for report in status.assets.values()} == {Status.FRESH}

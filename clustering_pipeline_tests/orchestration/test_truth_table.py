@@ -1,4 +1,6 @@
-"""What each kind of change makes stale on the real assets: by our judgement, by Dagster's GraphQL, and by what `sync` runs."""
+"""What each kind of change makes stale on the real assets: by our judgement, by Dagster's GraphQL,
+and by what `sync` runs.
+"""
 
 import shutil
 from collections.abc import Iterator
@@ -32,7 +34,15 @@ AFTER_CLUSTERS = {"labeled_excel", "category_report", "search_index"}
 AFTER_CATALOGUE = {"raw_images", "corrections", "overruled_pictures"}
 # Made from manifests, but also from the bytes of the workbook and where they go.
 DELIVERED = {"labeled_excel"}
-AFTER_PICTURES = {"crops", "clean_images", "local_features", "embeddings", "semantic_duplicates", "matches", "clusters"}
+AFTER_PICTURES = {
+    "crops",
+    "clean_images",
+    "local_features",
+    "embeddings",
+    "semantic_duplicates",
+    "matches",
+    "clusters",
+}
 BUMPED = """\
 from clustering_pipeline_tests.orchestration.test_truth_table import with_new_logic
 defs = with_new_logic()
@@ -50,7 +60,9 @@ class Table:
     def stale(self, category: str = SERUM) -> dict[str, str]:
         """Return by our judgement what is not fresh, and why."""
         states = open_pipeline(self.project).states(self.instance, category)
-        return {name: state.why for name, state in states.items() if state.status is not Status.FRESH}
+        return {
+            name: state.why for name, state in states.items() if state.status is not Status.FRESH
+        }
 
     def stale_by_graphql(self, category: str = SERUM) -> set[str]:
         """Return what Dagster's GraphQL calls stale or missing."""
@@ -58,11 +70,17 @@ class Table:
         names = open_pipeline(self.project).lineage.order
         variables = {"keys": [{"path": name.split("/")} for name in names], "category": category}
         with WorkspaceProcessContext(self.instance, target) as process:
-            answer = create_schema().execute(STALE_STATUS, context=process.create_request_context(), variables=variables)
+            answer = create_schema().execute(
+                STALE_STATUS, context=process.create_request_context(), variables=variables
+            )
         assert not answer.errors
         nodes = answer.data["assetNodes"]
         assert len(nodes) == len(names)
-        return {"/".join(node["assetKey"]["path"]) for node in nodes if node["staleStatusByPartition"] != ["FRESH"]}
+        return {
+            "/".join(node["assetKey"]["path"])
+            for node in nodes
+            if node["staleStatusByPartition"] != ["FRESH"]
+        }
 
     def sync(self) -> set[str]:
         report = synchronise(SERUM, pipeline=open_pipeline(self.project), instance=self.instance)
@@ -70,9 +88,11 @@ class Table:
         return set(report.materialised)
 
     def expect(self, sources: set[str], made: set[str]) -> None:
-        """Check that exactly `sources` are seen to have changed, and that `made` follow from them and nothing else.
+        """Check that exactly `sources` are seen to have changed, and that `made` follow from them
+        and nothing else.
 
-        Dagster cannot look at a source, but once that is materialised it has to judge as we do, apart from what only might follow.
+        Dagster cannot look at a source, but once that is materialised it has to judge as we do,
+        apart from what only might follow.
         """
         reasons = self.stale()
         assert {name for name, why in reasons.items() if why == "its source changed"} == sources
@@ -106,14 +126,18 @@ def finished(tmp_path_factory, small_shop) -> Iterator[tuple[Path, Path]]:
         with open_home(home, small_shop) as installation:
             installation.settings()
             installation.keep_rows(slice(0, 4))
-            assert len(Table(installation).sync()) == len(open_pipeline(installation.project).lineage.order)
+            assert len(Table(installation).sync()) == len(
+                open_pipeline(installation.project).lineage.order
+            )
         shutil.copytree(home, copy)
         yield home, copy
 
 
 @pytest.fixture
 def table(finished, small_shop) -> Iterator[Table]:
-    """The finished category, in the folder that its records name, whatever the test before made of it."""
+    """The finished category, in the folder that its records name, whatever the test before made of
+    it.
+    """
     home, copy = finished
     shutil.rmtree(home)
     shutil.copytree(copy, home)
@@ -164,13 +188,17 @@ def with_new_logic() -> dg.Definitions:
     """Return the definitions with another logic of the grouping than the one that ran."""
     changed = {dg.AssetKey("clusters"), dg.AssetKey(["settings", "clusters"])}
     return build_definitions().map_resolved_asset_specs(
-        func=lambda spec: spec.replace_attributes(code_version="new") if spec.key in changed else spec
+        func=lambda spec: (
+            spec.replace_attributes(code_version="new") if spec.key in changed else spec
+        )
     )
 
 
 def test_new_logic_of_a_stage(table, tmp_path, monkeypatch):
     monkeypatch.setattr(ClusterSettings, "logic_version", "new")
-    monkeypatch.setattr(clustering_pipeline.definitions, "build_definitions", lambda project: with_new_logic())
+    monkeypatch.setattr(
+        clustering_pipeline.definitions, "build_definitions", lambda project: with_new_logic()
+    )
     location = tmp_path / "location.py"
     location.write_text(BUMPED)
     table.target = LoadableTargetOrigin(python_file=str(location), working_directory=str(tmp_path))
@@ -192,7 +220,12 @@ def test_a_photo_changed_behind_its_address(table, changed_photo):
     table.expect_nothing()
     settings = table.project.home.settings_file
     settings.write_text(settings.read_text().replace("retries: 0", "retries: 0\n  refresh: always"))
-    assert table.sync() == {"settings/download", "raw_images", "overruled_pictures"} | AFTER_PICTURES | AFTER_CLUSTERS
+    assert (
+        table.sync()
+        == {"settings/download", "raw_images", "overruled_pictures"}
+        | AFTER_PICTURES
+        | AFTER_CLUSTERS
+    )
 
 
 @pytest.mark.slow
@@ -211,8 +244,13 @@ def test_a_reject_overruled(table):
     listing = table.project.manifests.read("catalogue", SERUM)["product_base_id"].iloc[0]
     number = table.project.corrections.keep(listing, author="a person")
     picture = table.project.manifests.read("raw_images", SERUM)["image_sha256"].iloc[0]
-    table.expect({"overruled_pictures", "corrections"}, {"clean_images", "semantic_duplicates", "clusters", "category_report"})
-    assert table.project.manifests.read("overruled_pictures", SERUM)["image_sha256"].tolist() == [picture]
+    table.expect(
+        {"overruled_pictures", "corrections"},
+        {"clean_images", "semantic_duplicates", "clusters", "category_report"},
+    )
+    assert table.project.manifests.read("overruled_pictures", SERUM)["image_sha256"].tolist() == [
+        picture
+    ]
     table.project.corrections.undo(number, author="a person")
     assert {"overruled_pictures", "clean_images"} <= table.sync()
 

@@ -9,13 +9,23 @@ from clustering_pipeline.stages.clustering import CLUSTERING_METHODS
 from clustering_pipeline.stages.clustering.tuning import choose_parameters
 from clustering_pipeline.stages.detection import DETECTORS
 from clustering_pipeline.stages.embedding import ENCODERS
-from clustering_pipeline_tests.stages.clustering.test_methods import blobs, problem_of, same_partition
+from clustering_pipeline_tests.stages.clustering.test_methods import (
+    blobs,
+    problem_of,
+    same_partition,
+)
 
 PRESETS = sorted((Path(__file__).parents[2] / "docs" / "presets").glob("*.yaml"))
 
 
 def test_the_five_published_systems_have_a_preset():
-    assert [path.stem for path in PRESETS] == ["case-study", "clip-dbscan", "fashion-search", "resnet-dedup", "vgg-spectral"]
+    assert [path.stem for path in PRESETS] == [
+        "case-study",
+        "clip-dbscan",
+        "fashion-search",
+        "resnet-dedup",
+        "vgg-spectral",
+    ]
 
 
 @pytest.mark.parametrize("path", PRESETS, ids=lambda path: path.stem)

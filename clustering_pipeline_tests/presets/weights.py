@@ -15,7 +15,9 @@ def tiny_autoencoder(folder: Path) -> Path:
     from clustering_pipeline.stages.embedding import Training, train_autoencoder
 
     crops = list(np.random.default_rng(0).integers(0, 256, (8, 40, 40, 3), dtype=np.uint8))
-    train_autoencoder(crops, folder, Training(dimension=8, epochs=1), Hardware(device="cpu"), SilentProgress())
+    train_autoencoder(
+        crops, folder, Training(dimension=8, epochs=1), Hardware(device="cpu"), SilentProgress()
+    )
     return folder
 
 
@@ -25,7 +27,14 @@ def tiny_resnet_ibn(path: Path) -> Path:
     from clustering_pipeline.stages.embedding.convolutional import resnet50_ibn
 
     torch.manual_seed(0)
-    torch.save({"state_dict": {f"module.{name}": value for name, value in resnet50_ibn().state_dict().items()}}, path)
+    torch.save(
+        {
+            "state_dict": {
+                f"module.{name}": value for name, value in resnet50_ibn().state_dict().items()
+            }
+        },
+        path,
+    )
     return path
 
 
@@ -36,12 +45,20 @@ def tiny_vgg(path: Path) -> Path:
     with torch.device("meta"):
         shapes = vgg16(weights=None).state_dict()
     torch.manual_seed(0)
-    torch.save({name: torch.randn(value.shape) / math.sqrt(value[0].numel()) for name, value in shapes.items()}, path)
+    torch.save(
+        {
+            name: torch.randn(value.shape) / math.sqrt(value[0].numel())
+            for name, value in shapes.items()
+        },
+        path,
+    )
     return path
 
 
 def certain_faster_rcnn(folder: Path) -> Path:
-    """A Faster R-CNN that takes every anchor for a top: its heads have no weights, and a bias for class 1."""
+    """A Faster R-CNN that takes every anchor for a top: its heads have no weights, and a bias for
+    class 1.
+    """
     import torch
 
     place = tiny_faster_rcnn(folder)

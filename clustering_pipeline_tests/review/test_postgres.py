@@ -13,7 +13,9 @@ from clustering_pipeline_tests.outputs.report import samples
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(POSTGRES is None, reason="PostgreSQL is not installed (apt-get install postgresql)"),
+    pytest.mark.skipif(
+        POSTGRES is None, reason="PostgreSQL is not installed (apt-get install postgresql)"
+    ),
 ]
 
 
@@ -26,7 +28,12 @@ def server(tmp_path_factory):
 @pytest.fixture
 def place(server):
     """A database of this test's own."""
-    account = {"host": "127.0.0.1", "port": server["DAGSTER_POSTGRES_PORT"], "user": "dagster", "password": "secret"}
+    account = {
+        "host": "127.0.0.1",
+        "port": server["DAGSTER_POSTGRES_PORT"],
+        "user": "dagster",
+        "password": "secret",
+    }
     connection = psycopg2.connect(**account, dbname="postgres")
     connection.autocommit = True
     connection.cursor().execute("DROP DATABASE IF EXISTS corrections")
@@ -54,11 +61,17 @@ def test_statements_are_kept_read_and_undone(place, tmp_path):
 
 def test_many_at_once_lose_and_double_nothing(place, tmp_path):
     source = CorrectionStore(tmp_path / "source.sqlite")
-    source.add([{"kind": "same", "id_a": f"a{row}", "id_b": "b", "author": "Lan"} for row in range(20)])
+    source.add(
+        [{"kind": "same", "id_a": f"a{row}", "id_b": "b", "author": "Lan"} for row in range(20)]
+    )
     source.export_file(tmp_path / "said.json")
     with ThreadPoolExecutor(8) as pool:
-        added = list(pool.map(lambda _: CorrectionStore(place).import_file(tmp_path / "said.json"), range(8)))
-        numbers = list(pool.map(lambda row: CorrectionStore(place).same(f"c{row}", "d", author="x"), range(16)))
+        added = list(
+            pool.map(lambda _: CorrectionStore(place).import_file(tmp_path / "said.json"), range(8))
+        )
+        numbers = list(
+            pool.map(lambda row: CorrectionStore(place).same(f"c{row}", "d", author="x"), range(16))
+        )
     assert sorted(added) == [0] * 7 + [20]
     assert len(set(numbers)) == 16
     assert len(CorrectionStore(place).read()) == 36
@@ -67,7 +80,11 @@ def test_many_at_once_lose_and_double_nothing(place, tmp_path):
 def test_rows_can_be_neither_changed_nor_removed(place):
     store = CorrectionStore(place)
     store.same("a", "b", author="Lan")
-    for statement in ("UPDATE corrections SET id_a = 'z'", "DELETE FROM corrections", "TRUNCATE corrections"):
+    for statement in (
+        "UPDATE corrections SET id_a = 'z'",
+        "DELETE FROM corrections",
+        "TRUNCATE corrections",
+    ):
         connection = psycopg2.connect(place)
         with pytest.raises(psycopg2.errors.RaiseException, match="only ever added"):
             connection.cursor().execute(statement)

@@ -21,7 +21,12 @@ def test_statements_are_read_back_with_author_and_time(store):
     store.keep(ListingReference("d", "e" * 64), author="Lan")
     assert store.read().loc[3, ["kind", "id_a", "image_a"]].tolist() == ["keep", "d", "e" * 64]
     assert frame["kind"].tolist() == ["same", "different", "name"]
-    assert frame.loc[0, ["id_a", "id_b", "image_b", "author"]].tolist() == ["a", "b", "f" * 64, "Lan"]
+    assert frame.loc[0, ["id_a", "id_b", "image_b", "author"]].tolist() == [
+        "a",
+        "b",
+        "f" * 64,
+        "Lan",
+    ]
     assert frame.loc[2, "cluster_id"] == 7
     assert frame["time"].str.endswith("+00:00").all()
 
@@ -99,7 +104,9 @@ def test_a_file_without_authors_is_signed_by_who_imports_it(store, tmp_path):
     assert store.read()[["id_a", "author"]].to_numpy().tolist() == [["12", "Minh"]]
 
 
-@pytest.mark.parametrize("name,content", [("a.csv", b"x,y\n1,2\n"), ("a.json", b"{}"), ("a.xlsx", b"PK"), ("a.txt", b"")])
+@pytest.mark.parametrize(
+    "name,content", [("a.csv", b"x,y\n1,2\n"), ("a.json", b"{}"), ("a.xlsx", b"PK"), ("a.txt", b"")]
+)
 def test_files_that_are_no_corrections_are_refused(store, tmp_path, name, content):
     path = tmp_path / name
     path.write_bytes(content)

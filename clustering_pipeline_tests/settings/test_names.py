@@ -64,8 +64,16 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
             {"detector": "yolo-world", "mask": "sam"},
             "09640e5aa628a90002516f59a44def7b8edf14bb94a27425e6423862fa7f8d42",
         ),
-        ("prompts", {"translator": "gemini"}, "65a173e93e0ea051631857043382dd99e29578bd27191020ae05d6c700921686"),
-        ("clusters", {"method": "kmeans", "k": 3}, "391973086a5dd28089d146948e102f977f913c80ea8eea149ead8bf726ab6ab2"),
+        (
+            "prompts",
+            {"translator": "gemini"},
+            "65a173e93e0ea051631857043382dd99e29578bd27191020ae05d6c700921686",
+        ),
+        (
+            "clusters",
+            {"method": "kmeans", "k": 3},
+            "391973086a5dd28089d146948e102f977f913c80ea8eea149ead8bf726ab6ab2",
+        ),
         (
             "clusters",
             {"method": "dbscan", "sweep": "eps=0.05:0.5:0.05"},

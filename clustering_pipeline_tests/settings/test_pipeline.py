@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings.layers import parse_layer, parse_value
-from clustering_pipeline.settings.pipeline import STAGES, PipelineSettings, RunOverrides, SettingsSource, resolve
+from clustering_pipeline.settings.pipeline import (
+    STAGES,
+    PipelineSettings,
+    RunOverrides,
+    SettingsSource,
+    resolve,
+)
 
 FILE = """\
 clusters:
@@ -49,7 +55,9 @@ def test_off_is_text_and_no_flag(source):
 
 def test_the_run_overrides_everything_and_only_that_run(source, tmp_path):
     other = tmp_path / "other.yaml"
-    other.write_text("clusters:\n  eps: 0.9\ncategories:\n  serum:\n    clusters:\n      min_samples: 7\n")
+    other.write_text(
+        "clusters:\n  eps: 0.9\ncategories:\n  serum:\n    clusters:\n      min_samples: 7\n"
+    )
     overrides = RunOverrides.read(["clusters.eps=0.1"], other)
     settings = SettingsSource(source.path, overrides).category("serum").clusters
     assert (settings.eps, settings.min_samples, settings.method) == (0.1, 7, "dbscan")
@@ -58,7 +66,9 @@ def test_the_run_overrides_everything_and_only_that_run(source, tmp_path):
 
 def test_a_mistake_in_one_category_leaves_the_others_alone(source):
     with pytest.raises(
-        InputError, match=r"settings\.yaml:12: there is no setting `clusters\.epss`\. Did you mean `clusters\.eps`\?"
+        InputError,
+        match=r"settings\.yaml:12: there is no setting `clusters\.epss`\. Did you mean "
+        r"`clusters\.eps`\?",
     ):
         source.category("toner")
     assert source.category("serum").clusters.eps == 0.4
@@ -81,13 +91,25 @@ def test_problems_name_unknown_categories_and_the_nearest_known_one(source):
         ("refresh:\n  time_zone: Mars/Base\n", r"f:2: .*no time zone"),
         ("checks:\n  severity:\n    no_match_share: fatal\n", r"f:2: .*'fatal' is no severity"),
         ("clusters: 5\n", r"f:1: `clusters` cannot be 5"),
-        ("embeddings:\n  encoder: clipp\n", r"f:2: `embeddings\.encoder` cannot be 'clipp'.*'local'.*'onnx'"),
-        ("matches:\n  further_embeddings:\n    - model: x\n      encoder: vitt\n", r"f:4: `matches.*0\.encoder` .*'vit'"),
-        ("matches:\n  further_embeddings:\n    - model: x\n      encodr: vit\n", r"f:4: .*Did you mean .*encoder`"),
+        (
+            "embeddings:\n  encoder: clipp\n",
+            r"f:2: `embeddings\.encoder` cannot be 'clipp'.*'local'.*'onnx'",
+        ),
+        (
+            "matches:\n  further_embeddings:\n    - model: x\n      encoder: vitt\n",
+            r"f:4: `matches.*0\.encoder` .*'vit'",
+        ),
+        (
+            "matches:\n  further_embeddings:\n    - model: x\n      encodr: vit\n",
+            r"f:4: .*Did you mean .*encoder`",
+        ),
         ("crops:\n  detector: yolo\n", r"f:2: `crops\.detector` cannot be 'yolo'.*'yolo-world'"),
         ("crops:\n  mask: sam2\n", r"f:2: `crops\.mask` cannot be 'sam2'"),
         ("clusters:\n  method: leiden\n", r"f:2: `clusters\.method` cannot be 'leiden'.*'graph'"),
-        ("prompts:\n  translator: gemni\n", r"f:2: `prompts\.translator` cannot be 'gemni'.*'gemini'"),
+        (
+            "prompts:\n  translator: gemni\n",
+            r"f:2: `prompts\.translator` cannot be 'gemni'.*'gemini'",
+        ),
         ("prompts:\n  words: [hộp, '']\n", r"f:2: `prompts\.words` .*1 to 80 characters"),
         ("compute:\n  engine: ray\n", r"f:2: `compute\.engine` cannot be 'ray'.*'local'"),
         ("clusters:\n  k_range: [5, 2]\n", r"f:2: `clusters\.k_range` .*least and the greatest"),
@@ -101,16 +123,28 @@ def test_a_mistake_names_its_line_and_what_was_meant(text, expected):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("clusters:\n  method: kmeans\n  evidence: matches\n", r"f:3: `clusters\.evidence` .*clusters\.evidence to embeddings"),
-        ("clusters:\n  method: dbscan\n  eps: auto\n  evidence: matches\n", r"f:3: `clusters\.eps` .*to a number"),
-        ("clusters:\n  method: agglomerative\n  device: gpu\n", r"f:3: `clusters\.device` .*clusters\.linkage to single"),
+        (
+            "clusters:\n  method: kmeans\n  evidence: matches\n",
+            r"f:3: `clusters\.evidence` .*clusters\.evidence to embeddings",
+        ),
+        (
+            "clusters:\n  method: dbscan\n  eps: auto\n  evidence: matches\n",
+            r"f:3: `clusters\.eps` .*to a number",
+        ),
+        (
+            "clusters:\n  method: agglomerative\n  device: gpu\n",
+            r"f:3: `clusters\.device` .*clusters\.linkage to single",
+        ),
         (
             "clusters:\n  largest_weight: 0.2\n  smallest_weight: 0.5\n",
             r"f:2: `clusters\.largest_weight` .*must exceed smallest_weight 0\.5",
         ),
         ("embeddings:\n  encoder: onnx\n", r"f:2: `embeddings\.encoder` .*path of an exported"),
         ("embeddings:\n  reduce: lda\n", r"f:2: `embeddings\.reduce` .*`reduce_labels`"),
-        ("matches:\n  further_embeddings:\n    - encoder: onnx\n", r"f:3: `matches\.further_embeddings\.0\.encoder` .*`model`"),
+        (
+            "matches:\n  further_embeddings:\n    - encoder: onnx\n",
+            r"f:3: `matches\.further_embeddings\.0\.encoder` .*`model`",
+        ),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused_at_their_line(text, expected):
@@ -119,7 +153,17 @@ def test_settings_that_do_not_go_together_are_refused_at_their_line(text, expect
 
 
 @pytest.mark.parametrize(
-    "sweep", ["eps", "eps=1", "eps=0:1:0", "eps=-1:1:0.5", "colour=1:2:1", "eps=0.1:2:0.001", "k=1:5:1", "eps=0:inf:1"]
+    "sweep",
+    [
+        "eps",
+        "eps=1",
+        "eps=0:1:0",
+        "eps=-1:1:0.5",
+        "colour=1:2:1",
+        "eps=0.1:2:0.001",
+        "k=1:5:1",
+        "eps=0:inf:1",
+    ],
 )
 def test_a_sweep_that_is_none_is_refused_at_its_line(sweep):
     with pytest.raises(InputError, match=r"f:3: `clusters\.sweep` .*no range"):
@@ -127,12 +171,17 @@ def test_a_sweep_that_is_none_is_refused_at_its_line(sweep):
 
 
 def test_what_does_not_go_together_is_named_where_it_was_said_last():
-    layers = [parse_layer("clusters:\n  evidence: matches\n", "f"), parse_layer("clusters:\n  method: kmeans\n", "g")]
+    layers = [
+        parse_layer("clusters:\n  evidence: matches\n", "f"),
+        parse_layer("clusters:\n  method: kmeans\n", "g"),
+    ]
     with pytest.raises(InputError, match=r"g:2: `clusters\.method`"):
         resolve(layers)
 
 
-@pytest.mark.parametrize("text", ["a: [1", "a: 1\na: 2\n", "a: &x 1\nb: *x\n", "- 1\n", "? [1]\n: 2\n", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["a: [1", "a: 1\na: 2\n", "a: &x 1\nb: *x\n", "- 1\n", "? [1]\n: 2\n", "\x00"]
+)
 def test_what_is_no_settings_file_is_refused(text):
     with pytest.raises(InputError, match="f"):
         parse_layer(text, "f")
@@ -141,7 +190,9 @@ def test_what_is_no_settings_file_is_refused(text):
 def test_installation_sections_do_not_belong_into_a_category(tmp_path):
     path = tmp_path / "settings.yaml"
     path.write_text("categories:\n  serum:\n    storage:\n      root: /x\n")
-    with pytest.raises(InputError, match=r"settings\.yaml:3: `storage` belongs to the whole installation"):
+    with pytest.raises(
+        InputError, match=r"settings\.yaml:3: `storage` belongs to the whole installation"
+    ):
         SettingsSource(path).category("serum")
 
 
@@ -170,4 +221,6 @@ def test_any_value_can_be_assigned(text):
 
 def test_every_stage_has_a_section():
     assert list(STAGES)[:3] == ["catalogue", "download", "prompts"]
-    assert {"crops", "embeddings", "matches", "clusters", "workbook", "report", "search"} <= set(STAGES)
+    assert {"crops", "embeddings", "matches", "clusters", "workbook", "report", "search"} <= set(
+        STAGES
+    )

@@ -46,7 +46,10 @@ def test_a_stage_is_one_function_of_frames_settings_and_context(module):
     signature = inspect.signature(import_module(module).run)
     assert signature.return_annotation is StageResult
     for name, parameter in signature.parameters.items():
-        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY and parameter.default is inspect.Parameter.empty, name
+        assert (
+            parameter.kind is inspect.Parameter.KEYWORD_ONLY
+            and parameter.default is inspect.Parameter.empty
+        ), name
         if parameter.annotation is pd.DataFrame:
             assert name in MANIFESTS
         elif parameter.annotation is StageContext:
@@ -61,13 +64,24 @@ def test_a_declared_asset_hands_its_stage_what_it_takes(name):
     spec = DECLARED[name]
     taken = parameters_of(spec.metadata[STAGE_METADATA])
     frames = {key for key, annotation in taken.items() if annotation is pd.DataFrame}
-    settings = {STAGE_NAMES[annotation] for annotation in taken.values() if annotation in STAGE_NAMES}
-    expected = {dg.AssetKey(frame) for frame in frames} | {dg.AssetKey(["settings", stage]) for stage in settings}
+    settings = {
+        STAGE_NAMES[annotation] for annotation in taken.values() if annotation in STAGE_NAMES
+    }
+    expected = {dg.AssetKey(frame) for frame in frames} | {
+        dg.AssetKey(["settings", stage]) for stage in settings
+    }
     assert {dependency.asset_key for dependency in spec.deps} == expected
     assert set(taken) - frames == {"settings", "context"}
     assert settings <= set(STAGES)
 
 
 def test_the_report_tells_of_no_step_that_it_is_not_made_from():
-    (report,) = [spec for asset in CATEGORY_ASSETS for spec in asset.specs if spec.key == dg.AssetKey("category_report")]
-    assert {dg.AssetKey(step) for step in STEPS} <= {dependency.asset_key for dependency in report.deps}
+    (report,) = [
+        spec
+        for asset in CATEGORY_ASSETS
+        for spec in asset.specs
+        if spec.key == dg.AssetKey("category_report")
+    ]
+    assert {dg.AssetKey(step) for step in STEPS} <= {
+        dependency.asset_key for dependency in report.deps
+    }

@@ -8,7 +8,9 @@ SCHEMA = "CREATE TABLE IF NOT EXISTS things (name TEXT);"
 
 @pytest.fixture
 def database(tmp_path):
-    return LocalDatabase(tmp_path / "new" / "things.sqlite", SCHEMA, "The things in {path} are lost: {error}")
+    return LocalDatabase(
+        tmp_path / "new" / "things.sqlite", SCHEMA, "The things in {path} are lost: {error}"
+    )
 
 
 def names(database):

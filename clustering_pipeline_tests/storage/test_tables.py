@@ -57,7 +57,9 @@ def test_many_parts_are_compacted_without_losing_rows(table):
 
 
 def test_a_large_part_is_not_written_anew_for_small_ones(table):
-    table.append(pd.DataFrame({"key": [f"{number:064}" for number in range(20_000)], "value": range(20_000)}))
+    table.append(
+        pd.DataFrame({"key": [f"{number:064}" for number in range(20_000)], "value": range(20_000)})
+    )
     (large,) = table.files.list(table.folder, ".parquet")
     for frame in lengths(["x" * n for n in range(1, 2 * TIER_PARTS)]):
         table.append(frame)

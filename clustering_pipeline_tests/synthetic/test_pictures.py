@@ -27,7 +27,10 @@ def test_vietnamese_marks_stand_over_and_under_the_letter(style: str):
         return int(rows[0]), int(rows[-1])
 
     # "đ" keeps every style on the same font: serif and script have unaccented letters only.
-    (top, bottom), (marked_top, marked_bottom) = first_and_last_inked_row("đoa"), first_and_last_inked_row("độẫ")
+    (top, bottom), (marked_top, marked_bottom) = (
+        first_and_last_inked_row("đoa"),
+        first_and_last_inked_row("độẫ"),
+    )
     assert marked_top < top
     assert marked_bottom > bottom + 3
 

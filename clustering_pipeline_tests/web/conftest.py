@@ -70,7 +70,9 @@ def shared_address(shared_app):
 
 @pytest.fixture
 def address(project, monkeypatch):
-    """The address of a real server over a home of its own, which looks for new results at every request."""
+    """The address of a real server over a home of its own, which looks for new results at every
+    request.
+    """
     monkeypatch.setattr(category_cache, "SECONDS_BETWEEN_LOOKS", 0.0)
     with listening(create_app(project, ServeOptions(author="lan"))) as address:
         yield address

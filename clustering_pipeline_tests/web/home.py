@@ -1,4 +1,6 @@
-"""A home with one finished category of synthetic pictures: what `run` leaves behind, made by the stages themselves."""
+"""A home with one finished category of synthetic pictures: what `run` leaves behind, made by the
+stages themselves.
+"""
 
 import logging
 from pathlib import Path
@@ -44,18 +46,25 @@ PICTURES = ("catalogue", "raw_images", "crops", "clean_images", "semantic_duplic
 def picture(product, seller, seed=0):
     """The JPEG of one seller's plain photograph of a product; both are numbers.
 
-    Frames and stickers are left off: five products of four shops are too few to tell a shop's print from a product's.
+    Frames and stickers are left off: five products of four shops are too few to tell a shop's print
+    from a product's.
     """
     return to_jpeg(photograph(draw_products(PRODUCTS, 3)[product], None, 100 * seller + seed), 88)
 
 
 def make_home(folder):
-    """Fill a home below `folder` and return its project; listing 4·p + s is product p as seller s lists it."""
+    """Fill a home below `folder` and return its project; listing 4·p + s is product p as seller s
+    lists it.
+    """
     project = Project(PipelineHome(Path(folder)).prepare())
     context = project.context(SLUG, logging.getLogger("test"))
-    images = [context.blobs.put(picture(p, s, seed=s)) for p in range(PRODUCTS) for s in range(SELLERS)]
+    images = [
+        context.blobs.put(picture(p, s, seed=s)) for p in range(PRODUCTS) for s in range(SELLERS)
+    ]
     workbook = Path(folder) / "catalogue.csv"
-    workbook.write_text("product_base_id,url_thumbnail\nP1,https://shop.example/1.jpg\n", encoding="utf-8")
+    workbook.write_text(
+        "product_base_id,url_thumbnail\nP1,https://shop.example/1.jpg\n", encoding="utf-8"
+    )
     project.sources.record(workbook, NAME)
     frames = _images(images)
     frames["crops"] = detection.run(
@@ -95,7 +104,10 @@ def group_again(project):
     frames = {name: project.manifests.read(name, SLUG) for name in (*names, "local_features")}
     stated = CorrectionStore(project.home.state / "corrections.sqlite").read(SLUG)
     clusters = clustering.run(
-        **{name: frames[name] for name in names}, corrections=stated, settings=ClusterSettings(), context=context
+        **{name: frames[name] for name in names},
+        corrections=stated,
+        settings=ClusterSettings(),
+        context=context,
     ).manifest
     project.manifests.write("corrections", SLUG, stated, CORRECTIONS)
     project.manifests.write("clusters", SLUG, clusters, MANIFESTS["clusters"])
@@ -106,7 +118,10 @@ def _write_outputs(project, frames, clusters, context):
     build_index(
         frames["embeddings"],
         clusters,
-        *(frames[name] for name in ("catalogue", "crops", "raw_images", "clean_images", "local_features")),
+        *(
+            frames[name]
+            for name in ("catalogue", "crops", "raw_images", "clean_images", "local_features")
+        ),
         SearchSettings(),
         context,
         files=_below(project, "search"),
@@ -135,14 +150,25 @@ def _images(images):
             "product_base_id": [f"P{number:03d}" for number in numbers],
             "url_cell": urls,
             "urls": [[url] for url in urls],
-            "title": [f"{products[number // SELLERS].brand} {products[number // SELLERS].line}" for number in numbers],
+            "title": [
+                f"{products[number // SELLERS].brand} {products[number // SELLERS].line}"
+                for number in numbers
+            ],
             "usable": True,
             "reason": None,
             "extra": "{}",
         }
     )
-    raw = pd.DataFrame({name: [None] * len(images) for name in RAW_IMAGES.schema.names}, dtype=object)
-    raw["listing"], raw["position"], raw["url"], raw["image_sha256"], raw["status"] = numbers, 0, urls, images, "ok"
+    raw = pd.DataFrame(
+        {name: [None] * len(images) for name in RAW_IMAGES.schema.names}, dtype=object
+    )
+    raw["listing"], raw["position"], raw["url"], raw["image_sha256"], raw["status"] = (
+        numbers,
+        0,
+        urls,
+        images,
+        "ok",
+    )
     return {
         "catalogue": conform(catalogue, CATALOGUE),
         "raw_images": conform(raw, RAW_IMAGES),
@@ -151,7 +177,9 @@ def _images(images):
 
 
 def _all_kept(crops):
-    frame = crops[["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1", "is_main"]].drop_duplicates("crop_sha256")
+    frame = crops[
+        ["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1", "is_main"]
+    ].drop_duplicates("crop_sha256")
     rest = {name: None for name in CLEAN_IMAGES.schema.names if name not in frame.columns}
     frame = frame.assign(**rest).assign(status="kept", keeper=frame["crop_sha256"])
     return conform(frame.astype(object).where(frame.notna(), None), CLEAN_IMAGES)
@@ -159,5 +187,7 @@ def _all_kept(crops):
 
 def _each_its_own(embeddings):
     crops = embeddings["crop_sha256"]
-    frame = pd.DataFrame({"crop_sha256": crops, "keeper": crops, "similarity": np.ones(len(crops)), "reason": None})
+    frame = pd.DataFrame(
+        {"crop_sha256": crops, "keeper": crops, "similarity": np.ones(len(crops)), "reason": None}
+    )
     return conform(frame, SEMANTIC_DUPLICATES)

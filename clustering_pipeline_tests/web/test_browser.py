@@ -7,9 +7,16 @@ import pytest
 
 from clustering_pipeline_tests.web import home
 
-playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
-CHROMIUM = next((path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)")
+playwright = pytest.importorskip(
+    "playwright.sync_api", reason="the package playwright is not installed"
+)
+CHROMIUM = next(
+    (path for path in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if path),
+    None,
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)"
+)
 BASE = f"/c/{home.SLUG}"
 
 
@@ -29,7 +36,10 @@ def page(browser, address):
     page.set_default_timeout(60_000)
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on(
+        "console",
+        lambda message: problems.append(message.text) if message.type == "error" else None,
+    )
     yield page
     context.close()
     assert problems == []
@@ -114,7 +124,14 @@ def test_keys_walk_through_the_clusters(page):
 def test_on_a_phone_nothing_is_cut_off(browser, address):
     context = browser.new_context(base_url=address, viewport={"width": 360, "height": 740})
     page = context.new_page()
-    for path in ("/", f"{BASE}/review", f"{BASE}/review/1", f"{BASE}/search", f"{BASE}/rejected", f"{BASE}/corrections"):
+    for path in (
+        "/",
+        f"{BASE}/review",
+        f"{BASE}/review/1",
+        f"{BASE}/search",
+        f"{BASE}/rejected",
+        f"{BASE}/corrections",
+    ):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
     context.close()
@@ -122,7 +139,9 @@ def test_on_a_phone_nothing_is_cut_off(browser, address):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_are_accessible(browser, address, tmp_path, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    ).Axe()
     # axe is put into the page by the test; the page's own policy would refuse it.
     context = browser.new_context(base_url=address, color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
@@ -131,8 +150,13 @@ def test_the_pages_are_accessible(browser, address, tmp_path, scheme):
     page.wait_for_selector(".hits li")
     results = page.url.replace(address, "")
     page.goto(f"{BASE}/corrections")
-    said = b'[{"kind": "same", "id_a": "P1", "id_b": "P2"}, {"kind": "name", "cluster_id": 1, "name": "Serum"}]'
-    page.set_input_files("input[type=file]", {"name": "said.json", "mimeType": "application/json", "buffer": said})
+    said = (
+        b'[{"kind": "same", "id_a": "P1", "id_b": "P2"}, {"kind": "name", "cluster_id": 1, '
+        b'"name": "Serum"}]'
+    )
+    page.set_input_files(
+        "input[type=file]", {"name": "said.json", "mimeType": "application/json", "buffer": said}
+    )
     page.get_by_role("button", name="Upload").click()
     page.get_by_role("button", name="Record all").wait_for()
     proposal = page.url.replace(address, "")
@@ -155,7 +179,9 @@ def test_the_pages_are_accessible(browser, address, tmp_path, scheme):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_report_is_accessible(browser, finished_home, scheme):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
+    axe = pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    ).Axe()
     context = browser.new_context(color_scheme=scheme, bypass_csp=True)
     page = context.new_page()
     page.goto((Path(finished_home) / "storage" / "outputs" / home.SLUG / "report.html").as_uri())

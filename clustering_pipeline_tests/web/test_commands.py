@@ -17,7 +17,12 @@ from clustering_pipeline_tests.web import home
 
 
 def command(*arguments):
-    return [sys.executable, "-c", "from clustering_pipeline.cli import main; main()", *map(str, arguments)]
+    return [
+        sys.executable,
+        "-c",
+        "from clustering_pipeline.cli import main; main()",
+        *map(str, arguments),
+    ]
 
 
 def environment(finished_home):
@@ -33,10 +38,17 @@ def query(tmp_path):
 
 def test_search_prints_one_json_object(finished_home, query):
     words = command("search", query, "--category", home.NAME, "--top", 3, "--json")
-    done = subprocess.run(words, env=environment(finished_home), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        words, env=environment(finished_home), capture_output=True, text=True, timeout=120
+    )
     answer = json.loads(done.stdout)
     assert done.returncode == 0 and len(answer["hits"]) == 3
-    assert answer["hits"][0]["verified"] and answer["hits"][0]["product_base_id"] in {"P016", "P017", "P018", "P019"}
+    assert answer["hits"][0]["verified"] and answer["hits"][0]["product_base_id"] in {
+        "P016",
+        "P017",
+        "P018",
+        "P019",
+    }
 
 
 @pytest.mark.parametrize(
@@ -50,7 +62,12 @@ def test_search_prints_one_json_object(finished_home, query):
     ],
 )
 def test_search_says_what_is_wrong(finished_home, query, arguments, reason):
-    words = ["search", *(argument.format(query=query) for argument in arguments), "--category", home.NAME]
+    words = [
+        "search",
+        *(argument.format(query=query) for argument in arguments),
+        "--category",
+        home.NAME,
+    ]
     done = CliRunner().invoke(app, words, env=environment(finished_home))
     assert isinstance(done.exception, InputError) and reason in str(done.exception)
 
@@ -59,7 +76,9 @@ def test_serve_answers_until_it_is_stopped(finished_home):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(command("serve", "--port", port), env=environment(finished_home), stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        command("serve", "--port", port), env=environment(finished_home), stdout=subprocess.DEVNULL
+    )
     try:
         assert home.NAME in first_answer(f"http://127.0.0.1:{port}/")
     finally:

@@ -22,16 +22,30 @@ def guarded(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8765", "127.0.0.1.evil.example", "", "localhost.evil.example", "[::1", "[x]"]
+    "host",
+    [
+        "evil.example",
+        "evil.example:8765",
+        "127.0.0.1.evil.example",
+        "",
+        "localhost.evil.example",
+        "[::1",
+        "[x]",
+    ],
 )
 def test_a_name_that_is_not_ours_is_refused(tmp_path, host):
     answer = client_with(tmp_path).get("/", headers={"host": host})
     assert answer.status_code == 421
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:8765", "localhost:8765", "[::1]:8765", "pipeline.lan:8765"])
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8765", "localhost:8765", "[::1]:8765", "pipeline.lan:8765"]
+)
 def test_our_own_names_are_let_in(tmp_path, host):
-    assert client_with(tmp_path, names=("pipeline.lan",)).get("/", headers={"host": host}).status_code == 200
+    assert (
+        client_with(tmp_path, names=("pipeline.lan",)).get("/", headers={"host": host}).status_code
+        == 200
+    )
 
 
 @pytest.mark.parametrize(
@@ -64,13 +78,21 @@ def test_without_the_token_nothing_is_shown(guarded):
 def test_the_token_in_the_address_becomes_a_cookie(guarded):
     answer = guarded.get(f"/?token={TOKEN}")
     assert answer.status_code == 303 and TOKEN not in answer.headers["location"]
-    assert "HttpOnly" in answer.headers["set-cookie"] and "SameSite=strict" in answer.headers["set-cookie"]
+    assert (
+        "HttpOnly" in answer.headers["set-cookie"]
+        and "SameSite=strict" in answer.headers["set-cookie"]
+    )
     assert guarded.get("/").status_code == 200
 
 
 def test_programs_bring_the_token_as_bearer(guarded):
-    assert guarded.get("/api/categories", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
-    assert guarded.get("/api/categories", headers={"authorization": "Bearer wrong"}).status_code == 401
+    assert (
+        guarded.get("/api/categories", headers={"authorization": f"Bearer {TOKEN}"}).status_code
+        == 200
+    )
+    assert (
+        guarded.get("/api/categories", headers={"authorization": "Bearer wrong"}).status_code == 401
+    )
 
 
 def test_every_answer_has_a_strict_policy(tmp_path):
@@ -79,7 +101,9 @@ def test_every_answer_has_a_strict_policy(tmp_path):
         headers = client.get(path).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
-        assert headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+        assert (
+            headers["x-content-type-options"] == "nosniff" and headers["x-frame-options"] == "DENY"
+        )
 
 
 def test_an_upload_over_the_limit_is_refused(tmp_path):
@@ -95,7 +119,11 @@ def test_a_body_that_hides_its_length_is_cut_off(tmp_path):
             yield b"x" * 100
 
     with pytest.raises(Exception) as caught:
-        answer = client.post("/c/x/search", content=endless(), headers={"content-type": "application/x-www-form-urlencoded"})
+        answer = client.post(
+            "/c/x/search",
+            content=endless(),
+            headers={"content-type": "application/x-www-form-urlencoded"},
+        )
         assert answer.status_code >= 400
         raise ConnectionError
     assert caught.type.__name__ in ("ClientDisconnect", "ConnectionError")
@@ -115,13 +143,25 @@ def test_a_client_that_stops_sending_is_let_go(monkeypatch):
         await asyncio.Event().wait()
 
     sent = []
-    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": [(b"host", b"127.0.0.1")]}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1")],
+    }
     asyncio.run(security.Gate(application, ServeOptions())(scope, sends_half_a_body, None))
     assert [answer["type"] for answer in answers] == ["http.request", "http.disconnect"]
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/../../pyproject.toml", "/static/%2e%2e%2fapp.py", "/static/app.py", "/c/..%2f..%2fetc/report"]
+    "path",
+    [
+        "/static/../../pyproject.toml",
+        "/static/%2e%2e%2fapp.py",
+        "/static/app.py",
+        "/c/..%2f..%2fetc/report",
+    ],
 )
 def test_a_path_reaches_no_file(tmp_path, path):
     assert client_with(tmp_path).get(path).status_code == 404

@@ -28,7 +28,10 @@ def press(client, path):
 
 
 def stated(client):
-    return [(row["kind"], row["id_a"]) for row in client.get(f"/api/categories/{home.SLUG}/corrections").json()]
+    return [
+        (row["kind"], row["id_a"])
+        for row in client.get(f"/api/categories/{home.SLUG}/corrections").json()
+    ]
 
 
 def test_a_rejected_picture_is_shown_with_its_reason(shown):

@@ -14,7 +14,9 @@ BASE = f"/c/{home.SLUG}"
 
 
 def secret_of(client):
-    return re.search(r'name="secret" value="([^"]+)"', client.get(f"{BASE}/corrections").text).group(1)
+    return re.search(
+        r'name="secret" value="([^"]+)"', client.get(f"{BASE}/corrections").text
+    ).group(1)
 
 
 def post(client, path, **data):
@@ -22,11 +24,15 @@ def post(client, path, **data):
 
 
 def upload(client, name, content):
-    return client.post(f"{BASE}/corrections", data={"secret": secret_of(client)}, files={"file": (name, content)})
+    return client.post(
+        f"{BASE}/corrections", data={"secret": secret_of(client)}, files={"file": (name, content)}
+    )
 
 
 def edited_workbook(project, category):
-    """A labelled workbook of eight listings in pairs, in which the second one was moved to the second cluster."""
+    """A labelled workbook of eight listings in pairs, in which the second one was moved to the
+    second cluster.
+    """
     rows, notes = [builders.HEADER, *builders.listings(8)], WorkbookNotes(category=category)
     content = builders.label(builders.workbook_bytes(rows), project.home.storage, notes=notes)
     workbook = openpyxl.load_workbook(io.BytesIO(content))
@@ -148,10 +154,16 @@ def test_the_labelled_workbook_is_given_out(client, project):
     project.manifests.write("labeled_excel", home.SLUG, written, WRITTEN_FILES)
     answer = client.get(f"{BASE}/workbook")
     assert answer.content == b"labelled"
-    assert answer.headers["content-disposition"] == f'attachment; filename="{home.SLUG}.clustered.xlsx"'
+    assert (
+        answer.headers["content-disposition"]
+        == f'attachment; filename="{home.SLUG}.clustered.xlsx"'
+    )
 
 
-@pytest.mark.parametrize("name, content", [("x.exe", b"MZ"), ("x.xlsx", b"no workbook"), ("x.csv", b"a,b\n1,2\n"), ("", b"")])
+@pytest.mark.parametrize(
+    "name, content",
+    [("x.exe", b"MZ"), ("x.xlsx", b"no workbook"), ("x.csv", b"a,b\n1,2\n"), ("", b"")],
+)
 def test_a_file_that_holds_no_corrections_is_refused(client, name, content):
     assert upload(client, name, content).status_code in (400, 422)
 

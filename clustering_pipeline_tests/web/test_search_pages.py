@@ -93,7 +93,13 @@ def bomb():
 
 
 @pytest.mark.parametrize(
-    "content", [b"<html>no picture</html>", home.picture(0, 0)[:400], bomb(), to_png(np.zeros((3, 3, 3), np.uint8))]
+    "content",
+    [
+        b"<html>no picture</html>",
+        home.picture(0, 0)[:400],
+        bomb(),
+        to_png(np.zeros((3, 3, 3), np.uint8)),
+    ],
 )
 def test_bytes_that_are_no_sound_picture_are_refused_in_words(reader, content):
     assert search(reader, content).status_code == 400
@@ -102,7 +108,13 @@ def test_bytes_that_are_no_sound_picture_are_refused_in_words(reader, content):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://127.0.0.1:1/x.jpg", "http://localhost/x.jpg", "http://169.254.169.254/latest", "http://[::1]/x.jpg", "http://"],
+    [
+        "http://127.0.0.1:1/x.jpg",
+        "http://localhost/x.jpg",
+        "http://169.254.169.254/latest",
+        "http://[::1]/x.jpg",
+        "http://",
+    ],
 )
 def test_a_url_into_this_machine_is_refused(reader, url):
     assert search(reader, words=url).status_code == 400
@@ -112,7 +124,9 @@ def test_a_url_on_an_allowed_host_is_searched(client, project, tmp_path):
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "q.jpg").write_bytes(home.picture(4, 1, seed=2))
     with serve_folder(tmp_path / "shop") as shop:
-        project.home.settings_file.write_text(f"download:\n  allow_hosts: ['{shop.host}']\n", encoding="utf-8")
+        project.home.settings_file.write_text(
+            f"download:\n  allow_hosts: ['{shop.host}']\n", encoding="utf-8"
+        )
         hits = search(client, words=f"{shop.url}/q.jpg").json()["hits"]
     assert hits[0]["listing"] // home.SELLERS == 4
 
@@ -140,5 +154,7 @@ def test_fifty_searches_at_once_are_all_answered(shared_address):
 
 def test_options_name_the_address():
     assert ServeOptions(port=99, author="x").address == "http://127.0.0.1:99/"
-    assert ServeOptions(host="::1", port=99, token="t" * 20, author="x").address.startswith("http://[::1]:99/?token=")
+    assert ServeOptions(host="::1", port=99, token="t" * 20, author="x").address.startswith(
+        "http://[::1]:99/?token="
+    )
     assert callable(create_app)

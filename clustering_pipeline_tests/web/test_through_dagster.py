@@ -1,4 +1,6 @@
-"""From a click in the browser to the labelled workbook: correct on the pages, run through Dagster, look again."""
+"""From a click in the browser to the labelled workbook: correct on the pages, run through Dagster,
+look again.
+"""
 
 import openpyxl
 import pytest
@@ -15,7 +17,9 @@ from clustering_pipeline_tests.web.test_browser import CHROMIUM, playwright
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium is installed (apt-get install chromium)"
+    ),
 ]
 
 
@@ -27,7 +31,14 @@ def installation(tmp_path, monkeypatch):
     shop.mkdir()
     project = Project(PipelineHome.find().prepare())
     with serve_folder(shop) as server, open_instance(project.home) as instance:
-        write_catalogue(shop, f"{server.url}/images", products=6, sellers=3, listings_per_product=(3, 3), problems=())
+        write_catalogue(
+            shop,
+            f"{server.url}/images",
+            products=6,
+            sellers=3,
+            listings_per_product=(3, 3),
+            problems=(),
+        )
         prepared = Installation(project, instance, SmallShop(shop, server))
         prepared.settings()
         prepared.keep_rows(slice(None))
@@ -50,7 +61,9 @@ def page(installation, monkeypatch):
 
 
 def numbers_in_workbook(page, folder):
-    """Return the cluster number of every listing in the labelled workbook that the pages give out."""
+    """Return the cluster number of every listing in the labelled workbook that the pages give
+    out.
+    """
     with page.expect_download() as download:
         page.get_by_role("link", name="Download the labelled workbook").click()
     download.value.save_as(folder / "labelled.xlsx")
@@ -67,9 +80,13 @@ def test_a_merge_reaches_the_workbook_through_a_run_of_dagster(page, installatio
     page.locator(".merging button").click()
     page.get_by_role("status").wait_for()
 
-    report = synchronise("serum", pipeline=open_pipeline(installation.project), instance=installation.instance)
+    report = synchronise(
+        "serum", pipeline=open_pipeline(installation.project), instance=installation.instance
+    )
     assert "clusters" in report.materialised and "matches" not in report.materialised
     page.goto("/c/serum/corrections")
     assert page.get_by_text("waiting for the next run").count() == 0
     after = numbers_in_workbook(page, tmp_path)
-    assert {after[listing] for listing, number in before.items() if number in (first, second)} == {first}
+    assert {after[listing] for listing, number in before.items() if number in (first, second)} == {
+        first
+    }

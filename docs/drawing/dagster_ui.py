@@ -1,6 +1,7 @@
 """Draws the pictures of the Dagster UI in docs/: `python docs/drawing/dagster_ui.py`.
 
-It fills a home of its own with two small drawn categories, starts the webserver on it, and photographs it with Chromium.
+It fills a home of its own with two small drawn categories, starts the webserver on it, and
+photographs it with Chromium.
 """
 
 import json
@@ -38,7 +39,9 @@ def fill(home: Path, shop: LoopbackShop, folder: Path) -> list[str]:
     for name, seed in CATEGORIES.items():
         drawn = folder / str(seed)
         url = f"{shop.url}/{seed}/images"
-        write_catalogue(drawn, url, products=4, sellers=4, listings_per_product=(2, 4), problems=(), seed=seed)
+        write_catalogue(
+            drawn, url, products=4, sellers=4, listings_per_product=(2, 4), problems=(), seed=seed
+        )
         slugs.append(project.sources.record(drawn / "catalogue.xlsx", name).category)
     for method in METHODS:
         more = f"clusters:\n  method: {method}\n"
@@ -62,7 +65,9 @@ def services(home: Path) -> Iterator[str]:
     )
     environment = {**os.environ, "DAGSTER_HOME": str(home)}
     running = [
-        subprocess.Popen(command, env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.Popen(
+            command, env=environment, cwd=home, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         for command in commands
     ]
     try:
@@ -113,13 +118,19 @@ def main() -> None:
             slugs = fill(home, shop, folder)
         with services(home) as url:
             assets = [{"path": ["clusters"]}, {"path": ["labeled_excel"]}]
-            body = json.dumps({"query": BACKFILL, "variables": {"keys": slugs, "assets": assets}}).encode()
-            request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+            body = json.dumps(
+                {"query": BACKFILL, "variables": {"keys": slugs, "assets": assets}}
+            ).encode()
+            request = urllib.request.Request(
+                f"{url}/graphql", body, {"Content-Type": "application/json"}
+            )
             urllib.request.urlopen(request, timeout=60).close()
             photograph(
                 url,
                 {
-                    "dagster-lineage.jpg": ("assets/clusters?view=lineage&lineageScope=upstream&lineageDepth=4",),
+                    "dagster-lineage.jpg": (
+                        "assets/clusters?view=lineage&lineageScope=upstream&lineageDepth=4",
+                    ),
                     "dagster-asset.jpg": ("assets/clusters",),
                     "dagster-plots.jpg": ("assets/clusters", "Plots", "Events"),
                     "dagster-backfill.jpg": ("overview/backfills",),

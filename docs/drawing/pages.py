@@ -25,7 +25,9 @@ def main(home: Path) -> None:
     project = Project(PipelineHome(home))
     slug = project.manifests.categories("clusters")[0]
     with serving(project) as address, sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = started.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         page = browser.new_page(viewport=SIZE, base_url=address)
         draw_review(page, slug)
         draw_search(page, slug, project)
@@ -35,7 +37,9 @@ def main(home: Path) -> None:
 @contextmanager
 def serving(project: Project) -> Iterator[str]:
     """Serve the pages on a free loopback port."""
-    server = uvicorn.Server(uvicorn.Config(create_app(project, ServeOptions(author="lan")), port=0, log_level="error"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(project, ServeOptions(author="lan")), port=0, log_level="error")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
@@ -61,10 +65,15 @@ def draw_search(page: Page, slug: str, project: Project) -> None:
     clusters = project.manifests.read("clusters", slug)
     images = project.manifests.read("raw_images", slug)
     assert clusters is not None and images is not None
-    largest = clusters.sort_values(["cluster_size", "listing"], ascending=[False, True])["listing"].iloc[0]
+    largest = clusters.sort_values(["cluster_size", "listing"], ascending=[False, True])[
+        "listing"
+    ].iloc[0]
     digest = images.loc[images["listing"] == largest, "image_sha256"].iloc[0]
     page.goto(f"/c/{slug}/search")
-    page.set_input_files("#picture", {"name": "query", "mimeType": "image/jpeg", "buffer": project.blobs.get(str(digest))})
+    page.set_input_files(
+        "#picture",
+        {"name": "query", "mimeType": "image/jpeg", "buffer": project.blobs.get(str(digest))},
+    )
     page.wait_for_selector(".hits li")
     # The first search of a server loads what all later ones find in memory.
     page.reload()

@@ -1,4 +1,7 @@
-"""Draws docs/result.jpg: the clusters that the demonstration wrote, one row each. `python docs/drawing/result.py`"""
+"""Draws docs/result.jpg: the clusters that the demonstration wrote, one row each.
+
+`python docs/drawing/result.py`
+"""
 
 import tempfile
 from collections import defaultdict
@@ -37,14 +40,20 @@ class Listing:
 
 def read_listings(workbook: Path) -> list[Listing]:
     """Return the rows of the first sheet of a labelled workbook."""
-    rows = openpyxl.load_workbook(workbook, read_only=True).worksheets[0].iter_rows(values_only=True)
+    rows = (
+        openpyxl.load_workbook(workbook, read_only=True).worksheets[0].iter_rows(values_only=True)
+    )
     header = [str(cell) for cell in next(rows)]
     found = []
     for row in rows:
         values = dict(zip(header, row, strict=False))
         name = str(values.get("cluster_name") or values["title"])
         cluster = "" if values["cluster_id"] is None else str(values["cluster_id"])
-        found.append(Listing(str(values["url_thumbnail"]).rsplit("/", 1)[1], cluster, str(values["status"]), name))
+        found.append(
+            Listing(
+                str(values["url_thumbnail"]).rsplit("/", 1)[1], cluster, str(values["status"]), name
+            )
+        )
     return found
 
 
@@ -55,7 +64,9 @@ def draw(listings: Iterable[Listing], images: Path) -> Picture:
         if listing.status == "clustered":
             clusters[listing.cluster].append(listing)
     chosen = sorted(clusters.values(), key=len, reverse=True)[:CLUSTERS]
-    sheet: Picture = np.full((len(chosen) * (TILE + GAP) + GAP, LABEL + PICTURES * (TILE + GAP) + GAP, 3), 255, np.uint8)
+    sheet: Picture = np.full(
+        (len(chosen) * (TILE + GAP) + GAP, LABEL + PICTURES * (TILE + GAP) + GAP, 3), 255, np.uint8
+    )
     for number, members in enumerate(chosen):
         top = GAP + number * (TILE + GAP)
         _draw_label(sheet, members[0], top)
@@ -66,21 +77,40 @@ def draw(listings: Iterable[Listing], images: Path) -> Picture:
 
 
 def _draw_label(sheet: Picture, member: Listing, top: int) -> None:
-    print_text(sheet, member.cluster, (LABEL / 2, top + 36), INK, height=34, style="bold", largest_width=LABEL - 16)
+    print_text(
+        sheet,
+        member.cluster,
+        (LABEL / 2, top + 36),
+        INK,
+        height=34,
+        style="bold",
+        largest_width=LABEL - 16,
+    )
     words, lines = member.name.split(), [""]
     for word in words:
         if len(lines[-1]) + len(word) > 24:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     for line, text in enumerate(lines[:4]):
-        print_text(sheet, text, (LABEL / 2, top + 72 + line * 17), PALE, height=13, largest_width=LABEL - 12)
+        print_text(
+            sheet,
+            text,
+            (LABEL / 2, top + 72 + line * 17),
+            PALE,
+            height=13,
+            largest_width=LABEL - 12,
+        )
 
 
 def _tile(path: Path) -> Picture:
     picture = cv2.cvtColor(np.asarray(cv2.imread(str(path))), cv2.COLOR_BGR2RGB)
     height, width = picture.shape[:2]
     scale = TILE / max(height, width)
-    small = cv2.resize(picture, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(
+        picture,
+        (max(1, round(width * scale)), max(1, round(height * scale))),
+        interpolation=cv2.INTER_AREA,
+    )
     tile: Picture = np.full((TILE, TILE, 3), PAPER, np.uint8)
     top, left = (TILE - small.shape[0]) // 2, (TILE - small.shape[1]) // 2
     tile[top : top + small.shape[0], left : left + small.shape[1]] = small

@@ -1,6 +1,8 @@
-"""Draws docs/workbook.jpg: the first rows of a labelled workbook and of its sheet Clusters, as LibreOffice shows them.
+"""Draws docs/workbook.jpg: the first rows of a labelled workbook and of its sheet Clusters, as
+LibreOffice shows them.
 
-`python docs/drawing/workbook.py LABELLED.xlsx`; needs LibreOffice (`soffice`) and poppler (`pdftoppm`).
+`python docs/drawing/workbook.py LABELLED.xlsx`; needs LibreOffice (`soffice`) and poppler
+(`pdftoppm`).
 """
 
 import subprocess
@@ -35,9 +37,22 @@ def shorten(source: Path, target: Path) -> None:
 
 def render(workbook: Path, folder: Path) -> list[Image.Image]:
     """Return a picture of each page."""
-    office = ["soffice", f"-env:UserInstallation={(folder / 'profile').as_uri()}", "--headless", "--convert-to", "pdf"]
+    office = [
+        "soffice",
+        f"-env:UserInstallation={(folder / 'profile').as_uri()}",
+        "--headless",
+        "--convert-to",
+        "pdf",
+    ]
     subprocess.run([*office, "--outdir", folder, workbook], check=True, capture_output=True)
-    pages = ["pdftoppm", "-r", str(DOTS_PER_INCH), "-png", folder / f"{workbook.stem}.pdf", folder / "page"]
+    pages = [
+        "pdftoppm",
+        "-r",
+        str(DOTS_PER_INCH),
+        "-png",
+        folder / f"{workbook.stem}.pdf",
+        folder / "page",
+    ]
     subprocess.run(pages, check=True)
     return [Image.open(path).convert("RGB") for path in sorted(folder.glob("page*.png"))]
 
@@ -46,7 +61,9 @@ def trimmed(page: Image.Image) -> Image.Image:
     """Return a page without its white margins, as wide as the drawing."""
     rows, columns = np.nonzero(np.asarray(page).min(axis=2) < 250)
     content = page.crop((columns.min(), rows.min(), columns.max() + 1, rows.max() + 1))
-    return content.resize((WIDTH, content.height * WIDTH // content.width), Image.Resampling.LANCZOS)
+    return content.resize(
+        (WIDTH, content.height * WIDTH // content.width), Image.Resampling.LANCZOS
+    )
 
 
 def main() -> None:

@@ -1,10 +1,15 @@
-"""The assets of a category: a module each, which reads manifests, calls a stage and returns a manifest.
+"""The assets of a category: a module each, which reads manifests, calls a stage and returns a
+manifest.
 
 A stage is imported by the run that needs it, so that the definitions load fast.
 """
 
 from clustering_pipeline.orchestration.assets.clusters import clusters, corrections, matches
-from clustering_pipeline.orchestration.assets.features import embeddings, local_features, semantic_duplicates
+from clustering_pipeline.orchestration.assets.features import (
+    embeddings,
+    local_features,
+    semantic_duplicates,
+)
 from clustering_pipeline.orchestration.assets.pictures import (
     catalogue,
     clean_images,
@@ -13,7 +18,11 @@ from clustering_pipeline.orchestration.assets.pictures import (
     overruled_pictures,
     raw_images,
 )
-from clustering_pipeline.orchestration.assets.results import category_report, labeled_excel, search_index
+from clustering_pipeline.orchestration.assets.results import (
+    category_report,
+    labeled_excel,
+    search_index,
+)
 from clustering_pipeline.orchestration.assets.settings import settings_assets
 from clustering_pipeline.orchestration.assets.status import make_sync_report
 

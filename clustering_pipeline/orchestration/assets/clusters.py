@@ -3,8 +3,18 @@
 import pandas as pd
 
 from clustering_pipeline.core.manifests import CLUSTERS, CORRECTIONS, MATCHES, conform
-from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, project_asset, stage_asset
-from clustering_pipeline.orchestration.checks import CLUSTER_COUNT_JUMP, EVERY_LISTING, LARGEST_CLUSTER_SHARE, NO_MATCH_SHARE
+from clustering_pipeline.orchestration.assets.factory import (
+    AssetResult,
+    AssetRun,
+    project_asset,
+    stage_asset,
+)
+from clustering_pipeline.orchestration.checks import (
+    CLUSTER_COUNT_JUMP,
+    EVERY_LISTING,
+    LARGEST_CLUSTER_SHARE,
+    NO_MATCH_SHARE,
+)
 from clustering_pipeline.orchestration.sync.sources import corrections_version
 from clustering_pipeline.settings import ClusterSettings, MatchSettings
 from clustering_pipeline.stages.contract import StageResult
@@ -31,15 +41,23 @@ matches = stage_asset(
 
 @project_asset(CORRECTIONS, group="clusters", kinds=["sqlite"])
 def corrections(catalogue: pd.DataFrame, run: AssetRun) -> AssetResult:
-    """The statements of people that concern this category: same, different, keep, and the names of clusters."""
+    """The statements of people that concern this category: same, different, keep, and the names of
+    clusters.
+    """
     statements = run.project.corrections.read(run.category)
     known = set(catalogue["product_base_id"].dropna())
-    concerned = statements[statements["id_a"].isin(known) | statements["id_b"].isin(known) | statements["cluster_id"].notna()]
+    concerned = statements[
+        statements["id_a"].isin(known)
+        | statements["id_b"].isin(known)
+        | statements["cluster_id"].notna()
+    ]
     facts = {
         "statements": len(concerned),
         **{f"statements_{kind}": int(n) for kind, n in concerned["kind"].value_counts().items()},
     }
-    return AssetResult(StageResult(conform(concerned, CORRECTIONS), facts), corrections_version(statements))
+    return AssetResult(
+        StageResult(conform(concerned, CORRECTIONS), facts), corrections_version(statements)
+    )
 
 
 clusters = stage_asset(
@@ -57,7 +75,8 @@ clusters = stage_asset(
         "corrections",
     ),
     settings=ClusterSettings,
-    description="The cluster of every listing, its confidence, and the number it keeps from week to week.",
+    description="The cluster of every listing, its confidence, and the number it keeps from week "
+    "to week.",
     group="clusters",
     kinds=["numpy"],
     checks=[EVERY_LISTING, NO_MATCH_SHARE, LARGEST_CLUSTER_SHARE, CLUSTER_COUNT_JUMP],

@@ -34,9 +34,11 @@ STAGE_NAMES = {settings: name for name, settings in STAGES.items()}
 
 @dataclass(frozen=True)
 class AssetRun:
-    """What an asset may ask for besides manifests: its category, the project and the context of its stage.
+    """What an asset may ask for besides manifests: its category, the project and the context of its
+    stage.
 
-    `facts`: by name those of the runs that made its inputs, so that what it tells of a step is of one that it is made from.
+    `facts`: by name those of the runs that made its inputs, so that what it tells of a step is of
+    one that it is made from.
     """
 
     category: str
@@ -49,8 +51,8 @@ class AssetRun:
 class AssetResult:
     """A result with what Dagster cannot know of it.
 
-    `source_version`: what the outside was like that it was made from, compared later to see that it changed.
-    `data_version`: the result's version where that is not the hash of its manifest.
+    `source_version`: what the outside was like that it was made from, compared later to see that it
+    changed. `data_version`: the result's version where that is not the hash of its manifest.
     """
 
     result: StageResult
@@ -62,8 +64,8 @@ class AssetResult:
 class AssetOptions(TypedDict, total=False):
     """How an asset is shown, when it may run, and what is checked of it.
 
-    `key`, `code_version`: where they are not the name and the logic versions of its settings. `checks` come besides those of
-    schema and keys; None is for what needs none of them.
+    `key`, `code_version`: where they are not the name and the logic versions of its settings.
+    `checks` come besides those of schema and keys; None is for what needs none of them.
     """
 
     group: Required[str]
@@ -76,7 +78,9 @@ class AssetOptions(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class _Declared:
-    """An asset before Dagster knows it: which frames and settings its function is handed by which names."""
+    """An asset before Dagster knows it: which frames and settings its function is handed by which
+    names.
+    """
 
     name: str
     description: str
@@ -99,36 +103,52 @@ def stage_asset(
 ) -> dg.AssetsDefinition:
     """Return the partitioned asset `name` that the `run` of a stage makes.
 
-    `stage`: its module below `clustering_pipeline.stages`, such as `matching.stage`, imported by the run that needs it.
-    `inputs`: the frames that it takes, which are the upstream assets; `settings`: the class of those that it takes.
+    `stage`: its module below `clustering_pipeline.stages`, such as `matching.stage`, imported by
+    the run that needs it. `inputs`: the frames that it takes, which are the upstream assets;
+    `settings`: the class of those that it takes.
     """
 
     def compute(run: AssetRun, arguments: Mapping[str, Any]) -> StageResult | AssetResult:
-        made: StageResult = import_module(f"{STAGES_PACKAGE}.{stage}").run(**arguments, context=run.stage)
+        made: StageResult = import_module(f"{STAGES_PACKAGE}.{stage}").run(
+            **arguments, context=run.stage
+        )
         return made
 
-    declared = _Declared(name, description, manifest, tuple(inputs), {"settings": settings}, compute, stage)
+    declared = _Declared(
+        name, description, manifest, tuple(inputs), {"settings": settings}, compute, stage
+    )
     return _as_dagster_asset(declared, **options)
 
 
 def project_asset(
     manifest: Manifest, **options: Unpack[AssetOptions]
 ) -> Callable[[Callable[..., StageResult | AssetResult]], dg.AssetsDefinition]:
-    """Return a decorator that makes a partitioned asset of a function that also works with the project.
+    """Return a decorator that makes a partitioned asset of a function that also works with the
+    project.
 
-    Parameters annotated as frames are upstream assets of the same names; one annotated with a stage's settings class is
-    read from the `settings/<stage>` asset; the one called `run` is the `AssetRun`. The docstring is the description.
+    Parameters annotated as frames are upstream assets of the same names; one annotated with a
+    stage's settings class is read from the `settings/<stage>` asset; the one called `run` is the
+    `AssetRun`. The docstring is the description.
     """
 
     def decorate(function: Callable[..., StageResult | AssetResult]) -> dg.AssetsDefinition:
-        parameters = {name: parameter.annotation for name, parameter in inspect.signature(function).parameters.items()}
-        frames = tuple(name for name, annotation in parameters.items() if annotation is pd.DataFrame)
-        settings = {name: annotation for name, annotation in parameters.items() if annotation in STAGE_NAMES}
+        parameters = {
+            name: parameter.annotation
+            for name, parameter in inspect.signature(function).parameters.items()
+        }
+        frames = tuple(
+            name for name, annotation in parameters.items() if annotation is pd.DataFrame
+        )
+        settings = {
+            name: annotation for name, annotation in parameters.items() if annotation in STAGE_NAMES
+        }
 
         def compute(run: AssetRun, arguments: Mapping[str, Any]) -> StageResult | AssetResult:
             return function(**arguments, run=run)
 
-        declared = _Declared(function.__name__, inspect.getdoc(function) or "", manifest, frames, settings, compute)
+        declared = _Declared(
+            function.__name__, inspect.getdoc(function) or "", manifest, frames, settings, compute
+        )
         return _as_dagster_asset(declared, **options)
 
     return decorate
@@ -141,7 +161,10 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
     asset_key = dg.AssetKey(options.get("key", [declared.name]))
     frames, settings, manifest = declared.frames, declared.settings, declared.manifest
     inputs = {name: dg.AssetIn(name) for name in frames}
-    inputs |= {name: dg.AssetIn(["settings", STAGE_NAMES[annotation]]) for name, annotation in settings.items()}
+    inputs |= {
+        name: dg.AssetIn(["settings", STAGE_NAMES[annotation]])
+        for name, annotation in settings.items()
+    }
     metadata = {MANIFEST_METADATA: manifest.name, "dagster/column_schema": column_schema(manifest)}
     metadata |= {STAGE_METADATA: f"{STAGES_PACKAGE}.{declared.stage}"} if declared.stage else {}
 
@@ -161,7 +184,9 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
         check_specs=[check_spec(check, asset_key) for check in all_checks],
     )
     def asset(
-        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project], **upstream: pd.DataFrame
+        context: dg.AssetExecutionContext,
+        project: dg.ResourceParam[Project],
+        **upstream: pd.DataFrame,
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
         run = _asset_run(context, project, frames)
         arguments: dict[str, Any] = {name: upstream[name] for name in frames}
@@ -188,7 +213,9 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
 
 
 def page_link(run: AssetRun, page: str) -> dg.UrlMetadataValue:
-    """Return the link to a page of the run's category (`report`, `pages/left-out`) that `serve` and `ui` show."""
+    """Return the link to a page of the run's category (`report`, `pages/left-out`) that `serve` and
+    `ui` show.
+    """
     root = run.project.settings.installation().automation.pages_url.rstrip("/")
     return dg.MetadataValue.url(f"{root}/c/{run.category}/{page}")
 
@@ -200,7 +227,9 @@ def read_settings(frame: pd.DataFrame, settings: type[StageSettings]) -> StageSe
 
 @cache
 def frame_type(name: str) -> dg.DagsterType:
-    """Return the type of a manifest's frame: its columns, and that keys are there; a frame that differs is not written."""
+    """Return the type of a manifest's frame: its columns, and that keys are there; a frame that
+    differs is not written.
+    """
     from dagster_pandas import PandasColumn, create_dagster_pandas_dataframe_type
     from dagster_pandas.constraints import NonNullableColumnConstraint
 
@@ -210,21 +239,34 @@ def frame_type(name: str) -> dg.DagsterType:
         warnings.simplefilter("ignore", dg.BetaWarning)
         present = [NonNullableColumnConstraint()]
         columns = [
-            PandasColumn(column, constraints=present if column in manifest.key else []) for column in manifest.schema.names
+            PandasColumn(column, constraints=present if column in manifest.key else [])
+            for column in manifest.schema.names
         ]
-        return create_dagster_pandas_dataframe_type(f"{name}_manifest", f"The manifest `{name}`.", columns)
+        return create_dagster_pandas_dataframe_type(
+            f"{name}_manifest", f"The manifest `{name}`.", columns
+        )
 
 
 def check_spec(check: Check, asset: dg.AssetKey) -> dg.AssetCheckSpec:
     """Return what Dagster is told of a check beforehand."""
-    return dg.AssetCheckSpec(check.name, asset=asset, description=check.description, blocking=check.blocking)
+    return dg.AssetCheckSpec(
+        check.name, asset=asset, description=check.description, blocking=check.blocking
+    )
 
 
-def check_results(checks: Iterable[Check], evidence: Evidence, asset: dg.AssetKey) -> Iterator[dg.AssetCheckResult]:
-    """Yield what the checks say; raises StageError after a blocking one failed, so that nothing is written."""
+def check_results(
+    checks: Iterable[Check], evidence: Evidence, asset: dg.AssetKey
+) -> Iterator[dg.AssetCheckResult]:
+    """Yield what the checks say; raises StageError after a blocking one failed, so that nothing is
+    written.
+    """
     for check in checks:
         outcome = check.evaluate(evidence)
-        severity = dg.AssetCheckSeverity.ERROR if outcome.severity == "error" else dg.AssetCheckSeverity.WARN
+        severity = (
+            dg.AssetCheckSeverity.ERROR
+            if outcome.severity == "error"
+            else dg.AssetCheckSeverity.WARN
+        )
         yield dg.AssetCheckResult(
             passed=outcome.passed,
             asset_key=asset,
@@ -235,8 +277,9 @@ def check_results(checks: Iterable[Check], evidence: Evidence, asset: dg.AssetKe
         )
         if check.blocking and not outcome.passed:
             raise StageError(
-                f"`{asset.to_user_string()}` did not pass the check {check.name}: {outcome.sentence} Nothing was written. This is "
-                "a fault of the stage and not of the catalogue: please report it with the workbook's columns."
+                f"`{asset.to_user_string()}` did not pass the check {check.name}: "
+                f"{outcome.sentence} Nothing was written. This is a fault of the stage and not of "
+                "the catalogue: please report it with the workbook's columns."
             )
 
 
@@ -248,7 +291,9 @@ def column_schema(manifest: Manifest) -> dg.TableSchema:
             dg.TableColumn(
                 field.name,
                 str(field.type),
-                constraints=dg.TableColumnConstraints(nullable=field.name not in manifest.key, unique=field.name in unique),
+                constraints=dg.TableColumnConstraints(
+                    nullable=field.name not in manifest.key, unique=field.name in unique
+                ),
             )
             for field in manifest.schema
         ],
@@ -260,20 +305,30 @@ def _code_version(settings: Iterable[type[StageSettings]]) -> str:
     return "-".join(known.logic_version for known in settings) or "1"
 
 
-def _asset_run(context: dg.AssetExecutionContext, project: Project, inputs: Iterable[str]) -> AssetRun:
+def _asset_run(
+    context: dg.AssetExecutionContext, project: Project, inputs: Iterable[str]
+) -> AssetRun:
     category, manifests = context.partition_key, project.manifests
     facts = {name: manifests.read_facts(name, category) for name in inputs}
     return AssetRun(category, project, project.context(category, context.log), facts)
 
 
-def _materialise(made: AssetResult, facts: Mapping[str, int | float | str], manifest: Manifest) -> dg.MaterializeResult:
+def _materialise(
+    made: AssetResult, facts: Mapping[str, int | float | str], manifest: Manifest
+) -> dg.MaterializeResult:
     frame = made.result.manifest
     metadata = {name: _shown(fact) for name, fact in facts.items()}
-    metadata |= {"dagster/row_count": len(frame), "sample": _sample(frame, manifest), **made.metadata}
+    metadata |= {
+        "dagster/row_count": len(frame),
+        "sample": _sample(frame, manifest),
+        **made.metadata,
+    }
     if made.source_version:
         metadata[SOURCE_VERSION] = made.source_version
     version = made.data_version or content_version(frame, manifest)
-    return dg.MaterializeResult(value=frame, metadata=metadata, data_version=dg.DataVersion(version))
+    return dg.MaterializeResult(
+        value=frame, metadata=metadata, data_version=dg.DataVersion(version)
+    )
 
 
 def _plain(fact: Any) -> int | float | str:
@@ -290,15 +345,23 @@ def _shown(fact: float | str) -> Any:
 
 def _sample(frame: pd.DataFrame, manifest: Manifest) -> dg.TableMetadataValue:
     names = [
-        field.name for field in manifest.schema if not pa.types.is_list(field.type) or pa.types.is_string(field.type.value_type)
+        field.name
+        for field in manifest.schema
+        if not pa.types.is_list(field.type) or pa.types.is_string(field.type.value_type)
     ]
     records = [
         dg.TableRecord({name: _cell(value) for name, value in zip(names, row, strict=True)})
         for row in frame[names].head(SAMPLE_ROWS).itertuples(index=False)
     ]
-    return dg.MetadataValue.table(records, schema=dg.TableSchema([dg.TableColumn(name) for name in names]))
+    return dg.MetadataValue.table(
+        records, schema=dg.TableSchema([dg.TableColumn(name) for name in names])
+    )
 
 
 def _cell(value: Any) -> str:
-    text = ", ".join(map(str, value)) if hasattr(value, "__len__") and not isinstance(value, str) else str(value)
+    text = (
+        ", ".join(map(str, value))
+        if hasattr(value, "__len__") and not isinstance(value, str)
+        else str(value)
+    )
     return "" if value is None or value is pd.NA else text[:LONGEST_CELL]

@@ -3,9 +3,20 @@
 import pandas as pd
 
 from clustering_pipeline.core.manifests import EMBEDDINGS, LOCAL_FEATURES, SEMANTIC_DUPLICATES
-from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, project_asset, stage_asset
+from clustering_pipeline.orchestration.assets.factory import (
+    AssetResult,
+    AssetRun,
+    page_link,
+    project_asset,
+    stage_asset,
+)
 from clustering_pipeline.orchestration.runtime.pools import GPU
-from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, LocalFeatureSettings, SemanticDuplicateSettings
+from clustering_pipeline.settings import (
+    CleanImageSettings,
+    EmbeddingSettings,
+    LocalFeatureSettings,
+    SemanticDuplicateSettings,
+)
 from clustering_pipeline.storage import layout
 
 local_features = stage_asset(
@@ -44,7 +55,8 @@ def semantic_duplicates(
 ) -> AssetResult:
     """Near-identical pictures by embedding, each checked against the keeper that stands for it.
 
-    Beside the manifest goes a page that shows every crop that was left out next to its keeper, with the reason.
+    Beside the manifest goes a page that shows every crop that was left out next to its keeper, with
+    the reason.
     """
     from clustering_pipeline.stages.deduplication import semantic_stage, write_pairs_page
 
@@ -57,6 +69,8 @@ def semantic_duplicates(
         filter_settings=filter_settings,
         context=run.stage,
     )
-    page = write_pairs_page(clean_images, result.manifest, run.facts["clean_images"], filter_settings, run.stage.blobs)
+    page = write_pairs_page(
+        clean_images, result.manifest, run.facts["clean_images"], filter_settings, run.stage.blobs
+    )
     run.project.outputs.write(layout.output(run.category, layout.LEFT_OUT), page)
     return AssetResult(result, metadata={"left_out": page_link(run, "pages/left-out")})

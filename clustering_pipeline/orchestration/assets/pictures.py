@@ -1,13 +1,39 @@
-"""From the workbook to pictures worth comparing: catalogue, downloads, prompts, crops, overrides and the quality filter."""
+"""From the workbook to pictures worth comparing: catalogue, downloads, prompts, crops, overrides
+and the quality filter.
+"""
 
 import pandas as pd
 
-from clustering_pipeline.core.manifests import CATALOGUE, CLEAN_IMAGES, CROPS, ENGLISH_PROMPTS, OVERRULED_PICTURES, RAW_IMAGES
-from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, project_asset, stage_asset
-from clustering_pipeline.orchestration.checks import DETECTION_RATE, DOWNLOAD_SUCCESS, REJECTED_SHARE, USABLE_LISTINGS
+from clustering_pipeline.core.manifests import (
+    CATALOGUE,
+    CLEAN_IMAGES,
+    CROPS,
+    ENGLISH_PROMPTS,
+    OVERRULED_PICTURES,
+    RAW_IMAGES,
+)
+from clustering_pipeline.orchestration.assets.factory import (
+    AssetResult,
+    AssetRun,
+    page_link,
+    project_asset,
+    stage_asset,
+)
+from clustering_pipeline.orchestration.checks import (
+    DETECTION_RATE,
+    DOWNLOAD_SUCCESS,
+    REJECTED_SHARE,
+    USABLE_LISTINGS,
+)
 from clustering_pipeline.orchestration.runtime.pools import GEMINI, GPU, NETWORK
 from clustering_pipeline.orchestration.sync.sources import catalogue_version, overrides_version
-from clustering_pipeline.settings import CatalogueSettings, CleanImageSettings, CropSettings, DownloadSettings, PromptSettings
+from clustering_pipeline.settings import (
+    CatalogueSettings,
+    CleanImageSettings,
+    CropSettings,
+    DownloadSettings,
+    PromptSettings,
+)
 from clustering_pipeline.storage import layout
 
 
@@ -15,13 +41,17 @@ from clustering_pipeline.storage import layout
 def catalogue(settings: CatalogueSettings, run: AssetRun) -> AssetResult:
     """Every row of the workbook: which can be used, and why not the others.
 
-    Read from the copy that was kept when the catalogue was recorded, by `clustering-pipeline run` or by the sensor on the
-    catalogue folder.
+    Read from the copy that was kept when the catalogue was recorded, by `clustering-pipeline run`
+    or by the sensor on the catalogue folder.
     """
     from clustering_pipeline.stages import catalogue as stage
 
     source = run.project.sources.load(run.category)
-    metadata = {"workbook": source.path, "display_name": source.display_name, "workbook_sha256": source.sha256}
+    metadata = {
+        "workbook": source.path,
+        "display_name": source.display_name,
+        "workbook_sha256": source.sha256,
+    }
     result = stage.run(source=source, settings=settings, context=run.stage)
     return AssetResult(result, catalogue_version(source), metadata=metadata)
 
@@ -47,7 +77,8 @@ english_prompts = stage_asset(
     stage="prompts.stage",
     inputs=(),
     settings=PromptSettings,
-    description="The category's Vietnamese class words with their English prompts, and who translated each.",
+    description="The category's Vietnamese class words with their English prompts, and who "
+    "translated each.",
     group="pictures",
     kinds=["python"],
     pool=GEMINI,
@@ -56,16 +87,25 @@ english_prompts = stage_asset(
 
 @project_asset(CROPS, group="pictures", kinds=["opencv"], pool=GPU, checks=[DETECTION_RATE])
 def crops(
-    raw_images: pd.DataFrame, english_prompts: pd.DataFrame, catalogue: pd.DataFrame, settings: CropSettings, run: AssetRun
+    raw_images: pd.DataFrame,
+    english_prompts: pd.DataFrame,
+    catalogue: pd.DataFrame,
+    settings: CropSettings,
+    run: AssetRun,
 ) -> AssetResult:
-    """The regions of each distinct picture that show the product; the whole picture when nothing was detected.
+    """The regions of each distinct picture that show the product; the whole picture when nothing
+    was detected.
 
     Beside the manifest goes a contact sheet: pictures with their boxes drawn.
     """
     from clustering_pipeline.stages import detection
 
     result = detection.run(
-        raw_images=raw_images, english_prompts=english_prompts, catalogue=catalogue, settings=settings, context=run.stage
+        raw_images=raw_images,
+        english_prompts=english_prompts,
+        catalogue=catalogue,
+        settings=settings,
+        context=run.stage,
     )
     page = detection.write_contact_sheet(result.manifest, run.stage.blobs)
     run.project.outputs.write(layout.output(run.category, layout.CONTACT_SHEET), page)
@@ -73,10 +113,13 @@ def crops(
 
 
 @project_asset(OVERRULED_PICTURES, group="pictures", kinds=["sqlite"])
-def overruled_pictures(catalogue: pd.DataFrame, raw_images: pd.DataFrame, run: AssetRun) -> AssetResult:
+def overruled_pictures(
+    catalogue: pd.DataFrame, raw_images: pd.DataFrame, run: AssetRun
+) -> AssetResult:
     """The pictures that people want kept whatever their quality.
 
-    Apart from the other corrections, so that saying which listings are one product touches nothing before the clusters.
+    Apart from the other corrections, so that saying which listings are one product touches nothing
+    before the clusters.
     """
     from clustering_pipeline.stages.deduplication import overrides_stage
 
@@ -91,7 +134,8 @@ clean_images = stage_asset(
     stage="deduplication.clean_stage",
     inputs=("crops", "raw_images", "overruled_pictures"),
     settings=CleanImageSettings,
-    description="Every crop: kept, or too bad to compare, or a duplicate of the keeper that stands for it.",
+    description="Every crop: kept, or too bad to compare, or a duplicate of the keeper that stands "
+    "for it.",
     group="pictures",
     kinds=["opencv"],
     checks=[REJECTED_SHARE],

@@ -10,7 +10,12 @@ import dagster as dg
 import pandas as pd
 
 from clustering_pipeline.core.manifests import WRITTEN_FILES, conform
-from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, page_link, project_asset
+from clustering_pipeline.orchestration.assets.factory import (
+    AssetResult,
+    AssetRun,
+    page_link,
+    project_asset,
+)
 from clustering_pipeline.orchestration.checks import EVERY_ROW_WRITTEN
 from clustering_pipeline.orchestration.sync.sources import delivery_version
 from clustering_pipeline.settings import (
@@ -45,11 +50,18 @@ def labeled_excel(
     settings: WorkbookSettings,
     run: AssetRun,
 ) -> AssetResult:
-    """The user's own workbook with the cluster, the status and the reason of every listing at its right.
+    """The user's own workbook with the cluster, the status and the reason of every listing at its
+    right.
 
-    It is kept in the storage, and delivered to where the category's record says when that names a file.
+    It is kept in the storage, and delivered to where the category's record says when that names a
+    file.
     """
-    from clustering_pipeline.outputs.workbook import default_output, deliver_workbook, label_workbook, pack_texts
+    from clustering_pipeline.outputs.workbook import (
+        default_output,
+        deliver_workbook,
+        label_workbook,
+        pack_texts,
+    )
 
     source = run.project.sources.load(run.category)
     output = Path(source.output) if source.output else None
@@ -66,14 +78,22 @@ def labeled_excel(
         catalogue_settings=catalogue_settings,
         blobs=run.stage.blobs,
         output_name=name,
-        notes=_notes(run, source, pack_texts(catalogue, clusters, local_features, match_settings, run.stage)),
+        notes=_notes(
+            run, source, pack_texts(catalogue, clusters, local_features, match_settings, run.stage)
+        ),
     )
     run.project.outputs.write(layout.output(run.category, name), labelled.content)
-    delivered = deliver_workbook(labelled.content, output, Path(source.path), run.stage.state) if output else None
+    delivered = (
+        deliver_workbook(labelled.content, output, Path(source.path), run.stage.state)
+        if output
+        else None
+    )
     return _result(run, source, layout.output(run.category, name), labelled, delivered)
 
 
-def _notes(run: AssetRun, source: "CatalogueSource", texts: dict[str, list[str]]) -> "WorkbookNotes":
+def _notes(
+    run: AssetRun, source: "CatalogueSource", texts: dict[str, list[str]]
+) -> "WorkbookNotes":
     from clustering_pipeline.outputs.workbook import WorkbookNotes, cluster_dates, summary_sections
     from clustering_pipeline.stages.clustering import NumberRegister
 
@@ -89,20 +109,31 @@ def _notes(run: AssetRun, source: "CatalogueSource", texts: dict[str, list[str]]
 
 
 def _result(
-    run: AssetRun, source: "CatalogueSource", kept: str, labelled: "LabelledWorkbook", delivered: "DeliveredFile | None"
+    run: AssetRun,
+    source: "CatalogueSource",
+    kept: str,
+    labelled: "LabelledWorkbook",
+    delivered: "DeliveredFile | None",
 ) -> AssetResult:
     address = run.project.outputs.address(kept)
     written = {kept: hashlib.sha256(labelled.content).hexdigest()}
-    facts: dict[str, int | float | str] = {"rows": labelled.rows, "workbook": str(delivered.path if delivered else address)}
+    facts: dict[str, int | float | str] = {
+        "rows": labelled.rows,
+        "workbook": str(delivered.path if delivered else address),
+    }
     if delivered is not None:
         written[str(delivered.path)] = delivered.sha256
         facts |= {"message": delivered.message} if delivered.message else {}
     if labelled.losses:
         facts["not_kept"] = " ".join(labelled.losses)
-    frame = pd.DataFrame({"path": list(written), "sha256": list(written.values()), "rows": labelled.rows})
+    frame = pd.DataFrame(
+        {"path": list(written), "sha256": list(written.values()), "rows": labelled.rows}
+    )
     metadata = {"kept_copy": dg.MetadataValue.path(address), "review": page_link(run, "review")}
     version = delivery_version(source)
-    return AssetResult(StageResult(conform(frame, WRITTEN_FILES), facts), version, metadata=metadata)
+    return AssetResult(
+        StageResult(conform(frame, WRITTEN_FILES), facts), version, metadata=metadata
+    )
 
 
 STEPS = (
@@ -157,14 +188,18 @@ def category_report(
         embeddings=embeddings,
         corrections=corrections,
         suggested_names=suggest_names(
-            catalogue, clusters, pack_texts(catalogue, clusters, local_features, match_settings, run.stage)
+            catalogue,
+            clusters,
+            pack_texts(catalogue, clusters, local_features, match_settings, run.stage),
         ),
     )
     page = write_report(tables, _facts(run), settings, run.stage, matching=match_settings)
     path = layout.output(run.category, layout.REPORT)
     files = run.project.outputs
     files.write(path, page)
-    written = pd.DataFrame({"path": [path], "sha256": [hashlib.sha256(page).hexdigest()], "rows": [len(clusters)]})
+    written = pd.DataFrame(
+        {"path": [path], "sha256": [hashlib.sha256(page).hexdigest()], "rows": [len(clusters)]}
+    )
     facts: dict[str, int | float | str] = {"bytes": len(page), "report": files.address(path)}
     links = {"open_report": page_link(run, "report"), "review": page_link(run, "review")}
     return AssetResult(StageResult(conform(written, WRITTEN_FILES), facts), metadata=links)
@@ -178,7 +213,10 @@ def _facts(run: AssetRun) -> dict[str, dict[str, int | float | str]]:
         for stage in STAGES
         for name, value in in_force.stage(stage).model_dump(mode="json").items()
     }
-    facts["versions"] = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
+    facts["versions"] = {
+        "python": platform.python_version(),
+        **{name: version(name) for name in PACKAGES},
+    }
     return facts
 
 
@@ -199,7 +237,9 @@ def search_index(
     settings: SearchSettings,
     run: AssetRun,
 ) -> AssetResult:
-    """The vectors of the category with their clusters, to find the listings that show what a picture shows."""
+    """The vectors of the category with their clusters, to find the listings that show what a
+    picture shows.
+    """
     from clustering_pipeline.outputs.search import QuerySettings, build_index
     from clustering_pipeline.stages.prompts import read_prompts
 

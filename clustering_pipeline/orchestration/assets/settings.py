@@ -1,4 +1,6 @@
-"""The settings of each stage as assets, so that a changed knob touches the stage that reads it and what follows."""
+"""The settings of each stage as assets, so that a changed knob touches the stage that reads it and
+what follows.
+"""
 
 import json
 
@@ -13,24 +15,31 @@ from clustering_pipeline.stages.contract import StageResult
 
 
 def settings_asset(stage: str, settings_class: type[StageSettings]) -> dg.AssetsDefinition:
-    """Return the asset `settings/<stage>`: the settings in force for a category, known by their fingerprint."""
+    """Return the asset `settings/<stage>`: the settings in force for a category, known by their
+    fingerprint.
+    """
 
     def settings(run: AssetRun) -> AssetResult:
         in_force = run.project.category_settings(run.category).stage(stage)
         version = settings_version(in_force)
         text = json.dumps(in_force.model_dump(mode="json"), ensure_ascii=False, sort_keys=True)
-        frame = pd.DataFrame({"stage": [stage], "settings": [text], "fingerprint": [version.data_version]})
+        frame = pd.DataFrame(
+            {"stage": [stage], "settings": [text], "fingerprint": [version.data_version]}
+        )
         changed = {
             f"changed/{name}": str(value)
             for name, value in in_force.model_dump(mode="json").items()
             if value != settings_class().model_dump(mode="json")[name]
         }
         metadata = {"settings": dg.MetadataValue.json(in_force.model_dump(mode="json")), **changed}
-        return AssetResult(StageResult(conform(frame, SETTINGS)), version.version, version.data_version, metadata)
+        return AssetResult(
+            StageResult(conform(frame, SETTINGS)), version.version, version.data_version, metadata
+        )
 
     purpose = (settings_class.__doc__ or "").strip()
     settings.__doc__ = (
-        f"{purpose}\n\nDefaults, then `settings.yaml`, then its section for the category, then the run's overrides."
+        f"{purpose}\n\nDefaults, then `settings.yaml`, then its section for the "
+        f"category, then the run's overrides."
     )
     return project_asset(
         SETTINGS,
@@ -42,4 +51,6 @@ def settings_asset(stage: str, settings_class: type[StageSettings]) -> dg.Assets
     )(settings)
 
 
-settings_assets = [settings_asset(stage, settings_class) for stage, settings_class in STAGES.items()]
+settings_assets = [
+    settings_asset(stage, settings_class) for stage, settings_class in STAGES.items()
+]

@@ -1,4 +1,6 @@
-"""How every category stands, as a table in the UI, which does not show it for partitioned assets itself."""
+"""How every category stands, as a table in the UI, which does not show it for partitioned assets
+itself.
+"""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +15,9 @@ from clustering_pipeline.project import Project
 
 SECONDS_A_DAY = 86_400
 FRESHNESS_CHECK = dg.AssetCheckSpec(
-    "freshness", asset="sync_report", description="Every category was materialised within `checks.fresh_for_days`."
+    "freshness",
+    asset="sync_report",
+    description="Every category was materialised within `checks.fresh_for_days`.",
 )
 
 
@@ -27,30 +31,49 @@ def make_sync_report(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefiniti
         check_specs=[FRESHNESS_CHECK],
         code_version="1",
     )
-    def sync_report(context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]) -> dg.MaterializeResult:
-        """Category × asset: fresh, stale and why, missing, failed; overrides in force; categories that are overdue."""
-        known = category_statuses(project, context.instance, Lineage.of(AssetGraph.from_assets(assets)))
+    def sync_report(
+        context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]
+    ) -> dg.MaterializeResult:
+        """Category × asset: fresh, stale and why, missing, failed; overrides in force; categories
+        that are overdue.
+        """
+        known = category_statuses(
+            project, context.instance, Lineage.of(AssetGraph.from_assets(assets))
+        )
         statuses = [status for status in known if not status.retired]
         rows = [dg.TableRecord(_row(status)) for status in statuses]
         late = [status.category for status in statuses if _is_late(status, project)]
         states = [report.status.value for status in statuses for report in status.assets.values()]
-        columns = [dg.TableColumn(name) for name in ("category", "stands", "problem", "overrides", "last run", "next refresh")]
+        columns = [
+            dg.TableColumn(name)
+            for name in ("category", "stands", "problem", "overrides", "last run", "next refresh")
+        ]
 
         return dg.MaterializeResult(
             metadata={
                 "categories": len(statuses),
                 "fresh_categories": sum(_unsettled(status) == "" for status in statuses),
                 "retired_categories": len(known) - len(statuses),
-                **{f"assets_{state}": states.count(state) for state in ("fresh", "stale", "missing", "failed")},
-                "table": dg.MetadataValue.table(rows, schema=dg.TableSchema(columns)) if rows else "No category yet.",
-                "settings_problems": "\n\n".join(project.settings.problems(status.category for status in statuses)) or "none",
+                **{
+                    f"assets_{state}": states.count(state)
+                    for state in ("fresh", "stale", "missing", "failed")
+                },
+                "table": dg.MetadataValue.table(rows, schema=dg.TableSchema(columns))
+                if rows
+                else "No category yet.",
+                "settings_problems": "\n\n".join(
+                    project.settings.problems(status.category for status in statuses)
+                )
+                or "none",
             },
             check_results=[
                 dg.AssetCheckResult(
                     passed=not late,
                     check_name=FRESHNESS_CHECK.name,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=f"Overdue: {', '.join(late)}." if late else "No category is overdue.",
+                    description=f"Overdue: {', '.join(late)}."
+                    if late
+                    else "No category is overdue.",
                     metadata={"overdue": len(late)},
                 )
             ],

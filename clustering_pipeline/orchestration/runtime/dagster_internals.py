@@ -1,4 +1,6 @@
-"""What is used of Dagster beyond its public interface: nothing else imports it, and Dagster is pinned to its minor."""
+"""What is used of Dagster beyond its public interface: nothing else imports it, and Dagster is
+pinned to its minor.
+"""
 
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph

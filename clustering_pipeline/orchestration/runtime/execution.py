@@ -6,18 +6,23 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from clustering_pipeline.core.errors import InputError, PipelineError, StageError
-from clustering_pipeline.orchestration.runtime.dagster_internals import MAX_RETRIES_TAG, SerializableErrorInfo
+from clustering_pipeline.orchestration.runtime.dagster_internals import (
+    MAX_RETRIES_TAG,
+    SerializableErrorInfo,
+)
 from clustering_pipeline.orchestration.runtime.instance import COMMAND_LINE_TAG
 
 INTERRUPTED = "DagsterExecutionInterruptedError"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
-def materialise(definitions: dg.Definitions, instance: dg.DagsterInstance, names: Sequence[str], category: str) -> str:
+def materialise(
+    definitions: dg.Definitions, instance: dg.DagsterInstance, names: Sequence[str], category: str
+) -> str:
     """Materialise assets of a category in one run in this process and return its id.
 
-    Raises InputError or StageError with the words of the stage that failed; what did not depend on it is done. Raises
-    KeyboardInterrupt when the person at the terminal ended it.
+    Raises InputError or StageError with the words of the stage that failed; what did not depend on
+    it is done. Raises KeyboardInterrupt when the person at the terminal ended it.
     """
     job = definitions.resolve_implicit_global_asset_job_def()
     result = job.execute_in_process(
@@ -39,7 +44,9 @@ def asset_of_step(step: str) -> str:
 
 
 def words_of(error: SerializableErrorInfo) -> str:
-    """Return what a failed step says: the words of our own error where there is one, else the class and its words."""
+    """Return what a failed step says: the words of our own error where there is one, else the class
+    and its words.
+    """
     kind, words = _own_words(error)
     return words if kind in (InputError.__name__, StageError.__name__) else f"{kind}: {words}"
 
@@ -49,19 +56,30 @@ def _failure(result: dg.ExecuteInProcessResult, category: str) -> PipelineError:
         if event.is_step_failure and event.step_failure_data.error:
             if INTERRUPTED in (kind for kind, _ in _causes(event.step_failure_data.error)):
                 raise KeyboardInterrupt
-            return _explained(asset_of_step(str(event.step_key)), category, event.step_failure_data.error, result.run_id)
-    return StageError(f"The run {result.run_id} of the category {category} ended early. See it in the UI under Runs.")
+            return _explained(
+                asset_of_step(str(event.step_key)),
+                category,
+                event.step_failure_data.error,
+                result.run_id,
+            )
+    return StageError(
+        f"The run {result.run_id} of the category {category} ended early. See it in the UI under "
+        f"Runs."
+    )
 
 
-def _explained(stage: str, category: str, error: SerializableErrorInfo, run_id: str) -> PipelineError:
+def _explained(
+    stage: str, category: str, error: SerializableErrorInfo, run_id: str
+) -> PipelineError:
     kind, words = _own_words(error)
     if kind == InputError.__name__:
         return InputError(words)
     if kind == StageError.__name__:
         return StageError(f"The stage {stage} of the category {category} failed. {words}")
     return StageError(
-        f"The stage {stage} of the category {category} failed: {kind}: {words} What the other stages did is kept. "
-        f"The run is {run_id}; `clustering-pipeline ui` shows its log, and --debug the traceback."
+        f"The stage {stage} of the category {category} failed: {kind}: {words} What the other "
+        f"stages did is kept. The run is {run_id}; `clustering-pipeline ui` shows its log, and "
+        "--debug the traceback."
     )
 
 
@@ -74,7 +92,8 @@ def _own_words(error: SerializableErrorInfo) -> tuple[str, str]:
 def _causes(error: SerializableErrorInfo | None) -> Iterator[tuple[str, str]]:
     """Yield the class and the words of an error and of what caused it, outermost first."""
     while error is not None:
-        # Dagster keeps the last lines of a formatted traceback: the class with its module, then the words.
+        # Dagster keeps the last lines of a formatted traceback: the class with its module, then the
+        # words.
         _, _, words = error.message.strip().partition(": ")
         yield error.cls_name or "Error", words or error.message.strip()
         error = error.cause

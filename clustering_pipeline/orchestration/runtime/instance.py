@@ -1,4 +1,6 @@
-"""The Dagster instance of a home: its database, the categories it knows, and who is working on them."""
+"""The Dagster instance of a home: its database, the categories it knows, and who is working on
+them.
+"""
 
 import os
 import sqlite3
@@ -20,8 +22,9 @@ from clustering_pipeline.storage import layout
 def quick_commits() -> Iterator[None]:
     """Let commits of this process reach the disk in the background while the block runs.
 
-    A database in write-ahead mode stays whole when the machine stops; at worst the last events are not in it. One idle
-    connection per file keeps SQLite from folding the log into the database whenever Dagster closes its only one.
+    A database in write-ahead mode stays whole when the machine stops; at worst the last events are
+    not in it. One idle connection per file keeps SQLite from folding the log into the database
+    whenever Dagster closes its only one.
     """
     # Kept out of the import of the definitions, which has to be fast.
     from sqlalchemy import event
@@ -70,7 +73,9 @@ IN_FLIGHT = (
 
 @contextmanager
 def open_instance(home: PipelineHome) -> Iterator[dg.DagsterInstance]:
-    """Open the instance of a home, which is created and filled when it is empty, with the limits of the pools."""
+    """Open the instance of a home, which is created and filled when it is empty, with the limits of
+    the pools.
+    """
     home.prepare()
     # Whatever Dagster starts in this process looks for its home here.
     os.environ["DAGSTER_HOME"] = str(home.path)
@@ -86,32 +91,43 @@ def add_category(instance: dg.DagsterInstance, category: str) -> None:
 
 
 def known_categories(instance: dg.DagsterInstance) -> list[str]:
-    """Return every category that is a partition of the instance, retired ones included, in alphabetical order."""
+    """Return every category that is a partition of the instance, retired ones included, in
+    alphabetical order.
+    """
     return sorted(instance.get_dynamic_partitions(str(CATEGORIES.name)))
 
 
-def runs_in_flight(instance: dg.DagsterInstance, category: str | None = None) -> list[dg.DagsterRun]:
+def runs_in_flight(
+    instance: dg.DagsterInstance, category: str | None = None
+) -> list[dg.DagsterRun]:
     """Return the runs that are queued or under way, of one category or of all."""
     tags = {PARTITION_TAG: category} if category else None
     return list(instance.get_runs(dg.RunsFilter(statuses=list(IN_FLIGHT), tags=tags)))
 
 
 @contextmanager
-def working_alone(home: PipelineHome, instance: dg.DagsterInstance, category: str) -> Iterator[None]:
-    """Hold a category for this process; raises StageError when another process or a run of the daemon has it."""
+def working_alone(
+    home: PipelineHome, instance: dg.DagsterInstance, category: str
+) -> Iterator[None]:
+    """Hold a category for this process; raises StageError when another process or a run of the
+    daemon has it.
+    """
     with _locked(_lock_of(home, category)) as locked:
         if not locked:
             raise StageError(
-                f"Another command is working on the category {category}. Wait until it has ended; nothing was started here."
+                f"Another command is working on the category {category}. Wait until it has ended; "
+                f"nothing was started here."
             )
         for run in runs_in_flight(instance, category):
             if COMMAND_LINE_TAG in run.tags:
-                # Only the holder of the lock runs from the command line, so that this one ended without saying so.
+                # Only the holder of the lock runs from the command line, so that this one ended
+                # without saying so.
                 instance.report_run_failed(run, "The process of this run has ended.")
             else:
                 raise StageError(
-                    f"The Dagster run {run.run_id[:8]} of the category {category} is {run.status.value.lower()}. Wait for it, or "
-                    "cancel it in the UI under Runs; nothing was started here."
+                    f"The Dagster run {run.run_id[:8]} of the category {category} is "
+                    f"{run.status.value.lower()}. Wait for it, or cancel it in the UI under Runs; "
+                    "nothing was started here."
                 )
         yield
 

@@ -1,7 +1,9 @@
-"""Runs that count as under way although nobody works on them: their code server or their command was killed.
+"""Runs that count as under way although nobody works on them: their code server or their command
+was killed.
 
-A worker that dies is noticed by its code server. When that goes too (a kill, a restart of the machine), Dagster would wait for
-the run until its longest time is over, and every later run of the category would wait behind it.
+A worker that dies is noticed by its code server. When that goes too (a kill, a restart of the
+machine), Dagster would wait for the run until its longest time is over, and every later run of the
+category would wait behind it.
 """
 
 import json
@@ -19,7 +21,11 @@ from clustering_pipeline.orchestration.runtime.dagster_internals import (
     DagsterGrpcClient,
     DagsterUserCodeUnreachableError,
 )
-from clustering_pipeline.orchestration.runtime.instance import COMMAND_LINE_TAG, PARTITION_TAG, is_worked_on
+from clustering_pipeline.orchestration.runtime.instance import (
+    COMMAND_LINE_TAG,
+    PARTITION_TAG,
+    is_worked_on,
+)
 from clustering_pipeline.project import PipelineHome
 
 UNDER_WAY = [dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
@@ -27,7 +33,9 @@ ANSWER_SECONDS = 10
 
 
 def lost_runs(home: PipelineHome, instance: dg.DagsterInstance) -> Iterator[dg.DagsterRun]:
-    """Yield the runs under way that neither a code server, nor a worker it left behind, nor a command works on."""
+    """Yield the runs under way that neither a code server, nor a worker it left behind, nor a
+    command works on.
+    """
     for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
         if COMMAND_LINE_TAG in run.tags:
             if not is_worked_on(home, run.tags.get(PARTITION_TAG, "")):
@@ -41,7 +49,11 @@ def _has_worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if not json.loads(run.tags[GRPC_INFO_TAG]).get("socket"):
         return False
     started = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
-    events = [entry.dagster_event.engine_event_data for entry in started if entry.dagster_event is not None]
+    events = [
+        entry.dagster_event.engine_event_data
+        for entry in started
+        if entry.dagster_event is not None
+    ]
     workers = {int(str(event.metadata["pid"].value)) for event in events if "pid" in event.metadata}
     return any(map(_exists, workers))
 
@@ -59,9 +71,14 @@ def _is_executed(run: dg.DagsterRun) -> bool:
     """Whether the code server that started a run is there and still has its worker."""
     server = json.loads(run.tags[GRPC_INFO_TAG])
     client = DagsterGrpcClient(
-        port=server.get("port"), socket=server.get("socket"), host=server.get("host"), use_ssl=bool(server.get("use_ssl"))
+        port=server.get("port"),
+        socket=server.get("socket"),
+        host=server.get("host"),
+        use_ssl=bool(server.get("use_ssl")),
     )
     with suppress(DagsterUserCodeUnreachableError):
-        answer = client.can_cancel_execution(CanCancelExecutionRequest(run_id=run.run_id), timeout=ANSWER_SECONDS)
+        answer = client.can_cancel_execution(
+            CanCancelExecutionRequest(run_id=run.run_id), timeout=ANSWER_SECONDS
+        )
         return deserialize_value(answer, CanCancelExecutionResult).can_cancel
     return False

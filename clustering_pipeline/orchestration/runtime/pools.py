@@ -1,4 +1,6 @@
-"""The pools that limit how many steps use one scarce thing at a time, over all runs of the instance."""
+"""The pools that limit how many steps use one scarce thing at a time, over all runs of the
+instance.
+"""
 
 from collections.abc import Mapping
 
@@ -6,7 +8,8 @@ import dagster as dg
 
 GPU, NETWORK, GEMINI = "gpu", "network", "gemini"
 
-# One model on the device, a few categories downloading, and one caller of Gemini: what the instance gets when it is opened first.
+# One model on the device, a few categories downloading, and one caller of Gemini: what the instance
+# gets when it is opened first.
 LIMITS = {GPU: 1, NETWORK: 2, GEMINI: 1}
 
 
@@ -18,7 +21,9 @@ def set_missing_limits(instance: dg.DagsterInstance) -> None:
 
 
 def set_limits(instance: dg.DagsterInstance, limits: Mapping[str, int]) -> dict[str, int]:
-    """Give the pools of the instance their limits and return all that are set; doing it again changes nothing."""
+    """Give the pools of the instance their limits and return all that are set; doing it again
+    changes nothing.
+    """
     for pool, limit in limits.items():
         instance.event_log_storage.set_concurrency_slots(pool, limit)
     return {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits()}

@@ -1,8 +1,9 @@
 """What is fresh, stale or missing, for one category or for all of them.
 
-Dagster's own resolver asks the database once per edge and partition, and its UI leaves partitioned assets out. The same
-judgement is made here from the tags of the latest materialisations, read in two queries per asset. Everything that is
-not Dagster's public interface is in `read_materialised`; the tests compare the outcome with Dagster's resolver.
+Dagster's own resolver asks the database once per edge and partition, and its UI leaves partitioned
+assets out. The same judgement is made here from the tags of the latest materialisations, read in
+two queries per asset. Everything that is not Dagster's public interface is in `read_materialised`;
+the tests compare the outcome with Dagster's resolver.
 """
 
 import hashlib
@@ -32,7 +33,9 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Lineage:
-    """The partitioned assets by name (`settings/clusters`): parents first, what each is made from, and its code version."""
+    """The partitioned assets by name (`settings/clusters`): parents first, what each is made from,
+    and its code version.
+    """
 
     order: tuple[str, ...]
     parents: Mapping[str, tuple[str, ...]]
@@ -41,18 +44,26 @@ class Lineage:
     @classmethod
     def of(cls, graph: BaseAssetGraph) -> "Lineage":
         """Return the lineage of the partitioned assets of an asset graph."""
-        nodes = [graph.get(key) for key in graph.toposorted_asset_keys if graph.get(key).is_partitioned]
+        nodes = [
+            graph.get(key) for key in graph.toposorted_asset_keys if graph.get(key).is_partitioned
+        ]
         names = [node.key.to_user_string() for node in nodes]
         parents = {
             name: tuple(sorted(key.to_user_string() for key in node.parent_keys))
             for name, node in zip(names, nodes, strict=True)
         }
-        return cls(tuple(names), parents, {name: node.code_version for name, node in zip(names, nodes, strict=True)})
+        return cls(
+            tuple(names),
+            parents,
+            {name: node.code_version for name, node in zip(names, nodes, strict=True)},
+        )
 
 
 @dataclass(frozen=True)
 class Materialised:
-    """The latest materialisation of an asset for one category: its version, and by name the hashes of what went in."""
+    """The latest materialisation of an asset for one category: its version, and by name the hashes
+    of what went in.
+    """
 
     version: str
     code_version: str | None
@@ -64,7 +75,10 @@ class Materialised:
 
 @dataclass(frozen=True)
 class SourceVersion:
-    """What a source looks like now. `data_version` is what materialising it would give, where that is known beforehand."""
+    """What a source looks like now.
+
+    `data_version` is what materialising it would give, where that is known beforehand.
+    """
 
     version: str
     data_version: str | None = None
@@ -74,7 +88,8 @@ class SourceVersion:
 class AssetState:
     """How an asset stands, and why when it is not fresh.
 
-    `certain`: it has to be materialised whatever its stale parents become. Else it may turn out fresh once they are done.
+    `certain`: it has to be materialised whatever its stale parents become. Else it may turn out
+    fresh once they are done.
     """
 
     status: Status
@@ -90,8 +105,12 @@ def read_materialised(
     found: dict[str, dict[str, Materialised]] = {category: {} for category in wanted}
     for name in lineage.order:
         key = dg.AssetKey.from_user_string(name)
-        latest = instance.event_log_storage.get_latest_storage_id_by_partition(key, dg.DagsterEventType.ASSET_MATERIALIZATION)
-        by_storage_id = {storage_id: category for category, storage_id in latest.items() if category in wanted}
+        latest = instance.event_log_storage.get_latest_storage_id_by_partition(
+            key, dg.DagsterEventType.ASSET_MATERIALIZATION
+        )
+        by_storage_id = {
+            storage_id: category for category, storage_id in latest.items() if category in wanted
+        }
         if not by_storage_id:
             continue
         records = instance.fetch_materializations(
@@ -108,7 +127,8 @@ def judge(
     sources: Mapping[str, SourceVersion],
     demanded: Mapping[str, str] | None = None,
 ) -> dict[str, AssetState]:
-    """Return the state of every asset of one category, given its materialisations and its sources as they are now.
+    """Return the state of every asset of one category, given its materialisations and its sources
+    as they are now.
 
     `demanded`: assets that should run although nothing changed that they are made from, and why.
     """
@@ -119,13 +139,18 @@ def judge(
 
 
 def plan(lineage: Lineage, states: Mapping[str, AssetState]) -> list[str]:
-    """Return the assets that one run should materialise next: right whatever the run brings, parents first.
+    """Return the assets that one run should materialise next: right whatever the run brings,
+    parents first.
 
-    What only might have to follow waits for the next plan, made when the versions of its parents are known.
+    What only might have to follow waits for the next plan, made when the versions of its parents
+    are known.
     """
     batch: list[str] = []
     for name in lineage.order:
-        ready = all(states[parent].status is Status.FRESH or parent in batch for parent in lineage.parents[name])
+        ready = all(
+            states[parent].status is Status.FRESH or parent in batch
+            for parent in lineage.parents[name]
+        )
         if ready and states[name].certain:
             batch.append(name)
     return batch
@@ -149,19 +174,37 @@ class _Judgement:
         if name in self.sources and made.source_version != self.sources[name].version:
             return AssetState(Status.STALE, SOURCE_CHANGED, certain=True)
         if made.code_version != code_version:
-            return AssetState(Status.STALE, f"code version {made.code_version} became {code_version}", certain=True)
+            return AssetState(
+                Status.STALE,
+                f"code version {made.code_version} became {code_version}",
+                certain=True,
+            )
         if name in self.demanded:
             return AssetState(Status.STALE, self.demanded[name], certain=True)
         return self._of_inputs(made, self.lineage.parents[name])
 
     def _of_inputs(self, made: Materialised, parents: tuple[str, ...]) -> AssetState:
         if removed := sorted(set(made.inputs) - set(parents)):
-            return AssetState(Status.STALE, f"is no longer made from {_quoted(removed)}", certain=True)
-        changed = [parent for parent in parents if made.inputs.get(parent) != _as_input(self._version(parent))]
+            return AssetState(
+                Status.STALE, f"is no longer made from {_quoted(removed)}", certain=True
+            )
+        changed = [
+            parent
+            for parent in parents
+            if made.inputs.get(parent) != _as_input(self._version(parent))
+        ]
         if changed:
-            return AssetState(Status.STALE, f"{_quoted(changed)} changed", certain=any(map(self._is_decided, changed)))
+            return AssetState(
+                Status.STALE,
+                f"{_quoted(changed)} changed",
+                certain=any(map(self._is_decided, changed)),
+            )
         waiting = [parent for parent in parents if not self._is_decided(parent)]
-        return AssetState(Status.STALE, f"follows {_quoted(waiting)}") if waiting else AssetState(Status.FRESH)
+        return (
+            AssetState(Status.STALE, f"follows {_quoted(waiting)}")
+            if waiting
+            else AssetState(Status.FRESH)
+        )
 
     def _version(self, name: str) -> str | None:
         foreseen = self.sources[name].data_version if name in self.sources else None
@@ -174,7 +217,8 @@ class _Judgement:
 
 
 def _as_input(version: str | None) -> str | None:
-    # Dagster records the hash of the versions of all partitions that went in, which here is always one.
+    # Dagster records the hash of the versions of all partitions that went in, which here is always
+    # one.
     return None if version is None else hashlib.sha256(version.encode()).hexdigest()
 
 
@@ -190,7 +234,9 @@ def _materialised(record: dg.EventLogRecord) -> Materialised:
         version=tags.get(DATA_VERSION_TAG, ""),
         code_version=tags.get(CODE_VERSION_TAG),
         inputs={
-            tag.removeprefix(INPUT_VERSION_TAG): version for tag, version in tags.items() if tag.startswith(INPUT_VERSION_TAG)
+            tag.removeprefix(INPUT_VERSION_TAG): version
+            for tag, version in tags.items()
+            if tag.startswith(INPUT_VERSION_TAG)
         },
         source_version=str(source.value) if source else None,
         run_id=record.run_id,

@@ -24,10 +24,11 @@ def next_request(
     *,
     demanded: Mapping[str, str] | None = None,
 ) -> dg.RunRequest | None:
-    """Return the next run of a category, None when it is fresh; raises InputError when its sources cannot be used.
+    """Return the next run of a category, None when it is fresh; raises InputError when its sources
+    cannot be used.
 
-    The run key names what would run and from what, so that the same work is requested once: a run that failed is not
-    repeated until something changed.
+    The run key names what would run and from what, so that the same work is requested once: a run
+    that failed is not repeated until something changed.
     """
     held = read_materialised(instance, lineage, [category])[category]
     sources = source_versions(project, category)
@@ -35,10 +36,19 @@ def next_request(
     batch = plan(lineage, states)
     if not batch:
         return None
-    reasons = [(name, states[name].why, sources[name].version if name in sources else "") for name in batch]
-    before = [(parent, held[parent].version) for name in batch for parent in lineage.parents[name] if parent in held]
+    reasons = [
+        (name, states[name].why, sources[name].version if name in sources else "") for name in batch
+    ]
+    before = [
+        (parent, held[parent].version)
+        for name in batch
+        for parent in lineage.parents[name]
+        if parent in held
+    ]
     attempts = [held[name].time for name in batch if name in held]
-    digest = hashlib.sha256(repr((reasons, before, attempts, sorted((demanded or {}).items()))).encode()).hexdigest()
+    digest = hashlib.sha256(
+        repr((reasons, before, attempts, sorted((demanded or {}).items()))).encode()
+    ).hexdigest()
     return dg.RunRequest(
         run_key=f"{category}:{digest[:20]}",
         job_name=CATEGORY_JOB,
@@ -54,7 +64,9 @@ def is_busy(instance: dg.DagsterInstance, category: str) -> bool:
 
 
 def active_categories(project: Project, instance: dg.DagsterInstance) -> list[str]:
-    """Return the categories that are kept up to date: partitions with a record that were not retired."""
+    """Return the categories that are kept up to date: partitions with a record that were not
+    retired.
+    """
     recorded = {source.category for source in project.sources.all()}
     partitions = set(instance.get_dynamic_partitions(str(CATEGORIES.name)))
     return sorted((recorded & partitions) - project.retired.all())

@@ -1,4 +1,6 @@
-"""What the sources of a category look like now, to compare with what they looked like when they were materialised."""
+"""What the sources of a category look like now, to compare with what they looked like when they
+were materialised.
+"""
 
 import hashlib
 import logging
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def settings_version(settings: StageSettings) -> SourceVersion:
-    """Return the version of a stage's settings; knobs that only change the speed are in it, but not in the data version."""
+    """Return the version of a stage's settings; knobs that only change the speed are in it, but not
+    in the data version.
+    """
     fingerprint = settings.fingerprint()
     return SourceVersion(_digest(fingerprint, settings.model_dump_json()), fingerprint)
 
@@ -30,7 +34,9 @@ def catalogue_version(source: "CatalogueSource") -> str:
 
 
 def corrections_version(statements: pd.DataFrame) -> str:
-    """Return the version of the corrections that may concern a category, given as the store has them."""
+    """Return the version of the corrections that may concern a category, given as the store has
+    them.
+    """
     return content_version(statements, CORRECTIONS)
 
 
@@ -40,13 +46,17 @@ def overrides_version(statements: pd.DataFrame) -> str:
 
 
 def delivery_version(source: "CatalogueSource") -> str:
-    """Return the version of a delivery: the bytes that were labelled, where they went, and whether they are still there."""
+    """Return the version of a delivery: the bytes that were labelled, where they went, and whether
+    they are still there.
+    """
     there = source.output is None or Path(source.output).exists()
     return _digest(catalogue_version(source), source.output, there)
 
 
 def source_versions(project: Project, category: str) -> dict[str, SourceVersion]:
-    """Return the versions of all sources of `category` by asset name; raises InputError when settings or record are wrong."""
+    """Return the versions of all sources of `category` by asset name; raises InputError when
+    settings or record are wrong.
+    """
     settings, source = project.category_settings(category), project.sources.load(category)
     versions = {f"settings/{name}": settings_version(settings.stage(name)) for name in STAGES}
     versions["catalogue"] = SourceVersion(catalogue_version(source))
@@ -58,7 +68,9 @@ def source_versions(project: Project, category: str) -> dict[str, SourceVersion]
 
 
 def refresh_record(project: Project, category: str) -> "CatalogueSource":
-    """Return the category's record, made anew when the bytes on disk are no longer those that were recorded."""
+    """Return the category's record, made anew when the bytes on disk are no longer those that were
+    recorded.
+    """
     source = project.sources.load(category)
     if source.is_folder or not project.sources.changed_on_disk(source):
         return source
@@ -74,7 +86,9 @@ def refresh_record(project: Project, category: str) -> "CatalogueSource":
 
 
 def due_work(project: Project, category: str) -> dict[str, str]:
-    """Return what should run although nothing it is made from changed, and why: pictures that are due for another request."""
+    """Return what should run although nothing it is made from changed, and why: pictures that are
+    due for another request.
+    """
     from clustering_pipeline.stages.download import requests_due
 
     catalogue = project.manifests.read("catalogue", category)

@@ -28,7 +28,9 @@ FAILED_RUNS_LOOKED_AT = 500
 
 @dataclass(frozen=True)
 class AssetReport:
-    """How one asset of a category stands; `time` is when it was materialised last, in seconds since 1970."""
+    """How one asset of a category stands; `time` is when it was materialised last, in seconds since
+    1970.
+    """
 
     status: Status
     why: str = ""
@@ -38,10 +40,13 @@ class AssetReport:
 
 @dataclass(frozen=True)
 class CategoryStatus:
-    """How one category stands. `problem` says why it cannot be judged: its settings or its record cannot be used.
+    """How one category stands.
 
-    `overrides`: stages whose last run was made with other settings than the file has now. `next_refresh`: when the weekly
-    refresh comes to it, in seconds since 1970; None when it never does, as for one that is retired.
+    `problem` says why it cannot be judged: its settings or its record cannot be used.
+
+    `overrides`: stages whose last run was made with other settings than the file has now.
+    `next_refresh`: when the weekly refresh comes to it, in seconds since 1970; None when it never
+    does, as for one that is retired.
     """
 
     category: str
@@ -56,7 +61,9 @@ class CategoryStatus:
 
 @dataclass(frozen=True)
 class Failure:
-    """That an asset could not be materialised: why, in which run, and when, in seconds since 1970."""
+    """That an asset could not be materialised: why, in which run, and when, in seconds since
+    1970.
+    """
 
     why: str
     run_id: str
@@ -64,9 +71,14 @@ class Failure:
 
 
 def category_statuses(
-    project: Project, instance: dg.DagsterInstance, lineage: Lineage, categories: Sequence[str] | None = None
+    project: Project,
+    instance: dg.DagsterInstance,
+    lineage: Lineage,
+    categories: Sequence[str] | None = None,
 ) -> list[CategoryStatus]:
-    """Return the status of the categories of the instance, all of them by default, in alphabetical order."""
+    """Return the status of the categories of the instance, all of them by default, in alphabetical
+    order.
+    """
     wanted = known_categories(instance) if categories is None else sorted(categories)
     held = read_materialised(instance, lineage, wanted)
     failures = _last_failures(instance, set(wanted))
@@ -74,7 +86,14 @@ def category_statuses(
     retired = project.retired.all()
     return [
         replace(
-            _status(project, lineage, category, names.get(category, category), held[category], failures.get(category, {})),
+            _status(
+                project,
+                lineage,
+                category,
+                names.get(category, category),
+                held[category],
+                failures.get(category, {}),
+            ),
             next_refresh=None if category in retired else _next_refresh(project, category),
             retired=category in retired,
         )
@@ -84,7 +103,9 @@ def category_statuses(
 
 def _next_refresh(project: Project, category: str) -> float | None:
     try:
-        moment = next_moment(category, project.category_settings(category).refresh, datetime.now(UTC))
+        moment = next_moment(
+            category, project.category_settings(category).refresh, datetime.now(UTC)
+        )
     except InputError:
         return None
     return None if moment is None else moment.timestamp()
@@ -98,7 +119,10 @@ def _status(
     held: Mapping[str, Materialised],
     failures: Mapping[str, Failure],
 ) -> CategoryStatus:
-    last_run = max([made.time for made in held.values()] + [failure.time for failure in failures.values()], default=None)
+    last_run = max(
+        [made.time for made in held.values()] + [failure.time for failure in failures.values()],
+        default=None,
+    )
     try:
         states = judge(lineage, held, source_versions(project, category))
         states = {name: _in_words(project, category, name, state) for name, state in states.items()}
@@ -106,11 +130,16 @@ def _status(
     except InputError as error:
         unknown = AssetState(Status.STALE, "its sources cannot be read")
         states, problem = dict.fromkeys(lineage.order, unknown), str(error)
-    reports = {name: _report(state, held.get(name), failures.get(name)) for name, state in states.items()}
+    reports = {
+        name: _report(state, held.get(name), failures.get(name)) for name, state in states.items()
+    }
     overrides = tuple(
         name.removeprefix("settings/")
         for name, state in states.items()
-        if name.startswith("settings/") and name in held and state.status is not Status.FRESH and not problem
+        if name.startswith("settings/")
+        and name in held
+        and state.status is not Status.FRESH
+        and not problem
     )
     return CategoryStatus(category, display_name, reports, overrides, last_run, problem)
 
@@ -124,24 +153,32 @@ def _in_words(project: Project, category: str, name: str, state: AssetState) -> 
 
 
 def _changed_settings(project: Project, category: str, stage: str) -> str:
-    """Return with which other settings a stage ran last: those of one run's `--set`, or the file's of that time."""
+    """Return with which other settings a stage ran last: those of one run's `--set`, or the file's
+    of that time.
+    """
     made = project.manifests.read(f"settings/{stage}", category)
     if made is None:
         return ""
     # As it was written: an older version may have known other names.
     then = json.loads(made["settings"].iloc[0])
     now = project.category_settings(category).stage(stage).model_dump(mode="json")
-    changed = [f"{name}={then.get(name)} (now {now[name]})" for name in now if then.get(name) != now[name]]
+    changed = [
+        f"{name}={then.get(name)} (now {now[name]})" for name in now if then.get(name) != now[name]
+    ]
     return f"last made with {', '.join(changed)}" if changed else ""
 
 
 def _report(state: AssetState, made: Materialised | None, failure: Failure | None) -> AssetReport:
     if failure is not None and (made is None or made.time < failure.time):
         return AssetReport(Status.FAILED, failure.why, made.time if made else None, failure.run_id)
-    return AssetReport(state.status, state.why, made.time if made else None, made.run_id if made else None)
+    return AssetReport(
+        state.status, state.why, made.time if made else None, made.run_id if made else None
+    )
 
 
-def _last_failures(instance: dg.DagsterInstance, categories: set[str]) -> dict[str, dict[str, Failure]]:
+def _last_failures(
+    instance: dg.DagsterInstance, categories: set[str]
+) -> dict[str, dict[str, Failure]]:
     """Return by category and asset what failed in the category's latest failed run."""
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
     latest: dict[str, str] = {}
@@ -156,7 +193,12 @@ def _failures_of(instance: dg.DagsterInstance, run_id: str) -> dict[str, Failure
     events = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
     failures = {}
     for event in (record.event_log_entry for record in events):
-        if event.dagster_event is not None and event.dagster_event.step_failure_data.error is not None:
+        if (
+            event.dagster_event is not None
+            and event.dagster_event.step_failure_data.error is not None
+        ):
             asset = asset_of_step(str(event.step_key))
-            failures[asset] = Failure(words_of(event.dagster_event.step_failure_data.error), run_id, event.timestamp)
+            failures[asset] = Failure(
+                words_of(event.dagster_event.step_failure_data.error), run_id, event.timestamp
+            )
     return failures

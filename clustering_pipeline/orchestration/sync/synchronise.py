@@ -53,7 +53,9 @@ class Pipeline:
     def states(
         self, instance: dg.DagsterInstance, category: str, demanded: Mapping[str, str] | None = None
     ) -> dict[str, AssetState]:
-        """Return the state of every asset of a category as it is now; `demanded` should run in any case, with the reason."""
+        """Return the state of every asset of a category as it is now; `demanded` should run in any
+        case, with the reason.
+        """
         held = read_materialised(instance, self.lineage, [category])[category]
         return judge(self.lineage, held, self.read_sources(category), demanded)
 
@@ -66,18 +68,24 @@ def bring_up_to_date(
     demanded: Mapping[str, str] | None = None,
     force: bool = False,
 ) -> SyncReport:
-    """Materialise what is stale, missing or demanded until nothing is left, everything when `force`.
+    """Materialise what is stale, missing or demanded until nothing is left, everything when
+    `force`.
 
     Raises InputError or StageError.
     """
     started, materialised, runs = time.monotonic(), list[str](), list[str]()
     lineage = pipeline.lineage
-    batch = list(lineage.order) if force else plan(lineage, pipeline.states(instance, category, demanded))
+    batch = (
+        list(lineage.order)
+        if force
+        else plan(lineage, pipeline.states(instance, category, demanded))
+    )
     while batch:
         if again := sorted(set(batch) & set(materialised)):
             raise StageError(
-                f"{', '.join(again)} of the category {category} changed again right after being materialised. Something else "
-                "changes the sources meanwhile; run once more when it has ended."
+                f"{', '.join(again)} of the category {category} changed again right after being "
+                "materialised. Something else changes the sources meanwhile; run once more when "
+                "it has ended."
             )
         runs.append(materialise(pipeline.definitions, instance, batch, category))
         materialised += batch
@@ -85,17 +93,23 @@ def bring_up_to_date(
     return SyncReport(category, tuple(materialised), tuple(runs), time.monotonic() - started)
 
 
-def synchronise(category: str, *, pipeline: Pipeline, instance: dg.DagsterInstance, force: bool = False) -> SyncReport:
-    """Bring the assets of `category` up to date with its workbook, its settings and its corrections.
+def synchronise(
+    category: str, *, pipeline: Pipeline, instance: dg.DagsterInstance, force: bool = False
+) -> SyncReport:
+    """Bring the assets of `category` up to date with its workbook, its settings and its
+    corrections.
 
-    Pictures that could not be had for a passing reason, or that the refresh policy wants anew, are asked for again.
-    Raises InputError for what the user can put right, StageError when a stage fails or the category is busy.
+    Pictures that could not be had for a passing reason, or that the refresh policy wants anew, are
+    asked for again. Raises InputError for what the user can put right, StageError when a stage
+    fails or the category is busy.
     """
     project = pipeline.project
     with working_alone(project.home, instance, category):
         refresh_record(project, category)
         add_category(instance, category)
-        return bring_up_to_date(pipeline, instance, category, demanded=due_work(project, category), force=force)
+        return bring_up_to_date(
+            pipeline, instance, category, demanded=due_work(project, category), force=force
+        )
 
 
 def synchronise_all(
@@ -103,8 +117,8 @@ def synchronise_all(
 ) -> tuple[list[SyncReport], list[PipelineError]]:
     """Bring categories up to date one after the other and return what was done and what went wrong.
 
-    All are looked at together first, so that those with nothing to do cost next to nothing. One that has a run under way, or
-    fails, leaves the others alone.
+    All are looked at together first, so that those with nothing to do cost next to nothing. One
+    that has a run under way, or fails, leaves the others alone.
     """
     held = read_materialised(instance, pipeline.lineage, categories)
     reports, errors = [], []

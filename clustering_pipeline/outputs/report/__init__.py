@@ -1,4 +1,6 @@
-"""What people look at after a run: the report page, and the order in which clusters deserve a look."""
+"""What people look at after a run: the report page, and the order in which clusters deserve a
+look.
+"""
 
 from clustering_pipeline.outputs.report.doubt import (
     Cluster,
@@ -11,7 +13,13 @@ from clustering_pipeline.outputs.report.doubt import (
 from clustering_pipeline.outputs.report.i18n import Language, Texts, Words, read_words
 from clustering_pipeline.outputs.report.page import certainty, link_words, write_report
 from clustering_pipeline.outputs.report.pairs import PairView, pair_evidence
-from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, first_by_keeper, read_listings
+from clustering_pipeline.outputs.report.tables import (
+    Box,
+    CategoryTables,
+    Listing,
+    first_by_keeper,
+    read_listings,
+)
 from clustering_pipeline.outputs.report.thumbnails import thumbnail_jpeg
 
 __all__ = [

@@ -1,4 +1,6 @@
-"""The charts of the report: how many listings are left after each step, and the map of a category."""
+"""The charts of the report: how many listings are left after each step, and the map of a
+category.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -30,9 +32,11 @@ class Dot:
 
 
 def draw_map(tables: CategoryTables, listings: list[Listing]) -> list[Dot]:
-    """Return a dot per compared crop, at most 3,000, placed by the two main axes of the cluster centres.
+    """Return a dot per compared crop, at most 3,000, placed by the two main axes of the cluster
+    centres.
 
-    Axes through the centres, not through the crops, spread the products and keep the photos of one product together.
+    Axes through the centres, not through the crops, spread the products and keep the photos of one
+    product together.
     """
     if tables.embeddings is None or len(tables.embeddings) < 3:
         return []
@@ -41,20 +45,26 @@ def draw_map(tables: CategoryTables, listings: list[Listing]) -> list[Dot]:
     if len(rows) < 3:
         return []
     shown = [by_crop[crop] for crop, _ in rows]
-    places = _places(np.stack([vector for _, vector in rows]), [listing.cluster_id for listing in shown])
+    places = _places(
+        np.stack([vector for _, vector in rows]), [listing.cluster_id for listing in shown]
+    )
     return [Dot(float(x), float(y), listing) for (x, y), listing in zip(places, shown, strict=True)]
 
 
 def _vectors(tables: CategoryTables) -> list[tuple[str, NDArray[np.float32]]]:
     assert tables.embeddings is not None
     frame = tables.embeddings
-    return [(crop, np.asarray(vector)) for crop, vector in zip(frame["crop_sha256"], frame["vector"], strict=True)]
+    return [
+        (crop, np.asarray(vector))
+        for crop, vector in zip(frame["crop_sha256"], frame["vector"], strict=True)
+    ]
 
 
 def _places(vectors: NDArray[np.float32], clusters: list[int | None]) -> NDArray[np.float64]:
     """Return positions from 2 to 98, float64 (count, 2)."""
     _, groups = np.unique(
-        [-1 - row if number in (None, -1) else number for row, number in enumerate(clusters)], return_inverse=True
+        [-1 - row if number in (None, -1) else number for row, number in enumerate(clusters)],
+        return_inverse=True,
     )
     sums = np.zeros((groups.max() + 1, vectors.shape[1]))
     np.add.at(sums, groups, vectors)
@@ -93,15 +103,23 @@ def funnel(listings: list[Listing]) -> list[Step]:
 
 def status_counts(listings: list[Listing]) -> dict[str, int]:
     """Return how many listings have each status."""
-    counts = dict.fromkeys(("clustered", "no_match", "rejected", "download_failed", "invalid_row"), 0)
+    counts = dict.fromkeys(
+        ("clustered", "no_match", "rejected", "download_failed", "invalid_row"), 0
+    )
     for listing in listings:
         counts[listing.status] = counts.get(listing.status, 0) + 1
     return counts
 
 
 def lost_reasons(listings: list[Listing], most: int = 8) -> list[tuple[str, int]]:
-    """Return why listings have no usable picture, the most frequent reason first, at most `most` of them."""
-    lost = (listing.reason for listing in listings if listing.status in ("rejected", "download_failed", "invalid_row"))
+    """Return why listings have no usable picture, the most frequent reason first, at most `most` of
+    them.
+    """
+    lost = (
+        listing.reason
+        for listing in listings
+        if listing.status in ("rejected", "download_failed", "invalid_row")
+    )
     return Counter(reason for reason in lost if reason).most_common(most)
 
 
@@ -119,9 +137,13 @@ def picture_counts(tables: CategoryTables) -> list[Step]:
 
 
 def size_histogram(sizes: list[int], last: int = 12) -> list[tuple[str, int]]:
-    """Return (size, clusters of that size) from 1 to `last`, where the last bin holds all larger ones."""
+    """Return (size, clusters of that size) from 1 to `last`, where the last bin holds all larger
+    ones.
+    """
     counts = [0] * (last + 1)
     for size in sizes:
         counts[min(size, last)] += 1
     shown = max((size for size in range(1, last + 1) if counts[size]), default=0)
-    return [(f"{size}+" if size == last else str(size), counts[size]) for size in range(1, shown + 1)]
+    return [
+        (f"{size}+" if size == last else str(size), counts[size]) for size in range(1, shown + 1)
+    ]

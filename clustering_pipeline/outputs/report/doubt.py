@@ -1,7 +1,8 @@
 """Which clusters a person should look at first, and which pair of pictures in each.
 
-A cluster hangs together by the heaviest matches between its pictures: its maximum spanning tree. The lightest edge of
-that tree is the cluster's weakest link, for if that one match is wrong, the cluster is two products.
+A cluster hangs together by the heaviest matches between its pictures: its maximum spanning tree.
+The lightest edge of that tree is the cluster's weakest link, for if that one match is wrong, the
+cluster is two products.
 """
 
 import math
@@ -18,7 +19,9 @@ from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, r
 
 @dataclass(frozen=True)
 class Link:
-    """A match between two crops and its evidence; the fields are the columns of the matches manifest."""
+    """A match between two crops and its evidence; the fields are the columns of the matches
+    manifest.
+    """
 
     crop_a: str
     crop_b: str
@@ -67,23 +70,39 @@ def review_order(tables: CategoryTables) -> list[Cluster]:
     """Return the category's clusters, the most doubtful first, then the largest."""
     listings = read_listings(tables)
     members = _members(listings)
-    cluster_of = {item.keeper: number for number, items in members.items() for item in items if item.keeper}
-    links = [link for link in read_links(tables.matches) if link.crop_a in cluster_of and link.crop_b in cluster_of]
+    cluster_of = {
+        item.keeper: number for number, items in members.items() for item in items if item.keeper
+    }
+    links = [
+        link
+        for link in read_links(tables.matches)
+        if link.crop_a in cluster_of and link.crop_b in cluster_of
+    ]
     weakest, neighbours = weakest_links(links, cluster_of), neighbouring_clusters(links, cluster_of)
-    clusters = [_cluster(number, items, weakest.get(number), neighbours.get(number, ())) for number, items in members.items()]
+    clusters = [
+        _cluster(number, items, weakest.get(number), neighbours.get(number, ()))
+        for number, items in members.items()
+    ]
     return sorted(clusters, key=lambda cluster: (-cluster.doubt, -cluster.size, cluster.cluster_id))
 
 
 def read_links(matches: pd.DataFrame) -> list[Link]:
     """Return the accepted matches (weight above 0), the heaviest first."""
-    accepted = matches[matches["weight"] > 0].sort_values(["weight", "crop_a", "crop_b"], ascending=[False, True, True])
+    accepted = matches[matches["weight"] > 0].sort_values(
+        ["weight", "crop_a", "crop_b"], ascending=[False, True, True]
+    )
     fields = list(Link.__dataclass_fields__)
     values = accepted[fields].astype(object).where(accepted[fields].notna(), None)
-    return [Link(**dict(zip(fields, row, strict=True))) for row in values.itertuples(index=False, name=None)]
+    return [
+        Link(**dict(zip(fields, row, strict=True)))
+        for row in values.itertuples(index=False, name=None)
+    ]
 
 
 def weakest_links(links: Iterable[Link], cluster_of: Mapping[Any, int]) -> dict[int, Link]:
-    """Return per cluster the lightest edge of its maximum spanning tree; `links` come heaviest first."""
+    """Return per cluster the lightest edge of its maximum spanning tree; `links` come heaviest
+    first.
+    """
     inside = [link for link in links if cluster_of[link.crop_a] == cluster_of[link.crop_b]]
     place = {crop: number for number, crop in enumerate(cluster_of)}
     first = np.array([place[link.crop_a] for link in inside], np.int64)
@@ -92,8 +111,12 @@ def weakest_links(links: Iterable[Link], cluster_of: Mapping[Any, int]) -> dict[
     return {cluster_of[link.crop_a]: link for link in kept}
 
 
-def neighbouring_clusters(links: Iterable[Link], cluster_of: Mapping[Any, int]) -> dict[int, tuple[tuple[int, Link], ...]]:
-    """Return per cluster the other clusters that a match leads to, each once by its heaviest match; heaviest first."""
+def neighbouring_clusters(
+    links: Iterable[Link], cluster_of: Mapping[Any, int]
+) -> dict[int, tuple[tuple[int, Link], ...]]:
+    """Return per cluster the other clusters that a match leads to, each once by its heaviest match;
+    heaviest first.
+    """
     found: dict[int, dict[int, Link]] = {}
     for link in links:
         a, b = cluster_of[link.crop_a], cluster_of[link.crop_b]
@@ -112,9 +135,17 @@ def _members(listings: Sequence[Listing]) -> dict[int, list[Listing]]:
 
 
 def _cluster(
-    number: int, listings: Sequence[Listing], weakest: Link | None, neighbours: tuple[tuple[int, Link], ...]
+    number: int,
+    listings: Sequence[Listing],
+    weakest: Link | None,
+    neighbours: tuple[tuple[int, Link], ...],
 ) -> Cluster:
-    ordered = tuple(sorted(listings, key=lambda item: (not item.is_representative, -(item.confidence or 0), item.listing)))
+    ordered = tuple(
+        sorted(
+            listings,
+            key=lambda item: (not item.is_representative, -(item.confidence or 0), item.listing),
+        )
+    )
     return Cluster(
         cluster_id=number,
         name=ordered[0].cluster_name or ordered[0].title,
@@ -126,10 +157,20 @@ def _cluster(
 
 
 def _doubt(listings: Sequence[Listing], weakest: Link | None) -> float:
-    """One minus the probability of the weakest link; without one, one minus the lowest confidence, of one picture none."""
+    """One minus the probability of the weakest link; without one, one minus the lowest confidence,
+    of one picture none.
+    """
     if listings[0].keeper is not None and len({item.keeper for item in listings}) == 1:
         return 0.0
-    if weakest is not None and weakest.probability is not None and not math.isnan(weakest.probability):
+    if (
+        weakest is not None
+        and weakest.probability is not None
+        and not math.isnan(weakest.probability)
+    ):
         return 1 - weakest.probability
-    known = [item.confidence for item in listings if item.confidence is not None and not math.isnan(item.confidence)]
+    known = [
+        item.confidence
+        for item in listings
+        if item.confidence is not None and not math.isnan(item.confidence)
+    ]
     return 1 - min(known) if known else 0.5

@@ -13,23 +13,26 @@ from clustering_pipeline.outputs.report.tables import Listing
 from clustering_pipeline.stages.clustering import NumberRegister
 from clustering_pipeline.storage import LocalDatabase, layout
 
-# Where each listing is: its cluster, -1 without one. A listing is named by its id and how many with that id came before it.
+# Where each listing is: its cluster, -1 without one. A listing is named by its id and how many with
+# that id came before it.
 Placement = Mapping[str, int]
 KEPT = 60
 _TABLE = """
 CREATE TABLE IF NOT EXISTS results (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, content TEXT NOT NULL, time TEXT NOT NULL,
-    placement TEXT NOT NULL);
+    number INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, content TEXT NOT NULL,
+    time TEXT NOT NULL, placement TEXT NOT NULL);
 """
 _UNUSABLE = (
-    "The history of results in {path} cannot be used ({error}). Remove the file: it holds nothing but what the report compares "
-    "with."
+    "The history of results in {path} cannot be used ({error}). Remove the file: it holds nothing "
+    "but what the report compares with."
 )
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What is different from the result of `since` (ISO date): counts of listings and numbers of clusters."""
+    """What is different from the result of `since` (ISO date): counts of listings and numbers of
+    clusters.
+    """
 
     since: str
     new_listings: int
@@ -37,26 +40,33 @@ class Changes:
     moved_listings: int
     new_clusters: tuple[int, ...]
     gone_clusters: tuple[int, ...]
-    # Pairs of cluster numbers: (new, the one that it split off) and (gone, the one that it was merged into).
+    # Pairs of cluster numbers: (new, the one that it split off) and (gone, the one that it was
+    # merged into).
     splits: tuple[tuple[int, int], ...] = ()
     merges: tuple[tuple[int, int], ...] = ()
 
 
 class ResultHistory:
-    """The last results of every category in one SQLite file; a result equal to the newest one is not kept again."""
+    """The last results of every category in one SQLite file; a result equal to the newest one is
+    not kept again.
+    """
 
     def __init__(self, path: Path) -> None:
         """`path`: the file, created when missing."""
         self._database = LocalDatabase(path, _TABLE, _UNUSABLE)
 
     def changes(self, category: str, listings: list[Listing]) -> Changes | None:
-        """Keep a result and return what changed since the last different one; None for a category's first result."""
+        """Keep a result and return what changed since the last different one; None for a category's
+        first result.
+        """
         placement = placement_of(listings)
         text = json.dumps(placement, sort_keys=True)
         content = hashlib.sha256(text.encode()).hexdigest()
         with self._database.writing() as connection:
             rows = connection.execute(
-                "SELECT content, time, placement FROM results WHERE category = ? ORDER BY number DESC LIMIT 2", (category,)
+                "SELECT content, time, placement FROM results WHERE category = ? ORDER BY number "
+                "DESC LIMIT 2",
+                (category,),
             ).fetchall()
             if not rows or rows[0][0] != content:
                 self._keep(connection, category, content, text)
@@ -65,20 +75,29 @@ class ResultHistory:
             return None
         changes = compare(json.loads(before[2]), placement, before[1][:10])
         return replace(
-            changes, splits=self._events(category, "split", before[1]), merges=self._events(category, "merge", before[1])
+            changes,
+            splits=self._events(category, "split", before[1]),
+            merges=self._events(category, "merge", before[1]),
         )
 
     def _events(self, category: str, kind: str, since: str) -> tuple[tuple[int, int], ...]:
-        events = NumberRegister(self._database.path.with_name(layout.CLUSTER_NUMBERS)).events(category)
+        events = NumberRegister(self._database.path.with_name(layout.CLUSTER_NUMBERS)).events(
+            category
+        )
         chosen = events[(events["kind"] == kind) & (events["time"] > since)]
-        return tuple((int(number), int(other)) for number, other in zip(chosen["number"], chosen["other"], strict=True))
+        return tuple(
+            (int(number), int(other))
+            for number, other in zip(chosen["number"], chosen["other"], strict=True)
+        )
 
     def _keep(self, connection: sqlite3.Connection, category: str, content: str, text: str) -> None:
         row = (category, content, datetime.now(UTC).isoformat(timespec="seconds"), text)
-        connection.execute("INSERT INTO results (category, content, time, placement) VALUES (?, ?, ?, ?)", row)
         connection.execute(
-            "DELETE FROM results WHERE category = ? AND number NOT IN "
-            "(SELECT number FROM results WHERE category = ? ORDER BY number DESC LIMIT ?)",
+            "INSERT INTO results (category, content, time, placement) VALUES (?, ?, ?, ?)", row
+        )
+        connection.execute(
+            "DELETE FROM results WHERE category = ? AND number NOT IN (SELECT number FROM results "
+            "WHERE category = ? ORDER BY number DESC LIMIT ?)",
             (category, category, KEPT),
         )
 
@@ -95,9 +114,13 @@ def placement_of(listings: list[Listing]) -> dict[str, int]:
 
 
 def compare(before: Placement, after: Placement, since: str) -> Changes:
-    """Return what is different between two results; listings that keep their cluster's number have not moved."""
+    """Return what is different between two results; listings that keep their cluster's number have
+    not moved.
+    """
     both = before.keys() & after.keys()
-    old, new = ({number for number in placement.values() if number >= 0} for placement in (before, after))
+    old, new = (
+        {number for number in placement.values() if number >= 0} for placement in (before, after)
+    )
     return Changes(
         since=since,
         new_listings=len(after.keys() - before.keys()),

@@ -13,9 +13,14 @@ Words = Mapping[str, tuple[str, str]]
 
 @cache
 def read_words(package: str) -> Words:
-    """Return the words in the file `words.tsv` of a package: a key, English and Vietnamese a line."""
+    """Return the words in the file `words.tsv` of a package: a key, English and Vietnamese a
+    line.
+    """
     lines = files(package).joinpath("words.tsv").read_text(encoding="utf-8").splitlines()[1:]
-    return {key: (english, vietnamese) for key, english, vietnamese in (line.split("\t") for line in lines)}
+    return {
+        key: (english, vietnamese)
+        for key, english, vietnamese in (line.split("\t") for line in lines)
+    }
 
 
 class Texts:

@@ -40,17 +40,21 @@ def write_report(
     *,
     matching: MatchSettings | None = None,
 ) -> bytes:
-    """Return the report of one category as UTF-8 HTML: self-contained, without any request to elsewhere.
+    """Return the report of one category as UTF-8 HTML: self-contained, without any request to
+    elsewhere.
 
     The result is kept in the state folder, so that the next different one can say what changed.
 
     Args:
-        facts: per step the figures of its last run; "settings" and "versions" are shown in sections of their own, and a
-            figure whose name ends with `_svg` names the blob of a drawing.
-        matching: the settings under which the matches were made, to show what they saw; the defaults when absent.
+        facts: per step the figures of its last run; "settings" and "versions" are shown in sections
+            of their own, and a figure whose name ends with `_svg` names the blob of a drawing.
+        matching: the settings under which the matches were made, to show what they saw; the
+            defaults when absent.
     """
     environment = open_templates("clustering_pipeline.outputs.report")
-    thumbnails = Thumbnails(context.blobs, settings.thumbnail_pixels, int(settings.picture_megabytes * 1e6))
+    thumbnails = Thumbnails(
+        context.blobs, settings.thumbnail_pixels, int(settings.picture_megabytes * 1e6)
+    )
     script = _source(environment, "report.js")
     page = environment.get_template("report.html").render(
         tables=tables,
@@ -78,7 +82,11 @@ def _source(environment: Environment, name: str) -> str:
 
 
 def _content(
-    tables: CategoryTables, facts: Facts, settings: ReportSettings, matching: MatchSettings, context: StageContext
+    tables: CategoryTables,
+    facts: Facts,
+    settings: ReportSettings,
+    matching: MatchSettings,
+    context: StageContext,
 ) -> dict[str, Any]:
     listings, clusters = read_listings(tables), review_order(tables)
     several = [cluster for cluster in clusters if cluster.size > 1]
@@ -87,8 +95,12 @@ def _content(
         "funnel_drawing": drawings.pop(FUNNEL, None),
         "drawings": drawings,
         "pairs": worst_pairs(several[: settings.pairs_drawn], tables, matching, context),
-        "dots": [] if any("projection" in title for title in drawings) else draw_map(tables, listings),
-        "changes": ResultHistory(context.state / layout.REPORT_HISTORY).changes(tables.category, listings),
+        "dots": []
+        if any("projection" in title for title in drawings)
+        else draw_map(tables, listings),
+        "changes": ResultHistory(context.state / layout.REPORT_HISTORY).changes(
+            tables.category, listings
+        ),
         "listings": listings,
         "clusters": clusters,
         "several": several,
@@ -98,15 +110,26 @@ def _content(
         "picture_counts": picture_counts(tables),
         "sizes": size_histogram([cluster.size for cluster in clusters]),
         "by_status": _by_status(listings),
-        "facts": {name: _figures(values) for name, values in facts.items() if name not in ("settings", "versions") and values},
+        "facts": {
+            name: _figures(values)
+            for name, values in facts.items()
+            if name not in ("settings", "versions") and values
+        },
         "settings_in_force": facts.get("settings", {}),
         "versions": facts.get("versions", {}),
     }
 
 
 def _drawings(facts: Facts, context: StageContext) -> dict[str, str]:
-    """Return the drawings that the steps left, as data URIs by title; as an image nothing in an SVG can run."""
-    named = {name: str(value) for values in facts.values() for name, value in values.items() if name.endswith(DRAWING)}
+    """Return the drawings that the steps left, as data URIs by title; as an image nothing in an SVG
+    can run.
+    """
+    named = {
+        name: str(value)
+        for values in facts.values()
+        for name, value in values.items()
+        if name.endswith(DRAWING)
+    }
     held = {name: digest for name, digest in named.items() if context.blobs.has(digest)}
     return {
         name.removesuffix(DRAWING).replace("_", " "): "data:image/svg+xml;base64,"
@@ -120,7 +143,12 @@ def _figures(values: Mapping[str, int | float | str]) -> dict[str, int | float |
 
 
 def _by_status(listings: Sequence[Listing]) -> dict[str, list[Listing]]:
-    groups: dict[str, list[Listing]] = {"no_match": [], "rejected": [], "download_failed": [], "invalid_row": []}
+    groups: dict[str, list[Listing]] = {
+        "no_match": [],
+        "rejected": [],
+        "download_failed": [],
+        "invalid_row": [],
+    }
     for listing in listings:
         groups.setdefault(listing.status, []).append(listing)
     return groups
@@ -145,9 +173,15 @@ def link_words(link: Link, texts: Texts) -> list[tuple[str, bool]]:
 
 
 def decisive_words(link: Link, texts: Texts) -> list[tuple[str, bool]]:
-    """Return the kinds of evidence that decided a link, the strongest first, each with whether it speaks against the match."""
+    """Return the kinds of evidence that decided a link, the strongest first, each with whether it
+    speaks against the match.
+    """
     parts = [part.split(" ") for part in (link.reasons or "").split(", ") if part]
     return [
-        (f"{texts['reason_' + kind]} {texts['speaks_against' if by.startswith('-') else 'speaks_for']}", by.startswith("-"))
+        (
+            f"{texts['reason_' + kind]} "
+            f"{texts['speaks_against' if by.startswith('-') else 'speaks_for']}",
+            by.startswith("-"),
+        )
         for kind, by in parts
     ]

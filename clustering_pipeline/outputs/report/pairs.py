@@ -26,14 +26,20 @@ VIEW_WIDTH, VIEW_HEIGHT, GAP = 208, 100, 8
 
 @dataclass(frozen=True)
 class PairView:
-    """Lines between the matched points of two crops in the drawing's view box, and how many matched in all."""
+    """Lines between the matched points of two crops in the drawing's view box, and how many matched
+    in all.
+    """
 
     lines: tuple[Line, ...]
     matched: int
 
 
 def pair_evidence(
-    first: LocalFeatures, second: LocalFeatures, first_size: Size, second_size: Size, settings: VerificationSettings
+    first: LocalFeatures,
+    second: LocalFeatures,
+    first_size: Size,
+    second_size: Size,
+    settings: VerificationSettings,
 ) -> PairView:
     """Return the points of two crops that agree with one affine map, at most 40 of them drawn.
 
@@ -43,10 +49,14 @@ def pair_evidence(
     if match is None:
         return PairView((), 0)
     left = _in_square(_in_crop(first, match.first), first_size)
-    right = _in_square(_in_crop(second, match.second), second_size) + np.array([VIEW_HEIGHT + GAP, 0])
+    right = _in_square(_in_crop(second, match.second), second_size) + np.array(
+        [VIEW_HEIGHT + GAP, 0]
+    )
     drawn = np.unique(np.linspace(0, len(match) - 1, MOST_DRAWN).round().astype(int))
     lines = np.hstack([left[drawn], right[drawn]]).round(2)
-    return PairView(tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in lines), len(match))
+    return PairView(
+        tuple((float(a), float(b), float(c), float(d)) for a, b, c, d in lines), len(match)
+    )
 
 
 def _in_crop(features: LocalFeatures, keypoints: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -71,7 +81,9 @@ READABLE = 0.6
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its listing, the lines read on its pack, and its main colours as #rrggbb, the most frequent first."""
+    """One of the two: its listing, the lines read on its pack, and its main colours as #rrggbb, the
+    most frequent first.
+    """
 
     listing: Listing
     lines: tuple[str, ...]
@@ -90,14 +102,21 @@ class WorstPair:
     @cached_property
     def shared_lines(self) -> frozenset[str]:
         """The lines that both packs bear, whatever their case."""
-        return frozenset(map(str.casefold, self.first.lines)) & frozenset(map(str.casefold, self.second.lines))
+        return frozenset(map(str.casefold, self.first.lines)) & frozenset(
+            map(str.casefold, self.second.lines)
+        )
 
 
 def worst_pairs(
-    clusters: Sequence[Cluster], tables: CategoryTables, settings: MatchSettings, context: StageContext
+    clusters: Sequence[Cluster],
+    tables: CategoryTables,
+    settings: MatchSettings,
+    context: StageContext,
 ) -> dict[int, WorstPair]:
     """Return the worst pair of each cluster that hangs on a match, by the cluster's number."""
-    links = {cluster.cluster_id: cluster.weakest for cluster in clusters if cluster.weakest is not None}
+    links = {
+        cluster.cluster_id: cluster.weakest for cluster in clusters if cluster.weakest is not None
+    }
     shown = _Shown(clusters, tables, settings, context)
     return {number: shown.pair(link) for number, link in links.items()}
 
@@ -106,13 +125,26 @@ class _Shown:
     """Looks up what is known of the crops of the clusters that are shown."""
 
     def __init__(
-        self, clusters: Sequence[Cluster], tables: CategoryTables, settings: MatchSettings, context: StageContext
+        self,
+        clusters: Sequence[Cluster],
+        tables: CategoryTables,
+        settings: MatchSettings,
+        context: StageContext,
     ) -> None:
         self._context = context
         self._settings = settings
-        self._listings = {listing.keeper: listing for cluster in clusters for listing in reversed(cluster.listings)}
+        self._listings = {
+            listing.keeper: listing
+            for cluster in clusters
+            for listing in reversed(cluster.listings)
+        }
         self._features = _feature_rows(tables)
-        crops = {crop for cluster in clusters if cluster.weakest for crop in (cluster.weakest.crop_a, cluster.weakest.crop_b)}
+        crops = {
+            crop
+            for cluster in clusters
+            if cluster.weakest
+            for crop in (cluster.weakest.crop_a, cluster.weakest.crop_b)
+        }
         places = [(crop, self._features[crop][1]) for crop in sorted(crops & self._features.keys())]
         self._texts = held_texts(places, settings.reader, context) if places else {}
 
@@ -122,7 +154,9 @@ class _Shown:
 
     def _side(self, crop: str) -> Side:
         listing = self._listings[crop]
-        return Side(listing, _readable(self._texts.get(crop, [])), main_colours(self._pixels(listing)))
+        return Side(
+            listing, _readable(self._texts.get(crop, [])), main_colours(self._pixels(listing))
+        )
 
     def _pixels(self, listing: Listing) -> Pixels | None:
         try:
@@ -134,7 +168,9 @@ class _Shown:
         one, other = self._local_features(link.crop_a), self._local_features(link.crop_b)
         if one is None or other is None or first.box is None or second.box is None:
             return PairView((), 0)
-        return pair_evidence(one, other, _size(first.box), _size(second.box), self._settings.verification)
+        return pair_evidence(
+            one, other, _size(first.box), _size(second.box), self._settings.verification
+        )
 
     def _local_features(self, crop: str) -> LocalFeatures | None:
         try:
@@ -144,7 +180,9 @@ class _Shown:
 
 
 def main_colours(pixels: Pixels | None) -> tuple[str, ...]:
-    """Return the main colours of a crop, uint8 (height, width, 3) RGB, as #rrggbb, the most frequent first; none of None."""
+    """Return the main colours of a crop, uint8 (height, width, 3) RGB, as #rrggbb, the most
+    frequent first; none of None.
+    """
     if pixels is None:
         return ()
     small = cv2.GaussianBlur(fit_within(pixels, 64), (3, 3), 0).reshape(-1, 3)
@@ -152,7 +190,10 @@ def main_colours(pixels: Pixels | None) -> tuple[str, ...]:
     cubes = (small // 64).astype(np.int64) @ np.array([16, 4, 1])
     numbers, counts = np.unique(cubes, return_counts=True)
     chosen = numbers[np.argsort(-counts, kind="stable")][:COLOURS]
-    return tuple("#{:02x}{:02x}{:02x}".format(*small[cubes == number].mean(axis=0).round().astype(int)) for number in chosen)
+    return tuple(
+        "#{:02x}{:02x}{:02x}".format(*small[cubes == number].mean(axis=0).round().astype(int))
+        for number in chosen
+    )
 
 
 def _feature_rows(tables: CategoryTables) -> dict[str, tuple[str, Box]]:
@@ -160,7 +201,10 @@ def _feature_rows(tables: CategoryTables) -> dict[str, tuple[str, Box]]:
     if frame is None:
         return {}
     rows = frame[["crop_sha256", "features", "x0", "y0", "x1", "y1"]].to_numpy(object)
-    return {str(crop): (str(blob), (int(x0), int(y0), int(x1), int(y1))) for crop, blob, x0, y0, x1, y1 in rows}
+    return {
+        str(crop): (str(blob), (int(x0), int(y0), int(x1), int(y1)))
+        for crop, blob, x0, y0, x1, y1 in rows
+    }
 
 
 def _readable(lines: Sequence[TextLine]) -> tuple[str, ...]:

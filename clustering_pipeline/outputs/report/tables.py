@@ -11,7 +11,8 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class CategoryTables:
-    """Everything that is known of a category after a run; each frame follows the manifest of its name.
+    """Everything that is known of a category after a run; each frame follows the manifest of its
+    name.
 
     `suggested_names`: what clusters are called that no person has named, by number.
     """
@@ -33,7 +34,9 @@ class CategoryTables:
 
 @dataclass(frozen=True)
 class Listing:
-    """One row of the catalogue with what became of it; the box is its crop's, in pixels of the whole picture."""
+    """One row of the catalogue with what became of it; the box is its crop's, in pixels of the
+    whole picture.
+    """
 
     listing: int
     sheet_row: int
@@ -60,7 +63,9 @@ class Listing:
 def read_listings(tables: CategoryTables) -> list[Listing]:
     """Return every listing of the category in the order of the workbook."""
     rows = tables.catalogue[["listing", "sheet_row", "product_base_id", "title", "url_cell"]]
-    rows = rows.merge(tables.clusters, on="listing", how="left").merge(_first_pictures(tables), on="listing", how="left")
+    rows = rows.merge(tables.clusters, on="listing", how="left").merge(
+        _first_pictures(tables), on="listing", how="left"
+    )
     rows = rows.merge(_crop_places(tables), on="crop_sha256", how="left", suffixes=("", "_of_crop"))
     return [_listing(row, tables.suggested_names) for row in _records(rows)]
 
@@ -76,7 +81,9 @@ def first_by_keeper(listings: Iterable[Listing]) -> dict[str, Listing]:
 
 def _first_pictures(tables: CategoryTables) -> pd.DataFrame:
     held = tables.raw_images[tables.raw_images["image_sha256"].notna()]
-    return held.sort_values(["listing", "position"]).drop_duplicates("listing")[["listing", "url", "image_sha256"]]
+    return held.sort_values(["listing", "position"]).drop_duplicates("listing")[
+        ["listing", "url", "image_sha256"]
+    ]
 
 
 def _crop_places(tables: CategoryTables) -> pd.DataFrame:
@@ -86,7 +93,9 @@ def _crop_places(tables: CategoryTables) -> pd.DataFrame:
 
 def _records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:
     columns = [str(name) for name in frame.columns]
-    for values in frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None):
+    for values in (
+        frame.astype(object).where(frame.notna(), None).itertuples(index=False, name=None)
+    ):
         yield dict(zip(columns, values, strict=True))
 
 

@@ -10,8 +10,12 @@ from clustering_pipeline.storage import BlobStore
 QUALITY = 72
 
 
-def thumbnail_jpeg(blobs: BlobStore, image_sha256: str, box: Box | None, longest_side: int) -> bytes:
-    """Return a JPEG of a stored crop with at most `longest_side` pixels a side; raises ImageError and StageError."""
+def thumbnail_jpeg(
+    blobs: BlobStore, image_sha256: str, box: Box | None, longest_side: int
+) -> bytes:
+    """Return a JPEG of a stored crop with at most `longest_side` pixels a side; raises ImageError
+    and StageError.
+    """
     return to_jpeg(fit_within(load_crop(blobs, image_sha256, box), longest_side), QUALITY)
 
 
@@ -21,7 +25,9 @@ def data_uri(jpeg: bytes) -> str:
 
 
 class Thumbnails:
-    """Makes thumbnails as data URIs, each once, until the budget is spent; from then on it gives none."""
+    """Makes thumbnails as data URIs, each once, until the budget is spent; from then on it gives
+    none.
+    """
 
     def __init__(self, blobs: BlobStore, longest_side: int, budget: int) -> None:
         """`longest_side`: pixels; `budget`: bytes of JPEG in all."""
@@ -36,7 +42,9 @@ class Thumbnails:
         return self._left <= 0
 
     def of(self, listing: Listing, enlarged: int = 1) -> str | None:
-        """Return the listing's crop, `enlarged` times as large; None without a readable picture or when the budget is spent."""
+        """Return the listing's crop, `enlarged` times as large; None without a readable picture or
+        when the budget is spent.
+        """
         if listing.image_sha256 is None:
             return None
         key = (listing.image_sha256, listing.box, enlarged)

@@ -1,8 +1,21 @@
 """Finding the listings that show what a picture shows."""
 
-from clustering_pipeline.outputs.search.image_search import PictureSearch, QueryPicture, VerifiedHit, WordSearch, has_text_tower
+from clustering_pipeline.outputs.search.image_search import (
+    PictureSearch,
+    QueryPicture,
+    VerifiedHit,
+    WordSearch,
+    has_text_tower,
+)
 from clustering_pipeline.outputs.search.index_files import current_version
-from clustering_pipeline.outputs.search.lookup import MODES, Hit, Mode, QuerySettings, SearchIndex, checked_mode
+from clustering_pipeline.outputs.search.lookup import (
+    MODES,
+    Hit,
+    Mode,
+    QuerySettings,
+    SearchIndex,
+    checked_mode,
+)
 from clustering_pipeline.outputs.search.stage import build_index
 
 __all__ = [

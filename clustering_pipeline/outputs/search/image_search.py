@@ -1,4 +1,6 @@
-"""Searching with a picture or words: find the product, describe it, look it up, verify what was found."""
+"""Searching with a picture or words: find the product, describe it, look it up, verify what was
+found.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +18,12 @@ from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection import Selected, make_detector, make_segmenter, select
 from clustering_pipeline.stages.embedding import ClipEncoder, Encoder, open_encoder
-from clustering_pipeline.stages.features import LocalFeatures, extract, load_features, unit_descriptors
+from clustering_pipeline.stages.features import (
+    LocalFeatures,
+    extract,
+    load_features,
+    unit_descriptors,
+)
 from clustering_pipeline.stages.matching import PairComparison, compare_pair
 
 
@@ -24,14 +31,19 @@ class WordSearch:
     """Looks words up among the vectors of pictures."""
 
     def __init__(self, index: SearchIndex, context: StageContext) -> None:
-        """Loads the text tower; raises InputError when the encoder has none, StageError when it does not load."""
+        """Loads the text tower; raises InputError when the encoder has none, StageError when it
+        does not load.
+        """
         settings = index.settings.embeddings
         if not has_text_tower(settings):
             raise InputError(
-                f"The encoder {settings.encoder!r} understands pictures only. Search with a picture, or set embeddings.encoder "
-                "to clip with a CLIP model, and run the category again."
+                f"The encoder {settings.encoder!r} understands pictures only. Search with a "
+                "picture, or set embeddings.encoder to clip with a CLIP model, and run the "
+                "category again."
             )
-        place = locate_model(settings.model or ClipEncoder.default_model, context.hardware, "embeddings.model")
+        place = locate_model(
+            settings.model or ClipEncoder.default_model, context.hardware, "embeddings.model"
+        )
         self._index = index
         self._tower = ClipTextTower(place, resolve_device(context.hardware))
 
@@ -52,7 +64,9 @@ COMPARED = 30
 
 @dataclass(frozen=True)
 class QueryPicture:
-    """A picture that is searched with: its regions, which of them is looked for, and what describes it."""
+    """A picture that is searched with: its regions, which of them is looked for, and what describes
+    it.
+    """
 
     width: int
     height: int
@@ -76,7 +90,9 @@ class VerifiedHit:
 
     @property
     def verified(self) -> bool:
-        """Whether the two show the same product, by the judgement that the grouping makes of a pair."""
+        """Whether the two show the same product, by the judgement that the grouping makes of a
+        pair.
+        """
         return self.judgement.probability >= VERIFIED_PROBABILITY
 
     @property
@@ -86,15 +102,23 @@ class VerifiedHit:
 
     @property
     def rank(self) -> tuple[int, float, int]:
-        """The place among other hits: most common print first where the grouping accepts the pair, then the nearest."""
-        return (-self.matched_points if self.judgement.weight > 0 else 0, -self.hit.score, self.hit.listing)
+        """The place among other hits: most common print first where the grouping accepts the pair,
+        then the nearest.
+        """
+        return (
+            -self.matched_points if self.judgement.weight > 0 else 0,
+            -self.hit.score,
+            self.hit.listing,
+        )
 
 
 class PictureSearch:
     """Treats a query picture exactly as the catalogue's pictures were treated, and looks it up."""
 
     def __init__(self, index: SearchIndex, context: StageContext) -> None:
-        """Loads the detector and the encoder of the index; raises StageError when a model cannot be loaded."""
+        """Loads the detector and the encoder of the index; raises StageError when a model cannot be
+        loaded.
+        """
         self.index = index
         self._blobs = context.blobs
         self._settings = index.settings
@@ -108,17 +132,22 @@ class PictureSearch:
         self._prepare = self._encoder.preparation(context)
 
     def describe(self, pixels: Pixels, region: int = 0, box: Box | None = None) -> QueryPicture:
-        """Return the regions of a picture, uint8 (height, width, 3) RGB, and the description of one of them.
+        """Return the regions of a picture, uint8 (height, width, 3) RGB, and the description of one
+        of them.
 
-        `region`: number of the region, the main one by default; `box`: a region drawn by hand instead, in pixels.
-        Raises InputError for a region that does not exist or a box without area.
+        `region`: number of the region, the main one by default; `box`: a region drawn by hand
+        instead, in pixels. Raises InputError for a region that does not exist or a box without
+        area.
         """
         height, width = pixels.shape[:2]
         regions = self._regions(pixels)
         if box is not None:
             regions = (_drawn(box, width, height, regions[0].label), *regions)
         if not 0 <= region < len(regions):
-            raise InputError(f"The picture has {len(regions)} regions, counted from 0; there is no region {region}.")
+            raise InputError(
+                f"The picture has {len(regions)} regions, counted from 0; there is no region "
+                f"{region}."
+            )
         crop = self._cut_out(pixels, regions[region].box)
         features, colour = extract(crop, self._settings.local_features)
         views = (pixels, crop) if len(regions) == 1 and self._segmenter is None else (crop, crop)
@@ -127,24 +156,34 @@ class PictureSearch:
         vector = np.asarray(self._encoder.encode(prepared)[0], np.float32)
         return QueryPicture(width, height, regions, region, vector, features)
 
-    def search(self, picture: QueryPicture, top: int = 10, mode: Mode = "exact") -> list[VerifiedHit]:
-        """Return `top` listings that show the picture's product: those whose print agrees first, then by cosine.
+    def search(
+        self, picture: QueryPicture, top: int = 10, mode: Mode = "exact"
+    ) -> list[VerifiedHit]:
+        """Return `top` listings that show the picture's product: those whose print agrees first,
+        then by cosine.
 
-        The print of at least the 30 nearest is compared, so that a verified one is not missed for a few nearer vectors.
+        The print of at least the 30 nearest is compared, so that a verified one is not missed for a
+        few nearer vectors.
         """
         hits = self.index.query(picture.vector, max(top, COMPARED), mode, picture.label)
         return sorted(self.verify(picture, hits), key=lambda one: one.rank)[:top]
 
     def verify(self, picture: QueryPicture, hits: Sequence[Hit]) -> list[VerifiedHit]:
-        """Return hits with their judgement; one whose local features are not held is judged to be nothing."""
+        """Return hits with their judgement; one whose local features are not held is judged to be
+        nothing.
+        """
         own = unit_descriptors(picture.features.descriptors)
         return [VerifiedHit(hit, self._judged(picture.features, own, hit)) for hit in hits]
 
-    def _judged(self, features: LocalFeatures, own: NDArray[np.float32], hit: Hit) -> PairComparison:
+    def _judged(
+        self, features: LocalFeatures, own: NDArray[np.float32], hit: Hit
+    ) -> PairComparison:
         other = self._features(hit)
         if other is None:
             return PairComparison(0.0, 0.0, 0)
-        return compare_pair(features, other, self._settings.matches, (own, unit_descriptors(other.descriptors)))
+        return compare_pair(
+            features, other, self._settings.matches, (own, unit_descriptors(other.descriptors))
+        )
 
     def _features(self, hit: Hit) -> LocalFeatures | None:
         try:
@@ -169,5 +208,8 @@ class PictureSearch:
 def _drawn(box: Box, width: int, height: int, label: str | None) -> Selected:
     x0, y0, x1, y1 = max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3])
     if x1 - x0 < 8 or y1 - y0 < 8:
-        raise InputError(f"The box {box} has no area within the picture of {width} × {height} pixels; draw a larger one.")
+        raise InputError(
+            f"The box {box} has no area within the picture of {width} × {height} pixels; draw a "
+            f"larger one."
+        )
     return Selected((x0, y0, x1, y1), None, label, None, (x0, y0, x1, y1) == (0, 0, width, height))

@@ -1,6 +1,7 @@
 """The index on disk: a folder per version, and a small file that names the current one.
 
-A version is written completely before it is named, so that a server that runs meanwhile sees the old one or the new one.
+A version is written completely before it is named, so that a server that runs meanwhile sees the
+old one or the new one.
 """
 
 import hashlib
@@ -21,7 +22,13 @@ from clustering_pipeline.outputs.search.vectors import Vectors, VectorTable
 from clustering_pipeline.storage import FileTree
 
 CURRENT = "current.json"
-VECTORS, LISTS, LISTINGS, CENTRES, ABOUT = "vectors.npy", "lists.faiss", "listings.parquet", "centres.npy", "about.json"
+VECTORS, LISTS, LISTINGS, CENTRES, ABOUT = (
+    "vectors.npy",
+    "lists.faiss",
+    "listings.parquet",
+    "centres.npy",
+    "about.json",
+)
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,13 @@ class IndexFiles:
 
 
 def write_index(files: FileTree, parts: IndexFiles) -> dict[str, bytes]:
-    """Write a version, make it the current one, remove those before the last, and return the files by path."""
+    """Write a version, make it the current one, remove those before the last, and return the files
+    by path.
+    """
     contents = _contents(parts)
-    version = hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in contents.values())).hexdigest()[:24]
+    version = hashlib.sha256(
+        b"".join(hashlib.sha256(content).digest() for content in contents.values())
+    ).hexdigest()[:24]
     paths = {f"{version}/{name}": content for name, content in contents.items()}
     for path, content in paths.items():
         files.write(path, content)
@@ -55,11 +66,14 @@ def current_version(files: FileTree) -> str | None:
 
 
 def read_index(files: FileTree) -> IndexFiles:
-    """Open the current version, memory-mapped where the files are local; raises StageError when there is none."""
+    """Open the current version, memory-mapped where the files are local; raises StageError when
+    there is none.
+    """
     version = current_version(files)
     if version is None:
         raise StageError(
-            f"There is no search index at {files.root}. Run the category, or materialise its search_index, and search again."
+            f"There is no search index at {files.root}. Run the category, or materialise its "
+            f"search_index, and search again."
         )
     lists = _open_lists(files, f"{version}/{LISTS}") if files.exists(f"{version}/{LISTS}") else None
     return IndexFiles(

@@ -12,13 +12,20 @@ from pydantic import BaseModel, ConfigDict
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.search.index_files import IndexFiles, current_version, read_index
 from clustering_pipeline.outputs.search.vectors import Nearest, Vectors
-from clustering_pipeline.settings import CropSettings, EmbeddingSettings, LocalFeatureSettings, MatchSettings
+from clustering_pipeline.settings import (
+    CropSettings,
+    EmbeddingSettings,
+    LocalFeatureSettings,
+    MatchSettings,
+)
 from clustering_pipeline.stages.prompts import Prompt
 from clustering_pipeline.storage import FileTree
 
 
 class QuerySettings(BaseModel):
-    """The settings under which the vectors of an index were made, and the prompts of its detector."""
+    """The settings under which the vectors of an index were made, and the prompts of its
+    detector.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,7 +43,9 @@ CLUSTER_DEPTH = 100
 
 @dataclass(frozen=True)
 class Hit:
-    """A listing that a search found; the box is that of its crop, in pixels of the whole picture."""
+    """A listing that a search found; the box is that of its crop, in pixels of the whole
+    picture.
+    """
 
     score: float
     listing: int
@@ -67,7 +76,9 @@ class SearchIndex:
 
     @classmethod
     def load(cls, files: FileTree) -> "SearchIndex":
-        """Open the current version below `files`, memory-mapped; raises StageError when there is none."""
+        """Open the current version below `files`, memory-mapped; raises StageError when there is
+        none.
+        """
         return cls(read_index(files), current_version(files) or "")
 
     def __len__(self) -> int:
@@ -78,12 +89,16 @@ class SearchIndex:
         """The classes that the catalogue's crops were detected as."""
         return sorted(pc.unique(self._listings["label"].drop_null()).to_pylist())
 
-    def query(self, vector: Vectors, top: int = 10, mode: Mode = "exact", label: str | None = None) -> list[Hit]:
-        """Return the `top` listings nearest to a vector, float32 (dimension,), the nearest first, each listing once.
+    def query(
+        self, vector: Vectors, top: int = 10, mode: Mode = "exact", label: str | None = None
+    ) -> list[Hit]:
+        """Return the `top` listings nearest to a vector, float32 (dimension,), the nearest first,
+        each listing once.
 
-        `exact` compares by cosine over all; `class` over the crops of the class `label`; `cluster` takes the cluster with
-        the nearest centre (Euclid) and ranks the at most 100 nearest inside it.
-        Raises InputError for a vector of another length, an unknown mode, or `class` without a label.
+        `exact` compares by cosine over all; `class` over the crops of the class `label`; `cluster`
+        takes the cluster with the nearest centre (Euclid) and ranks the at most 100 nearest inside
+        it. Raises InputError for a vector of another length, an unknown mode, or `class` without a
+        label.
         """
         unit = self._checked(vector)
         checked_mode(mode)
@@ -95,21 +110,37 @@ class SearchIndex:
         return self._search(unit, top, allowed)
 
     def find(self, product_base_id: str) -> list[Hit]:
-        """Return the indexed pictures of a listing id, each with the score 1; empty when there is none."""
-        found = np.flatnonzero(pc.fill_null(pc.equal(self._listings["product_base_id"], product_base_id), False).to_numpy())
+        """Return the indexed pictures of a listing id, each with the score 1; empty when there is
+        none.
+        """
+        found = np.flatnonzero(
+            pc.fill_null(
+                pc.equal(self._listings["product_base_id"], product_base_id), False
+            ).to_numpy()
+        )
         return [_hit(row, 1.0) for row in self._listings.take(pa.array(found)).to_pylist()]
 
     def titled(self, words: str, top: int) -> list[Hit]:
-        """Return at most `top` listings whose title has all the words, whatever their case, in the order of the workbook."""
+        """Return at most `top` listings whose title has all the words, whatever their case, in the
+        order of the workbook.
+        """
         wanted = words.casefold().split()
         titles = self._listings["title"].to_pylist()
-        rows = [place for place, title in enumerate(titles) if title and all(word in title.casefold() for word in wanted)]
-        found = [_hit(row, 1.0) for row in self._listings.take(pa.array(rows, pa.int64())).to_pylist()]
+        rows = [
+            place
+            for place, title in enumerate(titles)
+            if title and all(word in title.casefold() for word in wanted)
+        ]
+        found = [
+            _hit(row, 1.0) for row in self._listings.take(pa.array(rows, pa.int64())).to_pylist()
+        ]
         once = {hit.listing: hit for hit in found}
         return [once[number] for number in sorted(once)][:top]
 
     def vector_of(self, crop_sha256: str) -> Vectors | None:
-        """Return the vector of an indexed crop, float32 (dimension,); None when it is not in the index."""
+        """Return the vector of an indexed crop, float32 (dimension,); None when it is not in the
+        index.
+        """
         position = pc.index(self._listings["crop_sha256"], crop_sha256).as_py()
         return None if position < 0 else np.asarray(self._table.vectors[int(self._rows[position])])
 
@@ -118,21 +149,27 @@ class SearchIndex:
         dimension = self._table.vectors.shape[1]
         if len(self) and len(vector) != dimension:
             raise InputError(
-                f"The query has {len(vector)} numbers and the index {dimension}. The index was built with another encoder: "
-                "materialise search_index anew."
+                f"The query has {len(vector)} numbers and the index {dimension}. The index was "
+                "built with another encoder: materialise search_index anew."
             )
         unit: Vectors = vector / max(float(np.linalg.norm(vector)), 1e-12)
         return unit
 
     def _of_class(self, label: str | None) -> NDArray[np.bool_]:
         if not label:
-            raise InputError("Searching within a class needs the class of the query picture. Take the mode exact.")
+            raise InputError(
+                "Searching within a class needs the class of the query picture. Take the mode "
+                "exact."
+            )
         allowed = np.zeros(len(self), bool)
-        allowed[self._rows[pc.fill_null(pc.equal(self._listings["label"], label), False).to_numpy()]] = True
+        allowed[
+            self._rows[pc.fill_null(pc.equal(self._listings["label"], label), False).to_numpy()]
+        ] = True
         return allowed
 
     def _search(self, unit: Vectors, top: int, allowed: NDArray[np.bool_] | None) -> list[Hit]:
-        # A listing with several pictures may come more than once, so more rows are asked for until there are enough.
+        # A listing with several pictures may come more than once, so more rows are asked for until
+        # there are enough.
         depth = 2 * top
         while True:
             nearest = self._table.nearest(unit, min(depth, len(self)), allowed)
@@ -148,8 +185,13 @@ class SearchIndex:
         return self._table.nearest_among(unit, CLUSTER_DEPTH, first, last)
 
     def _hits(self, nearest: Nearest, top: int) -> list[Hit]:
-        first, last = np.searchsorted(self._rows, nearest.rows), np.searchsorted(self._rows, nearest.rows, "right")
-        positions = np.concatenate([np.arange(start, end) for start, end in zip(first, last, strict=True)] or [first])
+        first, last = (
+            np.searchsorted(self._rows, nearest.rows),
+            np.searchsorted(self._rows, nearest.rows, "right"),
+        )
+        positions = np.concatenate(
+            [np.arange(start, end) for start, end in zip(first, last, strict=True)] or [first]
+        )
         scores = np.repeat(nearest.scores, last - first)
         _, kept = np.unique(self._listings["listing"].to_numpy()[positions], return_index=True)
         kept = np.sort(kept)[:top]

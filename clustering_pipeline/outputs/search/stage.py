@@ -1,4 +1,6 @@
-"""Builds the search index of a category: every kept crop's vector, and the listings that show it."""
+"""Builds the search index of a category: every kept crop's vector, and the listings that show
+it.
+"""
 
 import hashlib
 from typing import Any
@@ -45,18 +47,29 @@ def build_index(
 ) -> StageResult:
     """Write the index of one category below `files` and return the list of files (WRITTEN_FILES).
 
-    A row of the index is a kept crop; the rows of a cluster lie together. Duplicates are found through their keeper.
-    `query`: the settings under which the vectors were made; they are recorded, and a query picture is treated by them.
+    A row of the index is a kept crop; the rows of a cluster lie together. Duplicates are found
+    through their keeper. `query`: the settings under which the vectors were made; they are
+    recorded, and a query picture is treated by them.
     """
     shown = _listings_of_crops(clusters, catalogue, crops, raw_images, clean_images, local_features)
     order = _rows_by_cluster(embeddings, shown)
     vectors = _unit_vectors(order)
-    shown = shown.merge(order[["crop_sha256", "row"]], on="crop_sha256").sort_values(["row", "listing"])
-    lists = build_lists(vectors, settings.recall, settings.seed) if len(vectors) > settings.exact_below else None
+    shown = shown.merge(order[["crop_sha256", "row"]], on="crop_sha256").sort_values(
+        ["row", "listing"]
+    )
+    lists = (
+        build_lists(vectors, settings.recall, settings.seed)
+        if len(vectors) > settings.exact_below
+        else None
+    )
     centres, about = _centres(order, vectors, query)
-    table = pa.Table.from_pandas(shown[LISTINGS.names], schema=LISTINGS, preserve_index=False).replace_schema_metadata()
+    table = pa.Table.from_pandas(
+        shown[LISTINGS.names], schema=LISTINGS, preserve_index=False
+    ).replace_schema_metadata()
     paths = write_index(files, IndexFiles(VectorTable(vectors, lists), table, centres, about))
-    written = [(path, hashlib.sha256(content).hexdigest(), len(vectors)) for path, content in paths.items()]
+    written = [
+        (path, hashlib.sha256(content).hexdigest(), len(vectors)) for path, content in paths.items()
+    ]
     facts = {
         "vectors": len(vectors),
         "listings": int(shown["listing"].nunique()),
@@ -64,7 +77,9 @@ def build_index(
         "lists_searched": int(lists.nprobe) if lists else 0,
         "lists": int(lists.nlist) if lists else 0,
     }
-    return StageResult(conform(pd.DataFrame(written, columns=WRITTEN_FILES.schema.names), WRITTEN_FILES), facts)
+    return StageResult(
+        conform(pd.DataFrame(written, columns=WRITTEN_FILES.schema.names), WRITTEN_FILES), facts
+    )
 
 
 def _listings_of_crops(
@@ -76,13 +91,23 @@ def _listings_of_crops(
     local_features: pd.DataFrame,
 ) -> pd.DataFrame:
     """Return a row per kept crop and listing that shows it, itself or through a duplicate."""
-    pictures = raw_images.loc[raw_images["image_sha256"].notna(), ["listing", "position", "image_sha256", "url"]]
+    pictures = raw_images.loc[
+        raw_images["image_sha256"].notna(), ["listing", "position", "image_sha256", "url"]
+    ]
     crops = crops[crops["crop_sha256"].notna()]
-    shown = crops[["image_sha256", "crop_sha256", "label"]].rename(columns={"crop_sha256": "own_crop"})
-    keepers = pd.DataFrame(perceptual_keepers(clean_images).items(), columns=["own_crop", "crop_sha256"], dtype=object)
-    own = crops.drop_duplicates("crop_sha256")[["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1"]]
+    shown = crops[["image_sha256", "crop_sha256", "label"]].rename(
+        columns={"crop_sha256": "own_crop"}
+    )
+    keepers = pd.DataFrame(
+        perceptual_keepers(clean_images).items(), columns=["own_crop", "crop_sha256"], dtype=object
+    )
+    own = crops.drop_duplicates("crop_sha256")[
+        ["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1"]
+    ]
     rows = pictures.merge(shown, on="image_sha256").merge(keepers, on="own_crop")
-    rows = rows.sort_values(["crop_sha256", "listing", "position"]).drop_duplicates(["crop_sha256", "listing"])
+    rows = rows.sort_values(["crop_sha256", "listing", "position"]).drop_duplicates(
+        ["crop_sha256", "listing"]
+    )
     rows = rows.drop(columns="image_sha256").merge(own, on="crop_sha256")
     rows = rows.merge(local_features[["crop_sha256", "features"]], on="crop_sha256", how="left")
     rows = rows.merge(catalogue[["listing", "product_base_id", "title"]], on="listing")
@@ -90,8 +115,12 @@ def _listings_of_crops(
 
 
 def _rows_by_cluster(embeddings: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
-    """Return the embeddings that some listing shows, ordered by cluster and crop, with their row number."""
-    first = shown.sort_values("listing").drop_duplicates("crop_sha256")[["crop_sha256", "cluster_id"]]
+    """Return the embeddings that some listing shows, ordered by cluster and crop, with their row
+    number.
+    """
+    first = shown.sort_values("listing").drop_duplicates("crop_sha256")[
+        ["crop_sha256", "cluster_id"]
+    ]
     order = embeddings.merge(first, on="crop_sha256")
     order["cluster_id"] = order["cluster_id"].fillna(NO_CLUSTER)
     order = order.sort_values(["cluster_id", "crop_sha256"], ignore_index=True)
@@ -103,16 +132,26 @@ def _unit_vectors(order: pd.DataFrame) -> Vectors:
     if len(order) == 0:
         return np.zeros((0, 1), np.float32)
     vectors = np.stack([np.asarray(vector, np.float32) for vector in order["vector"]])
-    unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    unit: Vectors = vectors / np.maximum(
+        np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12)
+    )
     return unit
 
 
-def _centres(order: pd.DataFrame, vectors: Vectors, query: QuerySettings) -> tuple[Vectors, dict[str, Any]]:
-    """Return the clusters' mean vectors, and the description of the index with each cluster's range of rows."""
+def _centres(
+    order: pd.DataFrame, vectors: Vectors, query: QuerySettings
+) -> tuple[Vectors, dict[str, Any]]:
+    """Return the clusters' mean vectors, and the description of the index with each cluster's range
+    of rows.
+    """
     numbers = order["cluster_id"].to_numpy(np.int64)
     clusters, first, count = np.unique(numbers[numbers >= 0], return_index=True, return_counts=True)
     first = first + int((numbers < 0).sum())
     ranges = [(int(start), int(start + size)) for start, size in zip(first, count, strict=True)]
     centres = np.array([vectors[start:end].mean(axis=0) for start, end in ranges], np.float32)
-    about = {"clusters": [int(number) for number in clusters], "ranges": ranges, "query": query.model_dump(mode="json")}
+    about = {
+        "clusters": [int(number) for number in clusters],
+        "ranges": ranges,
+        "query": query.model_dump(mode="json"),
+    }
     return centres.reshape(len(ranges), vectors.shape[1]), about

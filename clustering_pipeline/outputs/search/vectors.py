@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 Rows = NDArray[np.int64]
 
-# The type stubs describe the C++ constructors, not the ones that the Python package puts in their place.
+# The type stubs describe the C++ constructors, not the ones that the Python package puts in their
+# place.
 _Parameters: Any = faiss.SearchParametersIVF
 _Bitmap: Any = faiss.IDSelectorBitmap
 
@@ -28,15 +29,22 @@ class Nearest:
 
 
 def build_lists(vectors: Vectors, recall: float, seed: int) -> faiss.IndexIVFScalarQuantizer:
-    """Return inverted lists (Sivic and Zisserman 2003; float16 codes) over unit vectors, float32 (count, dimension).
+    """Return inverted lists (Sivic and Zisserman 2003; float16 codes) over unit vectors, float32
+    (count, dimension).
 
-    As many lists are looked into as it takes to find the share `recall` of the ten nearest neighbours of sampled rows.
+    As many lists are looked into as it takes to find the share `recall` of the ten nearest
+    neighbours of sampled rows.
     """
     count, dimension = vectors.shape
     lists = max(1, int(2 * np.sqrt(count)))
     quantizer = faiss.IndexFlatIP(dimension)
     index = faiss.IndexIVFScalarQuantizer(
-        quantizer, dimension, lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
+        quantizer,
+        dimension,
+        lists,
+        faiss.ScalarQuantizer.QT_fp16,
+        faiss.METRIC_INNER_PRODUCT,
+        False,
     )
     index.cp.seed, index.cp.niter, index.cp.max_points_per_centroid = seed, 10, 64
     index.train(vectors)
@@ -45,9 +53,15 @@ def build_lists(vectors: Vectors, recall: float, seed: int) -> faiss.IndexIVFSca
     return index
 
 
-def _calibrated_probes(index: faiss.IndexIVFScalarQuantizer, vectors: Vectors, recall: float, seed: int) -> int:
+def _calibrated_probes(
+    index: faiss.IndexIVFScalarQuantizer, vectors: Vectors, recall: float, seed: int
+) -> int:
     generator = np.random.default_rng(seed)
-    sample = vectors[np.sort(generator.choice(len(vectors), min(CALIBRATION_QUERIES, len(vectors)), replace=False))]
+    sample = vectors[
+        np.sort(
+            generator.choice(len(vectors), min(CALIBRATION_QUERIES, len(vectors)), replace=False)
+        )
+    ]
     _, truth = faiss.knn(sample, vectors, CALIBRATION_DEPTH, metric=faiss.METRIC_INNER_PRODUCT)
     probes = 1
     while probes < index.nlist and _found(index, sample, truth, probes) < recall:
@@ -55,33 +69,51 @@ def _calibrated_probes(index: faiss.IndexIVFScalarQuantizer, vectors: Vectors, r
     return probes
 
 
-def _found(index: faiss.IndexIVFScalarQuantizer, queries: Vectors, truth: Rows, probes: int) -> float:
+def _found(
+    index: faiss.IndexIVFScalarQuantizer, queries: Vectors, truth: Rows, probes: int
+) -> float:
     _, rows = index.search(queries, truth.shape[1], params=_Parameters(nprobe=probes))
-    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(rows, truth, strict=True)]))
+    return float(
+        np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(rows, truth, strict=True)])
+    )
 
 
 class VectorTable:
-    """Unit vectors that may lie in a memory-mapped file, with inverted lists over them when there are many."""
+    """Unit vectors that may lie in a memory-mapped file, with inverted lists over them when there
+    are many.
+    """
 
-    def __init__(self, vectors: Vectors, lists: faiss.IndexIVFScalarQuantizer | None = None) -> None:
+    def __init__(
+        self, vectors: Vectors, lists: faiss.IndexIVFScalarQuantizer | None = None
+    ) -> None:
         """`vectors`: float32 (count, dimension) of unit length."""
         self.vectors = vectors
         self.lists = lists
 
-    def nearest(self, query: Vectors, count: int, allowed: NDArray[np.bool_] | None = None) -> Nearest:
-        """Return the `count` rows nearest to a unit query, float32 (dimension,), among those `allowed` (bool (count,))."""
-        find: Callable[..., Nearest] = self._compare_all if self.lists is None else self._look_into_lists
+    def nearest(
+        self, query: Vectors, count: int, allowed: NDArray[np.bool_] | None = None
+    ) -> Nearest:
+        """Return the `count` rows nearest to a unit query, float32 (dimension,), among those
+        `allowed` (bool (count,)).
+        """
+        find: Callable[..., Nearest] = (
+            self._compare_all if self.lists is None else self._look_into_lists
+        )
         return find(query, count, allowed)
 
     def nearest_among(self, query: Vectors, count: int, first: int, last: int) -> Nearest:
         """Return the nearest of the consecutive rows first ≤ row < last."""
         return _best(np.arange(first, last), self.vectors[first:last] @ query, count)
 
-    def _compare_all(self, query: Vectors, count: int, allowed: NDArray[np.bool_] | None) -> Nearest:
+    def _compare_all(
+        self, query: Vectors, count: int, allowed: NDArray[np.bool_] | None
+    ) -> Nearest:
         rows = np.arange(len(self.vectors)) if allowed is None else np.flatnonzero(allowed)
         return _best(rows, (self.vectors @ query)[rows], count)
 
-    def _look_into_lists(self, query: Vectors, count: int, allowed: NDArray[np.bool_] | None) -> Nearest:
+    def _look_into_lists(
+        self, query: Vectors, count: int, allowed: NDArray[np.bool_] | None
+    ) -> Nearest:
         assert self.lists is not None
         _, rows = self.lists.search(query[None], count, params=self._parameters(allowed))
         found = rows[0][rows[0] >= 0]
@@ -92,7 +124,9 @@ class VectorTable:
         if allowed is None:
             return _Parameters(nprobe=self.lists.nprobe)
         # The fewer rows are allowed, the more lists have to be opened to meet as many of them.
-        probes = min(self.lists.nlist, int(np.ceil(self.lists.nprobe * len(allowed) / max(1, allowed.sum()))))
+        probes = min(
+            self.lists.nlist, int(np.ceil(self.lists.nprobe * len(allowed) / max(1, allowed.sum())))
+        )
         bits = np.packbits(allowed, bitorder="little")
         return _Parameters(nprobe=probes, sel=_Bitmap(bits))
 

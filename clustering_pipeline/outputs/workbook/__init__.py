@@ -1,11 +1,21 @@
 """The labelled workbook: the analyst's own file with a cluster or a reason beside every listing."""
 
-from clustering_pipeline.outputs.workbook.delivery import DeliveredFile, check_output, default_output, deliver_workbook
+from clustering_pipeline.outputs.workbook.delivery import (
+    DeliveredFile,
+    check_output,
+    default_output,
+    deliver_workbook,
+)
 from clustering_pipeline.outputs.workbook.edits import LabelEdits, read_label_edits
 from clustering_pipeline.outputs.workbook.export import ExportedPictures, export_pictures
 from clustering_pipeline.outputs.workbook.labelling import LabelledWorkbook, label_workbook
 from clustering_pipeline.outputs.workbook.names import suggest_names
-from clustering_pipeline.outputs.workbook.notes import WorkbookNotes, cluster_dates, pack_texts, summary_sections
+from clustering_pipeline.outputs.workbook.notes import (
+    WorkbookNotes,
+    cluster_dates,
+    pack_texts,
+    summary_sections,
+)
 
 __all__ = [
     "DeliveredFile",

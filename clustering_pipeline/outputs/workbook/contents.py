@@ -14,10 +14,22 @@ from clustering_pipeline.outputs.workbook.ooxml.added_sheet import AddedSheet, P
 from clustering_pipeline.outputs.workbook.ooxml.markup import CellValue
 from clustering_pipeline.outputs.workbook.placement import CONFIDENCE_DECIMALS, Placement, present
 from clustering_pipeline.settings import WorkbookSettings
-from clustering_pipeline.stages.catalogue import DIGEST_MARK, OWN_SHEETS, column_letters, stored_picture
+from clustering_pipeline.stages.catalogue import (
+    DIGEST_MARK,
+    OWN_SHEETS,
+    column_letters,
+    stored_picture,
+)
 from clustering_pipeline.storage import BlobStore
 
-CLUSTER_HEADER = (*OWN_SHEETS["Clusters"], "representative", "lowest_confidence", "weakest_link", "first_seen", "last_changed")
+CLUSTER_HEADER = (
+    *OWN_SHEETS["Clusters"],
+    "representative",
+    "lowest_confidence",
+    "weakest_link",
+    "first_seen",
+    "last_changed",
+)
 CLUSTER_WIDTHS = (11, 44, 12, 16, 24, 18, 14, 13, 13)
 PICTURE_COLUMN = CLUSTER_HEADER.index("picture") + 1
 PROBLEM_HEADER = (*OWN_SHEETS["Problems"], "kind", "http_status", "url")
@@ -29,7 +41,9 @@ MAX_OUTER_LINK = 2000
 
 @dataclass(frozen=True)
 class Tabs:
-    """The names on the tabs: ours by their plain names, the user's by the names in the catalogue."""
+    """The names on the tabs: ours by their plain names, the user's by the names in the
+    catalogue.
+    """
 
     own: Mapping[str, str]
     listings: Mapping[str, str]
@@ -41,30 +55,53 @@ class Tabs:
 
 
 def cluster_table(labels: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per cluster, the largest first: its representative's label, and the lowest confidence and weakest link."""
+    """Return a row per cluster, the largest first: its representative's label, and the lowest
+    confidence and weakest link.
+    """
     clustered = labels[labels["status"] == "clustered"].astype({"cluster_id": "int64"})
-    ordered = clustered.sort_values(["is_representative", "listing"], ascending=[False, True], kind="stable")
+    ordered = clustered.sort_values(
+        ["is_representative", "listing"], ascending=[False, True], kind="stable"
+    )
     table = ordered.drop_duplicates("cluster_id").set_index("cluster_id")
     grouped = clustered.groupby("cluster_id")
     table["lowest_confidence"] = grouped["confidence"].min()
     table["weakest_link"] = grouped["weakest_link"].min()
-    return table.reset_index().sort_values(["cluster_size", "cluster_id"], ascending=[False, True], ignore_index=True)
+    return table.reset_index().sort_values(
+        ["cluster_size", "cluster_id"], ascending=[False, True], ignore_index=True
+    )
 
 
-def clusters_sheet(table: pd.DataFrame, tabs: Tabs, pictures: Mapping[int, Picture], seen: Seen) -> AddedSheet:
-    """Return the sheet with one row per cluster; `pictures` and `seen` (first, last change as dates) by cluster number."""
+def clusters_sheet(
+    table: pd.DataFrame, tabs: Tabs, pictures: Mapping[int, Picture], seen: Seen
+) -> AddedSheet:
+    """Return the sheet with one row per cluster; `pictures` and `seen` (first, last change as
+    dates) by cluster number.
+    """
     rows: list[list[CellValue]] = []
     links: dict[str, str] = {}
     placed: dict[tuple[int, int], Picture] = {}
     for row, cluster in enumerate(_records(table), start=2):
         number = int(cluster["cluster_id"])
         doubts = [_rounded(cluster["lowest_confidence"]), _rounded(cluster["weakest_link"])]
-        named = [number, cluster["cluster_name"], int(cluster["cluster_size"]), None, cluster["product_base_id"]]
+        named = [
+            number,
+            cluster["cluster_name"],
+            int(cluster["cluster_size"]),
+            None,
+            cluster["product_base_id"],
+        ]
         rows.append([*named, *doubts, *seen.get(number, (None, None))])
         links[f"A{row}"] = tabs.listing_place(cluster["sheet"], int(cluster["sheet_row"]))
         if number in pictures:
             placed[row, PICTURE_COLUMN] = pictures[number]
-    return AddedSheet(tabs.own["Clusters"], CLUSTER_HEADER, rows, CLUSTER_WIDTHS, inner_links=links, pictures=placed)
+    return AddedSheet(
+        tabs.own["Clusters"],
+        CLUSTER_HEADER,
+        rows,
+        CLUSTER_WIDTHS,
+        inner_links=links,
+        pictures=placed,
+    )
 
 
 def _records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -77,39 +114,70 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(float(value), CONFIDENCE_DECIMALS)
 
 
-def problems_table(catalogue: pd.DataFrame, labels: pd.DataFrame, raw_images: pd.DataFrame) -> pd.DataFrame:
-    """Return `listing`, `sheet`, `sheet_row`, `product_base_id`, `status`, `reason`, `kind`, `http_status`, `url`.
+def problems_table(
+    catalogue: pd.DataFrame, labels: pd.DataFrame, raw_images: pd.DataFrame
+) -> pd.DataFrame:
+    """Return `listing`, `sheet`, `sheet_row`, `product_base_id`, `status`, `reason`, `kind`,
+    `http_status`, `url`.
 
-    A row is a listing without a cluster for want of a usable picture, a picture that failed, or a remark on a row.
+    A row is a listing without a cluster for want of a usable picture, a picture that failed, or a
+    remark on a row.
     """
     place_columns = ["listing", "sheet", "sheet_row", "product_base_id", "status"]
-    failed = raw_images[raw_images["error_kind"].notna()].rename(columns={"error": "reason", "error_kind": "kind"})
-    pictures = labels[place_columns].merge(failed[["listing", "reason", "kind", "http_status", "url"]], on="listing")
+    failed = raw_images[raw_images["error_kind"].notna()].rename(
+        columns={"error": "reason", "error_kind": "kind"}
+    )
+    pictures = labels[place_columns].merge(
+        failed[["listing", "reason", "kind", "http_status", "url"]], on="listing"
+    )
     without = labels[labels["status"].isin(["rejected", "download_failed", "invalid_row"])]
     first_urls = raw_images[raw_images["position"] == 0][["listing", "url"]]
     listings = without[~without["listing"].isin(pictures["listing"])][[*place_columns, "reason"]]
     listings = listings.merge(first_urls, on="listing", how="left")
-    noted = catalogue[catalogue["usable"].astype(bool) & catalogue["reason"].notna()][["listing", "reason"]]
+    noted = catalogue[catalogue["usable"].astype(bool) & catalogue["reason"].notna()][
+        ["listing", "reason"]
+    ]
     remarks = labels[place_columns].merge(noted, on="listing").assign(kind="remark")
-    table = pd.concat([frame.astype(object) for frame in (pictures, listings, remarks)], ignore_index=True)
-    return table.reindex(columns=pictures.columns).sort_values("listing", kind="stable", ignore_index=True)
+    table = pd.concat(
+        [frame.astype(object) for frame in (pictures, listings, remarks)], ignore_index=True
+    )
+    return table.reindex(columns=pictures.columns).sort_values(
+        "listing", kind="stable", ignore_index=True
+    )
 
 
 def shown_url(url: str | None) -> str | None:
     """Return a picture's address as a person knows it: a stored file by its path alone."""
-    return url.removeprefix("file:").rpartition(DIGEST_MARK)[0] if url and stored_picture(url) else url
+    return (
+        url.removeprefix("file:").rpartition(DIGEST_MARK)[0] if url and stored_picture(url) else url
+    )
 
 
 def problems_sheet(table: pd.DataFrame, tabs: Tabs) -> AddedSheet:
-    """Return the sheet with one row per problem, linked to its listing and to the picture's address."""
+    """Return the sheet with one row per problem, linked to its listing and to the picture's
+    address.
+    """
     rows: list[list[CellValue]] = []
     inner: dict[str, str] = {}
     outer: dict[str, str] = {}
     url_letter = column_letters(len(PROBLEM_HEADER))
     for row, problem in enumerate(_records(table), start=2):
-        place_of = [tabs.listings[problem["sheet"]], int(problem["sheet_row"]), problem["product_base_id"], problem["status"]]
+        place_of = [
+            tabs.listings[problem["sheet"]],
+            int(problem["sheet_row"]),
+            problem["product_base_id"],
+            problem["status"],
+        ]
         code, url = problem["http_status"], shown_url(problem["url"])
-        rows.append([*place_of, problem["reason"], problem["kind"], None if code is None else int(code), url])
+        rows.append(
+            [
+                *place_of,
+                problem["reason"],
+                problem["kind"],
+                None if code is None else int(code),
+                url,
+            ]
+        )
         inner[f"B{row}"] = tabs.listing_place(problem["sheet"], int(problem["sheet_row"]))
         if url and url.startswith(("http://", "https://")) and len(url) <= MAX_OUTER_LINK:
             outer[f"{url_letter}{row}"] = url
@@ -133,12 +201,19 @@ def summary_sheet(tabs: Tabs, sections: Sections) -> AddedSheet:
         bold.add(len(rows) + 1)
         rows += [[name, value] for name, value in values.items()]
     return AddedSheet(
-        tabs.own["Summary"], OWN_SHEETS["Summary"], rows, SUMMARY_WIDTHS, wrapped=frozenset({2}), bold_rows=frozenset(bold)
+        tabs.own["Summary"],
+        OWN_SHEETS["Summary"],
+        rows,
+        SUMMARY_WIDTHS,
+        wrapped=frozenset({2}),
+        bold_rows=frozenset(bold),
     )
 
 
 def result_counts(labels: pd.DataFrame, matches: pd.DataFrame) -> dict[str, str | int | float]:
-    """Return how many listings there are, of each status, how many clusters and how large, and how many pairs were compared."""
+    """Return how many listings there are, of each status, how many clusters and how large, and how
+    many pairs were compared.
+    """
     statuses = labels["status"].value_counts()
     clustered = labels[labels["status"] == "clustered"]
     sizes = clustered.groupby("cluster_id").size()
@@ -159,14 +234,19 @@ JPEG_QUALITY = 80
 def cluster_pictures(
     table: pd.DataFrame, clean_images: pd.DataFrame, blobs: BlobStore, settings: WorkbookSettings
 ) -> dict[int, Picture]:
-    """Return the representative's crop of the largest clusters, by cluster number; one that cannot be read is left out.
+    """Return the representative's crop of the largest clusters, by cluster number; one that cannot
+    be read is left out.
 
     `table`: a row per cluster with `cluster_id` and `crop_sha256`, the largest first.
     """
-    return dict(_pictures(table.head(settings.pictures), clean_images, blobs, settings.picture_pixels))
+    return dict(
+        _pictures(table.head(settings.pictures), clean_images, blobs, settings.picture_pixels)
+    )
 
 
-def _pictures(table: pd.DataFrame, clean_images: pd.DataFrame, blobs: BlobStore, pixels: int) -> Iterator[tuple[int, Picture]]:
+def _pictures(
+    table: pd.DataFrame, clean_images: pd.DataFrame, blobs: BlobStore, pixels: int
+) -> Iterator[tuple[int, Picture]]:
     crops = clean_images.drop_duplicates("crop_sha256").set_index("crop_sha256")
     for number, crop in zip(table["cluster_id"], table["crop_sha256"], strict=True):
         if pd.isna(crop) or crop not in crops.index:
@@ -176,6 +256,10 @@ def _pictures(table: pd.DataFrame, clean_images: pd.DataFrame, blobs: BlobStore,
         try:
             picture = fit_within(load_crop(blobs, row["image_sha256"], box), pixels)
         except (PipelineError, ImageError):
-            # A picture that has gone since says so where it is computed with; the workbook is written without it.
+            # A picture that has gone since says so where it is computed with; the workbook is
+            # written without it.
             continue
-        yield int(number), Picture(to_jpeg(picture, JPEG_QUALITY), picture.shape[1], picture.shape[0])
+        yield (
+            int(number),
+            Picture(to_jpeg(picture, JPEG_QUALITY), picture.shape[1], picture.shape[0]),
+        )

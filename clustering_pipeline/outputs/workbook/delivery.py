@@ -1,4 +1,6 @@
-"""Putting the labelled workbook where the user wants it, without ever destroying anything of theirs."""
+"""Putting the labelled workbook where the user wants it, without ever destroying anything of
+theirs.
+"""
 
 import hashlib
 import os
@@ -17,14 +19,17 @@ OWN_OUTPUT = re.compile(r"\.clustered(?:\.(\d+))?$")
 MAX_NAMES = 1000
 _TABLE = "CREATE TABLE IF NOT EXISTS deliveries (path TEXT PRIMARY KEY, sha256 TEXT NOT NULL);"
 _UNUSABLE = (
-    "The record of delivered workbooks {path} cannot be used ({error}). Check that its folder can be written; a damaged record "
-    "may be removed, workbooks that lie there already are then left as they are."
+    "The record of delivered workbooks {path} cannot be used ({error}). Check that its folder can "
+    "be written; a damaged record may be removed, workbooks that lie there already are then left "
+    "as they are."
 )
 
 
 @dataclass(frozen=True)
 class DeliveredFile:
-    """Where the workbook was written, its sha256, and what to tell the user when that is not where they asked for it."""
+    """Where the workbook was written, its sha256, and what to tell the user when that is not where
+    they asked for it.
+    """
 
     path: Path
     sha256: str
@@ -32,10 +37,12 @@ class DeliveredFile:
 
 
 def default_output(source: Path, category: str | None = None) -> Path:
-    """Return where the labelled workbook goes when nobody says: `<name>.clustered.xlsx` beside the source, .xlsm for macros.
+    """Return where the labelled workbook goes when nobody says: `<name>.clustered.xlsx` beside the
+    source, .xlsm for macros.
 
-    `category`: the slug of one category of a workbook that holds several, which then is part of the name. An output of ours
-    that is given as the source gets the next number: `<name>.clustered.2.xlsx`.
+    `category`: the slug of one category of a workbook that holds several, which then is part of the
+    name. An output of ours that is given as the source gets the next number:
+    `<name>.clustered.2.xlsx`.
     """
     suffix = MACRO_SUFFIX if source.suffix.lower() == MACRO_SUFFIX else ".xlsx"
     stem = source.name if source.is_dir() else source.stem
@@ -46,26 +53,33 @@ def default_output(source: Path, category: str | None = None) -> Path:
 
 
 def check_output(source: Path, output: Path) -> None:
-    """Raise InputError when `output` cannot be written or is the source itself; called before any work is done."""
+    """Raise InputError when `output` cannot be written or is the source itself; called before any
+    work is done.
+    """
     if output.suffix.lower() not in OUTPUT_SUFFIXES:
         raise InputError(
-            f"The output {output} must end in one of {', '.join(OUTPUT_SUFFIXES)}. Give such a name with --output."
+            f"The output {output} must end in one of {', '.join(OUTPUT_SUFFIXES)}. Give such a "
+            f"name with --output."
         )
     if _is_same(source, output):
         raise InputError(
-            f"The output {output} is the catalogue itself, which is never overwritten. Give another name with --output."
+            f"The output {output} is the catalogue itself, which is never overwritten. Give "
+            f"another name with --output."
         )
     if output.suffix.lower() == MACRO_SUFFIX != source.suffix.lower():
         raise InputError(
-            f"{source.name} carries no macros, and Excel opens a file ending in .xlsm only with some. Give the output {output.name} the "
-            "ending .xlsx."
+            f"{source.name} carries no macros, and Excel opens a file ending in .xlsm only with "
+            f"some. Give the output {output.name} the ending .xlsx."
         )
     if source.suffix.lower() == MACRO_SUFFIX and output.suffix.lower() == ".xlsx":
         raise InputError(
-            f"{source.name} carries macros, which Excel only opens in a file ending in .xlsm. Give the output {output.name} that ending."
+            f"{source.name} carries macros, which Excel only opens in a file ending in .xlsm. Give "
+            f"the output {output.name} that ending."
         )
     if output.is_dir():
-        raise InputError(f"The output {output} is a folder. Give the name of a file in it with --output.")
+        raise InputError(
+            f"The output {output} is a folder. Give the name of a file in it with --output."
+        )
     _check_folder(output)
 
 
@@ -78,24 +92,28 @@ def _is_same(source: Path, output: Path) -> bool:
 def _check_folder(output: Path) -> None:
     folder = output.absolute().parent
     if not folder.is_dir():
-        raise InputError(f"The folder {folder} of the output does not exist. Create it, or give another place with --output.")
+        raise InputError(
+            f"The folder {folder} of the output does not exist. Create it, or give another place "
+            f"with --output."
+        )
     trial = folder / f".{output.name}.{uuid.uuid4().hex}.trial"
     try:
         trial.touch()
         trial.unlink()
     except OSError as error:
         raise InputError(
-            f"Nothing can be written to the folder {folder} of the output ({error.strerror}). Change its permissions, or give "
-            "another place with --output."
+            f"Nothing can be written to the folder {folder} of the output ({error.strerror}). "
+            "Change its permissions, or give another place with --output."
         ) from error
 
 
 def deliver_workbook(content: bytes, output: Path, source: Path, state: Path) -> DeliveredFile:
     """Write the workbook beside `output` and rename it into place.
 
-    A file at `output` that this project did not write, or that somebody edited since, is left alone, and so is one that is
-    open in Excel or LibreOffice: the workbook then goes to a second name, and the message says why. `state` is the local
-    folder of the run's databases. Raises InputError as `check_output` does, and StageError when the disk is full.
+    A file at `output` that this project did not write, or that somebody edited since, is left
+    alone, and so is one that is open in Excel or LibreOffice: the workbook then goes to a second
+    name, and the message says why. `state` is the local folder of the run's databases. Raises
+    InputError as `check_output` does, and StageError when the disk is full.
     """
     check_output(source, output)
     deliveries = _Deliveries(state)
@@ -110,7 +128,10 @@ def deliver_workbook(content: bytes, output: Path, source: Path, state: Path) ->
     if reason is not None:
         asked, output = output, _second_name(output)
         _write_beside(content, output)
-        message = f"{asked} was left as it is, because {reason}. The new workbook is {output.name} beside it."
+        message = (
+            f"{asked} was left as it is, because {reason}. The new workbook is {output.name} "
+            f"beside it."
+        )
     deliveries.remember(output, digest)
     return DeliveredFile(output, digest, message)
 
@@ -124,7 +145,11 @@ def _reason_to_keep(output: Path, digest: str, deliveries: "_Deliveries") -> str
     written = deliveries.last(output)
     if present in (digest, written):
         return None
-    return "somebody edited it since it was written" if written else "it was not written by this project"
+    return (
+        "somebody edited it since it was written"
+        if written
+        else "it was not written by this project"
+    )
 
 
 def _lock_file(output: Path) -> Path | None:
@@ -134,7 +159,9 @@ def _lock_file(output: Path) -> Path | None:
 
 
 def _second_name(output: Path) -> Path:
-    numbered = (output.with_name(f"{output.stem}-{number}{output.suffix}") for number in range(2, MAX_NAMES))
+    numbered = (
+        output.with_name(f"{output.stem}-{number}{output.suffix}") for number in range(2, MAX_NAMES)
+    )
     free = next((path for path in numbered if not path.exists()), None)
     return free or output.with_name(f"{output.stem}-{datetime.now():%Y%m%d-%H%M%S}{output.suffix}")
 
@@ -151,8 +178,8 @@ def _write_beside(content: bytes, output: Path) -> None:
         raise
     except OSError as error:
         raise StageError(
-            f"The workbook could not be written to {output} ({error.strerror}). The result is kept: free some space or choose "
-            "another place with --output, and run again."
+            f"The workbook could not be written to {output} ({error.strerror}). The result is "
+            "kept: free some space or choose another place with --output, and run again."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -166,9 +193,13 @@ class _Deliveries:
 
     def last(self, output: Path) -> str | None:
         with self._database.reading() as connection:
-            row = connection.execute("SELECT sha256 FROM deliveries WHERE path = ?", (str(output.resolve()),)).fetchone()
+            row = connection.execute(
+                "SELECT sha256 FROM deliveries WHERE path = ?", (str(output.resolve()),)
+            ).fetchone()
         return row[0] if row else None
 
     def remember(self, output: Path, digest: str) -> None:
         with self._database.writing() as connection:
-            connection.execute("INSERT OR REPLACE INTO deliveries VALUES (?, ?)", (str(output.resolve()), digest))
+            connection.execute(
+                "INSERT OR REPLACE INTO deliveries VALUES (?, ?)", (str(output.resolve()), digest)
+            )

@@ -1,7 +1,8 @@
-"""What a person changed in a labelled workbook, as statements: which listings belong together, which do not, what a cluster is called.
+"""What a person changed in a labelled workbook, as statements: which listings belong together,
+which do not, what a cluster is called.
 
-The labels that were written lie in the store; the workbook names them on its sheet Summary. So an edit is known as one
-however many runs have passed since, and rows may have been sorted meanwhile.
+The labels that were written lie in the store; the workbook names them on its sheet Summary. So an
+edit is known as one however many runs have passed since, and rows may have been sorted meanwhile.
 """
 
 import hashlib
@@ -35,19 +36,32 @@ from clustering_pipeline.storage import BlobStore
 LABELS_MARK = "sha256 of these labels"
 DIGEST = re.compile("[0-9a-f]{64}")
 NO_MATCH = -1
-COLUMNS = ("category", "product_base_id", "image_sha256", "cluster_id", "cluster_name", "is_representative")
+COLUMNS = (
+    "category",
+    "product_base_id",
+    "image_sha256",
+    "cluster_id",
+    "cluster_name",
+    "is_representative",
+)
 
 
 @dataclass(frozen=True)
 class LabelEdits:
-    """The category of the workbook and the statements that its edits amount to, with the columns of a correction."""
+    """The category of the workbook and the statements that its edits amount to, with the columns of
+    a correction.
+    """
 
     category: str
     statements: list[dict[str, Any]]
 
 
-def store_labels(labels: pd.DataFrame, raw_images: pd.DataFrame, category: str, blobs: BlobStore) -> str:
-    """Keep what was written beside the listings and return the sha256 by which the workbook names it."""
+def store_labels(
+    labels: pd.DataFrame, raw_images: pd.DataFrame, category: str, blobs: BlobStore
+) -> str:
+    """Keep what was written beside the listings and return the sha256 by which the workbook names
+    it.
+    """
     pictures = raw_images[raw_images["position"] == 0][["listing", "image_sha256"]]
     kept = labels.merge(pictures, on="listing", how="left").assign(category=category)
     kept = kept[kept["product_base_id"].notna()]
@@ -60,14 +74,18 @@ def store_labels(labels: pd.DataFrame, raw_images: pd.DataFrame, category: str, 
 
 
 def _labels_path(digest: str) -> str:
-    # Beside the blobs and not among them: no manifest names it, yet it must outlast a clearing of what none names.
+    # Beside the blobs and not among them: no manifest names it, yet it must outlast a clearing of
+    # what none names.
     return f"labels/{digest}.parquet"
 
 
-def read_label_edits(path: Path, blobs: BlobStore, settings: CatalogueSettings) -> LabelEdits | None:
+def read_label_edits(
+    path: Path, blobs: BlobStore, settings: CatalogueSettings
+) -> LabelEdits | None:
     """Return what a person changed in a labelled workbook, or None when the file is none of ours.
 
-    Raises InputError when it cannot be read, or when the labels that it was written with are not held here.
+    Raises InputError when it cannot be read, or when the labels that it was written with are not
+    held here.
     """
     content = path.read_bytes()
     table = read_table(content, path.name, settings)
@@ -77,26 +95,35 @@ def read_label_edits(path: Path, blobs: BlobStore, settings: CatalogueSettings) 
         return None
     if not DIGEST.fullmatch(digest) or not blobs.files.exists(_labels_path(digest)):
         raise InputError(
-            f"{path.name} was written from another home than this one, so what was changed in it cannot be told. Import it where "
-            "it was made, or set DAGSTER_HOME to that home."
+            f"{path.name} was written from another home than this one, so what was changed in it "
+            "cannot be told. Import it where it was made, or set DAGSTER_HOME to that home."
         )
     written = pd.read_parquet(io.BytesIO(blobs.files.read(_labels_path(digest))))
-    edited = pd.DataFrame(_edited_rows(table, path.name, settings), columns=["product_base_id", "cluster_id", "cluster_name"])
+    edited = pd.DataFrame(
+        _edited_rows(table, path.name, settings),
+        columns=["product_base_id", "cluster_id", "cluster_name"],
+    )
     return LabelEdits(str(written["category"].iloc[0]), _statements(written, edited))
 
 
 def _refuse_labels_without_mark(table: Table, name: str) -> None:
     if any(own_columns(row) for sheet in table.sheets for row in head_rows(sheet)):
         raise InputError(
-            f"{name} has our columns but not the sheet Summary that tells which labels it was written with, so what was changed in it "
-            "cannot be told. Import the workbook as it was written, with all its sheets."
+            f"{name} has our columns but not the sheet Summary that tells which labels it was "
+            "written with, so what was changed in it cannot be told. Import the workbook as it "
+            "was written, with all its sheets."
         )
 
 
 def _labels_mark(table: Table) -> str | None:
     for sheet in table.sheets:
-        if is_own_sheet(sheet.name, [cell_text(value) for value in (sheet.rows or [[]])[0]]) and _is_summary(sheet):
-            return next((cell_text(row[1]) for row in sheet.rows if len(row) > 1 and row[0] == LABELS_MARK), None)
+        if is_own_sheet(
+            sheet.name, [cell_text(value) for value in (sheet.rows or [[]])[0]]
+        ) and _is_summary(sheet):
+            return next(
+                (cell_text(row[1]) for row in sheet.rows if len(row) > 1 and row[0] == LABELS_MARK),
+                None,
+            )
     return None
 
 
@@ -104,17 +131,28 @@ def _is_summary(sheet: SheetTable) -> bool:
     return tuple(sheet.rows[0][:2]) == OWN_SHEETS["Summary"]
 
 
-def _edited_rows(table: Table, name: str, settings: CatalogueSettings) -> Iterator[tuple[str, int | None, str | None]]:
+def _edited_rows(
+    table: Table, name: str, settings: CatalogueSettings
+) -> Iterator[tuple[str, int | None, str | None]]:
     for sheet in select_sheets(table, name, settings):
-        columns = {sheet.columns.headers[number - 1].removeprefix("cp_"): number for number in sheet.columns.own}
+        columns = {
+            sheet.columns.headers[number - 1].removeprefix("cp_"): number
+            for number in sheet.columns.own
+        }
         for number, row in enumerate(sheet.table.rows, start=1):
             identifier = sheet.identifier_at(number)
             if number > sheet.columns.header_row and identifier:
                 cells = [
-                    cell_text(row[columns[column] - 1]) if column in columns and columns[column] <= len(row) else ""
+                    cell_text(row[columns[column] - 1])
+                    if column in columns and columns[column] <= len(row)
+                    else ""
                     for column in ("cluster_id", "cluster_name")
                 ]
-                yield identifier, _cluster_number(cells[0], f"row {number} of sheet {sheet.table.name!r}"), cells[1] or None
+                yield (
+                    identifier,
+                    _cluster_number(cells[0], f"row {number} of sheet {sheet.table.name!r}"),
+                    cells[1] or None,
+                )
 
 
 def _cluster_number(text: str, place: str) -> int | None:
@@ -124,7 +162,8 @@ def _cluster_number(text: str, place: str) -> int | None:
         return int(text)
     except ValueError as error:
         raise InputError(
-            f"The cluster_id {text!r} on {place} is no whole number. Type the number of a cluster, a new number for a new one, or -1."
+            f"The cluster_id {text!r} on {place} is no whole number. Type the number of a cluster, "
+            f"a new number for a new one, or -1."
         ) from error
 
 
@@ -134,7 +173,9 @@ def _statements(written: pd.DataFrame, edited: pd.DataFrame) -> list[dict[str, A
     return [*_pair_statements(moved, keepers), *_name_statements(written, edited)]
 
 
-def _moved(written: pd.DataFrame, edited: pd.DataFrame) -> list[tuple[str, str | None, int | None, int | None]]:
+def _moved(
+    written: pd.DataFrame, edited: pd.DataFrame
+) -> list[tuple[str, str | None, int | None, int | None]]:
     """Return (id, image, old number, new number) of every listing whose number was changed.
 
     An id on several rows is compared as a set of rows, since rows may have been sorted.
@@ -145,7 +186,8 @@ def _moved(written: pd.DataFrame, edited: pd.DataFrame) -> list[tuple[str, str |
     moved = []
     for identifier, group in written.groupby("product_base_id", sort=False):
         before = [
-            (present(image), present(number)) for image, number in zip(group["image_sha256"], group["cluster_id"], strict=True)
+            (present(image), present(number))
+            for image, number in zip(group["image_sha256"], group["cluster_id"], strict=True)
         ]
         remaining = list(after.get(str(identifier), []))
         changed = [pair for pair in before if not _take(remaining, pair[1])]
@@ -164,10 +206,13 @@ def _take(numbers: list[int | None], number: int | None) -> bool:
 def _representatives(written: pd.DataFrame, moved: set[str]) -> dict[int, dict[str, Any]]:
     """Return a listing that stayed for each cluster, its representative where that stayed."""
     stayed = written[~written["product_base_id"].isin(moved) & written["cluster_id"].notna()]
-    ordered = stayed.sort_values("is_representative", ascending=False, kind="stable", na_position="last")
+    ordered = stayed.sort_values(
+        "is_representative", ascending=False, kind="stable", na_position="last"
+    )
     rows = ordered.drop_duplicates("cluster_id")[["cluster_id", "product_base_id", "image_sha256"]]
     return {
-        int(number): {"id": identifier, "image": present(image)} for number, identifier, image in rows.itertuples(index=False)
+        int(number): {"id": identifier, "image": present(image)}
+        for number, identifier, image in rows.itertuples(index=False)
     }
 
 
@@ -182,16 +227,28 @@ def _pair_statements(
                 yield _pair("same", identifier, image, keepers[new])
             else:
                 keepers[new] = {"id": identifier, "image": image}
-        if old is not None and old != NO_MATCH and old in keepers and keepers[old]["id"] != identifier:
+        if (
+            old is not None
+            and old != NO_MATCH
+            and old in keepers
+            and keepers[old]["id"] != identifier
+        ):
             yield _pair("different", identifier, image, keepers[old])
 
 
 def _pair(kind: str, identifier: str, image: str | None, other: dict[str, Any]) -> dict[str, Any]:
-    return {"kind": kind, "id_a": identifier, "image_a": image, "id_b": other["id"], "image_b": other["image"]}
+    return {
+        "kind": kind,
+        "id_a": identifier,
+        "image_a": image,
+        "id_b": other["id"],
+        "image_b": other["image"],
+    }
 
 
 def _name_statements(written: pd.DataFrame, edited: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Yield `name` for every issued cluster on whose rows a name was typed; the one typed most often wins.
+    """Yield `name` for every issued cluster on whose rows a name was typed; the one typed most
+    often wins.
 
     A row that was moved keeps the name of its old cluster, which is no typed one.
     """
@@ -199,7 +256,9 @@ def _name_statements(written: pd.DataFrame, edited: pd.DataFrame) -> Iterator[di
     for identifier, name in zip(written["product_base_id"], written["cluster_name"], strict=True):
         before[identifier].add(str(present(name) or "").strip())
     typed: dict[int, Counter[str]] = defaultdict(Counter)
-    for identifier, number, name in zip(edited["product_base_id"], edited["cluster_id"], edited["cluster_name"], strict=True):
+    for identifier, number, name in zip(
+        edited["product_base_id"], edited["cluster_id"], edited["cluster_name"], strict=True
+    ):
         if present(number) is not None and present(name) and name not in before[identifier]:
             typed[int(number)][name] += 1
     issued = set(written["cluster_id"].dropna().astype(int))

@@ -1,4 +1,6 @@
-"""The labelled Excel workbook while it is put together, converted from an older format where it has to be."""
+"""The labelled Excel workbook while it is put together, converted from an older format where it has
+to be.
+"""
 
 import datetime
 import io
@@ -11,8 +13,18 @@ import pandas as pd
 from openpyxl.cell import WriteOnlyCell
 
 from clustering_pipeline.outputs.workbook.contents import Tabs
-from clustering_pipeline.outputs.workbook.ooxml.added_sheet import AddedSheet, choose_tab_names, place, put_sheet
-from clustering_pipeline.outputs.workbook.ooxml.markup import MAX_CELL_CHARACTERS, UNWRITABLE, CellValue, cell_markup
+from clustering_pipeline.outputs.workbook.ooxml.added_sheet import (
+    AddedSheet,
+    choose_tab_names,
+    place,
+    put_sheet,
+)
+from clustering_pipeline.outputs.workbook.ooxml.markup import (
+    MAX_CELL_CHARACTERS,
+    UNWRITABLE,
+    CellValue,
+    cell_markup,
+)
 from clustering_pipeline.outputs.workbook.ooxml.parts import WorkbookParts
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import (
     MAX_HYPERLINKS,
@@ -34,20 +46,28 @@ from clustering_pipeline.stages.catalogue import (
 )
 
 MAX_SHEET_NAME = 31
-# What a cell in the general format shows as it is written: no leading or trailing zeros, at most 11 characters.
+# What a cell in the general format shows as it is written: no leading or trailing zeros, at most 11
+# characters.
 PLAIN_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,4})\.\d{0,3}[1-9]|-?[1-9]\d{0,9}|0")
 LOSSES = {
-    "xls": "the .xls workbook was converted to .xlsx: values are kept; formulas, formats, pictures, charts and macros are not",
-    "ods": "the .ods workbook was converted to .xlsx: values are kept; formulas, formats, pictures and charts are not",
+    "xls": "the .xls workbook was converted to .xlsx: values are kept; formulas, formats, "
+    "pictures, charts and macros are not",
+    "ods": "the .ods workbook was converted to .xlsx: values are kept; formulas, formats, pictures "
+    "and charts are not",
 }
 
 
 def sheet_names(sheets: Sequence[SheetTable]) -> dict[str, str]:
-    """Return a name that Excel accepts for every sheet: at most 31 characters, none of []:*?/\\, no two alike."""
+    """Return a name that Excel accepts for every sheet: at most 31 characters, none of []:*?/\\, no
+    two alike.
+    """
     names: dict[str, str] = {}
     taken: set[str] = set()
     for sheet in sheets:
-        base = re.sub(r"[\[\]:*?/\\\x00-\x1f]", "_", sheet.name).strip("' ")[:MAX_SHEET_NAME] or "Sheet"
+        base = (
+            re.sub(r"[\[\]:*?/\\\x00-\x1f]", "_", sheet.name).strip("' ")[:MAX_SHEET_NAME]
+            or "Sheet"
+        )
         name, number = base, 2
         while name.casefold() in taken:
             name, number = f"{base[: MAX_SHEET_NAME - 5]} ({number})", number + 1
@@ -59,8 +79,9 @@ def sheet_names(sheets: Sequence[SheetTable]) -> dict[str, str]:
 def to_workbook(table: Table, sheets: Sequence[SelectedSheet]) -> bytes:
     """Return an .xlsx workbook with the values of a table's sheets, named as `sheet_names` says.
 
-    Text stays text whatever it begins with; a number that Excel could not keep to its last digit becomes text. A column of
-    text that holds nothing but numbers becomes numbers where each looks the same as one, ids excepted: `sheets` tells them.
+    Text stays text whatever it begins with; a number that Excel could not keep to its last digit
+    becomes text. A column of text that holds nothing but numbers becomes numbers where each looks
+    the same as one, ids excepted: `sheets` tells them.
     """
     workbook = openpyxl.Workbook(write_only=True)
     names = sheet_names(table.sheets)
@@ -69,7 +90,10 @@ def to_workbook(table: Table, sheets: Sequence[SelectedSheet]) -> bytes:
         worksheet = workbook.create_sheet(names[sheet.name])
         columns = numeric.get(sheet.name, frozenset())
         for row in sheet.rows:
-            cells = (_as_number(value) if column in columns else value for column, value in enumerate(row))
+            cells = (
+                _as_number(value) if column in columns else value
+                for column, value in enumerate(row)
+            )
             worksheet.append([_cell(worksheet, value) for value in cells])
     buffer = io.BytesIO()
     workbook.save(buffer)
@@ -77,13 +101,23 @@ def to_workbook(table: Table, sheets: Sequence[SelectedSheet]) -> bytes:
 
 
 def numeric_columns(sheet: SelectedSheet) -> frozenset[int]:
-    """Return the columns (from 0) below the header whose text is numbers that a cell would show in the same way."""
+    """Return the columns (from 0) below the header whose text is numbers that a cell would show in
+    the same way.
+    """
     texts: dict[int, bool] = {}
     for row in sheet.table.rows[sheet.columns.header_row :]:
         for column, value in enumerate(row):
             if value != "":
-                texts[column] = texts.get(column, True) and isinstance(value, str) and bool(PLAIN_NUMBER.fullmatch(value))
-    return frozenset(column for column, is_number in texts.items() if is_number and column != sheet.columns.identifier - 1)
+                texts[column] = (
+                    texts.get(column, True)
+                    and isinstance(value, str)
+                    and bool(PLAIN_NUMBER.fullmatch(value))
+                )
+    return frozenset(
+        column
+        for column, is_number in texts.items()
+        if is_number and column != sheet.columns.identifier - 1
+    )
 
 
 def _as_number(value: Any) -> Any:
@@ -100,25 +134,45 @@ def _cell(worksheet: Any, value: Any) -> Any:
     if isinstance(value, int | float) and abs(value) < 10**EXACT_DIGITS:
         return int(value) if float(value).is_integer() else value
     cell = WriteOnlyCell(
-        worksheet, UNWRITABLE.sub("", value if isinstance(value, str) else cell_text(value))[:MAX_CELL_CHARACTERS]
+        worksheet,
+        UNWRITABLE.sub("", value if isinstance(value, str) else cell_text(value))[
+            :MAX_CELL_CHARACTERS
+        ],
     )
     cell.data_type = "s"
     return cell
 
 
 class ExcelOutput:
-    """A workbook that gets our columns on the sheets with listings, and our sheets after the user's own."""
+    """A workbook that gets our columns on the sheets with listings, and our sheets after the user's
+    own.
+    """
 
     def __init__(
-        self, content: bytes, name: str, table: Table, sheets: list[SelectedSheet], max_uncompressed_megabytes: int
+        self,
+        content: bytes,
+        name: str,
+        table: Table,
+        sheets: list[SelectedSheet],
+        max_uncompressed_megabytes: int,
     ) -> None:
-        """`table`: what was read of `content`; `sheets`: those with listings. Tables of other kinds are converted first."""
+        """`table`: what was read of `content`; `sheets`: those with listings.
+
+        Tables of other kinds are converted first.
+        """
         is_workbook = table.kind == "xlsx"
-        self._parts = WorkbookParts(content if is_workbook else to_workbook(table, sheets), name, max_uncompressed_megabytes)
+        self._parts = WorkbookParts(
+            content if is_workbook else to_workbook(table, sheets), name, max_uncompressed_megabytes
+        )
         self._styles = add_styles(self._parts)
-        listing_tabs = {sheet.name: sheet.name for sheet in table.sheets} if is_workbook else sheet_names(table.sheets)
+        listing_tabs = (
+            {sheet.name: sheet.name for sheet in table.sheets}
+            if is_workbook
+            else sheet_names(table.sheets)
+        )
         first_rows = {
-            listing_tabs[sheet.name]: [cell_text(value) for value in (sheet.rows or [[]])[0]] for sheet in table.sheets
+            listing_tabs[sheet.name]: [cell_text(value) for value in (sheet.rows or [[]])[0]]
+            for sheet in table.sheets
         }
         self.tabs = Tabs(
             own=choose_tab_names(self._parts.tabs, first_rows),
@@ -127,7 +181,8 @@ class ExcelOutput:
         )
 
     def add_labels(self, labels: pd.DataFrame, cluster_rows: Mapping[int, int]) -> None:
-        """Write the labels beside their listings; numbers in `cluster_rows` link to that row of the sheet Clusters.
+        """Write the labels beside their listings; numbers in `cluster_rows` link to that row of the
+        sheet Clusters.
 
         A sheet with more listings than Excel allows links has none.
         """
@@ -148,7 +203,11 @@ class ExcelOutput:
         return self._parts.packed()
 
     def _additions(
-        self, content: bytes, placement: Placement, labels: pd.DataFrame, cluster_rows: Mapping[int, int]
+        self,
+        content: bytes,
+        placement: Placement,
+        labels: pd.DataFrame,
+        cluster_rows: Mapping[int, int],
     ) -> SheetAdditions:
         prefix = namespace_prefix(content)
         cells = self._header_cells(prefix, content, placement)
@@ -156,13 +215,26 @@ class ExcelOutput:
         number_column = placement.columns["cluster_id"]
         letters = column_letters(number_column)
         rows = labels["sheet_row"].astype(int)
-        for row, values in zip(rows, labels[list(OWN_COLUMNS)].itertuples(index=False, name=None), strict=True):
-            by_column = {name: cell_value(name, value) for name, value in zip(OWN_COLUMNS, values, strict=True)}
+        for row, values in zip(
+            rows, labels[list(OWN_COLUMNS)].itertuples(index=False, name=None), strict=True
+        ):
+            by_column = {
+                name: cell_value(name, value)
+                for name, value in zip(OWN_COLUMNS, values, strict=True)
+            }
             number = by_column["cluster_id"]
             if number in cluster_rows:
-                links[f"{letters}{row}"] = place(self.tabs.own["Clusters"], cluster_rows[int(str(number))])
+                links[f"{letters}{row}"] = place(
+                    self.tabs.own["Clusters"], cluster_rows[int(str(number))]
+                )
             cells[row] = {
-                column: self._cell(prefix, row, column, by_column[name], column == number_column and number in cluster_rows)
+                column: self._cell(
+                    prefix,
+                    row,
+                    column,
+                    by_column[name],
+                    column == number_column and number in cluster_rows,
+                )
                 for name, column in placement.columns.items()
             }
         return SheetAdditions(cells, placement.widths, links)
@@ -170,12 +242,23 @@ class ExcelOutput:
     def _cell(self, prefix: str, row: int, column: int, value: CellValue, is_linked: bool) -> str:
         if value is None:
             return ""
-        return cell_markup(prefix, row, column, value, self._styles.link if is_linked else self._styles.of(value))
+        return cell_markup(
+            prefix, row, column, value, self._styles.link if is_linked else self._styles.of(value)
+        )
 
-    def _header_cells(self, prefix: str, content: bytes, placement: Placement) -> dict[int, dict[int, str]]:
-        """Return the header cells, in the format of the header left of them, so that ours look like the user's."""
+    def _header_cells(
+        self, prefix: str, content: bytes, placement: Placement
+    ) -> dict[int, dict[int, str]]:
+        """Return the header cells, in the format of the header left of them, so that ours look like
+        the user's.
+        """
         row = placement.header_row
         if not row:
             return {}
         style = row_styles(content, row).get(min(placement.columns.values()) - 1, 0)
-        return {row: {n: cell_markup(prefix, row, n, placement.headers[name], style) for name, n in placement.columns.items()}}
+        return {
+            row: {
+                n: cell_markup(prefix, row, n, placement.headers[name], style)
+                for name, n in placement.columns.items()
+            }
+        }

@@ -49,11 +49,12 @@ def export_pictures(
     link: bool = False,
     progress: Progress | None = None,
 ) -> ExportedPictures:
-    """Write the fetched pictures below `folder`, in a folder per cluster (or status) or per product.
+    """Write the fetched pictures below `folder`, in a folder per cluster (or status) or per
+    product.
 
-    `cut`: the main crop instead of the whole picture. `kept_only`: only pictures that were neither rejected nor duplicates.
-    `link`: hard links to the stored bytes where the file system can, else copies.
-    Raises InputError when the folder holds anything already, or cannot be written.
+    `cut`: the main crop instead of the whole picture. `kept_only`: only pictures that were neither
+    rejected nor duplicates. `link`: hard links to the stored bytes where the file system can, else
+    copies. Raises InputError when the folder holds anything already, or cannot be written.
     """
     _prepare(folder)
     pictures = picture_table(catalogue, raw_images, crops, clean_images, clusters)
@@ -73,25 +74,40 @@ def export_pictures(
 def _prepare(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(
-            f"{folder} is there already and not an empty folder. Give a new one, so that nothing of yours is mixed up."
+            f"{folder} is there already and not an empty folder. Give a new one, so that nothing "
+            f"of yours is mixed up."
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"The folder {folder} cannot be made ({error.strerror}). Give another place.") from error
+        raise InputError(
+            f"The folder {folder} cannot be made ({error.strerror}). Give another place."
+        ) from error
 
 
 def picture_table(
-    catalogue: pd.DataFrame, raw_images: pd.DataFrame, crops: pd.DataFrame, clean_images: pd.DataFrame, clusters: pd.DataFrame
+    catalogue: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    crops: pd.DataFrame,
+    clean_images: pd.DataFrame,
+    clusters: pd.DataFrame,
 ) -> pd.DataFrame:
-    """Return a row per fetched picture of a listing: id, cluster, format, main crop with its box, and whether it was kept."""
-    fetched = raw_images[raw_images["image_sha256"].notna()][["listing", "position", "image_sha256", "format"]]
+    """Return a row per fetched picture of a listing: id, cluster, format, main crop with its box,
+    and whether it was kept.
+    """
+    fetched = raw_images[raw_images["image_sha256"].notna()][
+        ["listing", "position", "image_sha256", "format"]
+    ]
     main = crops[crops["is_main"].fillna(False).astype(bool)].drop_duplicates("image_sha256")
     kept = clean_images.assign(is_kept=clean_images["status"] == "kept")[["crop_sha256", "is_kept"]]
     table = (
         fetched.merge(catalogue[["listing", "product_base_id"]], on="listing")
         .merge(clusters[["listing", "cluster_id", "cluster_name", "status"]], on="listing")
-        .merge(main[["image_sha256", "crop_sha256", "x0", "y0", "x1", "y1"]], on="image_sha256", how="left")
+        .merge(
+            main[["image_sha256", "crop_sha256", "x0", "y0", "x1", "y1"]],
+            on="image_sha256",
+            how="left",
+        )
         .merge(kept, on="crop_sha256", how="left")
     )
     table["is_kept"] = table["is_kept"].eq(True)
@@ -109,7 +125,8 @@ def _folder_name(row: dict[Hashable, Any], by: str) -> str:
 def _file_name(row: dict[Hashable, Any], cut: bool) -> str:
     form = str(present(row["format"]) or "jpeg").lower()
     suffix = "jpg" if _is_cut(row, cut) else SUFFIXES.get(form, form)
-    return f"{safe_name(str(present(row['product_base_id']) or 'no id'))}-{int(row['position'])}.{safe_name(suffix)}"
+    listing = safe_name(str(present(row["product_base_id"]) or "no id"))
+    return f"{listing}-{int(row['position'])}.{safe_name(suffix)}"
 
 
 def _is_cut(row: dict[Hashable, Any], cut: bool) -> bool:
@@ -117,13 +134,17 @@ def _is_cut(row: dict[Hashable, Any], cut: bool) -> bool:
 
 
 def safe_name(text: str) -> str:
-    """Return text as a file name that every system takes: no separators or control characters, at most 80 characters."""
+    """Return text as a file name that every system takes: no separators or control characters, at
+    most 80 characters.
+    """
     name = UNSAFE.sub("_", unicodedata.normalize("NFC", text)).strip(" .")[:MAX_NAME].rstrip(" .")
     return f"_{name}" if not name or RESERVED.match(name) else name
 
 
 class _Names:
-    """Hands out paths of which no two are alike, also where the file system does not tell upper from lower case."""
+    """Hands out paths of which no two are alike, also where the file system does not tell upper
+    from lower case.
+    """
 
     def __init__(self) -> None:
         self.folders: dict[str, str] = {}
@@ -132,7 +153,10 @@ class _Names:
     def path(self, root: Path, folder: str, name: str) -> Path:
         folder = self.folders.setdefault(folder.casefold(), folder)
         stem, dot, suffix = name.rpartition(".")
-        candidates = (name if number == 1 else f"{stem} ({number}){dot}{suffix}" for number in itertools.count(1))
+        candidates = (
+            name if number == 1 else f"{stem} ({number}){dot}{suffix}"
+            for number in itertools.count(1)
+        )
         chosen = next(text for text in candidates if (folder, text.casefold()) not in self._taken)
         self._taken.add((folder, chosen.casefold()))
         return root / folder / chosen

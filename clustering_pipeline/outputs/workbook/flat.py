@@ -25,10 +25,11 @@ ARROW_TYPES = {
 
 
 def to_csv(sheets: list[SelectedSheet], labels: pd.DataFrame) -> bytes:
-    """Return the sheet with its labels as comma-separated UTF-8 with a byte order mark, which Excel opens as it should.
+    """Return the sheet with its labels as comma-separated UTF-8 with a byte order mark, which Excel
+    opens as it should.
 
-    The user's cells stay as they are; text of ours that a spreadsheet would take for a formula gets an apostrophe.
-    Raises InputError when several sheets hold listings.
+    The user's cells stay as they are; text of ours that a spreadsheet would take for a formula gets
+    an apostrophe. Raises InputError when several sheets hold listings.
     """
     sheet = _only_sheet(sheets, "CSV")
     placement = place_columns(sheet)
@@ -36,7 +37,10 @@ def to_csv(sheets: list[SelectedSheet], labels: pd.DataFrame) -> bytes:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\r\n")
     for number, cells in enumerate(sheet.table.rows, start=1):
-        texts = [cell_text(value, sheet.table.details.numbers.get((number, column))) for column, value in enumerate(cells, 1)]
+        texts = [
+            cell_text(value, sheet.table.details.numbers.get((number, column)))
+            for column, value in enumerate(cells, 1)
+        ]
         writer.writerow(_with_labels(texts, number, placement, by_row))
     return buffer.getvalue().encode("utf-8-sig")
 
@@ -45,8 +49,8 @@ def _only_sheet(sheets: list[SelectedSheet], form: str) -> SelectedSheet:
     if len(sheets) > 1:
         names = ", ".join(repr(sheet.table.name) for sheet in sheets)
         raise InputError(
-            f"The listings are on {len(sheets)} sheets ({names}), which one {form} file cannot hold. Give an output that ends in "
-            ".xlsx, or one sheet with catalogue.sheets."
+            f"The listings are on {len(sheets)} sheets ({names}), which one {form} file cannot "
+            "hold. Give an output that ends in .xlsx, or one sheet with catalogue.sheets."
         )
     return sheets[0]
 
@@ -54,12 +58,16 @@ def _only_sheet(sheets: list[SelectedSheet], form: str) -> SelectedSheet:
 def _values_by_row(labels: pd.DataFrame) -> dict[int, dict[str, CellValue]]:
     rows = labels[list(OWN_COLUMNS)].itertuples(index=False, name=None)
     return {
-        int(number): {name: cell_value(name, value) for name, value in zip(OWN_COLUMNS, values, strict=True)}
+        int(number): {
+            name: cell_value(name, value) for name, value in zip(OWN_COLUMNS, values, strict=True)
+        }
         for number, values in zip(labels["sheet_row"], rows, strict=True)
     }
 
 
-def _with_labels(texts: list[str], number: int, placement: Placement, by_row: dict[int, dict[str, CellValue]]) -> Iterator[str]:
+def _with_labels(
+    texts: list[str], number: int, placement: Placement, by_row: dict[int, dict[str, CellValue]]
+) -> Iterator[str]:
     ours = placement.headers if number == placement.header_row else by_row.get(number, {})
     added = {placement.columns[name]: _csv_text(value) for name, value in ours.items()}
     last = max(placement.columns.values())
@@ -75,8 +83,11 @@ def _csv_text(value: CellValue) -> str:
     return str(value)
 
 
-def to_parquet(content: bytes, table: Table, sheets: list[SelectedSheet], labels: pd.DataFrame) -> bytes:
-    """Return the table with its labels as Parquet; columns of a Parquet source keep their types, others are text.
+def to_parquet(
+    content: bytes, table: Table, sheets: list[SelectedSheet], labels: pd.DataFrame
+) -> bytes:
+    """Return the table with its labels as Parquet; columns of a Parquet source keep their types,
+    others are text.
 
     Raises InputError when several sheets hold listings.
     """
@@ -99,7 +110,9 @@ def _text_table(sheet: SelectedSheet) -> pa.Table:
     numbers = sheet.table.details.numbers
     columns = [
         [
-            cell_text(row[column], numbers.get((number, column + 1))) or None if column < len(row) else None
+            cell_text(row[column], numbers.get((number, column + 1))) or None
+            if column < len(row)
+            else None
             for number, row in enumerate(rows, start=sheet.columns.header_row + 1)
         ]
         for column in range(len(header))
@@ -109,4 +122,8 @@ def _text_table(sheet: SelectedSheet) -> pa.Table:
 
 def _set_column(table: pa.Table, name: str, values: pa.Array) -> pa.Table:
     position = table.schema.get_field_index(name)
-    return table.append_column(name, values) if position < 0 else table.set_column(position, name, values)
+    return (
+        table.append_column(name, values)
+        if position < 0
+        else table.set_column(position, name, values)
+    )

@@ -29,7 +29,9 @@ from clustering_pipeline.storage import BlobStore
 
 @dataclass(frozen=True)
 class LabelledWorkbook:
-    """The bytes of the workbook, how many listings it labels, and what of the original could not be kept."""
+    """The bytes of the workbook, how many listings it labels, and what of the original could not be
+    kept.
+    """
 
     content: bytes
     rows: int
@@ -53,13 +55,16 @@ def label_workbook(
 ) -> LabelledWorkbook:
     """Return the workbook `content` (named `name`) with a label beside every listing.
 
-    The tables are the manifests of one run; `catalogue_settings` those that the catalogue was read with. The suffix of
-    `output_name` decides the format. Raises StageError when the tables do not belong to this workbook.
+    The tables are the manifests of one run; `catalogue_settings` those that the catalogue was read
+    with. The suffix of `output_name` decides the format. Raises StageError when the tables do not
+    belong to this workbook.
     """
     notes = notes or WorkbookNotes()
     names = suggest_names(catalogue, clusters, notes.pack_texts, notes.category_name)
     labels = listing_labels(catalogue, clusters, names)
-    limits = catalogue_settings.model_copy(update={"sheets": tuple(dict.fromkeys(catalogue["sheet"]))})
+    limits = catalogue_settings.model_copy(
+        update={"sheets": tuple(dict.fromkeys(catalogue["sheet"]))}
+    )
     table = read_table(content, name, limits)
     sheets = select_sheets(table, name, limits)
     check_same_rows(sheets, labels)
@@ -77,22 +82,36 @@ def label_workbook(
         pictures = cluster_pictures(by_cluster, clean_images, blobs, settings)
         excel.add_sheet(clusters_sheet(by_cluster, excel.tabs, pictures, notes.seen))
         excel.add_sheet(problems_sheet(problems_table(catalogue, labels, raw_images), excel.tabs))
-        counts = {**result_counts(labels, matches), LABELS_MARK: store_labels(labels, raw_images, notes.category, blobs)}
-        excel.add_sheet(summary_sheet(excel.tabs, {"Result": counts, **notes.summary, **_not_kept(losses)}))
+        counts = {
+            **result_counts(labels, matches),
+            LABELS_MARK: store_labels(labels, raw_images, notes.category, blobs),
+        }
+        excel.add_sheet(
+            summary_sheet(excel.tabs, {"Result": counts, **notes.summary, **_not_kept(losses)})
+        )
     return LabelledWorkbook(excel.packed(), len(labels), losses)
 
 
 def _not_kept(losses: Sequence[str]) -> Sections:
-    return {"Not kept": {str(number): loss for number, loss in enumerate(losses, start=1)}} if losses else {}
+    return (
+        {"Not kept": {str(number): loss for number, loss in enumerate(losses, start=1)}}
+        if losses
+        else {}
+    )
 
 
 def check_same_rows(sheets: list[SelectedSheet], labels: pd.DataFrame) -> None:
-    """Raise StageError when a listing's id is not on its row: the workbook was exchanged since the catalogue was read."""
+    """Raise StageError when a listing's id is not on its row: the workbook was exchanged since the
+    catalogue was read.
+    """
     by_name = {sheet.table.name: sheet for sheet in sheets}
-    for sheet, row, identifier in zip(labels["sheet"], labels["sheet_row"], labels["product_base_id"], strict=True):
+    for sheet, row, identifier in zip(
+        labels["sheet"], labels["sheet_row"], labels["product_base_id"], strict=True
+    ):
         found = by_name[sheet].identifier_at(int(row))
         if found and not pd.isna(identifier) and found != identifier:
             raise StageError(
-                f"Row {row} of sheet {sheet!r} holds the id {found!r}, but {identifier!r} when the catalogue was read: the workbook "
-                "was exchanged since. Run `clustering-pipeline sync` to read it again."
+                f"Row {row} of sheet {sheet!r} holds the id {found!r}, but {identifier!r} when the "
+                "catalogue was read: the workbook was exchanged since. Run `clustering-pipeline "
+                "sync` to read it again."
             )

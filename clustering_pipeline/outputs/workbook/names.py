@@ -10,12 +10,15 @@ import pandas as pd
 
 WORD = re.compile(r"[\w%+.,/&'-]*\w[\w%+]*")
 BRACKETED = re.compile(r"[\[(【{][^\])】}]*[\])】}]")
-# A word is part of the name when more than this share of a cluster's titles, or of its packs, have it.
+# A word is part of the name when more than this share of a cluster's titles, or of its packs, have
+# it.
 SHARED = 0.5
 MAX_CHARACTERS = 80
 # Shorter words read on packs are mostly fragments; more of them than this make no name.
 SHORTEST_READ, MOST_READ = 3, 4
-SELLING_WORDS: list[str] = tomllib.loads((Path(__file__).parent / "selling_words.toml").read_text(encoding="utf-8"))["phrases"]
+SELLING_WORDS: list[str] = tomllib.loads(
+    (Path(__file__).parent / "selling_words.toml").read_text(encoding="utf-8")
+)["phrases"]
 SELLING = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, SELLING_WORDS))})(?!\w)", re.IGNORECASE)
 
 
@@ -27,10 +30,13 @@ def suggest_names(
 ) -> dict[int, str]:
     """Return a name for each cluster number: the words that most titles of its listings share.
 
-    Where there are no titles, the words that most packs share, else those of two packs, else the largest line on any;
-    `pack_texts`: crop to the lines read on it, the largest of its print. Where there is no text either, the category's name.
+    Where there are no titles, the words that most packs share, else those of two packs, else the
+    largest line on any; `pack_texts`: crop to the lines read on it, the largest of its print. Where
+    there is no text either, the category's name.
     """
-    clustered = clusters[clusters["status"] == "clustered"].merge(catalogue[["listing", "title"]], on="listing")
+    clustered = clusters[clusters["status"] == "clustered"].merge(
+        catalogue[["listing", "title"]], on="listing"
+    )
     texts = pack_texts or {}
     names = {}
     for number, group in clustered.groupby("cluster_id", sort=True):
@@ -41,7 +47,8 @@ def suggest_names(
 
 
 def common_words(titles: Sequence[str]) -> str:
-    """Return the words that more than half of the titles share, as they stand in the plainest of those that share most.
+    """Return the words that more than half of the titles share, as they stand in the plainest of
+    those that share most.
 
     What sellers say about the offer instead of the product is left out; "" when nothing is shared.
     """
@@ -54,9 +61,11 @@ def common_words(titles: Sequence[str]) -> str:
 
 
 def pack_name(packs: Sequence[Sequence[str]]) -> str:
-    """Return what the packs of one cluster, each as its lines, agree to be called; "" when nothing was read.
+    """Return what the packs of one cluster, each as its lines, agree to be called; "" when nothing
+    was read.
 
-    Reading errs, and not every pack is read: what two packs have in common is taken where most have nothing in common.
+    Reading errs, and not every pack is read: what two packs have in common is taken where most have
+    nothing in common.
     """
     whole = [" ".join(lines) for lines in packs]
     longest = max((line for lines in packs for line in lines), key=len, default="")
@@ -64,7 +73,10 @@ def pack_name(packs: Sequence[Sequence[str]]) -> str:
 
 
 def _words_of_two(texts: Sequence[str]) -> str:
-    found = [{word.casefold(): word for word in WORD.findall(text) if len(word) >= SHORTEST_READ} for text in texts]
+    found = [
+        {word.casefold(): word for word in WORD.findall(text) if len(word) >= SHORTEST_READ}
+        for text in texts
+    ]
     counts = Counter(word for words in found for word in words)
     first_seen = {word: spelled for words in reversed(found) for word, spelled in words.items()}
     shared = [first_seen[word] for word, count in counts.most_common() if count > 1]

@@ -1,4 +1,6 @@
-"""What the workbook says beside the listings: its summary, dates, and the large print of clusters that no title names."""
+"""What the workbook says beside the listings: its summary, dates, and the large print of clusters
+that no title names.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,9 +23,10 @@ Seen = Mapping[int, tuple[str, str]]
 class WorkbookNotes:
     """What may be said in the workbook besides the labels.
 
-    `category`, `category_name`: slug and display name. `summary`: sections of the sheet Summary, a title to names and values.
-    `seen`: the dates at which each cluster number was first issued and last changed. `pack_texts`: crop to the lines of
-    text on its pack, for the names of clusters without titles.
+    `category`, `category_name`: slug and display name. `summary`: sections of the sheet Summary, a
+    title to names and values. `seen`: the dates at which each cluster number was first issued and
+    last changed. `pack_texts`: crop to the lines of text on its pack, for the names of clusters
+    without titles.
     """
 
     category: str = ""
@@ -37,13 +40,16 @@ def summary_sections(file_name: str, sha256: str, settings: BaseModel) -> Sectio
     """Return the sections that tell what was read, under which settings, and by which version."""
     return {
         "Source": {"file": file_name, "sha256 of the file": sha256},
-        "Settings other than the defaults": changed_settings(settings) or {"none": "all settings are at their defaults"},
+        "Settings other than the defaults": changed_settings(settings)
+        or {"none": "all settings are at their defaults"},
         "Versions": {"clustering-pipeline": version("clustering-pipeline")},
     }
 
 
 def changed_settings(settings: BaseModel) -> dict[str, str | int | float]:
-    """Return the settings that differ from their defaults, such as `clusters.method`, with their values as text."""
+    """Return the settings that differ from their defaults, such as `clusters.method`, with their
+    values as text.
+    """
     return dict(_flat(settings.model_dump(mode="json", exclude_defaults=True)))
 
 
@@ -56,13 +62,16 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
 
 
 def cluster_dates(events: pd.DataFrame) -> dict[int, tuple[str, str]]:
-    """Return the dates of the first and the last event of each cluster number; columns `number`, `time` (ISO 8601)."""
+    """Return the dates of the first and the last event of each cluster number; columns `number`,
+    `time` (ISO 8601).
+    """
     dates = events.assign(date=events["time"].str[:10]).groupby("number")["date"]
     return {int(str(number)): (str(group.min()), str(group.max())) for number, group in dates}
 
 
 READABLE = 0.6
-# Brand, line, kind and variant are a pack's largest lines; what is smaller are directions and ingredients.
+# Brand, line, kind and variant are a pack's largest lines; what is smaller are directions and
+# ingredients.
 LARGEST_LINES = 5
 
 
@@ -73,7 +82,8 @@ def pack_texts(
     settings: MatchSettings,
     context: StageContext,
 ) -> dict[str, list[str]]:
-    """Return the largest lines that the matching read on the packs of clusters without titles, by crop, from the top down.
+    """Return the largest lines that the matching read on the packs of clusters without titles, by
+    crop, from the top down.
 
     Nothing is read anew: a pack whose text was not needed to match it has none here.
     """
@@ -89,7 +99,9 @@ def pack_texts(
 
 
 def largest_lines(lines: Sequence[TextLine]) -> list[str]:
-    """Return the text of the largest lines that were read with confidence, in the order of reading."""
+    """Return the text of the largest lines that were read with confidence, in the order of
+    reading.
+    """
     readable = [line for line in lines if line.confidence >= READABLE]
     heights = [-float(np.linalg.norm(line.quad[3] - line.quad[0])) for line in readable]
     chosen = sorted(np.argsort(heights, kind="stable")[:LARGEST_LINES])

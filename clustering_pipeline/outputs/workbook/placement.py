@@ -24,7 +24,9 @@ WIDTHS = {
 
 @dataclass(frozen=True)
 class Placement:
-    """Our columns on one sheet: the number and header of each, and which of them an earlier run had added."""
+    """Our columns on one sheet: the number and header of each, and which of them an earlier run had
+    added.
+    """
 
     header_row: int
     columns: dict[str, int]
@@ -33,24 +35,38 @@ class Placement:
 
     @property
     def widths(self) -> dict[int, float]:
-        """Widths of the columns that are new, in characters; those that are there keep what a person gave them."""
-        return {number: WIDTHS[name] for name, number in self.columns.items() if name not in self.already_there}
+        """Widths of the columns that are new, in characters; those that are there keep what a
+        person gave them.
+        """
+        return {
+            number: WIDTHS[name]
+            for name, number in self.columns.items()
+            if name not in self.already_there
+        }
 
 
 def place_columns(sheet: SelectedSheet) -> Placement:
-    """Return where our columns go: those of an earlier run stay where they are, new ones stand right of everything else.
+    """Return where our columns go: those of an earlier run stay where they are, new ones stand
+    right of everything else.
 
-    A name that the user has already gets a prefix. Raises InputError when the sheet has no room left.
+    A name that the user has already gets a prefix. Raises InputError when the sheet has no room
+    left.
     """
     own = {name: number for number, name in _named(sheet).items()}
-    last = max([sheet.table.details.last_column, *map(len, sheet.table.rows), *_merged_columns(sheet)])
+    last = max(
+        [sheet.table.details.last_column, *map(len, sheet.table.rows), *_merged_columns(sheet)]
+    )
     missing = [name for name in OWN_COLUMNS if name not in own]
     if last + len(missing) > MAX_COLUMN:
         raise InputError(
-            f"Sheet {sheet.table.name!r} has no room for our columns: it is used up to column {last:,} of {MAX_COLUMN:,}. Delete "
-            "columns that are not needed."
+            f"Sheet {sheet.table.name!r} has no room for our columns: it is used up to column "
+            f"{last:,} of {MAX_COLUMN:,}. Delete columns that are not needed."
         )
-    users = [text for number, text in enumerate(sheet.columns.headers, start=1) if number not in sheet.columns.own]
+    users = [
+        text
+        for number, text in enumerate(sheet.columns.headers, start=1)
+        if number not in sheet.columns.own
+    ]
     columns = own | {name: last + position for position, name in enumerate(missing, start=1)}
     headers = {name: sheet.columns.headers[number - 1] for name, number in own.items()}
     headers |= {name: free_name(name, users) for name in missing}
@@ -58,13 +74,20 @@ def place_columns(sheet: SelectedSheet) -> Placement:
 
 
 def _merged_columns(sheet: SelectedSheet) -> list[int]:
-    """Return the last columns of merged cells from the header row on, which would hide ours; one to the edge is none."""
-    reaching = (last for _, _, row, last in sheet.table.details.merged if row >= sheet.columns.header_row)
+    """Return the last columns of merged cells from the header row on, which would hide ours; one to
+    the edge is none.
+    """
+    reaching = (
+        last for _, _, row, last in sheet.table.details.merged if row >= sheet.columns.header_row
+    )
     return [last for last in reaching if last + len(OWN_COLUMNS) <= MAX_COLUMN]
 
 
 def _named(sheet: SelectedSheet) -> dict[int, str]:
-    return {number: sheet.columns.headers[number - 1].strip().removeprefix(OWN_PREFIX) for number in sheet.columns.own}
+    return {
+        number: sheet.columns.headers[number - 1].strip().removeprefix(OWN_PREFIX)
+        for number in sheet.columns.own
+    }
 
 
 def free_name(name: str, taken: Sequence[str]) -> str:
@@ -78,7 +101,9 @@ def free_name(name: str, taken: Sequence[str]) -> str:
 CONFIDENCE_DECIMALS = 3
 
 
-def listing_labels(catalogue: pd.DataFrame, clusters: pd.DataFrame, names: dict[int, str]) -> pd.DataFrame:
+def listing_labels(
+    catalogue: pd.DataFrame, clusters: pd.DataFrame, names: dict[int, str]
+) -> pd.DataFrame:
     """Return `listing`, `sheet`, `sheet_row`, `product_base_id` and our columns, `crop_sha256`,
     `weakest_link`, in the order of the catalogue.
 
@@ -86,15 +111,24 @@ def listing_labels(catalogue: pd.DataFrame, clusters: pd.DataFrame, names: dict[
     Raises StageError when a listing has no row among the clusters: none may be lost.
     """
     columns = ["listing", "sheet", "sheet_row", "product_base_id"]
-    labels = catalogue[columns].merge(clusters, on="listing", how="left", validate="one_to_one").sort_values("listing")
+    labels = (
+        catalogue[columns]
+        .merge(clusters, on="listing", how="left", validate="one_to_one")
+        .sort_values("listing")
+    )
     lost = labels[labels["status"].isna()]
     if len(lost):
         raise StageError(
-            f"{len(lost):,} listings of the catalogue have no result, the first on row {lost['sheet_row'].iloc[0]} of sheet "
-            f"{lost['sheet'].iloc[0]!r}: the clusters belong to another state of the catalogue. Run `clustering-pipeline sync`."
+            f"{len(lost):,} listings of the catalogue have no result, the first on row "
+            f"{lost['sheet_row'].iloc[0]} of sheet {lost['sheet'].iloc[0]!r}: the clusters belong "
+            "to another state of the catalogue. Run `clustering-pipeline sync`."
         )
-    suggested = [None if pd.isna(number) else names.get(int(number)) for number in labels["cluster_id"]]
-    labels["cluster_name"] = labels["cluster_name"].where(labels["cluster_name"].notna(), pd.Series(suggested, labels.index))
+    suggested = [
+        None if pd.isna(number) else names.get(int(number)) for number in labels["cluster_id"]
+    ]
+    labels["cluster_name"] = labels["cluster_name"].where(
+        labels["cluster_name"].notna(), pd.Series(suggested, labels.index)
+    )
     labels["is_representative"] = labels["is_representative"].where(labels["status"] == "clustered")
     return labels[[*columns, *OWN_COLUMNS, "crop_sha256", "weakest_link"]].reset_index(drop=True)
 

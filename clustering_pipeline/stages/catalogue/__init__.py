@@ -1,4 +1,6 @@
-"""Reading a shop's table: any format, every row a listing with its pictures' addresses or the reason why it has none."""
+"""Reading a shop's table: any format, every row a listing with its pictures' addresses or the
+reason why it has none.
+"""
 
 from clustering_pipeline.stages.catalogue.columns import (
     OWN_COLUMNS,

@@ -34,11 +34,17 @@ class UrlCell:
 def parse_url_cell(text: str) -> UrlCell:
     """Return the distinct http(s) URLs of a cell in order, normalised.
 
-    Paths are percent-encoded, hosts are in punycode, and a missing scheme is https. A cell may hold several addresses,
-    separated by line breaks, commas, semicolons or bars, or as a JSON list.
+    Paths are percent-encoded, hosts are in punycode, and a missing scheme is https. A cell may hold
+    several addresses, separated by line breaks, commas, semicolons or bars, or as a JSON list.
     """
     if len(text) > MAX_CELL_CHARACTERS:
-        return UrlCell((), (f"the cell holds {len(text):,} characters, over the limit of {MAX_CELL_CHARACTERS:,}",))
+        return UrlCell(
+            (),
+            (
+                f"the cell holds {len(text):,} characters, over the limit of "
+                f"{MAX_CELL_CHARACTERS:,}",
+            ),
+        )
     urls: list[str] = []
     problems: list[str] = []
     for piece in split_cell(text):
@@ -96,13 +102,17 @@ def _strings(value: Any) -> list[str]:
 def normalise_url(text: str) -> str:
     """Return one address as an absolute, percent-encoded http(s) URL.
 
-    Raises ValueError with a sentence for what is no address of a picture on the web: a path, another scheme, no host.
+    Raises ValueError with a sentence for what is no address of a picture on the web: a path,
+    another scheme, no host.
     """
     shown = text if len(text) <= 80 else f"{text[:77]}…"
     if len(text) > MAX_URL_CHARACTERS:
         raise ValueError(f"{shown!r} is longer than {MAX_URL_CHARACTERS:,} characters")
     if WINDOWS_PATH.match(text):
-        raise ValueError(f"{shown!r} is a path on a computer, not a web address; give the folder with --images-from DIR")
+        raise ValueError(
+            f"{shown!r} is a path on a computer, not a web address; give the folder with "
+            f"--images-from DIR"
+        )
     address = _with_scheme(text, shown)
     try:
         url = URL(address)
@@ -121,7 +131,10 @@ def _with_scheme(text: str, shown: str) -> str:
     if scheme is None:
         if HOST_AND_PATH.match(text):
             return f"https://{text}"
-        raise ValueError(f"{shown!r} is not a web address; if it names a file, give its folder with --images-from DIR")
+        raise ValueError(
+            f"{shown!r} is not a web address; if it names a file, give its folder with "
+            f"--images-from DIR"
+        )
     if scheme[1].lower() not in ("http", "https"):
         raise ValueError(f"{shown!r} is not an http or https address")
     rest = text[scheme.end() :].lstrip("/\\")

@@ -1,4 +1,6 @@
-"""Which row holds the headers, which columns the ids, pictures and titles, and which are our own."""
+"""Which row holds the headers, which columns the ids, pictures and titles, and which are our
+own.
+"""
 
 import difflib
 import re
@@ -14,7 +16,15 @@ from clustering_pipeline.core.text import without_accents
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.formats.sheets import column_number
 
-OWN_COLUMNS = ("cluster_id", "cluster_name", "cluster_size", "is_representative", "confidence", "status", "reason")
+OWN_COLUMNS = (
+    "cluster_id",
+    "cluster_name",
+    "cluster_size",
+    "is_representative",
+    "confidence",
+    "status",
+    "reason",
+)
 OWN_PREFIX = "cp_"
 # A lone `status` is the user's; this many of our names side by side are ours.
 TELLING_RUN = 3
@@ -28,15 +38,19 @@ OWN_SHEETS = {
 
 
 def own_name(header: str) -> str | None:
-    """Return which of our columns a header names, with or without the prefix that keeps it apart from the user's."""
+    """Return which of our columns a header names, with or without the prefix that keeps it apart
+    from the user's.
+    """
     name = header.strip().removeprefix(OWN_PREFIX)
     return name if name in OWN_COLUMNS else None
 
 
 def own_columns(header: Sequence[str]) -> dict[int, str]:
-    """Return the column numbers (from 1) of a header row that an earlier run added, with the name of each.
+    """Return the column numbers (from 1) of a header row that an earlier run added, with the name
+    of each.
 
-    Ours stand side by side in their fixed order, from `cluster_id` on; one that a person removed may be missing.
+    Ours stand side by side in their fixed order, from `cluster_id` on; one that a person removed
+    may be missing.
     """
     names = [own_name(text) for text in header]
     best: dict[int, str] = {}
@@ -62,7 +76,9 @@ def _run_from(names: Sequence[str | None], start: int) -> dict[int, str]:
 def is_own_sheet(name: str, header: Sequence[str]) -> bool:
     """Whether a sheet is one that an earlier run added: by its name and its first headers."""
     expected = OWN_SHEETS.get(name.removeprefix(OWN_PREFIX))
-    return expected is not None and tuple(text.strip() for text in header[: len(expected)]) == expected
+    return (
+        expected is not None and tuple(text.strip() for text in header[: len(expected)]) == expected
+    )
 
 
 SEARCHED_ROWS = 50
@@ -70,8 +86,12 @@ SHOWN_COLUMNS = 40
 WEB_ADDRESS = re.compile(r"(?:https?:)?//\S+\.\S+")
 MOST = 0.8
 
-USUAL_HEADERS: dict[str, list[str]] = tomllib.loads((Path(__file__).parent / "headers.toml").read_text(encoding="utf-8"))
-ID_HEADERS, URL_HEADERS, TITLE_HEADERS = (USUAL_HEADERS[role] for role in ("ids", "pictures", "titles"))
+USUAL_HEADERS: dict[str, list[str]] = tomllib.loads(
+    (Path(__file__).parent / "headers.toml").read_text(encoding="utf-8")
+)
+ID_HEADERS, URL_HEADERS, TITLE_HEADERS = (
+    USUAL_HEADERS[role] for role in ("ids", "pictures", "titles")
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +107,10 @@ class Columns:
 
     def describe(self) -> str:
         """Return the choice as a person reads it: "ids from 'sku', pictures from 'image'"."""
-        parts = [f"ids from {self.headers[self.identifier - 1]!r}", f"pictures from {self.headers[self.url - 1]!r}"]
+        parts = [
+            f"ids from {self.headers[self.identifier - 1]!r}",
+            f"pictures from {self.headers[self.url - 1]!r}",
+        ]
         if self.title:
             parts.append(f"titles from {self.headers[self.title - 1]!r}")
         return ", ".join(parts)
@@ -99,9 +122,13 @@ def plain_header(header: str) -> str:
 
 
 def find_columns(rows: Sequence[Sequence[str]], settings: CatalogueSettings) -> Columns | None:
-    """Return the columns of a sheet from its first rows as text, or None when no row has a header for both ids and pictures."""
+    """Return the columns of a sheet from its first rows as text, or None when no row has a header
+    for both ids and pictures.
+    """
     if settings.header_row is not None:
-        header = _lettered(rows) if settings.header_row == 0 else list(_row(rows, settings.header_row))
+        header = (
+            _lettered(rows) if settings.header_row == 0 else list(_row(rows, settings.header_row))
+        )
         return _match_header(header, settings.header_row, settings)
     for number, row in enumerate(rows[:SEARCHED_ROWS], start=1):
         columns = _match_header(list(row), number, settings)
@@ -115,7 +142,10 @@ def _row(rows: Sequence[Sequence[str]], number: int) -> Sequence[str]:
 
 
 def _lettered(rows: Sequence[Sequence[str]]) -> list[str]:
-    return [column_letters(number) for number in range(1, max((len(row) for row in rows), default=0) + 1)]
+    return [
+        column_letters(number)
+        for number in range(1, max((len(row) for row in rows), default=0) + 1)
+    ]
 
 
 @lru_cache(maxsize=20_000)
@@ -136,14 +166,27 @@ def _match_header(header: list[str], row: int, settings: CatalogueSettings) -> C
     if identifier is None or url is None or identifier == url:
         return None
     title = _choose(names, settings.title_column, TITLE_HEADERS, row)
-    return Columns(row, identifier, url, None if title in (identifier, url) else title, tuple(unique_headers(header)), own)
+    return Columns(
+        row,
+        identifier,
+        url,
+        None if title in (identifier, url) else title,
+        tuple(unique_headers(header)),
+        own,
+    )
 
 
 def _choose(names: list[str], wanted: str | None, usual: Sequence[str], row: int) -> int | None:
     plain = [plain_header(name) for name in names]
     if wanted is not None:
-        exact = [number for number, name in enumerate(names, start=1) if name.strip() == wanted.strip()]
-        alike = [number for number, name in enumerate(plain, start=1) if name and name == plain_header(wanted)]
+        exact = [
+            number for number, name in enumerate(names, start=1) if name.strip() == wanted.strip()
+        ]
+        alike = [
+            number
+            for number, name in enumerate(plain, start=1)
+            if name and name == plain_header(wanted)
+        ]
         return next(iter(exact or alike), None) or _by_letter(names, wanted, row)
     return next((plain.index(name) + 1 for name in usual if name in plain), None)
 
@@ -156,7 +199,9 @@ def _by_letter(names: list[str], wanted: str, row: int) -> int | None:
 
 
 def unique_headers(header: Sequence[str]) -> list[str]:
-    """Return one distinct name per column: a blank one gets its letters, a repeated one a number."""
+    """Return one distinct name per column: a blank one gets its letters, a repeated one a
+    number.
+    """
     seen: dict[str, int] = {}
     names = []
     for number, text in enumerate(header, start=1):
@@ -169,14 +214,20 @@ def unique_headers(header: Sequence[str]) -> list[str]:
 def missing_columns(
     name: str, sheets: Sequence[tuple[str, Sequence[Sequence[str]]]], settings: CatalogueSettings
 ) -> InputError:
-    """Return the error for a workbook without the columns: what each sheet has, what comes closest, and what to do."""
+    """Return the error for a workbook without the columns: what each sheet has, what comes closest,
+    and what to do.
+    """
     described = [f"sheet {sheet!r} {_lacking(rows, settings)}" for sheet, rows in sheets]
-    letters = next((found for _, rows in sheets if (found := _columns_by_content(rows))), ("…", "…"))
+    letters = next(
+        (found for _, rows in sheets if (found := _columns_by_content(rows))), ("…", "…")
+    )
     return InputError(
-        f"{name} has no sheet with a column for the ids (such as 'product_base_id') and one for the picture URLs (such as "
-        f"'url_thumbnail'): {'; '.join(described)}. Rename the columns, or name yours with --set catalogue.id_column=… "
-        "--set catalogue.url_column=…; where there is no header row, use --set catalogue.header_row=0 "
-        f"--set catalogue.id_column={letters[0]} --set catalogue.url_column={letters[1]} (column letters)."
+        f"{name} has no sheet with a column for the ids (such as 'product_base_id') and one for "
+        f"the picture URLs (such as 'url_thumbnail'): {'; '.join(described)}. Rename the columns, "
+        "or name yours with --set catalogue.id_column=… --set catalogue.url_column=…; where there "
+        "is no header row, use --set catalogue.header_row=0 --set "
+        f"catalogue.id_column={letters[0]} --set catalogue.url_column={letters[1]} (column "
+        "letters)."
     )
 
 
@@ -189,16 +240,21 @@ def _lacking(rows: Sequence[Sequence[str]], settings: CatalogueSettings) -> str:
         ("url_thumbnail", settings.url_column, URL_HEADERS),
     )
     closest = [
-        f"closest to {wanted or usual!r} is {_closest(header, wanted or usual, names)!r}" for usual, wanted, names in roles
+        f"closest to {wanted or usual!r} is {_closest(header, wanted or usual, names)!r}"
+        for usual, wanted, names in roles
     ]
     return f"has {_shown(header)}; {', '.join(closest)}"
 
 
 def _columns_by_content(rows: Sequence[Sequence[str]]) -> tuple[str, str] | None:
-    """Return the letters of the column that looks like ids and of the one that holds web addresses, or None."""
+    """Return the letters of the column that looks like ids and of the one that holds web addresses,
+    or None.
+    """
     filled = [row for row in rows if any(row)]
     columns = list(zip_longest(*filled, fillvalue=""))
-    addresses = [number for number, cells in enumerate(columns, start=1) if _share(cells, WEB_ADDRESS) > MOST]
+    addresses = [
+        number for number, cells in enumerate(columns, start=1) if _share(cells, WEB_ADDRESS) > MOST
+    ]
     identifiers = [
         number
         for number, cells in enumerate(columns, start=1)
@@ -228,12 +284,19 @@ def _closest(header: list[str], wanted: str, usual: Sequence[str]) -> str:
 
     def likeness(text: str) -> tuple[bool, float]:
         plain = plain_header(text)
-        ratio = max(difflib.SequenceMatcher(None, plain, name).ratio() for name in (plain_header(wanted), *usual))
+        ratio = max(
+            difflib.SequenceMatcher(None, plain, name).ratio()
+            for name in (plain_header(wanted), *usual)
+        )
         return plain not in known, ratio
 
     return max(header, key=likeness)
 
 
 def _shown(header: list[str]) -> str:
-    shown = ", ".join(repr(text if len(text) <= 60 else f"{text[:57]}…") for text in header[:SHOWN_COLUMNS])
-    return shown + (f" and {len(header) - SHOWN_COLUMNS} more" if len(header) > SHOWN_COLUMNS else "")
+    shown = ", ".join(
+        repr(text if len(text) <= 60 else f"{text[:57]}…") for text in header[:SHOWN_COLUMNS]
+    )
+    return shown + (
+        f" and {len(header) - SHOWN_COLUMNS} more" if len(header) > SHOWN_COLUMNS else ""
+    )

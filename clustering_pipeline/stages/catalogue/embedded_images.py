@@ -1,4 +1,6 @@
-"""A folder of pictures, taken into the store so that what is read later is what was there when the run began."""
+"""A folder of pictures, taken into the store so that what is read later is what was there when the
+run began.
+"""
 
 import hashlib
 import json
@@ -9,7 +11,19 @@ from pathlib import Path, PurePosixPath
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.storage import BlobStore
 
-PICTURE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
+PICTURE_SUFFIXES = {
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".png",
+    ".webp",
+    ".avif",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".tiff",
+}
 MAX_PICTURES = 500_000
 MAX_PICTURE_BYTES = 64 * 2**20
 DIGEST_MARK = "#sha256="
@@ -23,11 +37,13 @@ def store_folder(folder: Path, blobs: BlobStore) -> bytes:
     Raises InputError when the folder cannot be read or holds no picture.
     """
     root = folder.resolve()
-    pictures = {path: blobs.put((root / path).read_bytes()) for path in sorted(_picture_paths(root))}
+    pictures = {
+        path: blobs.put((root / path).read_bytes()) for path in sorted(_picture_paths(root))
+    }
     if not pictures:
         raise InputError(
-            f"The folder {folder} holds no picture ({', '.join(sorted(PICTURE_SUFFIXES))}). Give the folder that has them; "
-            "pictures in its subfolders count."
+            f"The folder {folder} holds no picture ({', '.join(sorted(PICTURE_SUFFIXES))}). Give "
+            "the folder that has them; pictures in its subfolders count."
         )
     return json.dumps(pictures, ensure_ascii=False, sort_keys=True).encode()
 
@@ -41,7 +57,10 @@ def _picture_paths(root: Path) -> Iterator[str]:
             if _is_picture(path, root):
                 count += 1
                 if count > MAX_PICTURES:
-                    raise InputError(f"{root} holds more than {MAX_PICTURES:,} pictures. Give a folder nearer to them.")
+                    raise InputError(
+                        f"{root} holds more than {MAX_PICTURES:,} pictures. Give a folder nearer "
+                        f"to them."
+                    )
                 yield path.relative_to(root).as_posix()
 
 
@@ -64,8 +83,12 @@ class PictureListing:
         return f"file:{path}{DIGEST_MARK}{self.digests[path]}"
 
     def find(self, text: str) -> str | None:
-        """Return the address of the picture that a cell names relative to the folder, or None when there is none."""
-        path = PurePosixPath(text.strip().removeprefix("file:").replace("\\", "/").removeprefix("./")).as_posix()
+        """Return the address of the picture that a cell names relative to the folder, or None when
+        there is none.
+        """
+        path = PurePosixPath(
+            text.strip().removeprefix("file:").replace("\\", "/").removeprefix("./")
+        ).as_posix()
         return self.url(path) if path in self.digests else None
 
 
@@ -82,10 +105,16 @@ def folder_paths(content: bytes) -> list[str] | None:
 
 def is_digest(text: object) -> bool:
     """Whether a text is a sha256 in hexadecimal."""
-    return isinstance(text, str) and len(text) == DIGEST_DIGITS and set(text) <= set("0123456789abcdef")
+    return (
+        isinstance(text, str)
+        and len(text) == DIGEST_DIGITS
+        and set(text) <= set("0123456789abcdef")
+    )
 
 
 def stored_picture(url: str) -> str | None:
-    """Return the sha256 of the stored bytes that a `file:` address of a catalogue stands for, or None for any other URL."""
+    """Return the sha256 of the stored bytes that a `file:` address of a catalogue stands for, or
+    None for any other URL.
+    """
     path, mark, digest = url.rpartition(DIGEST_MARK)
     return digest if path.startswith("file:") and mark and is_digest(digest) else None

@@ -36,32 +36,50 @@ class ListingReader:
         self._category = category
         self._category_column = find_column(sheet, category[0]) if category else 0
         self._merged = self._merged_cells()
-        chosen = {self._columns.identifier, self._columns.url, self._columns.title or 0} | self._columns.own
-        self._extra = [(n, name) for n, name in enumerate(self._columns.headers, start=1) if n not in chosen]
+        chosen = {
+            self._columns.identifier,
+            self._columns.url,
+            self._columns.title or 0,
+        } | self._columns.own
+        self._extra = [
+            (n, name) for n, name in enumerate(self._columns.headers, start=1) if n not in chosen
+        ]
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield a catalogue row, without its number, for every row that has a filled cell outside our own columns."""
+        """Yield a catalogue row, without its number, for every row that has a filled cell outside
+        our own columns.
+        """
         for number in range(self._columns.header_row + 1, len(self._table.rows) + 1):
             row = self._table.rows[number - 1]
-            if any(value != "" and column not in self._columns.own for column, value in enumerate(row, start=1)):
+            if any(
+                value != "" and column not in self._columns.own
+                for column, value in enumerate(row, start=1)
+            ):
                 listing = self._listing(number, row)
                 if listing is not None:
                     yield listing
 
     def _listing(self, number: int, row: list[Any]) -> dict[str, Any] | None:
-        if self._category and self._text(number, self._category_column) != self._category[1].strip():
+        if (
+            self._category
+            and self._text(number, self._category_column) != self._category[1].strip()
+        ):
             return None
         identifier = self._text(number, self._columns.identifier)
         shown_url = self._text(number, self._columns.url)
         cell = self._pictures_of(number, shown_url)
-        problem = self._identifier_problem(number, identifier) or self._url_problem(number, shown_url, cell)
+        problem = self._identifier_problem(number, identifier) or self._url_problem(
+            number, shown_url, cell
+        )
         return {
             "sheet": self._table.name,
             "sheet_row": number,
             "product_base_id": identifier or None,
             "url_cell": shown_url or None,
             "urls": [] if problem else list(cell.urls if self._keep_all else cell.urls[:1]),
-            "title": (self._text(number, self._columns.title) or None) if self._columns.title else None,
+            "title": (self._text(number, self._columns.title) or None)
+            if self._columns.title
+            else None,
             "usable": problem is None,
             "reason": problem or self._remark(number, identifier, cell),
             "extra": self._extra_cells(number, row),
@@ -74,7 +92,9 @@ class ListingReader:
 
     def _text(self, number: int, column: int) -> str:
         position = (number, column)
-        return cell_text(self._value(position), self._details.numbers.get(self._merged.get(position, position)))
+        return cell_text(
+            self._value(position), self._details.numbers.get(self._merged.get(position, position))
+        )
 
     def _pictures_of(self, number: int, shown: str) -> UrlCell:
         if self._pictures is not None:
@@ -95,7 +115,10 @@ class ListingReader:
     def _identifier_problem(self, number: int, identifier: str) -> str | None:
         header = self._columns.headers[self._columns.identifier - 1]
         if (number, self._columns.identifier) in self._details.uncomputed:
-            return f"the cell {header!r} is a formula without a computed value: open the workbook in Excel and save it"
+            return (
+                f"the cell {header!r} is a formula without a computed value: open the workbook "
+                f"in Excel and save it"
+            )
         if not identifier:
             return f"the cell {header!r} is empty"
         if self._columns.header_row and identifier.casefold() == header.casefold():
@@ -107,14 +130,22 @@ class ListingReader:
         if cell.urls:
             return None
         if (number, self._columns.url) in self._details.uncomputed:
-            return f"the cell {header!r} is a formula without a computed value: open the workbook in Excel and save it"
+            return (
+                f"the cell {header!r} is a formula without a computed value: open the workbook "
+                f"in Excel and save it"
+            )
         if self._pictures is not None and shown:
-            return f"the cell {header!r} names {shown!r}, which is not in the folder of pictures and is not a web address"
+            return (
+                f"the cell {header!r} names {shown!r}, which is not in the folder of pictures "
+                f"and is not a web address"
+            )
         return cell.problems[0] if cell.problems else f"the cell {header!r} is empty"
 
     def _remark(self, number: int, identifier: str, cell: UrlCell) -> str | None:
         doubt = identifier_doubt(self._value((number, self._columns.identifier)), identifier)
-        skipped = f"left out: {'; '.join(cell.problems)}" if cell.problems and self._keep_all else None
+        skipped = (
+            f"left out: {'; '.join(cell.problems)}" if cell.problems and self._keep_all else None
+        )
         return "; ".join(filter(None, (doubt, skipped))) or None
 
     def _extra_cells(self, number: int, row: list[Any]) -> str:
@@ -126,8 +157,15 @@ class ListingReader:
         return json.dumps(cells, ensure_ascii=False)
 
     def _merged_cells(self) -> dict[Position, Position]:
-        """Return, for cells that a merged one covers in the columns that matter, the cell that holds the value."""
-        wanted = {self._columns.identifier, self._columns.url, self._columns.title, self._category_column}
+        """Return, for cells that a merged one covers in the columns that matter, the cell that
+        holds the value.
+        """
+        wanted = {
+            self._columns.identifier,
+            self._columns.url,
+            self._columns.title,
+            self._category_column,
+        }
         return {
             (row, first_column): (first_row, first_column)
             for first_row, first_column, last_row, _ in self._details.merged
@@ -137,7 +175,9 @@ class ListingReader:
 
 
 def find_column(sheet: SelectedSheet, header: str) -> int:
-    """Return the number of the column with a header, whatever its accents and case; raises InputError when there is none."""
+    """Return the number of the column with a header, whatever its accents and case; raises
+    InputError when there is none.
+    """
     for number, name in enumerate(sheet.columns.headers, start=1):
         if plain_header(name) == plain_header(header):
             return number
@@ -158,10 +198,16 @@ def mark_duplicates(listings: pd.DataFrame) -> None:
     """Add to the reason of every row whose id stands on several which others have it."""
     several_sheets = listings["sheet"].nunique() > 1
     places: dict[str, list[str]] = defaultdict(list)
-    for identifier, sheet, row in zip(listings["product_base_id"], listings["sheet"], listings["sheet_row"], strict=True):
+    for identifier, sheet, row in zip(
+        listings["product_base_id"], listings["sheet"], listings["sheet_row"], strict=True
+    ):
         if identifier:
             places[identifier].append(f"{sheet}!{row}" if several_sheets else f"{row}")
-    remarks = {identifier: _repeated(identifier, rows) for identifier, rows in places.items() if len(rows) > 1}
+    remarks = {
+        identifier: _repeated(identifier, rows)
+        for identifier, rows in places.items()
+        if len(rows) > 1
+    }
     listings["reason"] = [
         "; ".join(filter(None, (reason, remarks.get(identifier)))) or None
         for identifier, reason in zip(listings["product_base_id"], listings["reason"], strict=True)

@@ -1,4 +1,6 @@
-"""What a category is read from: the record that `run` leaves and that a run from the UI reads again."""
+"""What a category is read from: the record that `run` leaves and that a run from the UI reads
+again.
+"""
 
 import hashlib
 import json
@@ -22,9 +24,10 @@ CATEGORY_VALUE = "category_value"
 class CatalogueSource:
     """One category's workbook (or folder of pictures) as it was when it was recorded.
 
-    `sha256` and `size` (bytes) are those of the copy in the blob store. `output` is where the labelled workbook goes.
-    `options` holds what else changes how it is read: `images_from` (the folder as given), `pictures` (the sha256 of that
-    folder's listing), `category_column` and `category_value`, and `folder` when the path is a folder of pictures.
+    `sha256` and `size` (bytes) are those of the copy in the blob store. `output` is where the
+    labelled workbook goes. `options` holds what else changes how it is read: `images_from` (the
+    folder as given), `pictures` (the sha256 of that folder's listing), `category_column` and
+    `category_value`, and `folder` when the path is a folder of pictures.
     """
 
     category: str
@@ -48,7 +51,9 @@ class CatalogueSource:
 
 
 class SourceRecords:
-    """The records of all categories: JSON under `sources/` of the storage, the bytes in the blob store."""
+    """The records of all categories: JSON under `sources/` of the storage, the bytes in the blob
+    store.
+    """
 
     def __init__(self, files: FileTree, blobs: BlobStore) -> None:
         self.files = files
@@ -65,10 +70,12 @@ class SourceRecords:
         category_column: str | None = None,
         category_value: str | None = None,
     ) -> CatalogueSource:
-        """Read the workbook or folder at `path`, keep a copy of its bytes, and write the category's record.
+        """Read the workbook or folder at `path`, keep a copy of its bytes, and write the category's
+        record.
 
-        The display name defaults to the file's name without its suffix. An unchanged source gives an unchanged record.
-        Raises InputError when the path cannot be read or the name gives no slug.
+        The display name defaults to the file's name without its suffix. An unchanged source gives
+        an unchanged record. Raises InputError when the path cannot be read or the name gives no
+        slug.
         """
         source_path = Path(path).expanduser().absolute()
         name = display_name or source_path.stem
@@ -109,14 +116,22 @@ class SourceRecords:
 
     def holds(self, category: str, content: bytes) -> bool:
         """Whether the record of `category` is of these very bytes."""
-        return self.files.exists(_record_path(category)) and self.load(category).sha256 == hashlib.sha256(content).hexdigest()
+        return (
+            self.files.exists(_record_path(category))
+            and self.load(category).sha256 == hashlib.sha256(content).hexdigest()
+        )
 
     def all(self) -> list[CatalogueSource]:
         """Return every category's record, ordered by slug."""
-        return [_from_json(self.files.read(f"{layout.SOURCES}/{name}")) for name in self.files.list(layout.SOURCES, ".json")]
+        return [
+            _from_json(self.files.read(f"{layout.SOURCES}/{name}"))
+            for name in self.files.list(layout.SOURCES, ".json")
+        ]
 
     def changed_on_disk(self, source: CatalogueSource) -> bool:
-        """Whether the file that was recorded is there and holds other bytes now; a folder is compared by `record` alone."""
+        """Whether the file that was recorded is there and holds other bytes now; a folder is
+        compared by `record` alone.
+        """
         path = Path(source.path)
         return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256
 
@@ -140,19 +155,27 @@ def _folder(path: Path | str) -> Path:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise InputError(
-            f"The folder {folder} given with --images-from does not exist. Give the folder that holds the pictures."
+            f"The folder {folder} given with --images-from does not exist. Give the folder that "
+            f"holds the pictures."
         )
     return folder
 
 
 def read_source(path: Path) -> bytes:
-    """Return the bytes of a workbook; raises InputError when it is missing, empty or may not be read."""
+    """Return the bytes of a workbook; raises InputError when it is missing, empty or may not be
+    read.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
-        raise InputError(f"There is no file {path}. Check the name; a relative one counts from {Path.cwd()}.") from error
+        raise InputError(
+            f"There is no file {path}. Check the name; a relative one counts from {Path.cwd()}."
+        ) from error
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}). Close it elsewhere or change its permissions.") from error
+        raise InputError(
+            f"{path} cannot be read ({error.strerror}). Close it elsewhere or change its "
+            f"permissions."
+        ) from error
     if not content:
         raise InputError(f"{path} is empty (0 bytes). Export or copy it again.")
     return content

@@ -1,4 +1,6 @@
-"""From a workbook to the catalogue: one row per listing, with its pictures' addresses or the reason why it has none."""
+"""From a workbook to the catalogue: one row per listing, with its pictures' addresses or the reason
+why it has none.
+"""
 
 from dataclasses import dataclass
 
@@ -10,22 +12,36 @@ from clustering_pipeline.core.text import category_slug
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.embedded_images import PictureListing
 from clustering_pipeline.stages.catalogue.formats.tables import FOLDER_SHEET, Table, read_table
-from clustering_pipeline.stages.catalogue.listings import ListingReader, column_values, mark_duplicates
+from clustering_pipeline.stages.catalogue.listings import (
+    ListingReader,
+    column_values,
+    mark_duplicates,
+)
 from clustering_pipeline.stages.catalogue.selection import SelectedSheet, select_sheets
-from clustering_pipeline.stages.catalogue.sources import CATEGORY_COLUMN, CATEGORY_VALUE, PICTURES, CatalogueSource
+from clustering_pipeline.stages.catalogue.sources import (
+    CATEGORY_COLUMN,
+    CATEGORY_VALUE,
+    PICTURES,
+    CatalogueSource,
+)
 from clustering_pipeline.stages.contract import StageContext, StageResult
 
 
 @dataclass(frozen=True)
 class ReadWorkbook:
-    """The listings of a workbook (columns as in the CATALOGUE manifest, in its order) and what was noticed on the way."""
+    """The listings of a workbook (columns as in the CATALOGUE manifest, in its order) and what was
+    noticed on the way.
+    """
 
     listings: pd.DataFrame
     facts: dict[str, int | float | str]
 
 
-def run(*, source: CatalogueSource, settings: CatalogueSettings, context: StageContext) -> StageResult:
-    """Return the CATALOGUE manifest of a recorded source: a row per listing, in the order of the workbook.
+def run(
+    *, source: CatalogueSource, settings: CatalogueSettings, context: StageContext
+) -> StageResult:
+    """Return the CATALOGUE manifest of a recorded source: a row per listing, in the order of the
+    workbook.
 
     Raises InputError when the workbook cannot be read or lacks the columns.
     """
@@ -62,12 +78,14 @@ def read_workbook(
 ) -> ReadWorkbook:
     """Return the listings of a table file, whatever its format.
 
-    `pictures`: the stored folder whose files cells may name. `category`: (header, value) of the rows to keep.
-    Raises InputError when the file cannot be read, or no sheet has the columns.
+    `pictures`: the stored folder whose files cells may name. `category`: (header, value) of the
+    rows to keep. Raises InputError when the file cannot be read, or no sheet has the columns.
     """
     table = read_table(content, name, settings)
     sheets = select_sheets(table, name, settings)
-    rows = [row for sheet in sheets for row in ListingReader(sheet, settings, pictures, category).rows()]
+    rows = [
+        row for sheet in sheets for row in ListingReader(sheet, settings, pictures, category).rows()
+    ]
     if not rows:
         raise _no_rows(sheets, name, category)
     listings = pd.DataFrame(rows)
@@ -77,26 +95,34 @@ def read_workbook(
 
 
 def check_workbook(content: bytes, name: str, settings: CatalogueSettings) -> None:
-    """Raise the InputError that reading a table file would end with: it cannot be read, lacks the columns, or has no rows."""
+    """Raise the InputError that reading a table file would end with: it cannot be read, lacks the
+    columns, or has no rows.
+    """
     sheets = select_sheets(read_table(content, name, settings), name, settings)
     if not any(len(sheet.table.rows) > sheet.columns.header_row for sheet in sheets):
         raise _no_rows(sheets, name)
 
 
-def category_values(content: bytes, name: str, column: str, settings: CatalogueSettings) -> list[str]:
-    """Return the distinct values of a column, in order of appearance: the categories that one workbook holds.
+def category_values(
+    content: bytes, name: str, column: str, settings: CatalogueSettings
+) -> list[str]:
+    """Return the distinct values of a column, in order of appearance: the categories that one
+    workbook holds.
 
-    Raises InputError when the column is missing, or when two values would have the same slug or none.
+    Raises InputError when the column is missing, or when two values would have the same slug or
+    none.
     """
     sheets = select_sheets(read_table(content, name, settings), name, settings)
-    values = dict.fromkeys(value for sheet in sheets for value in column_values(sheet, column) if value)
+    values = dict.fromkeys(
+        value for sheet in sheets for value in column_values(sheet, column) if value
+    )
     slugs: dict[str, str] = {}
     for value in values:
         other = slugs.setdefault(category_slug(value), value)
         if other != value:
             raise InputError(
-                f"The column {column!r} of {name} holds {other!r} and {value!r}, which are the same category by their key "
-                f"{category_slug(value)!r}. Write them alike."
+                f"The column {column!r} of {name} holds {other!r} and {value!r}, which are the "
+                f"same category by their key {category_slug(value)!r}. Write them alike."
             )
     return list(values)
 
@@ -105,12 +131,18 @@ def _chosen(sheets: list[SelectedSheet]) -> str:
     return "; ".join(f"{sheet.table.name}: {sheet.columns.describe()}" for sheet in sheets)
 
 
-def _no_rows(sheets: list[SelectedSheet], name: str, category: tuple[str, str] | None = None) -> InputError:
+def _no_rows(
+    sheets: list[SelectedSheet], name: str, category: tuple[str, str] | None = None
+) -> InputError:
     of_category = f" with {category[1]!r} in the column {category[0]!r}" if category else ""
-    return InputError(f"{name} has the columns ({_chosen(sheets)}) but no row below them{of_category}.")
+    return InputError(
+        f"{name} has the columns ({_chosen(sheets)}) but no row below them{of_category}."
+    )
 
 
-def _facts(table: Table, sheets: list[SelectedSheet], listings: pd.DataFrame) -> dict[str, int | float | str]:
+def _facts(
+    table: Table, sheets: list[SelectedSheet], listings: pd.DataFrame
+) -> dict[str, int | float | str]:
     usable = int(listings["usable"].sum())
     facts: dict[str, int | float | str] = {
         "listings": len(listings),
@@ -145,4 +177,7 @@ def read_folder(pictures: PictureListing) -> ReadWorkbook:
             "extra": "{}",
         }
     )
-    return ReadWorkbook(listings, {"listings": len(paths), "usable": len(paths), "pictures": len(paths), "format": "folder"})
+    return ReadWorkbook(
+        listings,
+        {"listings": len(paths), "usable": len(paths), "pictures": len(paths), "format": "folder"},
+    )

@@ -1,4 +1,6 @@
-"""Listings to clusters: the methods, stable numbers, corrections, and how sure each placement is."""
+"""Listings to clusters: the methods, stable numbers, corrections, and how sure each placement
+is.
+"""
 
 from clustering_pipeline.stages.clustering.drawings import read_drawings
 from clustering_pipeline.stages.clustering.map_equation import codelength, communities, walk_on

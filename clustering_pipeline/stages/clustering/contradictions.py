@@ -1,9 +1,10 @@
 """Modules that hold two products which contradict each other are cut in two.
 
-Near variants agree in all of their print but a line, and many of their pairs do not show that line: evidence that only joins
-puts them into one module. What tells them apart is which pairs contradict each other: between two products many, within one
-hardly any. Each pair carries the logarithm of how much likelier what it shows is between two products than within one; a cut
-is worth the sum of that across it.
+Near variants agree in all of their print but a line, and many of their pairs do not show that line:
+evidence that only joins puts them into one module. What tells them apart is which pairs contradict
+each other: between two products many, within one hardly any. Each pair carries the logarithm of how
+much likelier what it shows is between two products than within one; a cut is worth the sum of that
+across it.
 """
 
 from collections import defaultdict
@@ -15,23 +16,34 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from clustering_pipeline.core.titles import NOTHING_SAID, TitleFacts, contradiction_between, read_titles
+from clustering_pipeline.core.titles import (
+    NOTHING_SAID,
+    TitleFacts,
+    contradiction_between,
+    read_titles,
+)
 from clustering_pipeline.stages.clustering.problem import Edges, make_edges
 
 SEPARATOR = "#"
 
 
 def keeper_of(node: str) -> str:
-    """Return the sha256 of the crop that a node stands for; a node is named by it and, of a further variant, # and a count."""
+    """Return the sha256 of the crop that a node stands for; a node is named by it and, of a further
+    variant, # and a count.
+    """
     return node.split(SEPARATOR, 1)[0]
 
 
-def split_by_title(crops: pd.Series, keepers: pd.Series, titles: pd.Series) -> tuple[pd.Series, dict[str, TitleFacts]]:
-    """Return the node of each listing's picture, given its crop, the crop's keeper and the title, and what is said of each node.
+def split_by_title(
+    crops: pd.Series, keepers: pd.Series, titles: pd.Series
+) -> tuple[pd.Series, dict[str, TitleFacts]]:
+    """Return the node of each listing's picture, given its crop, the crop's keeper and the title,
+    and what is said of each node.
 
-    Of titles that contradict each other in number, unit or packs, those of most listings keep the keeper's own name as node.
-    Titles that replace a word contradict each other where their pictures are nearly identical; under one and the same picture
-    they are two names of one product. Listings without a title stay with the keeper.
+    Of titles that contradict each other in number, unit or packs, those of most listings keep the
+    keeper's own name as node. Titles that replace a word contradict each other where their pictures
+    are nearly identical; under one and the same picture they are two names of one product. Listings
+    without a title stay with the keeper.
     """
     said = _statements(crops, titles)
     nodes = keepers.astype(object)
@@ -47,7 +59,9 @@ def split_by_title(crops: pd.Series, keepers: pd.Series, titles: pd.Series) -> t
 
 
 def _statements(crops: pd.Series, titles: pd.Series) -> pd.Series:
-    """Return what the title of each row says in numbers, and all titles of its crop in words; null without a title."""
+    """Return what the title of each row says in numbers, and all titles of its crop in words; null
+    without a title.
+    """
     stated = read_titles(titles.dropna())
     words: dict[str, frozenset[str]] = defaultdict(frozenset)
     for crop, title in zip(crops[titles.notna()], titles.dropna(), strict=True):
@@ -63,8 +77,14 @@ def _variants(said: pd.Series) -> list[set[TitleFacts]]:
     """Return sets of statements that agree with each other, those of most listings first."""
     counts = said.value_counts()
     variants: list[set[TitleFacts]] = []
-    for stated in sorted(counts.index, key=lambda one: (-counts[one], sorted(one.quantities), sorted(one.words))):
-        agreeing = (variant for variant in variants if not any(contradiction_between(stated, other) for other in variant))
+    for stated in sorted(
+        counts.index, key=lambda one: (-counts[one], sorted(one.quantities), sorted(one.words))
+    ):
+        agreeing = (
+            variant
+            for variant in variants
+            if not any(contradiction_between(stated, other) for other in variant)
+        )
         variant = next(agreeing, None)
         if variant is None:
             variants.append({stated})
@@ -74,13 +94,17 @@ def _variants(said: pd.Series) -> list[set[TitleFacts]]:
 
 
 def link_variants(edges: Edges, nodes: Sequence[str], contents: dict[str, TitleFacts]) -> Edges:
-    """Return the edges with those of a split keeper handed to the variants that agree best with the other end.
+    """Return the edges with those of a split keeper handed to the variants that agree best with the
+    other end.
 
     `edges` join keepers by the index of their first variant in `nodes`, which is sorted.
     """
     variants = _variant_indices(nodes)
     touched = _touching_split(edges, nodes)
-    kept, moved = edges.where(~touched), list(_handed_over(edges.where(touched), nodes, contents, variants))
+    kept, moved = (
+        edges.where(~touched),
+        list(_handed_over(edges.where(touched), nodes, contents, variants)),
+    )
     if not moved:
         return kept
     rows, columns, weights, probabilities = (np.array(side) for side in zip(*moved, strict=True))
@@ -105,16 +129,22 @@ def _touching_split(edges: Edges, nodes: Sequence[str]) -> np.ndarray:
 
 
 def _handed_over(
-    edges: Edges, nodes: Sequence[str], contents: dict[str, TitleFacts], variants: dict[str, list[int]]
+    edges: Edges,
+    nodes: Sequence[str],
+    contents: dict[str, TitleFacts],
+    variants: dict[str, list[int]],
 ) -> Iterator[tuple[int, int, float, float]]:
     def agreement(a: int, b: int) -> tuple[bool, int]:
         first, second = contents.get(nodes[a], NOTHING_SAID), contents.get(nodes[b], NOTHING_SAID)
         common = len(first.quantities & second.quantities) + len(first.words & second.words)
         return contradiction_between(first, second) is None, common
 
-    for a, b, weight, probability in zip(edges.rows, edges.columns, edges.weights, edges.probabilities, strict=True):
+    for a, b, weight, probability in zip(
+        edges.rows, edges.columns, edges.weights, edges.probabilities, strict=True
+    ):
         few, many = sorted((variants[nodes[a]], variants[nodes[b]]), key=len)
-        # Each variant of the side that has fewer chooses one of the other side; a lone node keeps its link in any case.
+        # Each variant of the side that has fewer chooses one of the other side; a lone node keeps
+        # its link in any case.
         for chooser in few:
             best = max(many, key=lambda other: (agreement(chooser, other), -other))
             if len(few) == 1 or agreement(chooser, best)[0]:
@@ -130,19 +160,25 @@ def _variant_indices(nodes: Sequence[str]) -> dict[str, list[int]]:
 
 def variant_pairs(nodes: Sequence[str]) -> list[tuple[int, int]]:
     """Return the pairs of indices of nodes that are variants of one keeper."""
-    return [pair for indices in _variant_indices(nodes).values() for pair in combinations(indices, 2)]
+    return [
+        pair for indices in _variant_indices(nodes).values() for pair in combinations(indices, 2)
+    ]
 
 
-# What a match counts against a cut, per weight: crops that nothing contradicts stay with what they look like.
+# What a match counts against a cut, per weight: crops that nothing contradicts stay with what they
+# look like.
 _COHESION = 0.05
 _SEEDS = 4
 
 
-def cut_contradicted(labels: np.ndarray, contradictions: Edges, matches: Edges, least: float) -> np.ndarray:
+def cut_contradicted(
+    labels: np.ndarray, contradictions: Edges, matches: Edges, least: float
+) -> np.ndarray:
     """Return labels (int64, n) in which no module can be cut in two with a gain of `least` or more.
 
-    The weights of `contradictions` are natural logarithms of odds, negative where two crops could have contradicted each other
-    and do not. A crop adds no more to a gain than its strongest contradiction: one misread line contradicts many others.
+    The weights of `contradictions` are natural logarithms of odds, negative where two crops could
+    have contradicted each other and do not. A crop adds no more to a gain than its strongest
+    contradiction: one misread line contradicts many others.
     """
     result, following = labels.copy(), int(labels.max(initial=-1)) + 1
     against = _by_module(labels, contradictions, 1.0)
@@ -161,10 +197,11 @@ def cut_contradicted(labels: np.ndarray, contradictions: Edges, matches: Edges, 
 
 
 def best_cut(against: sparse.csr_matrix, least: float) -> np.ndarray | None:
-    """Return which nodes (bool, n) to part from the others with the greatest gain, or None when none is worth `least`.
+    """Return which nodes (bool, n) to part from the others with the greatest gain, or None when
+    none is worth `least`.
 
-    From the gain of a cut is taken what it costs to say which of the nodes it parts, since the best of very many cuts finds
-    some contradictions in any module.
+    From the gain of a cut is taken what it costs to say which of the nodes it parts, since the best
+    of very many cuts finds some contradictions in any module.
     """
     best, chosen = least, None
     for first, second in _seeds(against):
@@ -175,10 +212,17 @@ def best_cut(against: sparse.csr_matrix, least: float) -> np.ndarray | None:
     return None if chosen is None else chosen < 0
 
 
-def _by_module(labels: np.ndarray, edges: Edges, factor: float) -> dict[int, list[tuple[int, int, float]]]:
+def _by_module(
+    labels: np.ndarray, edges: Edges, factor: float
+) -> dict[int, list[tuple[int, int, float]]]:
     found = defaultdict(list)
     inside = edges.where(labels[edges.rows] == labels[edges.columns])
-    rows = zip(inside.rows.tolist(), inside.columns.tolist(), (factor * inside.weights).tolist(), strict=True)
+    rows = zip(
+        inside.rows.tolist(),
+        inside.columns.tolist(),
+        (factor * inside.weights).tolist(),
+        strict=True,
+    )
     for row, column, weight in rows:
         found[int(labels[row])].append((row, column, weight))
     return found
@@ -190,7 +234,9 @@ def _matrix(members: np.ndarray, pairs: list[tuple[int, int, float]]) -> sparse.
     first, second = np.searchsorted(members, rows), np.searchsorted(members, columns)
     known = (np.append(members, -1)[first] == rows) & (np.append(members, -1)[second] == columns)
     size = len(members)
-    half = sparse.coo_matrix((weights[known], (first[known], second[known])), shape=(size, size)).tocsr()
+    half = sparse.coo_matrix(
+        (weights[known], (first[known], second[known])), shape=(size, size)
+    ).tocsr()
     return (half + half.T).tocsr()
 
 
@@ -198,11 +244,15 @@ def _seeds(against: sparse.csr_matrix) -> list[tuple[int, int]]:
     """Return the pairs that contradict each other, of the nodes that are contradicted most."""
     worst = np.asarray(against.maximum(0).sum(axis=1)).ravel()
     order = np.lexsort((np.arange(len(worst)), -worst))[:_SEEDS]
-    return [(int(node), int(np.argmax(against[node].toarray()))) for node in order if worst[node] > 0]
+    return [
+        (int(node), int(np.argmax(against[node].toarray()))) for node in order if worst[node] > 0
+    ]
 
 
 def _start(against: sparse.csr_matrix, first: int, second: int) -> np.ndarray:
-    """Return a side (1 or -1, n) for each node: with the one of the two that contradicts it less."""
+    """Return a side (1 or -1, n) for each node: with the one of the two that contradicts it
+    less.
+    """
     sides = np.where((against[first] - against[second]).toarray().ravel() > 0, -1.0, 1.0)
     sides[first], sides[second] = 1.0, -1.0
     return sides
@@ -225,7 +275,9 @@ def _improved(against: sparse.csr_matrix, sides: np.ndarray) -> np.ndarray:
 
 
 def _gain(against: sparse.csr_matrix, sides: np.ndarray) -> float:
-    """Return the evidence across the cut, no more than the strongest contradiction of each node of the smaller side."""
+    """Return the evidence across the cut, no more than the strongest contradiction of each node of
+    the smaller side.
+    """
     smaller = -1.0 if (sides < 0).sum() * 2 <= len(sides) else 1.0
     across = against[sides == smaller][:, sides != smaller]
     if across.shape[0] == 0:

@@ -15,9 +15,11 @@ Link = tuple[int, int, float]
 
 @dataclass
 class ResolvedCorrections:
-    """ResolvedCorrections over listing indices that agree with each other, the newest first where they did not.
+    """ResolvedCorrections over listing indices that agree with each other, the newest first where
+    they did not.
 
-    `contradicted`: numbers of statements that a newer one overrules. `unresolved`: those whose listings are not here.
+    `contradicted`: numbers of statements that a newer one overrules. `unresolved`: those whose
+    listings are not here.
     """
 
     same: list[tuple[int, int]] = field(default_factory=list)
@@ -47,7 +49,9 @@ class _Sets(DisjointSets[int]):
         return True
 
     def separate(self, a: int, b: int) -> bool:
-        """Keep the sets of `a` and `b` apart from now on and return True, or False when they are one."""
+        """Keep the sets of `a` and `b` apart from now on and return True, or False when they are
+        one.
+        """
         first, second = self.find(a), self.find(b)
         self.apart[first].add(second) if first != second else None
         self.apart[second].add(first) if first != second else None
@@ -57,9 +61,11 @@ class _Sets(DisjointSets[int]):
 def resolve_statements(
     corrections: pd.DataFrame, listings_of: dict[str, list[tuple[int, frozenset[str]]]]
 ) -> ResolvedCorrections:
-    """Return the statements of a CORRECTIONS frame as pairs of listing indices; of two that contradict the newer counts.
+    """Return the statements of a CORRECTIONS frame as pairs of listing indices; of two that
+    contradict the newer counts.
 
-    `listings_of` maps a product_base_id to its listings, each an index and the sha256 of its images.
+    `listings_of` maps a product_base_id to its listings, each an index and the sha256 of its
+    images.
     """
     statements, sets = ResolvedCorrections(), _Sets()
     pairs = corrections[corrections["kind"].isin(["same", "different"])]
@@ -70,7 +76,11 @@ def resolve_statements(
         if not links:
             statements.unresolved.append(int(row["number"]))
             continue
-        accept, accepted = (sets.try_join, statements.same) if row["kind"] == "same" else (sets.separate, statements.different)
+        accept, accepted = (
+            (sets.try_join, statements.same)
+            if row["kind"] == "same"
+            else (sets.separate, statements.different)
+        )
         agreed = [link for link in links if accept(*link)]
         accepted.extend(agreed)
         if len(agreed) < len(links):
@@ -78,17 +88,26 @@ def resolve_statements(
     return statements
 
 
-def _indices(listings_of: dict[str, list[tuple[int, frozenset[str]]]], identifier: str, image: str | None) -> list[int]:
+def _indices(
+    listings_of: dict[str, list[tuple[int, frozenset[str]]]], identifier: str, image: str | None
+) -> list[int]:
     anywhere = pd.isna(image)
-    return [index for index, images in listings_of.get(str(identifier), []) if anywhere or image in images]
+    return [
+        index
+        for index, images in listings_of.get(str(identifier), [])
+        if anywhere or image in images
+    ]
 
 
-def impose(labels: np.ndarray, statements: ResolvedCorrections, links: Iterable[Link]) -> np.ndarray:
-    """Return labels (int64, n) in which every statement holds and no other listing moves without need.
+def impose(
+    labels: np.ndarray, statements: ResolvedCorrections, links: Iterable[Link]
+) -> np.ndarray:
+    """Return labels (int64, n) in which every statement holds and no other listing moves without
+    need.
 
-    `links` are pairs of listings with the weight of their evidence. A listing that is the same as one elsewhere and
-    different from one here moves alone; otherwise clusters that hold one product are joined whole, and a cluster that
-    holds two is cut along its weakest links.
+    `links` are pairs of listings with the weight of their evidence. A listing that is the same as
+    one elsewhere and different from one here moves alone; otherwise clusters that hold one product
+    are joined whole, and a cluster that holds two is cut along its weakest links.
     """
     if not statements.same and not statements.different:
         return labels
@@ -134,8 +153,12 @@ def _join_clusters(labels: np.ndarray, statements: ResolvedCorrections) -> np.nd
     return labels
 
 
-def _cut(members: Sequence[int], statements: ResolvedCorrections, links: Iterable[Link]) -> np.ndarray:
-    """Return 0-based parts of one cluster: its links are laid strongest first, save those that would break a statement."""
+def _cut(
+    members: Sequence[int], statements: ResolvedCorrections, links: Iterable[Link]
+) -> np.ndarray:
+    """Return 0-based parts of one cluster: its links are laid strongest first, save those that
+    would break a statement.
+    """
     sets, inside = _Sets(), set(members)
     for a, b in statements.same:
         if a in inside and b in inside:
@@ -158,4 +181,7 @@ def _gather_loose(members: Sequence[int], sets: _Sets) -> None:
     by_size = sorted(parts, key=lambda root: (-len(parts[root]), root))
     for root in by_size:
         if not sets.apart.get(sets.find(root)):
-            next((target for target in by_size if target != root and sets.try_join(target, root)), None)
+            next(
+                (target for target in by_size if target != root and sets.try_join(target, root)),
+                None,
+            )

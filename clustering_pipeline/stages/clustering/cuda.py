@@ -9,13 +9,16 @@ from clustering_pipeline.core.errors import StageError
 
 
 def load_cuml() -> ModuleType:
-    """Return cuML's clustering module; raises StageError that names the remedy when it cannot be loaded."""
+    """Return cuML's clustering module; raises StageError that names the remedy when it cannot be
+    loaded.
+    """
     try:
         import cuml.cluster
     except (ImportError, OSError, RuntimeError) as error:
         raise StageError(
-            f"clusters.device is gpu, but cuML cannot be loaded ({error}). Install the extra `gpu` on a Linux machine with an "
-            "NVIDIA GPU, or set clusters.device to cpu: the methods are the same there."
+            f"clusters.device is gpu, but cuML cannot be loaded ({error}). Install the extra `gpu` "
+            "on a Linux machine with an NVIDIA GPU, or set clusters.device to cpu: the methods "
+            "are the same there."
         ) from error
     module: ModuleType = cuml.cluster
     return module
@@ -26,23 +29,39 @@ def _labels(search: Any, *arguments: Any, **options: Any) -> np.ndarray:
 
 
 def dbscan(vectors: np.ndarray, eps: float, min_samples: int, weights: np.ndarray) -> np.ndarray:
-    """Return DBSCAN's labels (int64, n) of unit vectors within cosine distance `eps`, weighted by listings."""
+    """Return DBSCAN's labels (int64, n) of unit vectors within cosine distance `eps`, weighted by
+    listings.
+    """
     search = load_cuml().DBSCAN(
-        eps=eps, min_samples=min_samples, metric="cosine", output_type="numpy", calc_core_sample_indices=False
+        eps=eps,
+        min_samples=min_samples,
+        metric="cosine",
+        output_type="numpy",
+        calc_core_sample_indices=False,
     )
     return _labels(search, vectors, sample_weight=weights.astype(np.float32))
 
 
-def hdbscan(vectors: np.ndarray, listings: np.ndarray, min_cluster_size: int, min_samples: int) -> np.ndarray:
-    """Return HDBSCAN's labels (int64, n) of unit vectors, each repeated as often as the listings it stands for."""
+def hdbscan(
+    vectors: np.ndarray, listings: np.ndarray, min_cluster_size: int, min_samples: int
+) -> np.ndarray:
+    """Return HDBSCAN's labels (int64, n) of unit vectors, each repeated as often as the listings it
+    stands for.
+    """
     rows = np.repeat(np.arange(len(vectors)), np.minimum(listings, min_cluster_size))
-    search = load_cuml().HDBSCAN(min_cluster_size=max(2, min_cluster_size), min_samples=min_samples, output_type="numpy")
+    search = load_cuml().HDBSCAN(
+        min_cluster_size=max(2, min_cluster_size), min_samples=min_samples, output_type="numpy"
+    )
     labels = np.empty(len(vectors), np.int64)
     labels[rows] = _labels(search, vectors[rows])
     return labels
 
 
 def agglomerative(vectors: np.ndarray, k: int) -> np.ndarray:
-    """Return labels (int64, n) of `k` clusters by single linkage over cosine distance, the only linkage that cuML has."""
-    search = load_cuml().AgglomerativeClustering(n_clusters=k, metric="cosine", linkage="single", output_type="numpy")
+    """Return labels (int64, n) of `k` clusters by single linkage over cosine distance, the only
+    linkage that cuML has.
+    """
+    search = load_cuml().AgglomerativeClustering(
+        n_clusters=k, metric="cosine", linkage="single", output_type="numpy"
+    )
     return _labels(search, vectors)

@@ -17,13 +17,20 @@ KEPT_PAIRS = 60_000_000
 
 
 def dbscan(
-    vectors: np.ndarray, eps: float, min_samples: int, *, weights: np.ndarray | None = None, block_rows: int = 1024
+    vectors: np.ndarray,
+    eps: float,
+    min_samples: int,
+    *,
+    weights: np.ndarray | None = None,
+    block_rows: int = 1024,
 ) -> np.ndarray:
-    """Return scikit-learn's labels (int64, n) for `DBSCAN(eps, min_samples, metric="cosine")` with `sample_weight=weights`.
+    """Return scikit-learn's labels (int64, n) for `DBSCAN(eps, min_samples, metric="cosine")` with
+    `sample_weight=weights`.
 
-    `vectors` float32 (n, d) of unit length; `eps` a cosine distance; a node is a core when the weights within eps of it,
-    its own included, add up to `min_samples`. Clusters are numbered by their first core. Half of the distances are computed,
-    once unless more than `KEPT_PAIRS` of them are within eps.
+    `vectors` float32 (n, d) of unit length; `eps` a cosine distance; a node is a core when the
+    weights within eps of it, its own included, add up to `min_samples`. Clusters are numbered by
+    their first core. Half of the distances are computed, once unless more than `KEPT_PAIRS` of them
+    are within eps.
     """
     counts = np.ones(len(vectors)) if weights is None else weights.astype(float)
     mass, kept, held = counts.copy(), list[Pairs](), 0
@@ -39,9 +46,15 @@ def dbscan(
 
 
 def dbscan_on_links(size: int, pairs: Pairs, min_samples: int, weights: np.ndarray) -> np.ndarray:
-    """Return DBSCAN's labels (int64, n) where `pairs` (each once) are the nodes within eps of each other."""
+    """Return DBSCAN's labels (int64, n) where `pairs` (each once) are the nodes within eps of each
+    other.
+    """
     rows, columns = pairs
-    mass = weights + np.bincount(rows, weights[columns], minlength=size) + np.bincount(columns, weights[rows], minlength=size)
+    mass = (
+        weights
+        + np.bincount(rows, weights[columns], minlength=size)
+        + np.bincount(columns, weights[rows], minlength=size)
+    )
     return _label(mass >= min_samples, [pairs])
 
 
@@ -60,7 +73,8 @@ def _label(cores: np.ndarray, pairs: Iterable[Pairs]) -> np.ndarray:
     labels[core_nodes] = np.argsort(np.argsort(first))[inverse]
     lowest = np.full(size, size, np.int64)
     for outer, core in border:
-        # The cluster that is grown first takes a border node, and clusters are grown in the order of their numbers.
+        # The cluster that is grown first takes a border node, and clusters are grown in the order
+        # of their numbers.
         np.minimum.at(lowest, outer, labels[core])
     return np.where(lowest < size, lowest, labels)
 

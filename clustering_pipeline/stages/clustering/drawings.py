@@ -1,4 +1,6 @@
-"""Drawings of a clustering: choices, sweeps and the projection to two dimensions, kept for the report."""
+"""Drawings of a clustering: choices, sweeps and the projection to two dimensions, kept for the
+report.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -22,7 +24,9 @@ def draw_curve(
     up: str,
     chosen: float | None = None,
 ) -> str:
-    """Return an SVG of a curve through the finite points (x, y), with a mark at the point whose x is nearest to `chosen`."""
+    """Return an SVG of a curve through the finite points (x, y), with a mark at the point whose x
+    is nearest to `chosen`.
+    """
     points = np.column_stack([np.asarray(x, float), np.asarray(y, float)])
     points = points[np.isfinite(points).all(axis=1)]
     parts = _frame(title, across, up)
@@ -45,8 +49,14 @@ def draw_scatter(points: np.ndarray, labels: np.ndarray, *, title: str) -> str:
         return _svg(_frame(title, "", ""))
     placed, _ = _place(points)
     # The golden angle spreads the hues of consecutive numbers.
-    colours = [f"hsl({label * 137.508 % 360:.0f} 65% 45%)" if label >= 0 else "#bbb" for label in labels.tolist()]
-    dots = [circle(across, up, 2.6, fill=colour) for (across, up), colour in zip(placed.tolist(), colours, strict=True)]
+    colours = [
+        f"hsl({label * 137.508 % 360:.0f} 65% 45%)" if label >= 0 else "#bbb"
+        for label in labels.tolist()
+    ]
+    dots = [
+        circle(across, up, 2.6, fill=colour)
+        for (across, up), colour in zip(placed.tolist(), colours, strict=True)
+    ]
     return _svg([*_frame(title, "", ""), *dots])
 
 
@@ -55,7 +65,10 @@ def _place(points: np.ndarray) -> tuple[np.ndarray, list[Element]]:
     low, high = points.min(axis=0), points.max(axis=0)
     shares = (points - low) / np.where(high > low, high - low, 1)
     placed = np.column_stack(
-        [MARGIN + shares[:, 0] * (WIDTH - 2 * MARGIN), HEIGHT - MARGIN - shares[:, 1] * (HEIGHT - 2 * MARGIN)]
+        [
+            MARGIN + shares[:, 0] * (WIDTH - 2 * MARGIN),
+            HEIGHT - MARGIN - shares[:, 1] * (HEIGHT - 2 * MARGIN),
+        ]
     )
     ticks = [
         _text(MARGIN, HEIGHT - MARGIN + 16, f"{low[0]:.4g}", "middle"),
@@ -67,9 +80,26 @@ def _place(points: np.ndarray) -> tuple[np.ndarray, list[Element]]:
 
 
 def _frame(title: str, across: str, up: str) -> list[Element]:
-    box = element("path", d=f"M{MARGIN},{MARGIN}V{HEIGHT - MARGIN}H{WIDTH - MARGIN}", fill="none", stroke="#888")
-    side = element("text", up, x=14, y=HEIGHT / 2, transform=f"rotate(-90 14 {HEIGHT / 2})", text_anchor="middle")
-    return [box, _text(WIDTH / 2, 22, title, "middle"), _text(WIDTH / 2, HEIGHT - 12, across, "middle"), side]
+    box = element(
+        "path",
+        d=f"M{MARGIN},{MARGIN}V{HEIGHT - MARGIN}H{WIDTH - MARGIN}",
+        fill="none",
+        stroke="#888",
+    )
+    side = element(
+        "text",
+        up,
+        x=14,
+        y=HEIGHT / 2,
+        transform=f"rotate(-90 14 {HEIGHT / 2})",
+        text_anchor="middle",
+    )
+    return [
+        box,
+        _text(WIDTH / 2, 22, title, "middle"),
+        _text(WIDTH / 2, HEIGHT - 12, across, "middle"),
+        side,
+    ]
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> Element:
@@ -84,7 +114,8 @@ SEED, LARGEST, COMPONENTS = 5, 3_000, 50
 
 
 def project(vectors: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return `nodes` (int64, at most `LARGEST`) and their coordinates (float64, n × 2) by "pca", "tsne" or "umap" after PCA.
+    """Return `nodes` (int64, at most `LARGEST`) and their coordinates (float64, n × 2) by "pca",
+    "tsne" or "umap" after PCA.
 
     Raises StageError when UMAP is asked for and umap-learn is not installed.
     """
@@ -99,11 +130,17 @@ def project(vectors: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
-    """Return the coordinates (n × count) along the axes of greatest variance, each axis turned so that its largest part is positive."""
+    """Return the coordinates (n × count) along the axes of greatest variance, each axis turned so
+    that its largest part is positive.
+    """
     centred = vectors - vectors.mean(axis=0) if len(vectors) else vectors
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     axes = axes[:count]
-    signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)]) if len(axes) else np.empty(0)
+    signs = (
+        np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
+        if len(axes)
+        else np.empty(0)
+    )
     placed = centred @ (axes * signs[:, None]).T
     return np.pad(placed, ((0, 0), (0, max(0, min(2, count) - placed.shape[1]))))
 
@@ -112,7 +149,9 @@ def _tsne(reduced: np.ndarray) -> np.ndarray:
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(reduced) - 1) / 3)
-    placed: np.ndarray = TSNE(2, init="pca", perplexity=perplexity, random_state=SEED).fit_transform(reduced)
+    placed: np.ndarray = TSNE(
+        2, init="pca", perplexity=perplexity, random_state=SEED
+    ).fit_transform(reduced)
     return placed.astype(float)
 
 
@@ -121,7 +160,8 @@ def _umap(reduced: np.ndarray) -> np.ndarray:
         import umap
     except ImportError as error:
         raise StageError(
-            "clusters.projection is umap, but umap-learn is not installed. Install it, or set clusters.projection to tsne."
+            "clusters.projection is umap, but umap-learn is not installed. Install it, or set "
+            "clusters.projection to tsne."
         ) from error
     placed: np.ndarray = umap.UMAP(n_components=2, random_state=SEED).fit_transform(reduced)
     return placed.astype(float)
@@ -131,15 +171,21 @@ def _path(category: str) -> str:
     return f"{layout.CLUSTER_DRAWINGS}/{category}.json"
 
 
-def keep_drawings(context: StageContext, category: str, drawings: Mapping[str, str]) -> dict[str, str]:
-    """Keep drawings (name to SVG) as those of the category's latest grouping and return name to sha256."""
+def keep_drawings(
+    context: StageContext, category: str, drawings: Mapping[str, str]
+) -> dict[str, str]:
+    """Keep drawings (name to SVG) as those of the category's latest grouping and return name to
+    sha256.
+    """
     digests = {name: context.blobs.put(drawing.encode()) for name, drawing in drawings.items()}
     FileTree(str(context.state)).write(_path(category), json.dumps(digests).encode())
     return digests
 
 
 def read_drawings(context: StageContext, category: str) -> dict[str, str]:
-    """Return the drawings (name to SVG) of the category's latest grouping; none when nothing was tuned, swept or projected."""
+    """Return the drawings (name to SVG) of the category's latest grouping; none when nothing was
+    tuned, swept or projected.
+    """
     files = FileTree(str(context.state))
     if not files.exists(_path(category)):
         return {}

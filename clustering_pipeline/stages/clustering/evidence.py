@@ -5,27 +5,51 @@ import pandas as pd
 
 from clustering_pipeline.core.vectors import nearest_neighbours
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering.contradictions import keeper_of, link_variants, without_split
+from clustering_pipeline.stages.clustering.contradictions import (
+    keeper_of,
+    link_variants,
+    without_split,
+)
 from clustering_pipeline.stages.clustering.listings import ListingPictures
-from clustering_pipeline.stages.clustering.problem import ClusteringProblem, Edges, make_edges, no_edges
+from clustering_pipeline.stages.clustering.problem import (
+    ClusteringProblem,
+    Edges,
+    make_edges,
+    no_edges,
+)
 
 # Neighbours per crop that stand as evidence where no match was verified.
 NEIGHBOURS = 10
 
 
 def build_problem(
-    brought: ListingPictures, embeddings: pd.DataFrame, matches: pd.DataFrame, settings: ClusterSettings
+    brought: ListingPictures,
+    embeddings: pd.DataFrame,
+    matches: pd.DataFrame,
+    settings: ClusterSettings,
 ) -> ClusteringProblem:
-    """Return the problem of the kept crops that listings bring, a node per crop and variant, in the order of their names."""
+    """Return the problem of the kept crops that listings bring, a node per crop and variant, in the
+    order of their names.
+    """
     listings = brought.pictures.groupby("node_key")["listing"].nunique().sort_index()
     keys = [str(key) for key in listings.index]
     vectors = _vectors([keeper_of(key) for key in keys], embeddings)
     verified = settings.works_on == "matches"
-    edges = _match_edges(keys, matches) if verified else _cosine_edges(keys, vectors, settings.block_rows)
+    edges = (
+        _match_edges(keys, matches)
+        if verified
+        else _cosine_edges(keys, vectors, settings.block_rows)
+    )
     linked = link_variants(edges, keys, brought.statements)
     contradictions = without_split(_contradictions(keys, matches), keys) if verified else no_edges()
-    odds = link_variants(_edges_of(keys, matches, "log_odds"), keys, brought.statements) if verified else no_edges()
-    return ClusteringProblem(keys, listings.to_numpy(np.int64), linked, vectors, contradictions, odds)
+    odds = (
+        link_variants(_edges_of(keys, matches, "log_odds"), keys, brought.statements)
+        if verified
+        else no_edges()
+    )
+    return ClusteringProblem(
+        keys, listings.to_numpy(np.int64), linked, vectors, contradictions, odds
+    )
 
 
 def _vectors(keys: list[str], embeddings: pd.DataFrame) -> np.ndarray:

@@ -12,10 +12,14 @@ from clustering_pipeline.stages.clustering.problem import Edges
 LARGEST_DENSE = 20_000
 
 
-def hdbscan(vectors: np.ndarray, listings: np.ndarray, min_cluster_size: int, min_samples: int) -> np.ndarray:
-    """Return HDBSCAN's labels (int64, n; Campello, Moulavi and Sander 2013) over unit vectors (n, d).
+def hdbscan(
+    vectors: np.ndarray, listings: np.ndarray, min_cluster_size: int, min_samples: int
+) -> np.ndarray:
+    """Return HDBSCAN's labels (int64, n; Campello, Moulavi and Sander 2013) over unit vectors (n,
+    d).
 
-    A node counts as often as the listings it stands for, up to the smallest cluster's size, beyond which more change nothing.
+    A node counts as often as the listings it stands for, up to the smallest cluster's size, beyond
+    which more change nothing.
     """
     from sklearn.cluster import HDBSCAN
 
@@ -29,27 +33,32 @@ def hdbscan(vectors: np.ndarray, listings: np.ndarray, min_cluster_size: int, mi
 
 
 def agglomerative(vectors: np.ndarray, linkage: str, distance: float) -> np.ndarray:
-    """Return labels (int64, n) of unit vectors merged while the `linkage` ("average" or "complete") cosine distance is at most
-    `distance`. Raises InputError above `LARGEST_DENSE` nodes.
+    """Return labels (int64, n) of unit vectors merged while the `linkage` ("average" or "complete")
+    cosine distance is at most `distance`. Raises InputError above `LARGEST_DENSE` nodes.
     """
     from sklearn.cluster import AgglomerativeClustering
 
     if len(vectors) > LARGEST_DENSE:
         raise InputError(
-            f"clusters.method agglomerative compares all pairs, and {len(vectors)} crops are more than the {LARGEST_DENSE} that fit "
-            "into memory. Set clusters.method to graph, dbscan or components, or split the category."
+            f"clusters.method agglomerative compares all pairs, and {len(vectors)} crops are more "
+            f"than the {LARGEST_DENSE} that fit into memory. Set clusters.method to graph, dbscan "
+            "or components, or split the category."
         )
     if len(vectors) < 2:
         return np.zeros(len(vectors), np.int64)
-    search = AgglomerativeClustering(n_clusters=None, distance_threshold=distance, metric="cosine", linkage=linkage)
+    search = AgglomerativeClustering(
+        n_clusters=None, distance_threshold=distance, metric="cosine", linkage=linkage
+    )
     labels: np.ndarray = search.fit_predict(vectors.astype(np.float64))
     return labels.astype(np.int64)
 
 
 def spectral(size: int, edges: Edges, k: int) -> np.ndarray:
-    """Return labels (int64, n) of normalised spectral clustering (von Luxburg 2007) on the weighted graph of `edges`.
+    """Return labels (int64, n) of normalised spectral clustering (von Luxburg 2007) on the weighted
+    graph of `edges`.
 
-    The Laplacian stays sparse; labels come from the pivoted QR of its eigenvectors, without a random start.
+    The Laplacian stays sparse; labels come from the pivoted QR of its eigenvectors, without a
+    random start.
     """
     from sklearn.cluster import SpectralClustering
 
@@ -60,8 +69,11 @@ def spectral(size: int, edges: Edges, k: int) -> np.ndarray:
     k = min(k, size - 2)
     if k < 2:
         return np.zeros(size, np.int64)
-    search = SpectralClustering(k, affinity="precomputed", assign_labels="cluster_qr", random_state=0, eigen_solver="arpack")
+    search = SpectralClustering(
+        k, affinity="precomputed", assign_labels="cluster_qr", random_state=0, eigen_solver="arpack"
+    )
     with warnings.catch_warnings():
-        # Products hang together in parts by nature; their eigenvectors tell the parts apart as well.
+        # Products hang together in parts by nature; their eigenvectors tell the parts apart as
+        # well.
         warnings.filterwarnings("ignore", message="Graph is not fully connected")
         return search.fit_predict(affinity).astype(np.int64)

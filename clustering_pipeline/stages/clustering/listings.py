@@ -1,4 +1,6 @@
-"""From the manifests to what each listing brings into the grouping: its kept crops, or the reason why it has none."""
+"""From the manifests to what each listing brings into the grouping: its kept crops, or the reason
+why it has none.
+"""
 
 from dataclasses import dataclass
 
@@ -15,11 +17,12 @@ NO_CROP = "The picture could not be opened, so no product could be cut out of it
 
 @dataclass(frozen=True)
 class ListingPictures:
-    """`listings`: one row per listing with `status` and `reason` of those that cannot be grouped, null for the rest.
+    """`listings`: one row per listing with `status` and `reason` of those that cannot be grouped,
+    null for the rest.
 
-    `pictures`: one row per (listing, position, rank) with a kept crop: `crop_sha256`, its `keeper`, `relation` to it
-    ("", "duplicate" or "semantic duplicate"), `node_key`, `image_sha256` and the listing's `product_base_id` and `title`.
-    `statements`: what the titles of each node say.
+    `pictures`: one row per (listing, position, rank) with a kept crop: `crop_sha256`, its `keeper`,
+    `relation` to it ("", "duplicate" or "semantic duplicate"), `node_key`, `image_sha256` and the
+    listing's `product_base_id` and `title`. `statements`: what the titles of each node say.
     """
 
     listings: pd.DataFrame
@@ -41,13 +44,23 @@ def listing_pictures(
     pictures = fetched[["listing", "position", "image_sha256"]].merge(
         shown[["image_sha256", "rank", "crop_sha256", "error"]], on="image_sha256"
     )
-    pictures = pictures.merge(clean_images[["crop_sha256", "status", "reason"]], on="crop_sha256", how="left")
-    pictures = pictures.merge(keepers(clean_images, semantic_duplicates), on="crop_sha256", how="left")
+    pictures = pictures.merge(
+        clean_images[["crop_sha256", "status", "reason"]], on="crop_sha256", how="left"
+    )
+    pictures = pictures.merge(
+        keepers(clean_images, semantic_duplicates), on="crop_sha256", how="left"
+    )
     pictures["reason"] = pictures["too_alike"].fillna(pictures["reason"]).fillna(pictures["error"])
     pictures = pictures.merge(catalogue[["listing", "product_base_id", "title"]], on="listing")
-    pictures = pictures.sort_values(["listing", "position", "rank"], kind="stable", ignore_index=True)
+    pictures = pictures.sort_values(
+        ["listing", "position", "rank"], kind="stable", ignore_index=True
+    )
     kept = pictures[pictures["keeper"].notna()].reset_index(drop=True)
-    titles = kept["title"] if settings.same_photo == "split_on_title_conflict" else kept["title"].iloc[:0].reindex(kept.index)
+    titles = (
+        kept["title"]
+        if settings.same_photo == "split_on_title_conflict"
+        else kept["title"].iloc[:0].reindex(kept.index)
+    )
     kept["node_key"], statements = split_by_title(kept["crop_sha256"], kept["keeper"], titles)
     return ListingPictures(_standings(catalogue, raw_images, fetched, pictures), kept, statements)
 
@@ -61,13 +74,24 @@ def _main_crops(crops: pd.DataFrame) -> pd.DataFrame:
 def _standings(
     catalogue: pd.DataFrame, raw_images: pd.DataFrame, fetched: pd.DataFrame, pictures: pd.DataFrame
 ) -> pd.DataFrame:
-    """Return `listing`, `product_base_id`, `title`, `status`, `reason`; the last two null where a kept crop exists."""
-    invalid = dict(catalogue.loc[~catalogue["usable"].astype(bool), ["listing", "reason"]].itertuples(index=False, name=None))
+    """Return `listing`, `product_base_id`, `title`, `status`, `reason`; the last two null where a
+    kept crop exists.
+    """
+    invalid = dict(
+        catalogue.loc[~catalogue["usable"].astype(bool), ["listing", "reason"]].itertuples(
+            index=False, name=None
+        )
+    )
     failures = raw_images[raw_images["image_sha256"].isna()].sort_values("position")
-    failed = dict(failures.drop_duplicates("listing")[["listing", "error"]].itertuples(index=False, name=None))
+    failed = dict(
+        failures.drop_duplicates("listing")[["listing", "error"]].itertuples(index=False, name=None)
+    )
     rejections = pictures[pictures["keeper"].isna()].drop_duplicates("listing")
     rejected = dict(rejections[["listing", "reason"]].itertuples(index=False, name=None))
-    with_picture, with_keeper = set(fetched["listing"]), set(pictures.loc[pictures["keeper"].notna(), "listing"])
+    with_picture, with_keeper = (
+        set(fetched["listing"]),
+        set(pictures.loc[pictures["keeper"].notna(), "listing"]),
+    )
 
     def standing(listing: int) -> tuple[str | None, str | None]:
         if listing in invalid:
@@ -80,7 +104,9 @@ def _standings(
 
     result = catalogue[["listing", "product_base_id", "title"]].reset_index(drop=True)
     standings = [standing(listing) for listing in result["listing"]]
-    return result.join(pd.DataFrame(standings, columns=["status", "reason"], index=result.index, dtype=object))
+    return result.join(
+        pd.DataFrame(standings, columns=["status", "reason"], index=result.index, dtype=object)
+    )
 
 
 def _sentence(text: str | None, otherwise: str) -> str:

@@ -1,12 +1,14 @@
 """Communities of a weighted graph by the two-level map equation.
 
-Rosvall, Axelsson and Bergstrom, "The map equation", Eur. Phys. J. Special Topics 178 (2009). A random walker on the graph is
-described with one codebook per module and an index of the modules; the grouping that describes the walk in the fewest bits
-per step is the one whose modules hold the walker longest. Modules need no number given and do not chain over weak links.
+Rosvall, Axelsson and Bergstrom, "The map equation", Eur. Phys. J. Special Topics 178 (2009). A
+random walker on the graph is described with one codebook per module and an index of the modules;
+the grouping that describes the walk in the fewest bits per step is the one whose modules hold the
+walker longest. Modules need no number given and do not chain over weak links.
 
-Each connected part of the graph is described for itself, so that its modules depend neither on what else is in the catalogue
-nor on how large it grows. What leaving a module costs does depend on how many other modules the index names: it names those of
-a catalogue of a fixed size, since a part of few modules would otherwise be cut too readily.
+Each connected part of the graph is described for itself, so that its modules depend neither on what
+else is in the catalogue nor on how large it grows. What leaving a module costs does depend on how
+many other modules the index names: it names those of a catalogue of a fixed size, since a part of
+few modules would otherwise be cut too readily.
 """
 
 from dataclasses import replace
@@ -29,25 +31,31 @@ from clustering_pipeline.stages.clustering.random_walk import (
 
 # Gains below this many bits are rounding.
 SMALLEST_GAIN = 1e-9
-# After this many rounds hardly any node of a graph of products moves; what is left is done one by one.
+# After this many rounds hardly any node of a graph of products moves; what is left is done one by
+# one.
 ROUNDS = 12
 
 
 def walk_on(size: int, rows: np.ndarray, columns: np.ndarray, weights: np.ndarray) -> Walk:
-    """Return the walk on an undirected graph of `size` nodes; each edge is given once, with a positive weight, no loops."""
+    """Return the walk on an undirected graph of `size` nodes; each edge is given once, with a
+    positive weight, no loops.
+    """
     ends = np.concatenate([rows, columns]), np.concatenate([columns, rows])
-    links = sparse.coo_matrix((np.concatenate([weights, weights]), ends), shape=(size, size), dtype=float).tocsr()
+    links = sparse.coo_matrix(
+        (np.concatenate([weights, weights]), ends), shape=(size, size), dtype=float
+    ).tocsr()
     links.sort_indices()
     return Walk(links, np.asarray(links.sum(axis=1)).ravel(), np.zeros(size, np.int64))
 
 
 def codelength(walk: Walk, labels: np.ndarray) -> np.ndarray:
-    """Return the map equation's description length of the modules `labels` (int64, n) in bits per step, per part (float64).
+    """Return the map equation's description length of the modules `labels` (int64, n) in bits per
+    step, per part (float64).
 
-    L(M) = plogp(sum of q_i) - 2 sum of plogp(q_i) - sum of plogp(p_a) + sum of plogp(q_i + p_i), where p_a is how often the
-    walker visits node a, and p_i how often it visits and q_i how often it leaves module i. With an exit weight e `elsewhere`
-    the first term is plogp(e + sum of q_i) - plogp(e): what the part adds to the index of a catalogue. A part without links
-    has length 0.
+    L(M) = plogp(sum of q_i) - 2 sum of plogp(q_i) - sum of plogp(p_a) + sum of plogp(q_i + p_i),
+    where p_a is how often the walker visits node a, and p_i how often it visits and q_i how often
+    it leaves module i. With an exit weight e `elsewhere` the first term is plogp(e + sum of q_i) -
+    plogp(e): what the part adds to the index of a catalogue. A part without links has length 0.
     """
     exits, flows = module_sums(walk, labels)
     index = xlogx(index_exits(walk, labels, exits)) - xlogx(np.array(walk.elsewhere))
@@ -67,11 +75,13 @@ def communities(
     trials: int = 5,
     elsewhere: float = 0.0,
 ) -> np.ndarray:
-    """Return labels (int64, n, 0 to k - 1 by first member): per connected part the shortest description of `trials` searches.
+    """Return labels (int64, n, 0 to k - 1 by first member): per connected part the shortest
+    description of `trials` searches.
 
-    `rows`, `columns` (int64, m) name each edge once, `weights` (float64, m) are positive. `keys` (uint64, n) are hashes of the
-    nodes' content; they set the order of the search, so that the same nodes and edges give the same modules. `elsewhere` is the
-    exit weight of modules outside each part; at 0 a part's description is that of the published map equation of it alone.
+    `rows`, `columns` (int64, m) name each edge once, `weights` (float64, m) are positive. `keys`
+    (uint64, n) are hashes of the nodes' content; they set the order of the search, so that the same
+    nodes and edges give the same modules. `elsewhere` is the exit weight of modules outside each
+    part; at 0 a part's description is that of the published map equation of it alone.
     """
     walk = walk_on(size, rows, columns, weights)
     part = component_labels(size, rows, columns)
@@ -104,7 +114,9 @@ def mix(keys: np.ndarray, salt: int) -> np.ndarray:
 
 
 def _search(walk: Walk, keys: np.ndarray) -> np.ndarray:
-    """Alternate moves of whole modules and of single nodes until neither shortens the description of any part."""
+    """Alternate moves of whole modules and of single nodes until neither shortens the description
+    of any part.
+    """
     labels = _move_from_start(walk, keys)
     lengths = np.full(int(walk.part.max(initial=-1)) + 1, np.inf)
     while True:
@@ -117,7 +129,9 @@ def _search(walk: Walk, keys: np.ndarray) -> np.ndarray:
 
 
 def _move_from_start(walk: Walk, keys: np.ndarray) -> np.ndarray:
-    """Begin with every node alone; move many at once while that pays, then one by one until no move shortens anything."""
+    """Begin with every node alone; move many at once while that pays, then one by one until no move
+    shortens anything.
+    """
     labels = np.arange(walk.size)
     for turn in range(ROUNDS):
         labels = move_in_parallel(walk, labels, mix(keys, turn))
@@ -125,7 +139,9 @@ def _move_from_start(walk: Walk, keys: np.ndarray) -> np.ndarray:
 
 
 def _merge_modules(walk: Walk, labels: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """Treat modules as nodes and move them, level by level, until no move shortens the description."""
+    """Treat modules as nodes and move them, level by level, until no move shortens the
+    description.
+    """
     while True:
         coarse = aggregate(walk, labels)
         # A module takes its turn with its first node's.

@@ -1,4 +1,7 @@
-"""The clustering methods by name. A method sees only nodes and evidence and returns a label per node, -1 for noise."""
+"""The clustering methods by name.
+
+A method sees only nodes and evidence and returns a label per node, -1 for noise.
+"""
 
 from collections.abc import Callable
 
@@ -16,11 +19,14 @@ from clustering_pipeline.stages.clustering.problem import ClusteringProblem
 ITERATIONS, RESTARTS, SEED = 25, 3, 20231
 
 
-def kmeans(vectors: np.ndarray, k: int, *, weights: np.ndarray, gpu: bool = False) -> tuple[np.ndarray, float]:
-    """Return labels (int64, n) and the inertia (sum of weighted squared distances) of spherical k-means.
+def kmeans(
+    vectors: np.ndarray, k: int, *, weights: np.ndarray, gpu: bool = False
+) -> tuple[np.ndarray, float]:
+    """Return labels (int64, n) and the inertia (sum of weighted squared distances) of spherical
+    k-means.
 
-    `vectors` float32 (n, d) of unit length, `weights` (n) how many listings each stands for. The same vectors in the same order
-    give the same labels; `gpu` needs a FAISS that was built for one.
+    `vectors` float32 (n, d) of unit length, `weights` (n) how many listings each stands for. The
+    same vectors in the same order give the same labels; `gpu` needs a FAISS that was built for one.
     """
     import faiss
 
@@ -47,43 +53,66 @@ ClusteringMethod = Callable[[ClusteringProblem, ClusterSettings], np.ndarray]
 
 
 def graph(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
-    """Communities of the evidence by the map equation, cut where their members contradict each other.
+    """Communities of the evidence by the map equation, cut where their members contradict each
+    other.
 
     Strong matches are capped, and of each only what exceeds the least counts.
 
-    Many weak links between two products of many listings would otherwise add up to as much as the few strong ones within.
-    Copies of one picture are no independent evidence, so that a keeper's links weigh the same however many it stands for.
+    Many weak links between two products of many listings would otherwise add up to as much as the
+    few strong ones within. Copies of one picture are no independent evidence, so that a keeper's
+    links weigh the same however many it stands for.
     """
     edges = problem.edges.where(problem.edges.weights > settings.smallest_weight)
     weights = np.minimum(edges.weights, settings.largest_weight) - settings.smallest_weight
     modules = communities(
-        problem.size, edges.rows, edges.columns, weights, problem.hashes, trials=settings.trials, elsewhere=settings.elsewhere
+        problem.size,
+        edges.rows,
+        edges.columns,
+        weights,
+        problem.hashes,
+        trials=settings.trials,
+        elsewhere=settings.elsewhere,
     )
     return cut_contradicted(modules, problem.contradictions, edges, settings.contradiction)
 
 
 def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
-    """DBSCAN over cosine distance, or over one less the probability of verified matches; crops weigh their listings."""
+    """DBSCAN over cosine distance, or over one less the probability of verified matches; crops
+    weigh their listings.
+    """
     eps = float(settings.eps)
     if settings.works_on == "matches":
         near = problem.edges.where(1 - problem.edges.probabilities <= eps)
         return on_cpu.dbscan_on_links(
-            problem.size, (near.rows, near.columns), settings.min_samples, problem.listings.astype(float)
+            problem.size,
+            (near.rows, near.columns),
+            settings.min_samples,
+            problem.listings.astype(float),
         )
     if settings.device == "gpu":
         return cuda.dbscan(problem.vectors, eps, settings.min_samples, problem.listings)
-    return on_cpu.dbscan(problem.vectors, eps, settings.min_samples, weights=problem.listings, block_rows=settings.block_rows)
+    return on_cpu.dbscan(
+        problem.vectors,
+        eps,
+        settings.min_samples,
+        weights=problem.listings,
+        block_rows=settings.block_rows,
+    )
 
 
 def hdbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """HDBSCAN over the embeddings; crops count as their listings."""
     search = cuda.hdbscan if settings.device == "gpu" else hierarchy.hdbscan
-    return search(problem.vectors, problem.listings, settings.min_cluster_size, settings.min_samples)
+    return search(
+        problem.vectors, problem.listings, settings.min_cluster_size, settings.min_samples
+    )
 
 
 def k_means(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """Spherical k-means on FAISS; crops weigh their listings."""
-    return kmeans(problem.vectors, int(settings.k), weights=problem.listings, gpu=settings.device == "gpu")[0]
+    return kmeans(
+        problem.vectors, int(settings.k), weights=problem.listings, gpu=settings.device == "gpu"
+    )[0]
 
 
 def spectral(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
@@ -99,9 +128,11 @@ def agglomerative(problem: ClusteringProblem, settings: ClusterSettings) -> np.n
 
 
 def components(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
-    """Connected components of pairs with cosine at least `threshold`, each member re-checked against its component's king.
+    """Connected components of pairs with cosine at least `threshold`, each member re-checked
+    against its component's king.
 
-    Over matches: of pairs with a probability of at least `threshold`; those were verified one by one.
+    Over matches: of pairs with a probability of at least `threshold`; those were verified one by
+    one.
     """
     if settings.works_on == "matches":
         sure = problem.edges.where(problem.edges.probabilities >= settings.threshold)
@@ -111,10 +142,11 @@ def components(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndar
 
 
 def recheck(labels: np.ndarray, problem: ClusteringProblem, threshold: float) -> np.ndarray:
-    """Return labels in which every member has a cosine of at least `threshold` to the king of its cluster.
+    """Return labels in which every member has a cosine of at least `threshold` to the king of its
+    cluster.
 
-    The king is the crop that stands for most listings. A member less alike to it starts over with the other such members,
-    since similarity is not transitive.
+    The king is the crop that stands for most listings. A member less alike to it starts over with
+    the other such members, since similarity is not transitive.
     """
     order = np.lexsort((np.arange(problem.size), -problem.listings, labels))
     kings: dict[int, list[int]] = {}

@@ -1,4 +1,6 @@
-"""Cluster numbers that stay: an append-only register of every number issued, and what changed between two runs."""
+"""Cluster numbers that stay: an append-only register of every number issued, and what changed
+between two runs.
+"""
 
 import json
 import sqlite3
@@ -25,10 +27,11 @@ State = tuple[int, Members]
 
 
 def assign_numbers(clusters: Sequence[Members], states: Sequence[State]) -> list[int]:
-    """Return a number per cluster: those of `states` by the assignment of greatest overlap, new ones for the rest.
+    """Return a number per cluster: those of `states` by the assignment of greatest overlap, new
+    ones for the rest.
 
-    Overlap is the Jaccard index with the most alike state that a number ever had. New numbers follow the greatest issued
-    one, larger clusters first, then by their members.
+    Overlap is the Jaccard index with the most alike state that a number ever had. New numbers
+    follow the greatest issued one, larger clusters first, then by their members.
     """
     numbers = _match_states(clusters, states)
     free = max((number for number, _ in states), default=0) + 1
@@ -48,7 +51,9 @@ def _match_states(clusters: Sequence[Members], states: Sequence[State]) -> dict[
     column = {number: position for position, number in enumerate(issued)}
     rows = np.array([place[index] for index, _ in overlaps])
     columns = np.array([column[number] for _, number in overlaps])
-    shares = sparse.csr_matrix((list(overlaps.values()), (rows, columns)), shape=(len(clusters), len(issued)))
+    shares = sparse.csr_matrix(
+        (list(overlaps.values()), (rows, columns)), shape=(len(clusters), len(issued))
+    )
     return {order[row]: issued[chosen] for row, chosen in _best_assignment(shares)}
 
 
@@ -70,14 +75,17 @@ def _overlaps(clusters: Sequence[Members], states: Sequence[State]) -> dict[tupl
 
 
 def _best_assignment(shares: sparse.csr_matrix) -> list[tuple[int, int]]:
-    """Return (row, column) pairs of the assignment with the greatest total share, ties to the lowest numbers."""
+    """Return (row, column) pairs of the assignment with the greatest total share, ties to the
+    lowest numbers.
+    """
     row_count, column_count = shares.shape
     rows, columns = shares.nonzero()
     part = component_labels(row_count + column_count, rows, row_count + columns)
     pairs = []
     for rows, columns in _blocks(part[:row_count], part[row_count:]):
         block = shares[rows][:, columns].toarray()
-        # Among equals the earlier cluster gets the lower number; the nudge is far below any difference of shares.
+        # Among equals the earlier cluster gets the lower number; the nudge is far below any
+        # difference of shares.
         nudge = 1e-9 * np.outer(np.linspace(1, 2, len(rows)), np.linspace(1, 2, len(columns)))
         for row, column in zip(*linear_sum_assignment(block - nudge, maximize=True), strict=True):
             if block[row, column] > 0:
@@ -96,7 +104,9 @@ def _blocks(row_parts: np.ndarray, column_parts: np.ndarray) -> list[tuple[np.nd
 
 @dataclass(frozen=True)
 class Change:
-    """`number` was born, retired, split off `other` or was merged into `other`, with so many `members` (names, not listings)."""
+    """`number` was born, retired, split off `other` or was merged into `other`, with so many
+    `members` (names, not listings).
+    """
 
     kind: Literal["birth", "retirement", "split", "merge"]
     number: int
@@ -107,8 +117,9 @@ class Change:
 def changes_between(before: Mapping[int, Members], after: Mapping[int, Members]) -> list[Change]:
     """Return the changes from one numbered grouping to the next, by number.
 
-    A number that appears split off the one that held most of its members, or is a birth when none did. A number that is gone
-    was merged into the one that now holds most of its members, or retired when none does.
+    A number that appears split off the one that held most of its members, or is a birth when none
+    did. A number that is gone was merged into the one that now holds most of its members, or
+    retired when none does.
     """
     return [*_appearances(before, after), *_disappearances(before, after)]
 
@@ -120,11 +131,15 @@ def _appearances(before: Mapping[int, Members], after: Mapping[int, Members]) ->
         yield Change("birth" if source is None else "split", number, source, len(after[number]))
 
 
-def _disappearances(before: Mapping[int, Members], after: Mapping[int, Members]) -> Iterator[Change]:
+def _disappearances(
+    before: Mapping[int, Members], after: Mapping[int, Members]
+) -> Iterator[Change]:
     holding = _numbers_by_member(after)
     for number in sorted(set(before) - set(after)):
         target = _most_common(holding, before[number])
-        yield Change("retirement" if target is None else "merge", number, target, len(before[number]))
+        yield Change(
+            "retirement" if target is None else "merge", number, target, len(before[number])
+        )
 
 
 def _numbers_by_member(clusters: Mapping[int, Members]) -> dict[str, int]:
@@ -139,13 +154,14 @@ def _most_common(numbers: Mapping[str, int], members: Members) -> int | None:
 EVENT_COLUMNS = ("time", "kind", "number", "other", "members")
 _TABLES = """
 CREATE TABLE IF NOT EXISTS states (
-    state INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, number INTEGER NOT NULL, members TEXT NOT NULL,
-    time TEXT NOT NULL);
+    state INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, number INTEGER NOT NULL,
+    members TEXT NOT NULL, time TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS results (
-    result INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, states TEXT NOT NULL, time TEXT NOT NULL);
+    result INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, states TEXT NOT NULL,
+    time TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS events (
-    event INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, time TEXT NOT NULL, kind TEXT NOT NULL,
-    number INTEGER NOT NULL, other INTEGER, members INTEGER NOT NULL);
+    event INTEGER PRIMARY KEY AUTOINCREMENT, category TEXT NOT NULL, time TEXT NOT NULL,
+    kind TEXT NOT NULL, number INTEGER NOT NULL, other INTEGER, members INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS states_by_category ON states (category);
 """ + "".join(
     f"CREATE TRIGGER IF NOT EXISTS {table}_{action.lower()} BEFORE {action} ON {table} "
@@ -155,16 +171,18 @@ CREATE INDEX IF NOT EXISTS states_by_category ON states (category);
 )
 
 _UNUSABLE = (
-    "The register of cluster numbers {path} cannot be used ({error}). Check that the file is ours and that its folder can be "
-    "written; without it clusters would lose their numbers, so the stage stops here."
+    "The register of cluster numbers {path} cannot be used ({error}). Check that the file is ours "
+    "and that its folder can be written; without it clusters would lose their numbers, so the "
+    "stage stops here."
 )
 
 
 class NumberRegister:
     """The numbers of every category in one SQLite file.
 
-    `states` has a row (number, members) for each set of listings that a number ever stood for, `results` the states of each
-    grouping that differed from the one before, `events` what happened between the two. Rows are only ever added.
+    `states` has a row (number, members) for each set of listings that a number ever stood for,
+    `results` the states of each grouping that differed from the one before, `events` what happened
+    between the two. Rows are only ever added.
     """
 
     def __init__(self, path: Path) -> None:
@@ -173,10 +191,12 @@ class NumberRegister:
         self._database = LocalDatabase(path, _TABLES, _UNUSABLE)
 
     def number(self, category: str, clusters: Sequence[Members]) -> tuple[list[int], list[Change]]:
-        """Return a number for each cluster, a set of member names, and what changed; records what is new.
+        """Return a number for each cluster, a set of member names, and what changed; records what
+        is new.
 
-        The same clusters get the same numbers in whatever order they are given. One transaction: after a run that died,
-        or twice in a row, the same clusters get the same numbers. Raises StageError when the register cannot be used.
+        The same clusters get the same numbers in whatever order they are given. One transaction:
+        after a run that died, or twice in a row, the same clusters get the same numbers. Raises
+        StageError when the register cannot be used.
         """
         with self._database.writing() as connection:
             states = _read_states(connection, category)
@@ -200,25 +220,37 @@ class NumberRegister:
             return list(_read_states(connection, category).values())
 
     def events(self, category: str) -> pd.DataFrame:
-        """Return births, retirements, splits and merges, oldest first, with the columns of `EVENT_COLUMNS`."""
+        """Return births, retirements, splits and merges, oldest first, with the columns of
+        `EVENT_COLUMNS`.
+        """
         query = f"SELECT {', '.join(EVENT_COLUMNS)} FROM events WHERE category = ? ORDER BY event"
         with self._database.reading() as connection:
-            return pd.DataFrame(connection.execute(query, (category,)).fetchall(), columns=list(EVENT_COLUMNS))
+            return pd.DataFrame(
+                connection.execute(query, (category,)).fetchall(), columns=list(EVENT_COLUMNS)
+            )
 
 
 def _read_states(connection: sqlite3.Connection, category: str) -> dict[int, State]:
-    rows = connection.execute("SELECT state, number, members FROM states WHERE category = ? ORDER BY state", (category,))
+    rows = connection.execute(
+        "SELECT state, number, members FROM states WHERE category = ? ORDER BY state", (category,)
+    )
     return {state: (int(number), frozenset(json.loads(members))) for state, number, members in rows}
 
 
-def _current(connection: sqlite3.Connection, category: str, states: dict[int, State]) -> dict[int, Members]:
+def _current(
+    connection: sqlite3.Connection, category: str, states: dict[int, State]
+) -> dict[int, Members]:
     query = "SELECT states FROM results WHERE category = ? ORDER BY result DESC LIMIT 1"
     latest = connection.execute(query, (category,)).fetchone()
     return dict(sorted(states[state] for state in json.loads(latest[0]))) if latest else {}
 
 
 def _record(
-    connection: sqlite3.Connection, category: str, numbered: dict[int, Members], states: dict[int, State], changes: list[Change]
+    connection: sqlite3.Connection,
+    category: str,
+    numbered: dict[int, Members],
+    states: dict[int, State],
+    changes: list[Change],
 ) -> None:
     time = datetime.now(UTC).isoformat(timespec="seconds")
     known = {content: state for state, content in states.items()}
@@ -226,10 +258,18 @@ def _record(
     for number, members in numbered.items():
         if (number, members) not in known:
             written = json.dumps(sorted(members), ensure_ascii=False)
-            known[number, members] = int(connection.execute(insert, (category, number, written, time)).lastrowid or 0)
+            known[number, members] = int(
+                connection.execute(insert, (category, number, written, time)).lastrowid or 0
+            )
     used = json.dumps([known[content] for content in numbered.items()])
-    connection.execute("INSERT INTO results (category, states, time) VALUES (?, ?, ?)", (category, used, time))
+    connection.execute(
+        "INSERT INTO results (category, states, time) VALUES (?, ?, ?)", (category, used, time)
+    )
     connection.executemany(
-        "INSERT INTO events (category, time, kind, number, other, members) VALUES (?, ?, ?, ?, ?, ?)",
-        [(category, time, change.kind, change.number, change.other, change.members) for change in changes],
+        "INSERT INTO events (category, time, kind, number, other, members) VALUES (?, ?, ?, ?, ?, "
+        "?)",
+        [
+            (category, time, change.kind, change.number, change.other, change.members)
+            for change in changes
+        ],
     )

@@ -1,4 +1,6 @@
-"""The clustering problem of a category: which kept crops there are, and what is known between them."""
+"""The clustering problem of a category: which kept crops there are, and what is known between
+them.
+"""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +11,9 @@ NOISE = -1
 
 @dataclass(frozen=True)
 class Edges:
-    """Pairs of nodes, each once with `rows` < `columns` (int64, m), sorted; float64 weights and probabilities in 0 to 1."""
+    """Pairs of nodes, each once with `rows` < `columns` (int64, m), sorted; float64 weights and
+    probabilities in 0 to 1.
+    """
 
     rows: np.ndarray
     columns: np.ndarray
@@ -21,7 +25,12 @@ class Edges:
 
     def where(self, chosen: np.ndarray) -> "Edges":
         """Return the edges of a boolean mask (m)."""
-        return Edges(self.rows[chosen], self.columns[chosen], self.weights[chosen], self.probabilities[chosen])
+        return Edges(
+            self.rows[chosen],
+            self.columns[chosen],
+            self.weights[chosen],
+            self.probabilities[chosen],
+        )
 
 
 def no_edges() -> Edges:
@@ -31,12 +40,14 @@ def no_edges() -> Edges:
 
 @dataclass(frozen=True)
 class ClusteringProblem:
-    """The nodes are kept crops in the order of their sha256, a node per variant where titles under one photo contradict.
+    """The nodes are kept crops in the order of their sha256, a node per variant where titles under
+    one photo contradict.
 
-    `keys`: sha256 of each crop, with # and a count for further variants (n). `listings`: listings that each stands for
-    (int64, n). `vectors`: unit-length float32 (n, d), zeros where a crop has no embedding. `contradictions`: pairs whose weight
-    is how strongly they contradict being one product, negative where they could and do not. `odds`: pairs whose weight is the
-    log-odds of one product, of every pair that was looked at; none where embeddings are the evidence.
+    `keys`: sha256 of each crop, with # and a count for further variants (n). `listings`: listings
+    that each stands for (int64, n). `vectors`: unit-length float32 (n, d), zeros where a crop has
+    no embedding. `contradictions`: pairs whose weight is how strongly they contradict being one
+    product, negative where they could and do not. `odds`: pairs whose weight is the log-odds of one
+    product, of every pair that was looked at; none where embeddings are the evidence.
     """
 
     keys: list[str]
@@ -57,11 +68,18 @@ class ClusteringProblem:
         return np.array([int(key[:16], 16) for key in self.keys], np.uint64)
 
 
-def make_edges(rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, probabilities: np.ndarray, size: int) -> Edges:
+def make_edges(
+    rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, probabilities: np.ndarray, size: int
+) -> Edges:
     """Return each pair once in canonical order with its strongest evidence; loops are left out."""
-    low, high = np.minimum(rows, columns).astype(np.int64), np.maximum(rows, columns).astype(np.int64)
+    low, high = (
+        np.minimum(rows, columns).astype(np.int64),
+        np.maximum(rows, columns).astype(np.int64),
+    )
     order = np.lexsort((-probabilities, -weights, low * size + high))
     order = order[low[order] != high[order]]
     pairs = (low * size + high)[order]
     first = order[np.concatenate([[True], pairs[1:] != pairs[:-1]])] if len(pairs) else order
-    return Edges(low[first], high[first], weights[first].astype(float), probabilities[first].astype(float))
+    return Edges(
+        low[first], high[first], weights[first].astype(float), probabilities[first].astype(float)
+    )

@@ -8,12 +8,13 @@ from scipy import sparse
 
 @dataclass(frozen=True)
 class Walk:
-    """`links`: symmetric CSR weights (n, n) without diagonal. `node_flow`: each node's weight, twice that of its loop included
-    (float64, n). `part`: which part of the graph each node lies in (int64, n); no link leaves a part. `elsewhere`: the exit
-    weight of modules outside, with which those of each part share their index.
+    """`links`: symmetric CSR weights (n, n) without diagonal. `node_flow`: each node's weight,
+    twice that of its loop included (float64, n). `part`: which part of the graph each node lies in
+    (int64, n); no link leaves a part. `elsewhere`: the exit weight of modules outside, with which
+    those of each part share their index.
 
-    Weights are not divided by their sum: the map equation's gains are the same up to that factor, and a sum that depends on
-    the whole catalogue would let one part's rounding depend on another.
+    Weights are not divided by their sum: the map equation's gains are the same up to that factor,
+    and a sum that depends on the whole catalogue would let one part's rounding depend on another.
     """
 
     links: sparse.csr_matrix
@@ -38,22 +39,30 @@ class Walk:
 
 
 def module_sums(walk: Walk, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return `exits` and `flows` (float64, largest label + 1): the weight that leaves each module, and that of its nodes."""
+    """Return `exits` and `flows` (float64, largest label + 1): the weight that leaves each module,
+    and that of its nodes.
+    """
     size = int(labels.max(initial=-1)) + 1
     own = labels[walk.link_rows]
     crossing = np.where(own != labels[walk.links.indices], walk.links.data, 0.0)
-    return np.bincount(own, crossing, minlength=size), np.bincount(labels, walk.node_flow, minlength=size)
+    return np.bincount(own, crossing, minlength=size), np.bincount(
+        labels, walk.node_flow, minlength=size
+    )
 
 
 def part_sums(walk: Walk, labels: np.ndarray, by_module: np.ndarray) -> np.ndarray:
-    """Return the sums per part (float64) of a value per module; no module may reach into two parts."""
+    """Return the sums per part (float64) of a value per module; no module may reach into two
+    parts.
+    """
     part_of_module = np.zeros(len(by_module), np.int64)
     part_of_module[labels] = walk.part
     return np.bincount(part_of_module, by_module, minlength=int(walk.part.max(initial=-1)) + 1)
 
 
 def index_exits(walk: Walk, labels: np.ndarray, exits: np.ndarray) -> np.ndarray:
-    """Return the exit weight that the index of each part's modules describes (float64), given that of each module."""
+    """Return the exit weight that the index of each part's modules describes (float64), given that
+    of each module.
+    """
     return part_sums(walk, labels, exits) + walk.elsewhere
 
 
@@ -67,7 +76,9 @@ def at_border(walk: Walk, labels: np.ndarray) -> np.ndarray:
 
 def membership(labels: np.ndarray, modules: int) -> sparse.csr_matrix:
     """Return the (n, modules) matrix with a 1 where a node is in a module."""
-    return sparse.csr_matrix((np.ones(len(labels)), labels, np.arange(len(labels) + 1)), shape=(len(labels), modules))
+    return sparse.csr_matrix(
+        (np.ones(len(labels)), labels, np.arange(len(labels) + 1)), shape=(len(labels), modules)
+    )
 
 
 def aggregate(walk: Walk, labels: np.ndarray) -> Walk:
@@ -93,7 +104,9 @@ def restrict(walk: Walk, nodes: np.ndarray) -> Walk:
     """Return the walk on whole parts of the graph only, those of `nodes` (int64)."""
     if len(nodes) == walk.size:
         return walk
-    return Walk(walk.links[nodes][:, nodes], walk.node_flow[nodes], walk.part[nodes], walk.elsewhere)
+    return Walk(
+        walk.links[nodes][:, nodes], walk.node_flow[nodes], walk.part[nodes], walk.elsewhere
+    )
 
 
 def first_seen(labels: np.ndarray) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""The clusters stage: every listing of a category gets exactly one row, with a cluster or the reason why it has none."""
+"""The clusters stage: every listing of a category gets exactly one row, with a cluster or the
+reason why it has none.
+"""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -11,7 +13,11 @@ import pyarrow as pa
 from clustering_pipeline.core.manifests import CLUSTERS, conform
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.contradictions import variant_pairs
-from clustering_pipeline.stages.clustering.corrections import ResolvedCorrections, impose, resolve_statements
+from clustering_pipeline.stages.clustering.corrections import (
+    ResolvedCorrections,
+    impose,
+    resolve_statements,
+)
 from clustering_pipeline.stages.clustering.drawings import keep_drawings
 from clustering_pipeline.stages.clustering.evidence import build_problem
 from clustering_pipeline.stages.clustering.listings import listing_pictures
@@ -53,20 +59,26 @@ def run(
     settings: ClusterSettings,
     context: StageContext,
 ) -> StageResult:
-    """Return the CLUSTERS manifest, a row per listing of `catalogue`, with stable numbers from the category's register.
+    """Return the CLUSTERS manifest, a row per listing of `catalogue`, with stable numbers from the
+    category's register.
 
-    Drawings (of chosen parameters, of a sweep, of the projection) are blobs; the facts whose names end with `_svg` hold their
-    sha256. Raises InputError for settings that do not fit together and StageError when the register cannot be used.
+    Drawings (of chosen parameters, of a sweep, of the projection) are blobs; the facts whose names
+    end with `_svg` hold their sha256. Raises InputError for settings that do not fit together and
+    StageError when the register cannot be used.
     """
     category = context.category
-    brought = listing_pictures(catalogue, raw_images, crops, clean_images, semantic_duplicates, settings)
+    brought = listing_pictures(
+        catalogue, raw_images, crops, clean_images, semantic_duplicates, settings
+    )
     problem = build_problem(brought, embeddings, matches, settings)
     node_labels, choices, cached = _cached_grouping(problem, settings, context)
     table = place_listings(brought, problem, node_labels)
     register = NumberRegister(context.state / layout.CLUSTER_NUMBERS)
     if settings.attach:
         links = listing_links(table, problem)
-        table["label"] = attach(table["label"].to_numpy(), _members(table), links, register.current(category))
+        table["label"] = attach(
+            table["label"].to_numpy(), _members(table), links, register.current(category)
+        )
     statements = resolve_statements(corrections, _listings_of(table, raw_images))
     table["label"] = impose(table["label"].to_numpy(), statements, listing_links(table, problem))
     table = describe(settle(table, settings), problem, statements.same)
@@ -74,27 +86,54 @@ def run(
     manifest = conform(_manifest(table, numbers, corrections), CLUSTERS)
     told, drawings = drawn_choices(choices)
     drawings |= draw_sweep(problem, settings) if settings.sweep else {}
-    drawings |= draw_projection(problem, labels_of_nodes(table, problem), settings) if settings.projection != "none" else {}
-    facts = {**_facts(manifest, problem, settings), **_changed(changes), **_contradictions(statements), **told}
-    kept = {f"{name}_svg": digest for name, digest in keep_drawings(context, category, drawings).items()}
+    drawings |= (
+        draw_projection(problem, labels_of_nodes(table, problem), settings)
+        if settings.projection != "none"
+        else {}
+    )
+    facts = {
+        **_facts(manifest, problem, settings),
+        **_changed(changes),
+        **_contradictions(statements),
+        **told,
+    }
+    kept = {
+        f"{name}_svg": digest for name, digest in keep_drawings(context, category, drawings).items()
+    }
     return StageResult(manifest, {**facts, **kept, "grouping_from_cache": cached})
 
 
 def _cached_grouping(
     problem: ClusteringProblem, settings: ClusterSettings, context: StageContext
 ) -> tuple[np.ndarray, str, int]:
-    """Return a label per node, the chosen parameters as JSON, and whether both came from the cache (1 or 0)."""
+    """Return a label per node, the chosen parameters as JSON, and whether both came from the cache
+    (1 or 0).
+    """
     content = hashlib.sha256("".join(problem.keys).encode())
     edges = problem.edges
     against = problem.contradictions
-    evidence = (edges.rows, edges.columns, edges.weights, edges.probabilities, against.rows, against.columns, against.weights)
+    evidence = (
+        edges.rows,
+        edges.columns,
+        edges.weights,
+        edges.probabilities,
+        against.rows,
+        against.columns,
+        against.weights,
+    )
     for array in (problem.listings, *evidence, problem.vectors):
         content.update(np.ascontiguousarray(array).tobytes())
 
     def compute(keys: list[str]) -> Iterator[pd.DataFrame]:
         for key in keys:
             chosen, choices = choose_parameters(problem, settings)
-            yield pd.DataFrame({"key": [key], "labels": [_group(problem, chosen)], "choices": [choices_as_text(choices)]})
+            yield pd.DataFrame(
+                {
+                    "key": [key],
+                    "labels": [_group(problem, chosen)],
+                    "choices": [choices_as_text(choices)],
+                }
+            )
 
     table = context.tables.table("clusters", settings.fingerprint(), _GROUPING)
     rows, cached = compute_missing(table, [content.hexdigest()], compute)
@@ -110,27 +149,39 @@ def _group(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     return impose(labels, ResolvedCorrections(different=variant_pairs(problem.keys)), links)
 
 
-def _listings_of(table: pd.DataFrame, raw_images: pd.DataFrame) -> dict[str, list[tuple[int, frozenset[str]]]]:
+def _listings_of(
+    table: pd.DataFrame, raw_images: pd.DataFrame
+) -> dict[str, list[tuple[int, frozenset[str]]]]:
     fetched = raw_images[raw_images["image_sha256"].notna()]
     images, found = defaultdict(set), defaultdict(list)
     for listing, image in zip(fetched["listing"], fetched["image_sha256"], strict=True):
         images[listing].add(image)
-    for index, (listing, identifier) in enumerate(zip(table["listing"], table["product_base_id"], strict=True)):
+    for index, (listing, identifier) in enumerate(
+        zip(table["listing"], table["product_base_id"], strict=True)
+    ):
         if not pd.isna(identifier):
             found[str(identifier)].append((index, frozenset(images[listing])))
     return dict(found)
 
 
 def _members(table: pd.DataFrame) -> list[Members]:
-    """Return the names of each row: an id whose picture was taken anew, and a picture listed anew, are each known by the other."""
+    """Return the names of each row: an id whose picture was taken anew, and a picture listed anew,
+    are each known by the other.
+    """
     rows = zip(table["product_base_id"], table["image_sha256"], strict=True)
     return [
-        frozenset(f"{kind}:{value}" for kind, value in (("id", identifier), ("image", image)) if not pd.isna(value))
+        frozenset(
+            f"{kind}:{value}"
+            for kind, value in (("id", identifier), ("image", image))
+            if not pd.isna(value)
+        )
         for identifier, image in rows
     ]
 
 
-def _issue_numbers(table: pd.DataFrame, register: NumberRegister, category: str) -> tuple[dict[int, int], list[Change]]:
+def _issue_numbers(
+    table: pd.DataFrame, register: NumberRegister, category: str
+) -> tuple[dict[int, int], list[Change]]:
     """Return the number of each label and what changed since the last result."""
     members: dict[int, set[str]] = defaultdict(set)
     for label, names in zip(table["label"], _members(table), strict=True):
@@ -140,16 +191,36 @@ def _issue_numbers(table: pd.DataFrame, register: NumberRegister, category: str)
     return dict(zip(members, numbers, strict=True)), changes
 
 
-def _manifest(table: pd.DataFrame, numbers: dict[int, int], corrections: pd.DataFrame) -> pd.DataFrame:
+def _manifest(
+    table: pd.DataFrame, numbers: dict[int, int], corrections: pd.DataFrame
+) -> pd.DataFrame:
     sizes = table["label"].map(table["label"].value_counts())
     clustered, unmatched = table["label"] != NOISE, table["status"] == "no_match"
     result = table[
-        ["listing", "status", "reason", "confidence", "margin", "weakest_link", "is_representative", "crop_sha256", "keeper"]
+        [
+            "listing",
+            "status",
+            "reason",
+            "confidence",
+            "margin",
+            "weakest_link",
+            "is_representative",
+            "crop_sha256",
+            "keeper",
+        ]
     ].copy()
-    result["cluster_id"] = table["label"].map(numbers).astype("Int64").where(clustered).mask(unmatched, -1)
+    result["cluster_id"] = (
+        table["label"].map(numbers).astype("Int64").where(clustered).mask(unmatched, -1)
+    )
     result["cluster_size"] = sizes.where(clustered).mask(unmatched, 1).astype("Int64")
-    named = corrections[corrections["kind"] == "name"].sort_values("number").drop_duplicates("cluster_id", keep="last")
-    result["cluster_name"] = result["cluster_id"].map(dict(zip(named["cluster_id"], named["name"], strict=True)))
+    named = (
+        corrections[corrections["kind"] == "name"]
+        .sort_values("number")
+        .drop_duplicates("cluster_id", keep="last")
+    )
+    result["cluster_name"] = result["cluster_id"].map(
+        dict(zip(named["cluster_id"], named["name"], strict=True))
+    )
     return result
 
 
@@ -185,5 +256,7 @@ def _contradictions(statements: ResolvedCorrections) -> Facts:
     }
     if statements.contradicted:
         numbers = ", ".join(map(str, sorted(statements.contradicted)))
-        told["corrections_overruled"] = f"Newer statements contradict {numbers}: withdraw those that are wrong."
+        told["corrections_overruled"] = (
+            f"Newer statements contradict {numbers}: withdraw those that are wrong."
+        )
     return told

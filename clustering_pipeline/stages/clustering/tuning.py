@@ -20,7 +20,9 @@ SAMPLE = 2_000
 
 @dataclass(frozen=True)
 class Choice:
-    """A parameter that was chosen: its value, why, and the curve (`x`, `y`, float64) on which it lies."""
+    """A parameter that was chosen: its value, why, and the curve (`x`, `y`, float64) on which it
+    lies.
+    """
 
     parameter: str
     value: float
@@ -30,30 +32,44 @@ class Choice:
 
 
 def knee(x: np.ndarray, y: np.ndarray) -> int:
-    """Return the index of the point furthest from the chord of a curve (float64, m), in units of its extent (Kneedle, 2011)."""
+    """Return the index of the point furthest from the chord of a curve (float64, m), in units of
+    its extent (Kneedle, 2011).
+    """
     spans = [span if span > 0 else 1.0 for span in (float(np.ptp(x)), float(np.ptp(y)))]
     across, up = (x - x[0]) / spans[0], (y - y[0]) / spans[1]
     return int(np.argmax(np.abs(across * (up[-1] - up[0]) - up * (across[-1] - across[0]))))
 
 
 def choose_eps(problem: ClusteringProblem, min_samples: int, block_rows: int) -> Choice:
-    """Return DBSCAN's eps: the knee of the ascending curve of each crop's distance to its `min_samples`-th listing.
+    """Return DBSCAN's eps: the knee of the ascending curve of each crop's distance to its
+    `min_samples`-th listing.
 
-    A crop that stands for that many listings itself has distance 0 and is left out, as is a crop with no neighbour so near
-    that all curves of it would end at 1.
+    A crop that stands for that many listings itself has distance 0 and is left out, as is a crop
+    with no neighbour so near that all curves of it would end at 1.
     """
     distances = _core_distances(problem, min_samples, block_rows)
     curve = np.sort(distances[distances > 0])
     if len(curve) < 3:
-        return Choice("eps", 0.05, "fewer than three crops have neighbours: the smallest radius", np.arange(len(curve)), curve)
+        return Choice(
+            "eps",
+            0.05,
+            "fewer than three crops have neighbours: the smallest radius",
+            np.arange(len(curve)),
+            curve,
+        )
     place = knee(np.arange(len(curve), dtype=float), curve)
     value = round(float(np.clip(curve[place], 1e-4, 2)), 4)
-    reason = f"the knee of the distances to the {min_samples}-th listing, {place + 1} of {len(curve)} crops lie below"
+    reason = (
+        f"the knee of the distances to the {min_samples}-th listing, {place + 1} of "
+        f"{len(curve)} crops lie below"
+    )
     return Choice("eps", value, reason, np.arange(1, len(curve) + 1, dtype=float), curve)
 
 
 def _core_distances(problem: ClusteringProblem, min_samples: int, block_rows: int) -> np.ndarray:
-    """Return the least cosine distance (float64, n) within which a crop has `min_samples` listings, its own included."""
+    """Return the least cosine distance (float64, n) within which a crop has `min_samples` listings,
+    its own included.
+    """
     wanted = max(min_samples - 1, 1)
     rows, columns, cosines = nearest_neighbours(problem.vectors, wanted, block_rows)
     if len(rows) == 0:
@@ -62,7 +78,9 @@ def _core_distances(problem: ClusteringProblem, min_samples: int, block_rows: in
     near = (1 - cosines.astype(float)).reshape(problem.size, width)
     order = np.argsort(near, axis=1, kind="stable")
     ascending = np.take_along_axis(near, order, axis=1)
-    listings = np.take_along_axis(problem.listings[columns].reshape(problem.size, width), order, axis=1)
+    listings = np.take_along_axis(
+        problem.listings[columns].reshape(problem.size, width), order, axis=1
+    )
     mass = problem.listings[:, None] + np.cumsum(listings, axis=1)
     enough = np.argmax(mass >= min_samples, axis=1)
     enough = np.where((mass >= min_samples).any(axis=1), enough, width - 1)
@@ -71,14 +89,22 @@ def _core_distances(problem: ClusteringProblem, min_samples: int, block_rows: in
 
 
 def choose_k(problem: ClusteringProblem, rule: str, span: tuple[int, int]) -> Choice:
-    """Return the number of clusters for k-means by `rule`: "elbow" of the inertia, greatest "silhouette", or "gap".
+    """Return the number of clusters for k-means by `rule`: "elbow" of the inertia, greatest
+    "silhouette", or "gap".
 
-    `span` are the least and greatest number tried, at most 20 of them, evenly spaced on a logarithmic scale.
+    `span` are the least and greatest number tried, at most 20 of them, evenly spaced on a
+    logarithmic scale.
     """
     least, most = max(2, span[0]), max(2, min(span[1], problem.size - 1))
     tried = np.unique(np.round(np.geomspace(least, max(most, least), 20)).astype(int))
     if problem.size <= 3:
-        return Choice("k", float(min(2, problem.size)), "there are three crops or fewer", tried.astype(float), tried * 0.0)
+        return Choice(
+            "k",
+            float(min(2, problem.size)),
+            "there are three crops or fewer",
+            tried.astype(float),
+            tried * 0.0,
+        )
     runs = [kmeans(problem.vectors, int(k), weights=problem.listings) for k in tried]
     inertia = np.array([inertia for _, inertia in runs])
     if rule == "elbow":
@@ -88,12 +114,25 @@ def choose_k(problem: ClusteringProblem, rule: str, span: tuple[int, int]) -> Ch
         place, why = int(np.argmax(curve)), "the greatest silhouette"
     else:
         curve, errors = _gaps(problem, tried, inertia)
-        place, why = _first_gap(curve, errors), "the first gap that the next does not exceed by its standard error"
-    return Choice("k", float(tried[place]), f"{why} among {tried[0]} to {tried[-1]}", tried.astype(float), curve)
+        place, why = (
+            _first_gap(curve, errors),
+            "the first gap that the next does not exceed by its standard error",
+        )
+    return Choice(
+        "k",
+        float(tried[place]),
+        f"{why} among {tried[0]} to {tried[-1]}",
+        tried.astype(float),
+        curve,
+    )
 
 
-def _gaps(problem: ClusteringProblem, tried: np.ndarray, inertia: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the gap statistic and its standard error per k (Tibshirani, Walther and Hastie 2001): uniform in the PCA's box."""
+def _gaps(
+    problem: ClusteringProblem, tried: np.ndarray, inertia: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gap statistic and its standard error per k (Tibshirani, Walther and Hastie 2001):
+    uniform in the PCA's box.
+    """
     random = np.random.default_rng(SEED)
     centre = problem.vectors.mean(axis=0)
     _, _, axes = np.linalg.svd(problem.vectors - centre, full_matrices=False)
@@ -102,7 +141,9 @@ def _gaps(problem: ClusteringProblem, tried: np.ndarray, inertia: np.ndarray) ->
     logs = np.empty((REFERENCES, len(tried)))
     for row in logs:
         drawn = random.uniform(low, high, turned.shape) @ axes + centre
-        drawn = (drawn / np.maximum(np.linalg.norm(drawn, axis=1, keepdims=True), 1e-12)).astype(np.float32)
+        drawn = (drawn / np.maximum(np.linalg.norm(drawn, axis=1, keepdims=True), 1e-12)).astype(
+            np.float32
+        )
         row[:] = [np.log(kmeans(drawn, int(k), weights=problem.listings)[1] + 1e-12) for k in tried]
     gap = logs.mean(axis=0) - np.log(inertia + 1e-12)
     return gap, logs.std(axis=0) * np.sqrt(1 + 1 / REFERENCES)
@@ -114,7 +155,9 @@ def _first_gap(gap: np.ndarray, errors: np.ndarray) -> int:
 
 
 def silhouette(vectors: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean silhouette (Rousseeuw 1987) by cosine distance of grouped nodes, on at most `SAMPLE`; NaN below 2 clusters."""
+    """Return the mean silhouette (Rousseeuw 1987) by cosine distance of grouped nodes, on at most
+    `SAMPLE`; NaN below 2 clusters.
+    """
     from sklearn.metrics import silhouette_score
 
     grouped = np.flatnonzero(labels != NOISE)
@@ -123,19 +166,27 @@ def silhouette(vectors: np.ndarray, labels: np.ndarray) -> float:
     clusters = len(np.unique(labels[grouped]))
     if not 1 < clusters < len(grouped):
         return float("nan")
-    return float(silhouette_score(vectors[grouped].astype(np.float64), labels[grouped], metric="cosine"))
+    return float(
+        silhouette_score(vectors[grouped].astype(np.float64), labels[grouped], metric="cosine")
+    )
 
 
 def quality_indices(vectors: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return silhouette, Davies-Bouldin, Calinski-Harabasz and inertia of the grouped nodes; NaN where they are not defined.
+    """Return silhouette, Davies-Bouldin, Calinski-Harabasz and inertia of the grouped nodes; NaN
+    where they are not defined.
 
-    They judge compact clusters in the embedding, not whether listings show one product: use gold labels where there are any.
+    They judge compact clusters in the embedding, not whether listings show one product: use gold
+    labels where there are any.
     """
     from sklearn.metrics import calinski_harabasz_score, davies_bouldin_score
 
     grouped = labels != NOISE
     points, names = vectors[grouped].astype(np.float64), labels[grouped]
-    indices = {"silhouette": silhouette(vectors, labels), "davies_bouldin": np.nan, "calinski_harabasz": np.nan}
+    indices = {
+        "silhouette": silhouette(vectors, labels),
+        "davies_bouldin": np.nan,
+        "calinski_harabasz": np.nan,
+    }
     if 1 < len(np.unique(names)) < len(names):
         indices["davies_bouldin"] = float(davies_bouldin_score(points, names))
         indices["calinski_harabasz"] = float(calinski_harabasz_score(points, names))
@@ -151,11 +202,15 @@ def _inertia(points: np.ndarray, names: np.ndarray) -> float:
     return float((points**2).sum() - ((sums**2).sum(axis=1) / np.bincount(codes)).sum())
 
 
-def sweep(vectors: np.ndarray, values: Sequence[float], group: Callable[[float], np.ndarray]) -> pd.DataFrame:
-    """Return a row per value of a parameter: `value`, `clusters`, `noise_share`, `gap` and the columns of `quality_indices`.
+def sweep(
+    vectors: np.ndarray, values: Sequence[float], group: Callable[[float], np.ndarray]
+) -> pd.DataFrame:
+    """Return a row per value of a parameter: `value`, `clusters`, `noise_share`, `gap` and the
+    columns of `quality_indices`.
 
-    `group` returns the labels (int64, n) for a value. `gap` is the log of the inertia of as many equal clusters of random
-    members less that of the grouping: how much better it is than chance at its own sizes.
+    `group` returns the labels (int64, n) for a value. `gap` is the log of the inertia of as many
+    equal clusters of random members less that of the grouping: how much better it is than chance at
+    its own sizes.
     """
     random, rows = np.random.default_rng(SEED), []
     for value in values:
@@ -165,32 +220,53 @@ def sweep(vectors: np.ndarray, values: Sequence[float], group: Callable[[float],
         chance = _inertia(vectors[grouped].astype(np.float64), random.permutation(labels[grouped]))
         gap = float(np.log((chance + 1e-9) / (indices["inertia"] + 1e-9)))
         clusters = len(np.unique(labels[grouped]))
-        rows.append({"value": value, "clusters": clusters, "noise_share": float((~grouped).mean()), "gap": gap, **indices})
+        rows.append(
+            {
+                "value": value,
+                "clusters": clusters,
+                "noise_share": float((~grouped).mean()),
+                "gap": gap,
+                **indices,
+            }
+        )
     return pd.DataFrame(rows)
 
 
 DRAWN = ("silhouette", "davies_bouldin", "calinski_harabasz", "gap", "inertia", "clusters")
 
 
-def choose_parameters(problem: ClusteringProblem, settings: ClusterSettings) -> tuple[ClusterSettings, list[Choice]]:
-    """Return the settings with every `auto` that the method uses replaced by a number, and how each was chosen."""
+def choose_parameters(
+    problem: ClusteringProblem, settings: ClusterSettings
+) -> tuple[ClusterSettings, list[Choice]]:
+    """Return the settings with every `auto` that the method uses replaced by a number, and how each
+    was chosen.
+    """
     choices = []
     if settings.method == "dbscan" and settings.eps == "auto":
         choices.append(choose_eps(problem, settings.min_samples, settings.block_rows))
-    by_number = settings.method in ("kmeans", "spectral") or (settings.method == "agglomerative" and settings.device == "gpu")
+    by_number = settings.method in ("kmeans", "spectral") or (
+        settings.method == "agglomerative" and settings.device == "gpu"
+    )
     if by_number and settings.k == "auto":
         choices.append(choose_k(problem, settings.k_rule, settings.k_range))
-    chosen = {choice.parameter: int(choice.value) if choice.parameter == "k" else choice.value for choice in choices}
+    chosen = {
+        choice.parameter: int(choice.value) if choice.parameter == "k" else choice.value
+        for choice in choices
+    }
     return settings.model_copy(update=chosen), choices
 
 
 def choices_as_text(choices: list[Choice]) -> str:
     """Return choices as JSON."""
-    return json.dumps([vars(choice) | {"x": choice.x.tolist(), "y": choice.y.tolist()} for choice in choices])
+    return json.dumps(
+        [vars(choice) | {"x": choice.x.tolist(), "y": choice.y.tolist()} for choice in choices]
+    )
 
 
 def drawn_choices(text: str) -> tuple[dict[str, float | str], dict[str, str]]:
-    """Return, of choices as JSON, what to tell (value and reason per parameter) and the drawings (name to SVG)."""
+    """Return, of choices as JSON, what to tell (value and reason per parameter) and the drawings
+    (name to SVG).
+    """
     told: dict[str, float | str] = {}
     drawings = {}
     for choice in json.loads(text):
@@ -209,7 +285,9 @@ def drawn_choices(text: str) -> tuple[dict[str, float | str], dict[str, str]]:
 
 
 def draw_sweep(problem: ClusteringProblem, settings: ClusterSettings) -> dict[str, str]:
-    """Return the drawings (name to SVG) of the quality indices over the range in `settings.sweep`."""
+    """Return the drawings (name to SVG) of the quality indices over the range in
+    `settings.sweep`.
+    """
     parameter, low, high, step = settings.swept()
     values = np.round(np.arange(low, high + step / 2, step), 10)
 
@@ -220,14 +298,22 @@ def draw_sweep(problem: ClusteringProblem, settings: ClusterSettings) -> dict[st
     table = sweep(problem.vectors, values.tolist(), group)
     title = f"{settings.method}, {parameter} {values[0]:g} to {values[-1]:g}"
     return {
-        f"sweep_{name}": draw_curve(values, table[name].to_numpy(float), title=f"{title}: {name}", across=parameter, up=name)
+        f"sweep_{name}": draw_curve(
+            values, table[name].to_numpy(float), title=f"{title}: {name}", across=parameter, up=name
+        )
         for name in DRAWN
     }
 
 
-def draw_projection(problem: ClusteringProblem, labels: np.ndarray, settings: ClusterSettings) -> Mapping[str, str]:
-    """Return the drawing of all crops in two dimensions, coloured by cluster; unmatched ones are left out when dropped."""
-    shown = np.flatnonzero(labels != NOISE) if settings.no_match == "drop" else np.arange(problem.size)
+def draw_projection(
+    problem: ClusteringProblem, labels: np.ndarray, settings: ClusterSettings
+) -> Mapping[str, str]:
+    """Return the drawing of all crops in two dimensions, coloured by cluster; unmatched ones are
+    left out when dropped.
+    """
+    shown = (
+        np.flatnonzero(labels != NOISE) if settings.no_match == "drop" else np.arange(problem.size)
+    )
     nodes, points = project(problem.vectors[shown], settings.projection)
     title = f"{len(nodes)} of {problem.size} pictures, {settings.projection.upper()}"
     return {"projection": draw_scatter(points, labels[shown[nodes]], title=title)}

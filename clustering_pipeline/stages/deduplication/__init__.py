@@ -1,4 +1,6 @@
-"""The funnel: quality, exact, perceptual and semantic duplicates, and the keeper that stands for its duplicates."""
+"""The funnel: quality, exact, perceptual and semantic duplicates, and the keeper that stands for
+its duplicates.
+"""
 
 from clustering_pipeline.stages.deduplication import clean_stage, overrides_stage, semantic_stage
 from clustering_pipeline.stages.deduplication.funnel import draw_funnel

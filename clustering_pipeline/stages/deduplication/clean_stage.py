@@ -1,4 +1,6 @@
-"""The clean_images stage: which crops are worth comparing, and which show the same picture as another."""
+"""The clean_images stage: which crops are worth comparing, and which show the same picture as
+another.
+"""
 
 from collections.abc import Collection
 from functools import partial
@@ -13,8 +15,18 @@ from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.deduplication.funnel import draw_funnel, funnel_facts
 from clustering_pipeline.stages.deduplication.keepers import Merits
 from clustering_pipeline.stages.deduplication.overrides import judge, overruled
-from clustering_pipeline.stages.deduplication.per_crop import compute_per_crop, fingerprint_of, look_at
-from clustering_pipeline.stages.deduplication.perceptual import Duplicate, Hashes, candidate_sets, find_duplicates, orientations
+from clustering_pipeline.stages.deduplication.per_crop import (
+    compute_per_crop,
+    fingerprint_of,
+    look_at,
+)
+from clustering_pipeline.stages.deduplication.perceptual import (
+    Duplicate,
+    Hashes,
+    candidate_sets,
+    find_duplicates,
+    orientations,
+)
 from clustering_pipeline.stages.deduplication.quality import MEASURES, measure_batch
 from clustering_pipeline.storage import cache_facts
 
@@ -32,9 +44,9 @@ def run(
 ) -> StageResult:
     """Judge every distinct crop and name its keeper; manifest CLEAN_IMAGES.
 
-    A crop is `kept`, `rejected` with its reason, or the `duplicate` of a kept one, in that case even when its own quality
-    is too low. `overruled_pictures` (sha256 of pictures or crops, beginnings allowed) are never rejected, like those of the
-    setting `keep`.
+    A crop is `kept`, `rejected` with its reason, or the `duplicate` of a kept one, in that case
+    even when its own quality is too low. `overruled_pictures` (sha256 of pictures or crops,
+    beginnings allowed) are never rejected, like those of the setting `keep`.
     """
     distinct = _distinct_crops(crops)
     distinct["file_size"] = distinct["image_sha256"].map(_file_sizes(raw_images)).fillna(0.0)
@@ -44,16 +56,20 @@ def run(
     manifest = _manifest(measured, verdicts, duplicates)
     facts = funnel_facts(raw_images, crops, manifest)
     drawing = context.blobs.put(draw_funnel(facts))
-    return StageResult(manifest, {**facts, **cache_facts(len(distinct), cached), "funnel_of_pictures_svg": drawing})
+    return StageResult(
+        manifest, {**facts, **cache_facts(len(distinct), cached), "funnel_of_pictures_svg": drawing}
+    )
 
 
 def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per distinct crop, ordered by its sha256; of several places the first picture's stands for it."""
+    """Return a row per distinct crop, ordered by its sha256; of several places the first picture's
+    stands for it.
+    """
     held = crops[crops["crop_sha256"].notna()].sort_values(["crop_sha256", "image_sha256", "rank"])
     main = held.groupby("crop_sha256")["is_main"].any()
-    distinct = held.drop_duplicates("crop_sha256")[["crop_sha256", "image_sha256", *_BOX, "mask", *_SIZE]].reset_index(
-        drop=True
-    )
+    distinct = held.drop_duplicates("crop_sha256")[
+        ["crop_sha256", "image_sha256", *_BOX, "mask", *_SIZE]
+    ].reset_index(drop=True)
     return distinct.assign(is_main=main.reindex(distinct["crop_sha256"]).to_numpy(bool))
 
 
@@ -63,14 +79,22 @@ def _file_sizes(raw_images: pd.DataFrame) -> dict[str, float]:
     return dict(zip(told["image_sha256"], told["bytes"].astype(float), strict=True))
 
 
-def _measured(distinct: pd.DataFrame, settings: CleanImageSettings, context: StageContext) -> tuple[pd.DataFrame, int]:
-    fingerprint = fingerprint_of("measures", settings.logic_version, settings.region, *MEASURES.names)
+def _measured(
+    distinct: pd.DataFrame, settings: CleanImageSettings, context: StageContext
+) -> tuple[pd.DataFrame, int]:
+    fingerprint = fingerprint_of(
+        "measures", settings.logic_version, settings.region, *MEASURES.names
+    )
     batch = partial(measure_batch, blobs=context.blobs, region=settings.region)
-    rows, cached = compute_per_crop("Judging pictures", batch, distinct, MEASURES, fingerprint, settings, context)
+    rows, cached = compute_per_crop(
+        "Judging pictures", batch, distinct, MEASURES, fingerprint, settings, context
+    )
     return pd.concat([distinct, rows.reset_index(drop=True)], axis=1), cached
 
 
-def _verdicts(measured: pd.DataFrame, settings: CleanImageSettings, keep: Collection[str]) -> list[tuple[str, str] | None]:
+def _verdicts(
+    measured: pd.DataFrame, settings: CleanImageSettings, keep: Collection[str]
+) -> list[tuple[str, str] | None]:
     """Return per crop the kind and sentence of its reject, None when it passes."""
     limits = settings.limits()
     spared = overruled(measured, keep)
@@ -84,7 +108,10 @@ def _verdicts(measured: pd.DataFrame, settings: CleanImageSettings, keep: Collec
 
 
 def _duplicates(
-    measured: pd.DataFrame, verdicts: list[tuple[str, str] | None], settings: CleanImageSettings, context: StageContext
+    measured: pd.DataFrame,
+    verdicts: list[tuple[str, str] | None],
+    settings: CleanImageSettings,
+    context: StageContext,
 ) -> list[Duplicate]:
     readable = measured[measured["error"].isna()]
     if readable.empty:
@@ -99,12 +126,19 @@ def _duplicates(
     merits = _merits(readable, looks, acceptable, settings)
     found = find_duplicates(sets, hashes, looks, merits, settings)
     places = readable.index.to_numpy()
-    named = (Duplicate(int(places[one.row]), int(places[one.keeper]), one.distance) for one in found if acceptable[one.keeper])
+    named = (
+        Duplicate(int(places[one.row]), int(places[one.keeper]), one.distance)
+        for one in found
+        if acceptable[one.keeper]
+    )
     return list(named)
 
 
 def _merits(
-    readable: pd.DataFrame, looks: pd.DataFrame, acceptable: np.ndarray[Any, np.dtype[np.bool_]], settings: CleanImageSettings
+    readable: pd.DataFrame,
+    looks: pd.DataFrame,
+    acceptable: np.ndarray[Any, np.dtype[np.bool_]],
+    settings: CleanImageSettings,
 ) -> Merits:
     cut_out = (readable["x1"] - readable["x0"]) * (readable["y1"] - readable["y0"])
     # Like its look, the resolution of a main crop is the whole picture's.
@@ -119,16 +153,33 @@ def _merits(
     )
 
 
-def _manifest(measured: pd.DataFrame, verdicts: list[tuple[str, str] | None], duplicates: list[Duplicate]) -> pd.DataFrame:
+def _manifest(
+    measured: pd.DataFrame, verdicts: list[tuple[str, str] | None], duplicates: list[Duplicate]
+) -> pd.DataFrame:
     digests = measured["crop_sha256"].to_numpy(object)
     status = np.array(["kept" if verdict is None else "rejected" for verdict in verdicts], object)
     kinds = np.array([verdict[0] if verdict else None for verdict in verdicts], object)
     reasons = np.array([verdict[1] if verdict else None for verdict in verdicts], object)
-    keepers = np.array([None if verdict else digest for verdict, digest in zip(verdicts, digests, strict=True)], object)
+    keepers = np.array(
+        [None if verdict else digest for verdict, digest in zip(verdicts, digests, strict=True)],
+        object,
+    )
     distances = np.full(len(measured), np.nan)
     for one in duplicates:
-        status[one.row], kinds[one.row], keepers[one.row] = "duplicate", "perceptual_duplicate", digests[one.keeper]
-        reasons[one.row] = f"duplicate of {digests[one.keeper][:12]}: {one.distance} of 64 bits differ"
+        status[one.row], kinds[one.row], keepers[one.row] = (
+            "duplicate",
+            "perceptual_duplicate",
+            digests[one.keeper],
+        )
+        reasons[one.row] = (
+            f"duplicate of {digests[one.keeper][:12]}: {one.distance} of 64 bits differ"
+        )
         distances[one.row] = one.distance
-    columns = {"status": status, "reason_kind": kinds, "reason": reasons, "keeper": keepers, "distance": distances}
+    columns = {
+        "status": status,
+        "reason_kind": kinds,
+        "reason": reasons,
+        "keeper": keepers,
+        "distance": distances,
+    }
     return conform(measured.assign(**columns)[CLEAN_IMAGES.schema.names], CLEAN_IMAGES)

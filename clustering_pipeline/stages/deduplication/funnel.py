@@ -10,8 +10,12 @@ from clustering_pipeline.core.svg import Element, canvas, element
 Facts = dict[str, int | float | str]
 
 
-def funnel_facts(raw_images: pd.DataFrame, crops: pd.DataFrame, clean_images: pd.DataFrame) -> Facts:
-    """Return the counts after each filter, in the order of the funnel, and one count per kind of reject."""
+def funnel_facts(
+    raw_images: pd.DataFrame, crops: pd.DataFrame, clean_images: pd.DataFrame
+) -> Facts:
+    """Return the counts after each filter, in the order of the funnel, and one count per kind of
+    reject.
+    """
     pictured = raw_images["image_sha256"].notna()
     status = clean_images["status"]
     rejected = clean_images.loc[status == "rejected", "reason_kind"].value_counts().sort_index()
@@ -23,16 +27,27 @@ def funnel_facts(raw_images: pd.DataFrame, crops: pd.DataFrame, clean_images: pd
         "crops good enough": int((status != "rejected").sum()),
         "crops kept": int((status == "kept").sum()),
         "duplicates": int((status == "duplicate").sum()),
-        **{f"rejected: {str(kind).replace('_', ' ')}": int(count) for kind, count in rejected.items()},
+        **{
+            f"rejected: {str(kind).replace('_', ' ')}": int(count)
+            for kind, count in rejected.items()
+        },
     }
 
 
-_STEPS = ("pictures of listings", "distinct pictures", "distinct crops", "crops good enough", "crops kept")
+_STEPS = (
+    "pictures of listings",
+    "distinct pictures",
+    "distinct crops",
+    "crops good enough",
+    "crops kept",
+)
 _WIDTH, _ROW, _LABEL = 640, 34, 190
 
 
 def draw_funnel(facts: Mapping[str, int | float | str]) -> bytes:
-    """Return an SVG bar per step of the funnel, from the facts of `clean_images`: what is left, and what each step took."""
+    """Return an SVG bar per step of the funnel, from the facts of `clean_images`: what is left, and
+    what each step took.
+    """
     counts = [int(facts.get(step, 0)) for step in _STEPS]
     largest = max(1, *counts)
     rows = [
@@ -51,6 +66,14 @@ def _row(place: int, step: str, count: int, lost: int, largest: int) -> tuple[El
     width = room * count / largest
     return (
         element("text", step, x=_LABEL - 10, y=top + 22, text_anchor="end"),
-        element("rect", x=_LABEL, y=top + 5, width=f"{width:.1f}", height=_ROW - 10, rx=3, fill="#3b82c4"),
+        element(
+            "rect",
+            x=_LABEL,
+            y=top + 5,
+            width=f"{width:.1f}",
+            height=_ROW - 10,
+            rx=3,
+            fill="#3b82c4",
+        ),
         element("text", f"{count:,}{change}", x=f"{_LABEL + width + 8:.1f}", y=top + 22),
     )

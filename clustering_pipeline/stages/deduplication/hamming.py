@@ -1,11 +1,12 @@
 """All pairs of 64-bit hashes within a Hamming radius, without comparing all with all.
 
-Multi-index hashing by the general pigeonhole principle: cut the bits into m blocks and give block i a radius tᵢ with
-Σ tᵢ = r − m + 1; hashes within r of each other lie within tᵢ in at least one block. Candidates per block come from a
-table over the block's values, and each is checked on all 64 bits.
+Multi-index hashing by the general pigeonhole principle: cut the bits into m blocks and give block i
+a radius tᵢ with Σ tᵢ = r − m + 1; hashes within r of each other lie within tᵢ in at least one
+block. Candidates per block come from a table over the block's values, and each is checked on all 64
+bits.
 
-FAISS's IndexBinaryFlat compares all with all and takes more than twice as long for 50,000 hashes; its IndexBinaryMultiHash,
-made exact by `nflip`, takes longer still.
+FAISS's IndexBinaryFlat compares all with all and takes more than twice as long for 50,000 hashes;
+its IndexBinaryMultiHash, made exact by `nflip`, takes longer still.
 
 Norouzi, Punjani, Fleet: "Fast Exact Search in Hamming Space with Multi-Index Hashing", TPAMI 2014;
 Qin et al.: "GPH: Similarity Search in Hamming Space", ICDE 2018.
@@ -51,8 +52,8 @@ class _Block:
 def pairs_within(codes: Codes, radius: int) -> Pairs:
     """Return every pair of `codes`, uint64 (n,), that differs in at most `radius` of 64 bits.
 
-    Equal codes are compared once: a thousand blank pictures cost no more than one. Raises ValueError for a radius below 0
-    or above 32.
+    Equal codes are compared once: a thousand blank pictures cost no more than one. Raises
+    ValueError for a radius below 0 or above 32.
     """
     if not 0 <= radius <= BITS // 2:
         raise ValueError(f"a Hamming radius lies between 0 and {BITS // 2}, not {radius}")
@@ -64,14 +65,20 @@ def pairs_within(codes: Codes, radius: int) -> Pairs:
 def popcount(codes: Codes) -> NDArray[np.int64]:
     """Return the number of set bits of each uint64."""
     pairs = codes - ((codes >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    nibbles = (pairs & np.uint64(0x3333333333333333)) + ((pairs >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    nibbles = (pairs & np.uint64(0x3333333333333333)) + (
+        (pairs >> np.uint64(2)) & np.uint64(0x3333333333333333)
+    )
     octets = (nibbles + (nibbles >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
     return ((octets * np.uint64(0x0101010101010101)) >> np.uint64(56)).astype(np.int64)
 
 
 def _distinct_pairs(codes: Codes, radius: int) -> tuple[Indices, Indices, NDArray[np.int64]]:
     mixed = _spread_bits(codes)
-    found = [chunk for block in _plan(len(codes), radius) for chunk in _search_block(mixed, block, radius)]
+    found = [
+        chunk
+        for block in _plan(len(codes), radius)
+        for chunk in _search_block(mixed, block, radius)
+    ]
     if not found:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
     keys = np.unique(np.concatenate(found))
@@ -80,7 +87,9 @@ def _distinct_pairs(codes: Codes, radius: int) -> tuple[Indices, Indices, NDArra
 
 
 def _spread_bits(codes: Codes) -> Codes:
-    """Deal the bits out like cards, because neighbouring bits of a hash go together and would make full blocks."""
+    """Deal the bits out like cards, because neighbouring bits of a hash go together and would make
+    full blocks.
+    """
     bits = np.unpackbits(codes.view(np.uint8).reshape(-1, 8), axis=1)
     dealt = np.arange(BITS).reshape(8, 8).T.ravel()
     return np.ascontiguousarray(np.packbits(bits[:, dealt], axis=1)).view(np.uint64).ravel()
@@ -88,21 +97,31 @@ def _spread_bits(codes: Codes) -> Codes:
 
 def _plan(count: int, radius: int) -> list[_Block]:
     """Return the cheapest of the block layouts for `count` codes."""
-    layouts = [_layout(blocks, radius, extra) for blocks in range(2, radius + 2) for extra in range(0, 9)]
+    layouts = [
+        _layout(blocks, radius, extra) for blocks in range(2, radius + 2) for extra in range(0, 9)
+    ]
     usable = [layout for layout in layouts if layout] or [[_Block(0, _WIDEST_BLOCK, radius)]]
     return min(usable, key=lambda layout: sum(_cost(block, count) for block in layout))
 
 
 def _layout(blocks: int, radius: int, extra: int) -> list[_Block] | None:
-    """Return `blocks` blocks, those of the larger radius `extra` bits wider; None when one would be too wide."""
+    """Return `blocks` blocks, those of the larger radius `extra` bits wider; None when one would be
+    too wide.
+    """
     total = radius - blocks + 1
     small, larger = divmod(total, blocks)
     narrow, wider = divmod(BITS - larger * extra, blocks)
-    widths = [narrow + (extra if place < larger else 0) + (place >= blocks - wider) for place in range(blocks)]
+    widths = [
+        narrow + (extra if place < larger else 0) + (place >= blocks - wider)
+        for place in range(blocks)
+    ]
     shifts = np.concatenate([[0], np.cumsum(widths)])
     if max(widths) > _WIDEST_BLOCK or min(widths) < 4:
         return None
-    return [_Block(int(shifts[place]), widths[place], small + (place < larger)) for place in range(blocks)]
+    return [
+        _Block(int(shifts[place]), widths[place], small + (place < larger))
+        for place in range(blocks)
+    ]
 
 
 def _cost(block: _Block, count: int) -> float:
@@ -111,7 +130,9 @@ def _cost(block: _Block, count: int) -> float:
 
 
 def _search_block(codes: Codes, block: _Block, radius: int) -> Iterator[NDArray[np.int64]]:
-    """Yield first · n + second of the pairs within `radius` that lie within the block's own radius in its bits."""
+    """Yield first · n + second of the pairs within `radius` that lie within the block's own radius
+    in its bits.
+    """
     keys = ((codes >> np.uint64(block.shift)) & np.uint64((1 << block.width) - 1)).astype(np.int64)
     order = np.argsort(keys, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=1 << block.width))])
@@ -124,8 +145,12 @@ def _search_block(codes: Codes, block: _Block, radius: int) -> Iterator[NDArray[
                 yield np.minimum(a, b) * len(codes) + np.maximum(a, b)
 
 
-def _look_ups(keys: Indices, starts: Indices, block: _Block) -> Iterator[tuple[Indices, Indices, Indices]]:
-    """Yield rows, and for each where its candidates begin and how many they are, each pair from one side only."""
+def _look_ups(
+    keys: Indices, starts: Indices, block: _Block
+) -> Iterator[tuple[Indices, Indices, Indices]]:
+    """Yield rows, and for each where its candidates begin and how many they are, each pair from one
+    side only.
+    """
     rows = np.arange(len(keys))
     yield rows, rows + 1, starts[keys + 1] - rows - 1
     for weight in range(1, block.radius + 1):
@@ -137,7 +162,9 @@ def _look_ups(keys: Indices, starts: Indices, block: _Block) -> Iterator[tuple[I
             yield lower, begins, starts[partner + 1] - begins
 
 
-def _candidates(rows: Indices, begins: Indices, counts: Indices) -> Iterator[tuple[Indices, Indices]]:
+def _candidates(
+    rows: Indices, begins: Indices, counts: Indices
+) -> Iterator[tuple[Indices, Indices]]:
     """Yield the pairs (row, begin … begin + count − 1), at most about `_CHUNK` at once."""
     full = np.flatnonzero(counts > 0)
     ends = np.cumsum(counts[full])
@@ -146,13 +173,19 @@ def _candidates(rows: Indices, begins: Indices, counts: Indices) -> Iterator[tup
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + _CHUNK, side="right")))
         some = full[start:stop]
-        offsets = np.arange(ends[stop - 1] - before) - np.repeat(ends[start:stop] - counts[some] - before, counts[some])
+        offsets = np.arange(ends[stop - 1] - before) - np.repeat(
+            ends[start:stop] - counts[some] - before, counts[some]
+        )
         yield np.repeat(rows[some], counts[some]), np.repeat(begins[some], counts[some]) + offsets
         start = stop
 
 
-def _expand(first: Indices, second: Indices, distances: NDArray[np.int64], members: Indices, distinct: int) -> Pairs:
-    """Turn pairs of distinct codes into pairs of rows: each set of equal codes hangs together through its first row."""
+def _expand(
+    first: Indices, second: Indices, distances: NDArray[np.int64], members: Indices, distinct: int
+) -> Pairs:
+    """Turn pairs of distinct codes into pairs of rows: each set of equal codes hangs together
+    through its first row.
+    """
     order = np.argsort(members, kind="stable")
     representative = order[np.searchsorted(members[order], np.arange(distinct))]
     others = np.setdiff1d(np.arange(len(members)), representative)

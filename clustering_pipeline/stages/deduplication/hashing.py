@@ -2,14 +2,16 @@
 
 Pillow's own `resize` gives the same bits and takes about three times as long for the two sizes.
 
-imagehash shrinks the grey picture with Pillow's 8-bit Lanczos filter, which works in fixed point: a horizontal pass that
-is rounded to whole grey levels, then a vertical one. Both passes are linear, so here they are matrix products: the first,
-which is nearly all the work, in float32 for both hashes at once. The few sums that lie too close to a rounding edge for
-float32 are worked out again exactly.
+imagehash shrinks the grey picture with Pillow's 8-bit Lanczos filter, which works in fixed point: a
+horizontal pass that is rounded to whole grey levels, then a vertical one. Both passes are linear,
+so here they are matrix products: the first, which is nearly all the work, in float32 for both
+hashes at once. The few sums that lie too close to a rounding edge for float32 are worked out again
+exactly.
 
-The bits are those of the same grey picture. The grey of a JPEG is its luma as stored (`decode_grey`); imagehash, given the
-file, goes by way of RGB, which rounds now and then to another grey level: of 731 real photos 94 % have the same pHash all
-the same, and none differs in more than 4 bits.
+The bits are those of the same grey picture. The grey of a JPEG is its luma as stored
+(`decode_grey`); imagehash, given the file, goes by way of RGB, which rounds now and then to another
+grey level: of 731 real photos 94 % have the same pHash all the same, and none differs in more than
+4 bits.
 """
 
 from functools import lru_cache
@@ -32,7 +34,8 @@ _ONE = 1 << _PRECISION
 # The largest error seen of a float32 sum of 4,000 products is a sixth of this; in grey levels.
 _UNSURE = 1e-3
 
-# Some versions of Pillow run the vertical pass of tall and of narrow pictures first, so those are left to Pillow.
+# Some versions of Pillow run the vertical pass of tall and of narrow pictures first, so those are
+# left to Pillow.
 _NARROW, _TALL = 128, 1.6
 # Neighbours reach only part of the picture, and products this small run from the processor's cache.
 _BAND_SIZES = {PHASH_SIDE: 4, DHASH_WIDTH: 2, DHASH_HEIGHT: 2}
@@ -64,17 +67,25 @@ def hash_bits(grey: Grey) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
 
 
 def shrink(grey: Grey) -> tuple[Grey, Grey]:
-    """Return the picture at 32 × 32 and at 9 wide × 8 high, as Pillow's `resize(…, LANCZOS)` gives them."""
+    """Return the picture at 32 × 32 and at 9 wide × 8 high, as Pillow's `resize(…, LANCZOS)` gives
+    them.
+    """
     height, width = grey.shape
     if width < _NARROW or height > _TALL * width:
         picture = Image.fromarray(grey)
-        return _by_pillow(picture, PHASH_SIDE, PHASH_SIDE), _by_pillow(picture, DHASH_WIDTH, DHASH_HEIGHT)
+        return _by_pillow(picture, PHASH_SIDE, PHASH_SIDE), _by_pillow(
+            picture, DHASH_WIDTH, DHASH_HEIGHT
+        )
     columns = _resample(grey, (PHASH_SIDE, DHASH_WIDTH))
-    return _resample(columns[:PHASH_SIDE], (PHASH_SIDE,)), _resample(columns[PHASH_SIDE:], (DHASH_HEIGHT,))
+    return _resample(columns[:PHASH_SIDE], (PHASH_SIDE,)), _resample(
+        columns[PHASH_SIDE:], (DHASH_HEIGHT,)
+    )
 
 
 def low_frequencies(squares: Grey) -> NDArray[np.float64]:
-    """Return the 8 × 8 lowest frequencies, float64 (…, 8, 8), of the type-II DCT of pictures (…, 32, 32)."""
+    """Return the 8 × 8 lowest frequencies, float64 (…, 8, 8), of the type-II DCT of pictures (…,
+    32, 32).
+    """
     rows = dct(squares.astype(np.float64), axis=-2)[..., :_LOW_FREQUENCIES, :]
     low: NDArray[np.float64] = dct(rows, axis=-1)[..., :_LOW_FREQUENCIES]
     return low
@@ -88,7 +99,9 @@ def phash_bits(low: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def turned(low: NDArray[np.float64], orientation: Orientation) -> NDArray[np.float64]:
-    """Return the low frequencies (…, 8, 8) of the picture turned or mirrored: a mirror changes the sign of the odd ones."""
+    """Return the low frequencies (…, 8, 8) of the picture turned or mirrored: a mirror changes the
+    sign of the odd ones.
+    """
     transpose, flip_rows, flip_columns = orientation
     signs = np.where(np.arange(_LOW_FREQUENCIES) % 2, -1.0, 1.0)
     result = low.swapaxes(-1, -2) if transpose else low
@@ -112,7 +125,9 @@ def _by_pillow(picture: Image.Image, width: int, height: int) -> Grey:
 
 
 def _resample(grey: Grey, lengths: tuple[int, ...]) -> Grey:
-    """Return the n rows of uint8 (n, length) shortened to each of `lengths`, all of them below each other: (Σ lengths, n)."""
+    """Return the n rows of uint8 (n, length) shortened to each of `lengths`, all of them below each
+    other: (Σ lengths, n).
+    """
     picture = _in_float32(grey)
     bands, exact = _weights_to(grey.shape[1], lengths)
     sums = np.empty((sum(lengths), len(grey)), np.float32)
@@ -122,11 +137,15 @@ def _resample(grey: Grey, lengths: tuple[int, ...]) -> Grey:
 
 
 def _round_exactly(sums: NDArray[np.float32], grey: Grey, exact: NDArray[np.float64]) -> Grey:
-    """Return the sums as whole grey levels, those near a rounding edge worked out again in float64."""
+    """Return the sums as whole grey levels, those near a rounding edge worked out again in
+    float64.
+    """
     sums += np.float32(0.5)
     levels = np.floor(sums)
     places, rows = np.divmod(np.flatnonzero(np.abs(sums - np.rint(sums)) < _UNSURE), len(grey))
-    levels[places, rows] = np.floor(np.einsum("ij,ij->i", grey[rows].astype(np.float64), exact[places]) + 0.5)
+    levels[places, rows] = np.floor(
+        np.einsum("ij,ij->i", grey[rows].astype(np.float64), exact[places]) + 0.5
+    )
     return np.clip(levels, 0, 255).astype(np.uint8)
 
 
@@ -142,7 +161,9 @@ def _in_float32(grey: Grey) -> NDArray[np.float32]:
 
 
 class _Band(NamedTuple):
-    """Neighbouring values of the result: their rows, and their weights, float32, of the values start … stop they reach."""
+    """Neighbouring values of the result: their rows, and their weights, float32, of the values
+    start … stop they reach.
+    """
 
     rows: slice
     start: int
@@ -152,7 +173,9 @@ class _Band(NamedTuple):
 
 @lru_cache(maxsize=512)
 def _weights_to(source: int, lengths: tuple[int, ...]) -> tuple[list[_Band], NDArray[np.float64]]:
-    """Return Pillow's weights to each of `lengths`, in bands for float32 and as float64 (Σ lengths, source)."""
+    """Return Pillow's weights to each of `lengths`, in bands for float32 and as float64 (Σ lengths,
+    source).
+    """
     exact = np.concatenate([_weights(source, length).T for length in lengths])
     firsts = np.concatenate([[0], np.cumsum(lengths)])
     bands = [
@@ -167,7 +190,12 @@ def _weights_to(source: int, lengths: tuple[int, ...]) -> tuple[list[_Band], NDA
 def _band(exact: NDArray[np.float64], first: int, last: int) -> _Band:
     reached = np.flatnonzero(exact[first:last].any(axis=0))
     start, stop = int(reached[0]), int(reached[-1]) + 1
-    return _Band(slice(first, last), start, stop, np.ascontiguousarray(exact[first:last, start:stop].T, np.float32))
+    return _Band(
+        slice(first, last),
+        start,
+        stop,
+        np.ascontiguousarray(exact[first:last, start:stop].T, np.float32),
+    )
 
 
 @lru_cache(maxsize=512)

@@ -1,4 +1,6 @@
-"""Which picture of a set of same pictures stands for the rest, and which of the rest it really stands for."""
+"""Which picture of a set of same pictures stands for the rest, and which of the rest it really
+stands for.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,13 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
-# Counts of edges within this share of the best are the same detail: brightening with clipped whites changes them by that much.
+# Counts of edges within this share of the best are the same detail: brightening with clipped whites
+# changes them by that much.
 _SAME_DETAIL = 0.55
 
 
 @dataclass(frozen=True)
 class Merits:
-    """What makes a crop the better one of its set; arrays of equal length, rows ordered by crop sha256.
+    """What makes a crop the better one of its set; arrays of equal length, rows ordered by crop
+    sha256.
 
     Attributes:
         acceptable: passes the quality limits, or is overruled.
@@ -33,21 +37,31 @@ class Merits:
 
 
 def best(rows: Indices, merits: Merits) -> int:
-    """Return the row that is kept: the most detail among those sharp enough, then resolution, file size, cleaner background.
+    """Return the row that is kept: the most detail among those sharp enough, then resolution, file
+    size, cleaner background.
 
-    Equal merits go to the smallest sha256, so that the choice does not depend on the order of a catalogue.
+    Equal merits go to the smallest sha256, so that the choice does not depend on the order of a
+    catalogue.
     """
     for preferred in (merits.acceptable, merits.sharp):
         rows = rows[preferred[rows]] if preferred[rows].any() else rows
     detailed = rows[merits.detail[rows] >= _SAME_DETAIL * merits.detail[rows].max()]
-    order = np.lexsort((detailed, -merits.background[detailed], -merits.file_size[detailed], -merits.pixels[detailed]))
+    order = np.lexsort(
+        (
+            detailed,
+            -merits.background[detailed],
+            -merits.file_size[detailed],
+            -merits.pixels[detailed],
+        )
+    )
     return int(detailed[order[0]])
 
 
 def assign(
     component: Indices, merits: Merits, holds: Callable[[int, Indices], NDArray[np.bool_]]
 ) -> Iterator[tuple[int, Indices]]:
-    """Yield every keeper of a component with the members that hold against it; released members form sets of their own.
+    """Yield every keeper of a component with the members that hold against it; released members
+    form sets of their own.
 
     `holds(keeper, others)` says which of `others` show the same picture as the keeper itself.
     """

@@ -23,7 +23,9 @@ _UNKNOWN_DOUBT = 0.5
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A crop that left the computation: its keeper when it has one, why, and how doubtful that is, 0 to 1."""
+    """A crop that left the computation: its keeper when it has one, why, and how doubtful that is,
+    0 to 1.
+    """
 
     crop: str
     keeper: str | None
@@ -31,11 +33,21 @@ class LeftOut:
     doubt: float
 
 
-def left_out(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame, settings: CleanImageSettings) -> list[LeftOut]:
-    """Return the rejects, the duplicates and the semantic duplicates of a category, the most doubtful first."""
+def left_out(
+    clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame, settings: CleanImageSettings
+) -> list[LeftOut]:
+    """Return the rejects, the duplicates and the semantic duplicates of a category, the most
+    doubtful first.
+    """
     rows = [
-        *(_rejected(row, settings) for row in clean_images[clean_images["status"] == "rejected"].to_dict("records")),
-        *(_duplicate(row, settings) for row in clean_images[clean_images["status"] == "duplicate"].to_dict("records")),
+        *(
+            _rejected(row, settings)
+            for row in clean_images[clean_images["status"] == "rejected"].to_dict("records")
+        ),
+        *(
+            _duplicate(row, settings)
+            for row in clean_images[clean_images["status"] == "duplicate"].to_dict("records")
+        ),
         *_semantic(semantic_duplicates),
     ]
     return sorted(rows, key=lambda row: (-row.doubt, row.crop))
@@ -49,19 +61,28 @@ def write_pairs_page(
     blobs: BlobStore,
     most: int = 300,
 ) -> bytes:
-    """Return one self-contained HTML page: each crop left out beside its keeper, with the reason, distance and doubt.
+    """Return one self-contained HTML page: each crop left out beside its keeper, with the reason,
+    distance and doubt.
 
     `facts`: those of `clean_images`, for the drawing of the funnel; `most`: rows shown.
     """
     rows = left_out(clean_images, semantic_duplicates, settings)
-    places = clean_images.set_index("crop_sha256")[["image_sha256", "x0", "y0", "x1", "y1"]].to_dict("index")
+    places = clean_images.set_index("crop_sha256")[
+        ["image_sha256", "x0", "y0", "x1", "y1"]
+    ].to_dict("index")
     picture = partial(_picture, places=places, blobs=blobs)
     shown = [
-        {**vars(row), "picture": picture(row.crop), "keeper_picture": picture(row.keeper) if row.keeper else None}
+        {
+            **vars(row),
+            "picture": picture(row.crop),
+            "keeper_picture": picture(row.keeper) if row.keeper else None,
+        }
         for row in rows[:most]
     ]
     page = open_templates("clustering_pipeline.stages.deduplication").get_template("pairs.html")
-    return page.render(rows=shown, shown=len(shown), total=len(rows), funnel=draw_funnel(facts).decode()).encode()
+    return page.render(
+        rows=shown, shown=len(shown), total=len(rows), funnel=draw_funnel(facts).decode()
+    ).encode()
 
 
 def _rejected(row: Mapping[Any, Any], settings: CleanImageSettings) -> LeftOut:
@@ -85,13 +106,19 @@ def _semantic(semantic_duplicates: pd.DataFrame) -> list[LeftOut]:
     alike = linked(semantic_duplicates)
     span = max(1e-9, 1 - float(alike["similarity"].min())) if len(alike) else 1.0
     return [
-        LeftOut(row["crop_sha256"], row["keeper"], _semantic_reason(row), (1 - row["similarity"]) / span)
+        LeftOut(
+            row["crop_sha256"], row["keeper"], _semantic_reason(row), (1 - row["similarity"]) / span
+        )
         for row in alike.to_dict("records")
     ]
 
 
 def _semantic_reason(row: Mapping[Any, Any]) -> str:
-    return f"linked: cosine {row['similarity']:.4f} to its keeper" if pd.isna(row["reason"]) else f"rejected: {row['reason']}"
+    return (
+        f"linked: cosine {row['similarity']:.4f} to its keeper"
+        if pd.isna(row["reason"])
+        else f"rejected: {row['reason']}"
+    )
 
 
 def _picture(crop: str, places: Mapping[Any, Mapping[Any, Any]], blobs: BlobStore) -> str | None:

@@ -6,15 +6,22 @@ from clustering_pipeline.core.manifests import OVERRULED_PICTURES, conform
 from clustering_pipeline.stages.contract import StageResult
 
 
-def run(*, corrections: pd.DataFrame, catalogue: pd.DataFrame, raw_images: pd.DataFrame) -> StageResult:
+def run(
+    *, corrections: pd.DataFrame, catalogue: pd.DataFrame, raw_images: pd.DataFrame
+) -> StageResult:
     """Return the pictures that people want kept; manifest OVERRULED_PICTURES.
 
-    A correction `keep` names a listing by its id, and with `image_a` one of its pictures, else all of them.
+    A correction `keep` names a listing by its id, and with `image_a` one of its pictures, else all
+    of them.
     """
     keep = corrections.loc[corrections["kind"] == "keep", ["id_a", "image_a"]]
     pictures = raw_images.loc[raw_images["image_sha256"].notna(), ["listing", "image_sha256"]]
     ids = catalogue[["listing", "product_base_id"]]
-    named = keep.merge(ids, left_on="id_a", right_on="product_base_id").merge(pictures, on="listing")
+    named = keep.merge(ids, left_on="id_a", right_on="product_base_id").merge(
+        pictures, on="listing"
+    )
     meant = named["image_a"].isna() | (named["image_a"] == named["image_sha256"])
     frame = named.loc[meant, ["image_sha256"]].drop_duplicates()
-    return StageResult(conform(frame, OVERRULED_PICTURES), {"statements": len(keep), "pictures": len(frame)})
+    return StageResult(
+        conform(frame, OVERRULED_PICTURES), {"statements": len(keep), "pictures": len(frame)}
+    )

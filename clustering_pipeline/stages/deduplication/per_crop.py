@@ -1,4 +1,6 @@
-"""Tables of what is worked out once per crop and kept: its measures, and its look where it may be a duplicate."""
+"""Tables of what is worked out once per crop and kept: its measures, and its look where it may be a
+duplicate.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -33,7 +35,8 @@ def compute_per_crop(
 ) -> tuple[pd.DataFrame, int]:
     """Return a row of `schema` per crop, in their order, and how many were kept from before.
 
-    `crops`: `crop_sha256`, `image_sha256`, box and `is_main`; `batch` returns rows with a `key` each.
+    `crops`: `crop_sha256`, `image_sha256`, box and `is_main`; `batch` returns rows with a `key`
+    each.
     """
     sources = {source.key: source for source in map(_source, crops.to_dict("records"))}
     table = context.tables.table("clean_images", fingerprint, schema)
@@ -48,11 +51,15 @@ def compute_per_crop(
     return compute_missing(table, sources, compute)
 
 
-def look_at(crops: pd.DataFrame, settings: CleanImageSettings, context: StageContext) -> pd.DataFrame:
+def look_at(
+    crops: pd.DataFrame, settings: CleanImageSettings, context: StageContext
+) -> pd.DataFrame:
     """Return LOOKS, a row per crop in their order."""
     fingerprint = fingerprint_of("looks", settings.logic_version, *LOOKS.names)
     batch = partial(look_batch, blobs=context.blobs)
-    return compute_per_crop("Comparing look-alikes", batch, crops, LOOKS, fingerprint, settings, context)[0]
+    return compute_per_crop(
+        "Comparing look-alikes", batch, crops, LOOKS, fingerprint, settings, context
+    )[0]
 
 
 def _source(row: dict[Any, Any]) -> CropSource:

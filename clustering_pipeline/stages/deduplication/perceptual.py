@@ -1,4 +1,6 @@
-"""Same pictures by perceptual hash: found through an index, checked by their look, each against its keeper."""
+"""Same pictures by perceptual hash: found through an index, checked by their look, each against its
+keeper.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +29,9 @@ from clustering_pipeline.stages.deduplication.keepers import Merits, assign
 
 @dataclass(frozen=True)
 class Hashes:
-    """The hashes of n crops, uint64 (n,): the dHash, the pHash by orientation, and the pHash of the centre by its size."""
+    """The hashes of n crops, uint64 (n,): the dHash, the pHash by orientation, and the pHash of the
+    centre by its size.
+    """
 
     dhash: Codes
     centres: tuple[Codes, ...]
@@ -42,14 +46,22 @@ class Hashes:
     def of(measures: pd.DataFrame, orientations: Sequence[Orientation]) -> "Hashes":
         """Return the hashes of measured crops, which all have them."""
         low = np.stack(list(measures["frequencies"])).reshape(-1, 8, 8).astype(np.float64)
-        others = {way: _pack(phash_bits(turned(low, way))) for way in orientations if way != UPRIGHT}
-        centres = tuple(to_codes(column) for column in zip(*measures["centre_phashes"], strict=True))
-        return Hashes(to_codes(measures["dhash"]), centres, {UPRIGHT: to_codes(measures["phash"]), **others})
+        others = {
+            way: _pack(phash_bits(turned(low, way))) for way in orientations if way != UPRIGHT
+        }
+        centres = tuple(
+            to_codes(column) for column in zip(*measures["centre_phashes"], strict=True)
+        )
+        return Hashes(
+            to_codes(measures["dhash"]), centres, {UPRIGHT: to_codes(measures["phash"]), **others}
+        )
 
 
 @dataclass(frozen=True)
 class Duplicate:
-    """A crop that shows its keeper's picture, rows of the measured crops; `distance` in bits of the pHash."""
+    """A crop that shows its keeper's picture, rows of the measured crops; `distance` in bits of the
+    pHash.
+    """
 
     row: int
     keeper: int
@@ -67,36 +79,59 @@ def _pack(bits: NDArray[np.bool_]) -> Codes:
 
 def orientations(settings: CleanImageSettings) -> tuple[Orientation, ...]:
     """Return the orientations in which a duplicate may lie, upright first."""
-    return {"upright": (UPRIGHT,), "mirrored": (UPRIGHT, *MIRRORS), "all": (UPRIGHT, *MIRRORS, *TURNS)}[settings.orientations]
+    return {
+        "upright": (UPRIGHT,),
+        "mirrored": (UPRIGHT, *MIRRORS),
+        "all": (UPRIGHT, *MIRRORS, *TURNS),
+    }[settings.orientations]
 
 
 def candidate_sets(hashes: Hashes, settings: CleanImageSettings) -> list[Indices]:
-    """Return the sets of rows that hang together by hashes alone: pHash, of the pictures or of one and the other's centre, or dHash."""
+    """Return the sets of rows that hang together by hashes alone: pHash, of the pictures or of one
+    and the other's centre, or dHash.
+    """
     count = len(hashes.phash)
-    codes = np.concatenate([*(hashes.phashes[way] for way in orientations(settings)), *hashes.centres])
-    joins = (pairs_within(codes, settings.phash_radius), pairs_within(hashes.dhash, settings.dhash_radius))
+    codes = np.concatenate(
+        [*(hashes.phashes[way] for way in orientations(settings)), *hashes.centres]
+    )
+    joins = (
+        pairs_within(codes, settings.phash_radius),
+        pairs_within(hashes.dhash, settings.dhash_radius),
+    )
     first, second = (
-        np.concatenate(side) % count for side in zip(*((pairs.first, pairs.second) for pairs in joins), strict=True)
+        np.concatenate(side) % count
+        for side in zip(*((pairs.first, pairs.second) for pairs in joins), strict=True)
     )
     return components(count, first, second)
 
 
 def find_duplicates(
-    sets: Sequence[Indices], hashes: Hashes, looks: pd.DataFrame, merits: Merits, settings: CleanImageSettings
+    sets: Sequence[Indices],
+    hashes: Hashes,
+    looks: pd.DataFrame,
+    merits: Merits,
+    settings: CleanImageSettings,
 ) -> list[Duplicate]:
-    """Return the duplicates within `sets`; `looks` has the LOOKS of every row in a set, in the order of `hashes`."""
+    """Return the duplicates within `sets`; `looks` has the LOOKS of every row in a set, in the
+    order of `hashes`.
+    """
     found = []
     for rows in sets:
         check = _Check(rows, hashes, looks.iloc[rows], settings)
         for keeper, members in assign(rows, merits, check.holds):
-            found += [Duplicate(int(member), keeper, check.distance(keeper, int(member))) for member in members]
+            found += [
+                Duplicate(int(member), keeper, check.distance(keeper, int(member)))
+                for member in members
+            ]
     return found
 
 
 class _Check:
     """Compares the rows of one set with a keeper among them."""
 
-    def __init__(self, rows: Indices, hashes: Hashes, looks: pd.DataFrame, settings: CleanImageSettings) -> None:
+    def __init__(
+        self, rows: Indices, hashes: Hashes, looks: pd.DataFrame, settings: CleanImageSettings
+    ) -> None:
         self.hashes = hashes
         self.settings = settings
         self.thumbnails = to_lab(looks["thumbnail"].tolist())
@@ -109,7 +144,9 @@ class _Check:
         same = np.zeros(len(others), np.bool_)
         for way in orientations(self.settings):
             for number in np.flatnonzero(~same & self._near(keeper, others, way)):
-                same[number] = self._looks_alike(self.place[keeper], self.place[int(others[number])], way)
+                same[number] = self._looks_alike(
+                    self.place[keeper], self.place[int(others[number])], way
+                )
         return same
 
     def distance(self, keeper: int, member: int) -> int:
@@ -123,19 +160,30 @@ class _Check:
         radius, hashes = self.settings.phash_radius, self.hashes
         near = popcount(hashes.phash[keeper] ^ hashes.phashes[way][others]) <= radius
         if way == UPRIGHT:
-            near |= popcount(hashes.dhash[keeper] ^ hashes.dhash[others]) <= self.settings.dhash_radius
+            near |= (
+                popcount(hashes.dhash[keeper] ^ hashes.dhash[others]) <= self.settings.dhash_radius
+            )
         for centre in hashes.centres if way == UPRIGHT else ():
             near |= popcount(hashes.phash[keeper] ^ centre[others]) <= radius
             near |= popcount(centre[keeper] ^ hashes.phash[others]) <= radius
         return near
 
     def _looks_alike(self, keeper: int, other: int, way: Orientation) -> bool:
-        pictures = [self.thumbnails, self.subjects] if self.small[keeper] and self.small[other] else [self.thumbnails]
-        alike = all(self._within_limits(compare(one[keeper], turn(one[[other]], way)[0])) for one in pictures)
+        pictures = (
+            [self.thumbnails, self.subjects]
+            if self.small[keeper] and self.small[other]
+            else [self.thumbnails]
+        )
+        alike = all(
+            self._within_limits(compare(one[keeper], turn(one[[other]], way)[0]))
+            for one in pictures
+        )
         return alike and self._one_picture(keeper, other, way)
 
     def _one_picture(self, keeper: int, other: int, way: Orientation) -> bool:
-        """Whether the print and the colours of two look-alikes agree everywhere; siblings look alike from afar."""
+        """Whether the print and the colours of two look-alikes agree everywhere; siblings look
+        alike from afar.
+        """
         first, second = (decode_image(self.pictures[place]) for place in (keeper, other))
         return is_one_picture(first, np.ascontiguousarray(turn(second[None], way)[0]))
 

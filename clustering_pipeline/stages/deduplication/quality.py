@@ -38,7 +38,8 @@ class Quality:
     """What is measured on one picture, in grey levels 0 to 255.
 
     Attributes:
-        sharpness: variance of the Laplacian within the region, the picture's longer side at most 256 pixels.
+        sharpness: variance of the Laplacian within the region, the picture's longer side at most
+            256 pixels.
         brightness: mean of the region.
         contrast: 99th less 1st percentile of the region.
         spread: 99.5th less 0.5th percentile of the whole picture.
@@ -53,7 +54,9 @@ class Quality:
 
 
 def measure_quality(small: Grey, region: Region = "product") -> Quality:
-    """Return the quality of a uint8 picture, as `normalised` gives it, within its product or as a whole."""
+    """Return the quality of a uint8 picture, as `normalised` gives it, within its product or as a
+    whole.
+    """
     mask = product_mask(small) if region == "product" else None
     laplacian = cv2.Laplacian(small, cv2.CV_16S)
     levels = _levels(small, mask)
@@ -69,7 +72,9 @@ def measure_quality(small: Grey, region: Region = "product") -> Quality:
 
 
 def product_mask(small: Grey) -> Grey:
-    """Return 255 where the product is, 0 elsewhere: what differs from a uniform border, else the central region."""
+    """Return 255 where the product is, 0 elsewhere: what differs from a uniform border, else the
+    central region.
+    """
     border = np.concatenate([small[0], small[-1], small[:, 0], small[:, -1]])
     background = int(np.partition(border, len(border) // 2)[len(border) // 2])
     near = np.abs(border.astype(np.int16) - background) <= _BACKGROUND_TOLERANCE
@@ -86,7 +91,10 @@ def product_mask(small: Grey) -> Grey:
 def _central_region(small: Grey) -> Grey:
     height, width = small.shape
     mask = np.zeros_like(small)
-    margin_y, margin_x = int(height * (1 - _CENTRAL_SHARE) / 2), int(width * (1 - _CENTRAL_SHARE) / 2)
+    margin_y, margin_x = (
+        int(height * (1 - _CENTRAL_SHARE) / 2),
+        int(width * (1 - _CENTRAL_SHARE) / 2),
+    )
     mask[margin_y : height - margin_y, margin_x : width - margin_x] = 255
     return mask
 
@@ -100,13 +108,23 @@ def normalised(grey: Grey) -> Grey:
     # Averaging two by two pixels is many times faster than averaging fractions of pixels.
     while longest >= 2 * NORMAL_SIDE and min(height, width) > 1:
         height, width, longest = height // 2, width // 2, longest // 2
-        grey = np.asarray(cv2.resize(grey[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-    size = (max(1, round(width * NORMAL_SIDE / longest)), max(1, round(height * NORMAL_SIDE / longest)))
+        grey = np.asarray(
+            cv2.resize(
+                grey[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
+            ),
+            np.uint8,
+        )
+    size = (
+        max(1, round(width * NORMAL_SIDE / longest)),
+        max(1, round(height * NORMAL_SIDE / longest)),
+    )
     return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _levels(small: Grey, mask: Grey | None) -> NDArray[np.float64]:
-    """Return how many pixels have each grey level, within the mask, in at most about 64 of the rows."""
+    """Return how many pixels have each grey level, within the mask, in at most about 64 of the
+    rows.
+    """
     step = max(1, len(small) // _ROWS)
     rows = None if mask is None else mask[::step]
     levels = cv2.calcHist([small[::step]], [0], rows, [256], [0, 256]).ravel().astype(np.float64)
@@ -121,7 +139,10 @@ def _percentiles(levels: NDArray[np.float64], share: float) -> tuple[float, floa
 
 
 class CropSource(NamedTuple):
-    """Where a crop comes from. The main crop of a picture is compared by the whole picture, which no detection disturbs."""
+    """Where a crop comes from.
+
+    The main crop of a picture is compared by the whole picture, which no detection disturbs.
+    """
 
     crop_sha256: str
     image_sha256: str
@@ -144,12 +165,15 @@ MEASURES = pa.schema(
     ]
 )
 _CENTRE_SIDE = 64
-# Pixels of 64 that are cut off every side: what a copy that was cropped by 3 or 5 % on each side still shows.
+# Pixels of 64 that are cut off every side: what a copy that was cropped by 3 or 5 % on each side
+# still shows.
 _CENTRE_MARGINS = (2, 3)
 
 
 def measure(picture: Grey, crop: Grey, region: Region) -> dict[str, Any]:
-    """Return the columns of MEASURES: the hashes of a (height, width) uint8 picture, the quality of its crop."""
+    """Return the columns of MEASURES: the hashes of a (height, width) uint8 picture, the quality of
+    its crop.
+    """
     square, strip = shrink(picture)
     low, small = low_frequencies(square), normalised(picture)
     return {
@@ -165,11 +189,16 @@ def measure(picture: Grey, crop: Grey, region: Region) -> dict[str, Any]:
 def _centre_phashes(small: Grey) -> list[str]:
     square = cv2.resize(small, (_CENTRE_SIDE, _CENTRE_SIDE), interpolation=cv2.INTER_AREA)
     centres = [square[margin:-margin, margin:-margin] for margin in _CENTRE_MARGINS]
-    squares = [cv2.resize(centre, (PHASH_SIDE, PHASH_SIDE), interpolation=cv2.INTER_AREA) for centre in centres]
+    squares = [
+        cv2.resize(centre, (PHASH_SIDE, PHASH_SIDE), interpolation=cv2.INTER_AREA)
+        for centre in centres
+    ]
     return [to_hexadecimal(bits) for bits in phash_bits(low_frequencies(np.stack(squares)))]
 
 
-def measure_batch(crops: list[CropSource], blobs: BlobStore, region: Region) -> list[dict[str, Any]]:
+def measure_batch(
+    crops: list[CropSource], blobs: BlobStore, region: Region
+) -> list[dict[str, Any]]:
     """Return one row of MEASURES with its `key` per crop; a damaged one says why."""
     return [{"key": crop.key, **_measure_stored(crop, blobs, region)} for crop in crops]
 

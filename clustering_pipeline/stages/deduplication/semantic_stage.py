@@ -1,4 +1,6 @@
-"""The semantic_duplicates stage: near-identical pictures by their embeddings, each checked against its keeper."""
+"""The semantic_duplicates stage: near-identical pictures by their embeddings, each checked against
+its keeper.
+"""
 
 from typing import Any
 
@@ -10,7 +12,11 @@ from numpy.typing import NDArray
 from clustering_pipeline.core.graph import Indices, components
 from clustering_pipeline.core.manifests import SEMANTIC_DUPLICATES, conform
 from clustering_pipeline.imaging import decode_image
-from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, SemanticDuplicateSettings
+from clustering_pipeline.settings import (
+    CleanImageSettings,
+    EmbeddingSettings,
+    SemanticDuplicateSettings,
+)
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.deduplication.fine import is_one_picture
 from clustering_pipeline.stages.deduplication.keepers import Merits, assign
@@ -19,9 +25,10 @@ from clustering_pipeline.stages.deduplication.per_crop import look_at
 
 Vectors = NDArray[np.float32]
 
-# Cosine above which two vectors of an encoder are one picture; for encoders that are not listed, DEFAULT_THRESHOLD.
-# `local`: all pairs above 0.8 of real shop photos showed one product, synthetic siblings reached 0.81. CLIP ViT-B/32: unrelated
-# fashion products lie at a median of 0.78 and a 99th percentile of 0.915.
+# Cosine above which two vectors of an encoder are one picture; for encoders that are not listed,
+# DEFAULT_THRESHOLD. `local`: all pairs above 0.8 of real shop photos showed one product, synthetic
+# siblings reached 0.81. CLIP ViT-B/32: unrelated fashion products lie at a median of 0.78 and a
+# 99th percentile of 0.915.
 THRESHOLDS = {"efficientnet": 0.98, "local": 0.92, "clip": 0.985, "resnet50-ibn": 0.9}
 DEFAULT_THRESHOLD = 0.985
 _QUERIES = 4096
@@ -37,11 +44,13 @@ def run(
     filter_settings: CleanImageSettings,
     context: StageContext,
 ) -> StageResult:
-    """Name the keeper of every embedded crop; manifest SEMANTIC_DUPLICATES, a crop without duplicates is its own keeper.
+    """Name the keeper of every embedded crop; manifest SEMANTIC_DUPLICATES, a crop without
+    duplicates is its own keeper.
 
-    Crops whose unit-length vectors reach the threshold in cosine are joined, then each is checked against its keeper and
-    released when it does not reach the threshold itself, or when print or colours differ somewhere. With `found: reject` all
-    but the keepers have a reason, and `overruled_pictures` and the setting `keep` spare pictures and crops from that.
+    Crops whose unit-length vectors reach the threshold in cosine are joined, then each is checked
+    against its keeper and released when it does not reach the threshold itself, or when print or
+    colours differ somewhere. With `found: reject` all but the keepers have a reason, and
+    `overruled_pictures` and the setting `keep` spare pictures and crops from that.
     """
     ordered = embeddings.sort_values("crop_sha256", ignore_index=True)
     rows = clean_images.set_index("crop_sha256", drop=False).reindex(ordered["crop_sha256"])
@@ -49,20 +58,40 @@ def run(
     threshold = _threshold(settings, embedding_settings.encoder)
     keeper, similarity = _assign_keepers(vectors, rows, threshold, filter_settings, context)
     digests = rows.index.to_numpy(object)
-    frame = pd.DataFrame({"crop_sha256": digests, "keeper": digests[keeper], "similarity": similarity, "reason": None})
+    frame = pd.DataFrame(
+        {
+            "crop_sha256": digests,
+            "keeper": digests[keeper],
+            "similarity": similarity,
+            "reason": None,
+        }
+    )
     linked = frame["keeper"] != frame["crop_sha256"]
     if settings.found == "reject":
-        spared = overruled(rows, (*filter_settings.keep, *overruled_pictures["image_sha256"])).to_numpy(bool)
-        frame.loc[spared, "keeper"], frame.loc[spared, "similarity"] = frame.loc[spared, "crop_sha256"], 1.0
+        spared = overruled(
+            rows, (*filter_settings.keep, *overruled_pictures["image_sha256"])
+        ).to_numpy(bool)
+        frame.loc[spared, "keeper"], frame.loc[spared, "similarity"] = (
+            frame.loc[spared, "crop_sha256"],
+            1.0,
+        )
         linked &= ~spared
         frame.loc[linked, "reason"] = [_reason(row) for row in frame[linked].itertuples()]
     verb = "linked to a keeper" if settings.found == "link" else "rejected"
-    facts: dict[str, int | float | str] = {"crops": len(frame), verb: int(linked.sum()), "cosine threshold": threshold}
+    facts: dict[str, int | float | str] = {
+        "crops": len(frame),
+        verb: int(linked.sum()),
+        "cosine threshold": threshold,
+    }
     return StageResult(conform(frame, SEMANTIC_DUPLICATES), facts)
 
 
 def _threshold(settings: SemanticDuplicateSettings, encoder: str) -> float:
-    return THRESHOLDS.get(encoder, DEFAULT_THRESHOLD) if settings.threshold is None else settings.threshold
+    return (
+        THRESHOLDS.get(encoder, DEFAULT_THRESHOLD)
+        if settings.threshold is None
+        else settings.threshold
+    )
 
 
 def _reason(row: Any) -> str:
@@ -70,7 +99,11 @@ def _reason(row: Any) -> str:
 
 
 def _assign_keepers(
-    vectors: Vectors, rows: pd.DataFrame, threshold: float, filters: CleanImageSettings, context: StageContext
+    vectors: Vectors,
+    rows: pd.DataFrame,
+    threshold: float,
+    filters: CleanImageSettings,
+    context: StageContext,
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Return the row of the keeper of every row, and the cosine to it."""
     keeper, similarity = np.arange(len(rows)), np.ones(len(rows))
@@ -92,7 +125,9 @@ def _assign_keepers(
 
 
 def _is_one_picture(pictures: pd.Series, first: int, second: int) -> bool:
-    """Whether print and colours agree as well, which no vector sees; a picture that cannot be read stands for itself."""
+    """Whether print and colours agree as well, which no vector sees; a picture that cannot be read
+    stands for itself.
+    """
     one, other = pictures.iloc[first], pictures.iloc[second]
     if not isinstance(one, bytes) or not isinstance(other, bytes):
         return False
@@ -101,18 +136,26 @@ def _is_one_picture(pictures: pd.Series, first: int, second: int) -> bool:
 
 def stack(vectors: pd.Series) -> Vectors:
     """Return a column of vectors as float32 (n, d)."""
-    return np.ascontiguousarray(np.stack(list(vectors)), np.float32) if len(vectors) else np.zeros((0, 1), np.float32)
+    return (
+        np.ascontiguousarray(np.stack(list(vectors)), np.float32)
+        if len(vectors)
+        else np.zeros((0, 1), np.float32)
+    )
 
 
 def near_pairs(vectors: Vectors, threshold: float) -> tuple[Indices, Indices]:
-    """Return the pairs first < second of unit-length rows, float32 (n, d), whose cosine is at least `threshold`."""
+    """Return the pairs first < second of unit-length rows, float32 (n, d), whose cosine is at least
+    `threshold`.
+    """
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
     first: list[Indices] = []
     second: list[Indices] = []
     for start in range(0, len(vectors), _QUERIES):
         # FAISS keeps what lies strictly above the radius.
-        limits, _, neighbours = index.range_search(vectors[start : start + _QUERIES], np.nextafter(threshold, -1))
+        limits, _, neighbours = index.range_search(
+            vectors[start : start + _QUERIES], np.nextafter(threshold, -1)
+        )
         rows = start + np.repeat(np.arange(len(limits) - 1), np.diff(limits).astype(np.int64))
         later = neighbours > rows
         first.append(rows[later])
@@ -122,11 +165,15 @@ def near_pairs(vectors: Vectors, threshold: float) -> tuple[Indices, Indices]:
 
 
 def _cosines(vectors: Vectors, row: int, others: Indices) -> NDArray[np.float64]:
-    cosines: NDArray[np.float64] = vectors[others].astype(np.float64) @ vectors[row].astype(np.float64)
+    cosines: NDArray[np.float64] = vectors[others].astype(np.float64) @ vectors[row].astype(
+        np.float64
+    )
     return np.minimum(cosines, 1.0)
 
 
-def _looks(rows: pd.DataFrame, groups: list[Indices], filters: CleanImageSettings, context: StageContext) -> pd.DataFrame:
+def _looks(
+    rows: pd.DataFrame, groups: list[Indices], filters: CleanImageSettings, context: StageContext
+) -> pd.DataFrame:
     """Return the LOOKS of the rows in `groups`, nothing for the rest."""
     members = rows.iloc[np.concatenate(groups)] if groups else rows.iloc[:0]
     return look_at(members, filters, context).set_axis(members.index).reindex(rows.index)
@@ -138,7 +185,9 @@ def _merits(rows: pd.DataFrame, looks: pd.DataFrame, filters: CleanImageSettings
         acceptable=np.ones(len(rows), np.bool_),
         sharp=(rows["sharpness"] >= filters.limits().sharpness).to_numpy(bool, na_value=False),
         detail=looks["edges"].fillna(0).to_numpy(np.float64),
-        pixels=((rows["x1"] - rows["x0"]) * (rows["y1"] - rows["y0"])).to_numpy(np.float64, na_value=0),
+        pixels=((rows["x1"] - rows["x0"]) * (rows["y1"] - rows["y0"])).to_numpy(
+            np.float64, na_value=0
+        ),
         file_size=np.zeros(len(rows)),
         background=looks["background"].fillna(0).to_numpy(np.float64),
     )

@@ -1,9 +1,19 @@
 """Where the product is in a picture: detectors, the choice among their boxes, and the crops."""
 
 from clustering_pipeline.stages.detection.contact_sheet import write_contact_sheet
-from clustering_pipeline.stages.detection.detectors import DETECTORS, ContourDetector, Detector, make_detector
+from clustering_pipeline.stages.detection.detectors import (
+    DETECTORS,
+    ContourDetector,
+    Detector,
+    make_detector,
+)
 from clustering_pipeline.stages.detection.masks import make_segmenter
-from clustering_pipeline.stages.detection.selection import Detections, Selected, intersection_over_union, select
+from clustering_pipeline.stages.detection.selection import (
+    Detections,
+    Selected,
+    intersection_over_union,
+    select,
+)
 from clustering_pipeline.stages.detection.stage import run
 
 __all__ = [

@@ -10,7 +10,14 @@ import pandas as pd
 
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.templates import open_templates
-from clustering_pipeline.imaging import ImageError, Pixels, fit_within, load_image, to_jpeg, unpack_mask
+from clustering_pipeline.imaging import (
+    ImageError,
+    Pixels,
+    fit_within,
+    load_image,
+    to_jpeg,
+    unpack_mask,
+)
 from clustering_pipeline.storage import BlobStore
 
 MOST_PICTURES = 60
@@ -47,12 +54,17 @@ class DrawnPicture:
 def write_contact_sheet(crops: pd.DataFrame, blobs: BlobStore, most: int = MOST_PICTURES) -> bytes:
     """Return UTF-8 HTML that shows up to `most` pictures of a CROPS manifest with their boxes.
 
-    They are spread evenly over the doubt of the detector: pictures in which nothing was found come first, then by score.
+    They are spread evenly over the doubt of the detector: pictures in which nothing was found come
+    first, then by score.
     """
     readable = crops[crops["crop_sha256"].notna()]
     chosen = _spread(readable, most)
     by_picture = dict(list(readable[readable["image_sha256"].isin(chosen)].groupby("image_sha256")))
-    drawn = [picture for digest in chosen if (picture := _draw(digest, by_picture[digest], blobs)) is not None]
+    drawn = [
+        picture
+        for digest in chosen
+        if (picture := _draw(digest, by_picture[digest], blobs)) is not None
+    ]
     page = open_templates("clustering_pipeline.stages.detection").get_template("contact_sheet.html")
     return page.render(pictures=drawn, total=readable["image_sha256"].nunique()).encode()
 
@@ -61,9 +73,13 @@ def _spread(readable: pd.DataFrame, most: int) -> list[str]:
     """Return at most `most` pictures, evenly spaced from nothing found to the highest score."""
     main = readable[readable["rank"] == 0]
     ordered = (
-        main.assign(score=main["score"].fillna(-1.0)).sort_values(["score", "image_sha256"])["image_sha256"].to_numpy(object)
+        main.assign(score=main["score"].fillna(-1.0))
+        .sort_values(["score", "image_sha256"])["image_sha256"]
+        .to_numpy(object)
     )
-    places = np.unique(np.linspace(0, len(ordered) - 1, min(most, len(ordered))).round().astype(int))
+    places = np.unique(
+        np.linspace(0, len(ordered) - 1, min(most, len(ordered))).round().astype(int)
+    )
     return [str(ordered[place]) for place in places]
 
 
@@ -75,7 +91,10 @@ def _draw(digest: str, rows: pd.DataFrame, blobs: BlobStore) -> DrawnPicture | N
     height, width = pixels.shape[:2]
     records = rows.sort_values("rank").to_dict("records")
     veiled = _veiled(pixels, records, blobs)
-    uri = "data:image/jpeg;base64," + base64.b64encode(to_jpeg(fit_within(veiled, PICTURE_SIDE), QUALITY)).decode()
+    uri = (
+        "data:image/jpeg;base64,"
+        + base64.b64encode(to_jpeg(fit_within(veiled, PICTURE_SIDE), QUALITY)).decode()
+    )
     return DrawnPicture(digest, uri, width, height, tuple(_box(record) for record in records))
 
 

@@ -23,17 +23,24 @@ class Detector(Protocol):
     name: str
     default_score: float
     uses_prompts: bool
-    # Light detectors run inside the engine's workers, batch by batch; models stay in the process that loaded them.
+    # Light detectors run inside the engine's workers, batch by batch; models stay in the process
+    # that loaded them.
     runs_in_workers: bool
 
     def identity(self, context: StageContext) -> str:
-        """Return what the result depends on besides settings and prompts, such as the digest of the weights."""
+        """Return what the result depends on besides settings and prompts, such as the digest of the
+        weights.
+        """
 
     def load(self, context: StageContext) -> None:
-        """Get ready to detect; raises StageError that names the remedy when the model cannot be loaded."""
+        """Get ready to detect; raises StageError that names the remedy when the model cannot be
+        loaded.
+        """
 
     def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
-        """Return the detections of each uint8 (height, width, 3) RGB picture, in order, whatever the batch."""
+        """Return the detections of each uint8 (height, width, 3) RGB picture, in order, whatever
+        the batch.
+        """
 
 
 class WholeImageDetector:
@@ -57,7 +64,9 @@ class WholeImageDetector:
 
 
 class ContourDetector(WholeImageDetector):
-    """The box of what differs from a plain background, without trained weights; nothing on a busy one."""
+    """The box of what differs from a plain background, without trained weights; nothing on a busy
+    one.
+    """
 
     name = "contour"
 
@@ -82,7 +91,9 @@ class ContourDetector(WholeImageDetector):
 
 
 class GivenDetector(WholeImageDetector):
-    """Boxes come from the catalogue's columns (`given_boxes`); a picture that no listing gives a box for is its own crop."""
+    """Boxes come from the catalogue's columns (`given_boxes`); a picture that no listing gives a
+    box for is its own crop.
+    """
 
     name = NAME
 

@@ -21,7 +21,8 @@ USUAL_SHORTER_SIDE = 800
 class FasterRcnnDetector(NeuralDetector):
     """Closed-vocabulary boxes, ResNet-50 with a feature pyramid.
 
-    `crops.model` is a folder with one weight file and `labels.json`, a list of the class names from class 1 on; class 0 is the background.
+    `crops.model` is a folder with one weight file and `labels.json`, a list of the class names from
+    class 1 on; class 0 is the background.
     """
 
     name = "faster-rcnn"
@@ -45,17 +46,26 @@ class FasterRcnnDetector(NeuralDetector):
         self._device = device
 
     def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
-        """Return the detections of each uint8 (height, width, 3) RGB picture; the prompts are not asked for."""
+        """Return the detections of each uint8 (height, width, 3) RGB picture; the prompts are not
+        asked for.
+        """
         return [self._detect(pixels) for pixels in images]
 
     def _detect(self, pixels: Pixels) -> Detections:
         import torch
 
-        tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).to(self._device).float() / 255
+        tensor = (
+            torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+            .to(self._device)
+            .float()
+            / 255
+        )
         with torch.inference_mode():
             (result,) = self._model([tensor])
         names = tuple(self._labels[int(number) - 1] for number in result["labels"].tolist())
-        return Detections(result["boxes"].cpu().numpy(), result["scores"].cpu().numpy(), names, names)
+        return Detections(
+            result["boxes"].cpu().numpy(), result["scores"].cpu().numpy(), names, names
+        )
 
 
 def _read_labels(place: Path) -> list[str]:
@@ -64,8 +74,13 @@ def _read_labels(place: Path) -> list[str]:
         labels = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StageError(
-            f"{path} cannot be read: {error}. Put a JSON list of the class names, from class 1 on, beside the weights."
+            f"{path} cannot be read: {error}. Put a JSON list of the class names, from class 1 on, "
+            f"beside the weights."
         ) from error
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
+    if (
+        not isinstance(labels, list)
+        or not labels
+        or not all(isinstance(label, str) for label in labels)
+    ):
         raise StageError(f'{path} is no list of class names. It looks like ["top", "bottom"].')
     return labels

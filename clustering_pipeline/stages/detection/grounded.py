@@ -1,4 +1,6 @@
-"""Open-vocabulary detectors of Hugging Face transformers, both Apache-2.0: Grounding DINO and OWLv2."""
+"""Open-vocabulary detectors of Hugging Face transformers, both Apache-2.0: Grounding DINO and
+OWLv2.
+"""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +17,9 @@ TEXT_TOKENS = 16
 
 
 class TransformerDetector(NeuralDetector):
-    """Loads a processor and a model from plain files; a subclass names the model's class and words its question."""
+    """Loads a processor and a model from plain files; a subclass names the model's class and words
+    its question.
+    """
 
     model_class: ClassVar[str]
 
@@ -28,7 +32,9 @@ class TransformerDetector(NeuralDetector):
         import torch
         from PIL import Image
 
-        inputs = self._processor(images=Image.fromarray(pixels), text=text, return_tensors="pt", **options).to(self._device)
+        inputs = self._processor(
+            images=Image.fromarray(pixels), text=text, return_tensors="pt", **options
+        ).to(self._device)
         with torch.inference_mode():
             return inputs, self._model(**inputs)
 
@@ -43,7 +49,9 @@ class GroundingDinoDetector(TransformerDetector):
     text_score: ClassVar[float] = 0.2
 
     def detect_one(self, pixels: Pixels, texts: PromptTexts) -> Detections:
-        """Return the boxes of one picture; a phrase that the model answers in part counts for the text that holds it."""
+        """Return the boxes of one picture; a phrase that the model answers in part counts for the
+        text that holds it.
+        """
         inputs, outputs = self._run(pixels, ". ".join(texts.texts) + ".")
         (result,) = self._processor.post_process_grounded_object_detection(
             outputs,
@@ -53,7 +61,9 @@ class GroundingDinoDetector(TransformerDetector):
             target_sizes=[pixels.shape[:2]],
         )
         labels = [_closest(phrase, texts.texts) for phrase in result["text_labels"]]
-        return texts.detections(result["boxes"].cpu().numpy(), result["scores"].cpu().numpy(), labels)
+        return texts.detections(
+            result["boxes"].cpu().numpy(), result["scores"].cpu().numpy(), labels
+        )
 
 
 class Owlv2Detector(TransformerDetector):
@@ -67,12 +77,16 @@ class Owlv2Detector(TransformerDetector):
     def detect_one(self, pixels: Pixels, texts: PromptTexts) -> Detections:
         """Return the boxes of one picture."""
         questions = [[f"a photo of a {text}" for text in texts.texts]]
-        _, outputs = self._run(pixels, questions, padding="max_length", max_length=TEXT_TOKENS, truncation=True)
+        _, outputs = self._run(
+            pixels, questions, padding="max_length", max_length=TEXT_TOKENS, truncation=True
+        )
         (result,) = self._processor.post_process_grounded_object_detection(
             outputs, threshold=self.minimum_score, target_sizes=[pixels.shape[:2]]
         )
         labels = [texts.texts[int(number)] for number in result["labels"].tolist()]
-        return texts.detections(result["boxes"].cpu().numpy(), result["scores"].cpu().numpy(), labels)
+        return texts.detections(
+            result["boxes"].cpu().numpy(), result["scores"].cpu().numpy(), labels
+        )
 
 
 def _closest(phrase: str, texts: tuple[str, ...]) -> str:

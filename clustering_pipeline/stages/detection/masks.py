@@ -1,4 +1,6 @@
-"""Which pixels of a box show the product: Segment Anything (Kirillov et al. 2023), asked with the boxes of a detector."""
+"""Which pixels of a box show the product: Segment Anything (Kirillov et al. 2023), asked with the
+boxes of a detector.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +19,11 @@ from clustering_pipeline.stages.detection.neural import open_pretrained
 
 Mask = NDArray[np.bool_]
 
-# A mask that leaves less of its box than this has found a label or a shadow rather than the product.
+# A mask that leaves less of its box than this has found a label or a shadow rather than the
+# product.
 LEAST_SHARE = 0.1
-# `model_type` of a folder → the class of transformers. The published SAM 2 folders say that they are of its video model.
+# `model_type` of a folder → the class of transformers. The published SAM 2 folders say that they
+# are of its video model.
 SAM_CLASSES = {"sam": "SamModel", "sam2": "Sam2Model", "sam2_video": "Sam2Model"}
 
 
@@ -33,7 +37,9 @@ class Segmenter(Protocol):
         """Load the weights; raises StageError that names the remedy."""
 
     def masks(self, pixels: Pixels, boxes: Sequence[Box]) -> list[Mask | None]:
-        """Return for each box of a picture (height, width, 3) its bool mask (box height, box width), None where none is believed."""
+        """Return for each box of a picture (height, width, 3) its bool mask (box height, box
+        width), None where none is believed.
+        """
 
 
 class SamSegmenter:
@@ -49,17 +55,20 @@ class SamSegmenter:
         place = self._place(context)
         self._device = resolve_device(context.hardware)
         try:
-            self._processor, self._model = open_pretrained(place, _model_class(place), "SAM", self._device)
+            self._processor, self._model = open_pretrained(
+                place, _model_class(place), "SAM", self._device
+            )
         except StageError:
             raise
         except ImportError as error:
             raise StageError(
-                f"crops.mask needs {error.name}, which is not installed: `uv sync --extra models`, or set crops.mask to off."
+                f"crops.mask needs {error.name}, which is not installed: `uv sync --extra models`, "
+                f"or set crops.mask to off."
             ) from error
         except Exception as error:
             raise StageError(
-                f"The segmenter could not load {place}: {loading_problem(error)}. Check the files with "
-                "`clustering-pipeline models check`, or set crops.mask to off."
+                f"The segmenter could not load {place}: {loading_problem(error)}. Check the files "
+                "with `clustering-pipeline models check`, or set crops.mask to off."
             ) from error
 
     def masks(self, pixels: Pixels, boxes: Sequence[Box]) -> list[Mask | None]:
@@ -75,11 +84,17 @@ class SamSegmenter:
         from PIL import Image
 
         asked = [[[float(edge) for edge in box] for box in boxes]]
-        inputs = self._processor(images=Image.fromarray(pixels), input_boxes=asked, return_tensors="pt")
-        sizes = [inputs[name] for name in ("original_sizes", "reshaped_input_sizes") if name in inputs]
+        inputs = self._processor(
+            images=Image.fromarray(pixels), input_boxes=asked, return_tensors="pt"
+        )
+        sizes = [
+            inputs[name] for name in ("original_sizes", "reshaped_input_sizes") if name in inputs
+        ]
         with torch.inference_mode():
             outputs: Any = self._model(**inputs.to(self._device), multimask_output=False)
-        (masks,) = self._processor.post_process_masks(outputs.pred_masks.cpu(), *(size.cpu() for size in sizes))
+        (masks,) = self._processor.post_process_masks(
+            outputs.pred_masks.cpu(), *(size.cpu() for size in sizes)
+        )
         found: Mask = masks.reshape(len(boxes), *pixels.shape[:2]).numpy().astype(bool)
         return found
 
@@ -88,7 +103,9 @@ class SamSegmenter:
 
 
 def make_segmenter(settings: CropSettings) -> Segmenter | None:
-    """Return the segmenter that the settings ask for, not yet loaded; None when backgrounds stay."""
+    """Return the segmenter that the settings ask for, not yet loaded; None when backgrounds
+    stay.
+    """
     return None if settings.mask == "off" or settings.crop == "off" else SamSegmenter(settings)
 
 
@@ -96,7 +113,7 @@ def _model_class(place: Path) -> str:
     model_type = read_model_type(place)
     if model_type not in SAM_CLASSES:
         raise StageError(
-            f"crops.mask_model: {place} holds a {model_type!r} model, and masks are made by {', '.join(SAM_CLASSES)}. "
-            "Set it to a folder of SAM."
+            f"crops.mask_model: {place} holds a {model_type!r} model, and masks are made by "
+            f"{', '.join(SAM_CLASSES)}. Set it to a folder of SAM."
         )
     return SAM_CLASSES[model_type]

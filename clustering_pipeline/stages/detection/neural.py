@@ -1,4 +1,6 @@
-"""What the detectors with trained weights share: finding the weights, their identity, and one picture at a time."""
+"""What the detectors with trained weights share: finding the weights, their identity, and one
+picture at a time.
+"""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,7 +11,12 @@ import numpy as np
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import resolve_device
 from clustering_pipeline.imaging import Pixels
-from clustering_pipeline.models import loading_problem, locate_model, model_digest, quiet_transformers
+from clustering_pipeline.models import (
+    loading_problem,
+    locate_model,
+    model_digest,
+    quiet_transformers,
+)
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection.selection import Detections
@@ -17,12 +24,15 @@ from clustering_pipeline.stages.prompts import Prompt
 
 
 def open_pretrained(place: Path, model_class: str, name: str, device: str) -> tuple[Any, Any]:
-    """Return the processor and the model at `place`, the model on `device`; nothing is fetched and no code of the folder runs.
+    """Return the processor and the model at `place`, the model on `device`; nothing is fetched and
+    no code of the folder runs.
 
     Raises StageError for weights with holes, which the library would fill with random numbers.
     """
     transformers = quiet_transformers()
-    processor: Any = transformers.AutoProcessor.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+    processor: Any = transformers.AutoProcessor.from_pretrained(
+        place, local_files_only=True, trust_remote_code=False
+    )
     model, report = getattr(transformers, model_class).from_pretrained(
         place, local_files_only=True, trust_remote_code=False, output_loading_info=True
     )
@@ -32,7 +42,11 @@ def open_pretrained(place: Path, model_class: str, name: str, device: str) -> tu
 
 
 class NeuralDetector:
-    """A detector of torch. A subclass opens its model and detects in one picture, so that no result depends on a batch's padding."""
+    """A detector of torch.
+
+    A subclass opens its model and detects in one picture, so that no result depends on a batch's
+    padding.
+    """
 
     name: str
     default_model: ClassVar[str]
@@ -44,8 +58,12 @@ class NeuralDetector:
         self.settings = settings
 
     def place(self, context: StageContext) -> Path:
-        """Return the folder or file of the weights; raises StageError when they are not on this machine."""
-        return locate_model(self.settings.model or self.default_model, context.hardware, "crops.model")
+        """Return the folder or file of the weights; raises StageError when they are not on this
+        machine.
+        """
+        return locate_model(
+            self.settings.model or self.default_model, context.hardware, "crops.model"
+        )
 
     def identity(self, context: StageContext) -> str:
         """Return the detector's name and the digest of its weights."""
@@ -59,13 +77,14 @@ class NeuralDetector:
             raise
         except ImportError as error:
             raise StageError(
-                f"The detector {self.name} needs {error.name}, which is not installed: `uv sync --extra models`, or set crops.detector "
-                "to contour."
+                f"The detector {self.name} needs {error.name}, which is not installed: `uv sync "
+                "--extra models`, or set crops.detector to contour."
             ) from error
         except Exception as error:
             raise StageError(
-                f"The detector {self.name} could not load {self.place(context)}: {loading_problem(error)}. Check the files with "
-                "`clustering-pipeline models check`, or set crops.detector to the kind that they are of."
+                f"The detector {self.name} could not load {self.place(context)}: "
+                f"{loading_problem(error)}. Check the files with `clustering-pipeline models "
+                "check`, or set crops.detector to the kind that they are of."
             ) from error
 
     def open(self, place: Path, device: str, context: StageContext) -> None:
@@ -84,22 +103,38 @@ class NeuralDetector:
     @property
     def minimum_score(self) -> float:
         """Score below which the detector need not report a box."""
-        return self.default_score if self.settings.minimum_score is None else self.settings.minimum_score
+        return (
+            self.default_score
+            if self.settings.minimum_score is None
+            else self.settings.minimum_score
+        )
 
 
 class PromptTexts:
-    """The English nouns and synonyms that a detector is asked for, each with the class word that it stands for."""
+    """The English nouns and synonyms that a detector is asked for, each with the class word that it
+    stands for.
+    """
 
     def __init__(self, prompts: Sequence[Prompt]) -> None:
         """Raises StageError without any prompt."""
-        pairs = [(text, prompt.word) for prompt in prompts for text in (prompt.english, *prompt.synonyms)]
+        pairs = [
+            (text, prompt.word) for prompt in prompts for text in (prompt.english, *prompt.synonyms)
+        ]
         self.word_of = dict(reversed(pairs))
         self.texts = tuple(dict.fromkeys(text for text, _ in pairs))
         if not self.texts:
-            raise StageError("The detector got no prompts. Set prompts.words to the class words of the category.")
+            raise StageError(
+                "The detector got no prompts. Set prompts.words to the class words of the category."
+            )
 
-    def detections(self, boxes: np.ndarray, scores: np.ndarray, labels: Iterable[str]) -> Detections:
-        """Return detections whose labels are among the texts, synonyms folded back to their word."""
+    def detections(
+        self, boxes: np.ndarray, scores: np.ndarray, labels: Iterable[str]
+    ) -> Detections:
+        """Return detections whose labels are among the texts, synonyms folded back to their
+        word.
+        """
         named = tuple(labels)
         words = tuple(self.word_of.get(label) for label in named)
-        return Detections(boxes.astype(np.float32).reshape(-1, 4), scores.astype(np.float32), words, named)
+        return Detections(
+            boxes.astype(np.float32).reshape(-1, 4), scores.astype(np.float32), words, named
+        )

@@ -10,7 +10,15 @@ import pandas as pd
 import pyarrow as pa
 
 from clustering_pipeline.core.manifests import CROPS, conform
-from clustering_pipeline.imaging import ImageError, Pixels, crop_digest, cut, load_image, pack_mask, without_background
+from clustering_pipeline.imaging import (
+    ImageError,
+    Pixels,
+    crop_digest,
+    cut,
+    load_image,
+    pack_mask,
+    without_background,
+)
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.detection.detectors import Detector, GivenDetector, make_detector
@@ -36,7 +44,9 @@ class _Work:
     segmenter: Segmenter | None
 
     def find(self, images: Mapping[str, Pixels]) -> dict[str, Detections]:
-        """Return the detections of each picture by its digest; boxes that the catalogue gives come first."""
+        """Return the detections of each picture by its digest; boxes that the catalogue gives come
+        first.
+        """
         asked = {digest: pixels for digest, pixels in images.items() if digest not in self.given}
         found = self.detector.detect(list(asked.values()), self.prompts)
         return {
@@ -46,7 +56,11 @@ class _Work:
 
     @property
     def minimum_score(self) -> float:
-        return self.detector.default_score if self.settings.minimum_score is None else self.settings.minimum_score
+        return (
+            self.detector.default_score
+            if self.settings.minimum_score is None
+            else self.settings.minimum_score
+        )
 
 
 def run(
@@ -59,27 +73,35 @@ def run(
 ) -> StageResult:
     """Find the product in every distinct picture; manifest CROPS.
 
-    A picture has one row per crop, the main one with rank 0; where no box counts, one row for the whole picture. A
-    picture that cannot be decoded has one row without a crop whose `error` says why.
-    `catalogue` is read by the detector `given` alone, whose boxes are columns of it.
-    Raises StageError when the detector's model cannot be loaded.
+    A picture has one row per crop, the main one with rank 0; where no box counts, one row for the
+    whole picture. A picture that cannot be decoded has one row without a crop whose `error` says
+    why. `catalogue` is read by the detector `given` alone, whose boxes are columns of it. Raises
+    StageError when the detector's model cannot be loaded.
     """
     detector = make_detector(settings)
-    given = given_boxes(raw_images, catalogue, settings) if isinstance(detector, GivenDetector) else {}
+    given = (
+        given_boxes(raw_images, catalogue, settings) if isinstance(detector, GivenDetector) else {}
+    )
     prompts = tuple(read_prompts(english_prompts)) if detector.uses_prompts else ()
     segmenter = make_segmenter(settings)
     masked_by = segmenter.identity(context) if segmenter else ""
-    fingerprint = settings.fingerprint(detector.identity(context), _digest(prompts), digest_of(given), masked_by)
+    fingerprint = settings.fingerprint(
+        detector.identity(context), _digest(prompts), digest_of(given), masked_by
+    )
     table = context.tables.table("crops", fingerprint, _SCHEMA)
     work = _Work(detector, prompts, settings, context.blobs, given, segmenter)
     usable = raw_images[raw_images["image_sha256"].notna() & raw_images["error_kind"].isna()]
-    rows, cached = compute_missing(table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context))
+    rows, cached = compute_missing(
+        table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context)
+    )
     manifest = _manifest(rows)
     return StageResult(manifest, {**_facts(manifest), **cache_facts(len(rows), cached)})
 
 
 def _digest(prompts: Sequence[Prompt]) -> str:
-    return hashlib.sha256(repr([(prompt.word, prompt.english, prompt.synonyms) for prompt in prompts]).encode()).hexdigest()
+    return hashlib.sha256(
+        repr([(prompt.word, prompt.english, prompt.synonyms) for prompt in prompts]).encode()
+    ).hexdigest()
 
 
 def _compute(missing: list[str], work: _Work, context: StageContext) -> Iterator[pd.DataFrame]:
@@ -94,10 +116,14 @@ def _compute(missing: list[str], work: _Work, context: StageContext) -> Iterator
             bar.advance(len(batch))
 
 
-def _batches(missing: list[str], work: _Work, context: StageContext) -> Iterator[list[dict[str, Any]]]:
+def _batches(
+    missing: list[str], work: _Work, context: StageContext
+) -> Iterator[list[dict[str, Any]]]:
     size = work.settings.batch_size
     if work.detector.runs_in_workers and work.segmenter is None:
-        yield from context.engine.map_batches(partial(_crop_batch, work=work), missing, batch_size=size)
+        yield from context.engine.map_batches(
+            partial(_crop_batch, work=work), missing, batch_size=size
+        )
         return
     for start in range(0, len(missing), size):
         yield _crop_batch(missing[start : start + size], work)
@@ -126,18 +152,27 @@ def _crops_of(digest: str, pixels: Pixels, found: Detections, work: _Work) -> di
     height, width = pixels.shape[:2]
     selected = select(found, width, height, work.minimum_score, work.settings)
     masks = _masks(selected, pixels, work.segmenter)
-    crops = [_crop(rank, crop, mask, pixels, work) for rank, (crop, mask) in enumerate(zip(selected, masks, strict=True))]
+    crops = [
+        _crop(rank, crop, mask, pixels, work)
+        for rank, (crop, mask) in enumerate(zip(selected, masks, strict=True))
+    ]
     return {"key": digest, "crops": crops, "error": None}
 
 
-def _masks(selected: Sequence[Selected], pixels: Pixels, segmenter: Segmenter | None) -> Sequence[Mask | None]:
-    """Return the mask of each crop; none where nothing was detected, because then nobody knows what to look for."""
+def _masks(
+    selected: Sequence[Selected], pixels: Pixels, segmenter: Segmenter | None
+) -> Sequence[Mask | None]:
+    """Return the mask of each crop; none where nothing was detected, because then nobody knows what
+    to look for.
+    """
     if segmenter is None or selected[0].score is None:
         return [None] * len(selected)
     return segmenter.masks(pixels, [crop.box for crop in selected])
 
 
-def _crop(rank: int, crop: Selected, mask: Mask | None, pixels: Pixels, work: _Work) -> dict[str, Any]:
+def _crop(
+    rank: int, crop: Selected, mask: Mask | None, pixels: Pixels, work: _Work
+) -> dict[str, Any]:
     height, width = pixels.shape[:2]
     region = cut(pixels, crop.box)
     return {
@@ -161,7 +196,15 @@ def _manifest(rows: pd.DataFrame) -> pd.DataFrame:
     for digest, crops, error in zip(rows.index, rows["crops"], rows["error"], strict=True):
         records += [{"image_sha256": digest, "error": None, **crop} for crop in crops]
         if error is not None:
-            records.append({"image_sha256": digest, "rank": 0, "is_main": False, "is_whole_image": False, "error": error})
+            records.append(
+                {
+                    "image_sha256": digest,
+                    "rank": 0,
+                    "is_main": False,
+                    "is_whole_image": False,
+                    "error": error,
+                }
+            )
     return conform(pd.DataFrame(records, columns=CROPS.schema.names), CROPS)
 
 

@@ -23,8 +23,8 @@ USUAL_SIDE = 640
 class YoloWorldDetector(NeuralDetector):
     """Open-vocabulary boxes for the category's English prompts.
 
-    The text features come from the text tower of transformers' CLIP ViT-B/32 and are set on the model; ultralytics' own way installs
-    a package from git and downloads weights.
+    The text features come from the text tower of transformers' CLIP ViT-B/32 and are set on the
+    model; ultralytics' own way installs a package from git and downloads weights.
     """
 
     name = "yolo-world"
@@ -82,7 +82,9 @@ class YoloWorldDetector(NeuralDetector):
 
 
 def _yolo_world_class() -> Any:
-    """Return the class of ultralytics and undo what its import does to Pillow: its `Image.open` asks for a package that may be missing."""
+    """Return the class of ultralytics and undo what its import does to Pillow: its `Image.open`
+    asks for a package that may be missing.
+    """
     for name, value in _QUIET_AND_OFFLINE.items():
         os.environ.setdefault(name, value)
     open_image = Image.open
@@ -95,13 +97,14 @@ def _yolo_world_class() -> Any:
 
 
 def _refuse_code_in_checkpoints(tasks: Any) -> None:
-    """Have ultralytics read tensors and its own classes only; raises StageError for a version that cannot.
+    """Have ultralytics read tensors and its own classes only; raises StageError for a version that
+    cannot.
 
     Its environment variable is read once, at an import that may have been somebody else's.
     """
     if not getattr(getattr(tasks, "_SafeLoad", None), "SUPPORTED", False):
         raise StageError(
-            "This version of ultralytics would run the code in a checkpoint. Update it with `uv sync --extra models`, or set "
-            "crops.detector to grounding-dino or owlv2."
+            "This version of ultralytics would run the code in a checkpoint. Update it with `uv "
+            "sync --extra models`, or set crops.detector to grounding-dino or owlv2."
         )
     tasks.SAFE_LOAD = True

@@ -1,6 +1,13 @@
-"""Fetching a catalogue's pictures: each distinct URL once, guarded, resumable, every failure with its kind and a sentence."""
+"""Fetching a catalogue's pictures: each distinct URL once, guarded, resumable, every failure with
+its kind and a sentence.
+"""
 
-from clustering_pipeline.stages.download.failures import FAILURE_KINDS, Failure, FailureKind, FetchError
+from clustering_pipeline.stages.download.failures import (
+    FAILURE_KINDS,
+    Failure,
+    FailureKind,
+    FetchError,
+)
 from clustering_pipeline.stages.download.fetcher import fetch_one
 from clustering_pipeline.stages.download.stage import FAILED, OK, requests_due, run
 from clustering_pipeline.stages.download.summary import main_cause, worst_hosts

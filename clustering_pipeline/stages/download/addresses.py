@@ -1,4 +1,6 @@
-"""Which addresses may be reached: public ones, and the hosts that the user allows by name; and their resolver."""
+"""Which addresses may be reached: public ones, and the hosts that the user allows by name; and
+their resolver.
+"""
 
 import asyncio
 import ipaddress
@@ -14,15 +16,21 @@ from yarl import URL
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 # Azure's and Oracle's metadata services have addresses that count as public.
-_METADATA_ADDRESSES = frozenset({ipaddress.ip_address("168.63.129.16"), ipaddress.ip_address("192.0.0.192")})
+_METADATA_ADDRESSES = frozenset(
+    {ipaddress.ip_address("168.63.129.16"), ipaddress.ip_address("192.0.0.192")}
+)
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _IPV4_COMPATIBLE = ipaddress.ip_network("::/96")
 # inet_aton's spellings of IPv4: 127.1, 0x7f.1, 017700000001, 2130706433.
-_LEGACY_IPV4 = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE)
+_LEGACY_IPV4 = re.compile(
+    r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+)){0,3}\.?", re.IGNORECASE
+)
 
 
 class BlockedAddressError(OSError):
-    """A host leads to an address that may not be reached; the message is a sentence for the person who reads the row."""
+    """A host leads to an address that may not be reached; the message is a sentence for the person
+    who reads the row.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +47,17 @@ def parse_allowed_host(entry: str) -> AllowedHost:
     bare_ipv6 = text.count(":") > 1 and not text.startswith("[")
     url = URL(f"http://[{text}]" if bare_ipv6 else f"http://{text}")
     if not url.raw_host:
-        raise ValueError(f"{entry!r} is not HOST or HOST:PORT, such as 127.0.0.1:8765 or pictures.intranet")
+        raise ValueError(
+            f"{entry!r} is not HOST or HOST:PORT, such as 127.0.0.1:8765 or pictures.intranet"
+        )
     host = _canonical_host(url.raw_host)
     return AllowedHost(host, url.explicit_port)
 
 
 def literal_address(host: str) -> IPAddress | None:
-    """Return the address that a URL's host spells, in any notation that the C library's resolver takes; None for a name."""
+    """Return the address that a URL's host spells, in any notation that the C library's resolver
+    takes; None for a name.
+    """
     try:
         return ipaddress.ip_address(host)
     except ValueError:
@@ -59,7 +71,9 @@ def literal_address(host: str) -> IPAddress | None:
 
 
 def embedded_addresses(address: IPAddress) -> list[IPAddress]:
-    """Return the address and the IPv4 addresses that it carries: mapped, compatible, 6to4, Teredo, NAT64."""
+    """Return the address and the IPv4 addresses that it carries: mapped, compatible, 6to4, Teredo,
+    NAT64.
+    """
     if isinstance(address, ipaddress.IPv4Address):
         return [address]
     inner: list[IPAddress | None] = [address.ipv4_mapped, address.sixtofour]
@@ -71,7 +85,9 @@ def embedded_addresses(address: IPAddress) -> list[IPAddress]:
 
 
 def refused_because(address: IPAddress) -> str | None:
-    """Return what makes an address unreachable for us ("a loopback address"), or None for a public one."""
+    """Return what makes an address unreachable for us ("a loopback address"), or None for a public
+    one.
+    """
     embedded = embedded_addresses(address)
     # A carrier is as public as what it carries: ::ffff:8.8.8.8 is fine, though itself reserved.
     judged = embedded[1:] if len(embedded) > 1 else embedded
@@ -103,18 +119,25 @@ class AddressGuard:
         return AllowedHost(name, port) in self.allowed or AllowedHost(name, None) in self.allowed
 
     def check(self, host: str, port: int, address: IPAddress) -> None:
-        """Raise BlockedAddressError unless `address` is public or the user allows `host` and `port`."""
+        """Raise BlockedAddressError unless `address` is public or the user allows `host` and
+        `port`.
+        """
         reason = refused_because(address)
         if reason is None or self.allows(host, port):
             return
-        what = f"{host} is {reason}" if str(address) == host else f"{host} leads to {address}, {reason}"
+        what = (
+            f"{host} is {reason}"
+            if str(address) == host
+            else f"{host} leads to {address}, {reason}"
+        )
         raise BlockedAddressError(
-            f"{what}, and such addresses are not reached by default. If you trust it, allow it with --allow-host "
-            f"{_bracketed(host)}:{port} (setting download.allow_hosts)."
+            f"{what}, and such addresses are not reached by default. If you trust it, allow it "
+            f"with --allow-host {_bracketed(host)}:{port} (setting download.allow_hosts)."
         )
 
     def pin(self, url: URL) -> URL:
-        """Return `url` with a numeric host in its usual notation; raises BlockedAddressError for one that may not be reached.
+        """Return `url` with a numeric host in its usual notation; raises BlockedAddressError for
+        one that may not be reached.
 
         Names are left for the resolver, which checks what they resolve to.
         """
@@ -140,14 +163,20 @@ _LOOKUPS_AT_ONCE = 16
 
 
 class GuardedResolver(AbstractResolver):
-    """Resolves with the system's resolver and hands on only addresses that the guard lets through."""
+    """Resolves with the system's resolver and hands on only addresses that the guard lets
+    through.
+    """
 
     def __init__(self, guard: AddressGuard) -> None:
         self._guard = guard
         self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="dns")
 
-    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
-        """Return the permitted addresses of `host`; raises BlockedAddressError when there are only others, OSError."""
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the permitted addresses of `host`; raises BlockedAddressError when there are only
+        others, OSError.
+        """
         loop = asyncio.get_running_loop()
         answers = await loop.run_in_executor(self._threads, _look_up, host, port, family)
         permitted, refusal = [], None
@@ -169,12 +198,19 @@ class GuardedResolver(AbstractResolver):
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
     answers: list[ResolveResult] = []
     for kind, _, protocol, _, address in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
-        if kind not in (socket.AF_INET, socket.AF_INET6) or (kind == socket.AF_INET6 and len(address) == 4 and address[3]):
+        if kind not in (socket.AF_INET, socket.AF_INET6) or (
+            kind == socket.AF_INET6 and len(address) == 4 and address[3]
+        ):
             # An address with a zone is link-local.
             continue
         answers.append(
             ResolveResult(
-                hostname=host, host=str(address[0]), port=port, family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST,
             )
         )
     if not answers:

@@ -11,7 +11,12 @@ import aiohttp
 from yarl import URL
 
 from clustering_pipeline.stages.download.addresses import BlockedAddressError, literal_address
-from clustering_pipeline.stages.download.failures import Failure, failure, is_retryable_status, status_failure
+from clustering_pipeline.stages.download.failures import (
+    Failure,
+    failure,
+    is_retryable_status,
+    status_failure,
+)
 from clustering_pipeline.stages.download.urls import UrlError, follow
 
 
@@ -48,8 +53,9 @@ class Redirect:
 class Refusal:
     """An attempt that gave no picture.
 
-    `retryable`: a further attempt in this run can help, `retry_after` seconds from now at the earliest. `host_down`: it
-    speaks against the host; `answered`: a complete answer below 500 came, which speaks for the host.
+    `retryable`: a further attempt in this run can help, `retry_after` seconds from now at the
+    earliest. `host_down`: it speaks against the host; `answered`: a complete answer below 500 came,
+    which speaks for the host.
     """
 
     failure: Failure
@@ -66,7 +72,10 @@ def redirect(url: URL, response: aiohttp.ClientResponse) -> Answer:
     """Return where an answer sends us, or the refusal of a redirect that leads nowhere."""
     location = response.headers.get("Location", "")
     if not location:
-        sentence = f"{authority(url)} redirects (HTTP {response.status}) without saying where to. Correct the URL."
+        sentence = (
+            f"{authority(url)} redirects (HTTP {response.status}) without saying where to. "
+            f"Correct the URL."
+        )
         return Refusal(failure("http_error", sentence, response.status), answered=True)
     try:
         return Redirect(follow(url, location))
@@ -88,7 +97,9 @@ def status_refusal(url: URL, response: aiohttp.ClientResponse) -> Refusal:
 
 
 def retry_after(header: str | None, now: float) -> float | None:
-    """Return the seconds from `now` (Unix time) that a Retry-After header asks to wait, given as seconds or as a date."""
+    """Return the seconds from `now` (Unix time) that a Retry-After header asks to wait, given as
+    seconds or as a date.
+    """
     if not header:
         return None
     text = header.strip()
@@ -104,37 +115,59 @@ def too_large(url: URL, response: aiohttp.ClientResponse, limit: int) -> Refusal
     """Return the refusal of a body over `limit` bytes; the rest of it is not read."""
     response.close()
     sentence = (
-        f"{authority(url)} sends more than the {limit / 1e6:g} MB that a picture may have. Use a smaller picture, or raise "
-        "download.max_bytes."
+        f"{authority(url)} sends more than the {limit / 1e6:g} MB that a picture may have. Use a "
+        "smaller picture, or raise download.max_bytes."
     )
     return Refusal(failure("too_large", sentence, response.status), answered=True)
 
 
 def unasked_encoding(url: URL, encoding: str, status: int) -> Refusal:
     """Return the refusal of a body in a content encoding that was not asked for and is not read."""
-    sentence = f"{authority(url)} sends the picture compressed as {encoding[:20]!r}, unasked; that is not read."
+    sentence = (
+        f"{authority(url)} sends the picture compressed as {encoding[:20]!r}, unasked; that "
+        f"is not read."
+    )
     return Refusal(failure("unsupported_format", sentence, status), answered=True)
 
 
 def error_refusal(error: Exception, url: URL) -> Refusal:
-    """Return what an error of aiohttp, of the system or of a time limit means for the picture at `url`."""
+    """Return what an error of aiohttp, of the system or of a time limit means for the picture at
+    `url`.
+    """
     host = authority(url)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return _name_refusal(error.os_error, host)
     if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError | ssl.CertificateError):
-        reason = getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+        reason = (
+            getattr(error, "certificate_error", None) or getattr(error, "os_error", None) or error
+        )
         return Refusal(failure("tls", _tls_sentence(host, reason)), host_down=True)
     if isinstance(error, TimeoutError):
-        sentence = f"{host} did not send the whole picture in time. It is asked again at the next run."
+        sentence = (
+            f"{host} did not send the whole picture in time. It is asked again at the next run."
+        )
         return Refusal(failure("timeout", sentence), retryable=True, host_down=True)
     if isinstance(error, aiohttp.ClientPayloadError | asyncio.IncompleteReadError):
-        sentence = f"{host} broke off in the middle of the picture. It is asked again at the next run."
+        sentence = (
+            f"{host} broke off in the middle of the picture. It is asked again at the next run."
+        )
         return Refusal(Failure("truncated", sentence, None, transient=True), retryable=True)
     if isinstance(error, aiohttp.ClientHttpProxyError):
-        return Refusal(failure("connect", f"The proxy refuses to connect to {host} (HTTP {error.status})."), retryable=True)
+        return Refusal(
+            failure("connect", f"The proxy refuses to connect to {host} (HTTP {error.status})."),
+            retryable=True,
+        )
     if isinstance(error, aiohttp.ClientResponseError | ValueError):
-        return Refusal(failure("http_error", f"{host} does not answer in HTTP that can be read. Open the URL in a browser."))
-    sentence = f"No connection to {host}, or it was broken off before an answer. It is asked again at the next run."
+        return Refusal(
+            failure(
+                "http_error",
+                f"{host} does not answer in HTTP that can be read. Open the URL in a browser.",
+            )
+        )
+    sentence = (
+        f"No connection to {host}, or it was broken off before an answer. It is asked again "
+        f"at the next run."
+    )
     return Refusal(failure("connect", sentence), retryable=True, host_down=True)
 
 
@@ -142,13 +175,23 @@ def _name_refusal(error: OSError, host: str) -> Refusal:
     if isinstance(error, BlockedAddressError):
         return Refusal(failure("blocked_address", str(error)))
     again = isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN
-    sentence = f"The name {host} has no address. Correct the URL, or check the network; it is asked again at the next run."
+    sentence = (
+        f"The name {host} has no address. Correct the URL, or check the network; it is "
+        f"asked again at the next run."
+    )
     return Refusal(failure("dns", sentence), retryable=again, host_down=True)
 
 
 def _tls_sentence(host: str, reason: object) -> str:
-    detail = getattr(reason, "verify_message", "") or getattr(reason, "reason", "") or "the handshake failed"
-    return f"No secure connection to {host}: {detail}. The shop has to mend its certificate; it is asked again at the next run."
+    detail = (
+        getattr(reason, "verify_message", "")
+        or getattr(reason, "reason", "")
+        or "the handshake failed"
+    )
+    return (
+        f"No secure connection to {host}: {detail}. The shop has to mend its certificate; it is "
+        f"asked again at the next run."
+    )
 
 
 def authority(url: URL) -> str:

@@ -1,4 +1,6 @@
-"""Why a request gave no picture: the kinds of failure, and answers and errors in the words of a person."""
+"""Why a request gave no picture: the kinds of failure, and answers and errors in the words of a
+person.
+"""
 
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
@@ -28,7 +30,9 @@ FailureKind = Literal[
 FAILURE_KINDS: Final[tuple[FailureKind, ...]] = get_args(FailureKind)
 
 # What may be different an hour later, and is asked again at the next run.
-TRANSIENT_KINDS: Final = frozenset({"dns", "connect", "tls", "timeout", "rate_limited", "server_error"})
+TRANSIENT_KINDS: Final = frozenset(
+    {"dns", "connect", "tls", "timeout", "rate_limited", "server_error"}
+)
 
 _STATUS_KINDS: Final[dict[int, FailureKind]] = {
     401: "forbidden",
@@ -41,19 +45,26 @@ _STATUS_KINDS: Final[dict[int, FailureKind]] = {
     451: "forbidden",
 }
 _STATUS_SENTENCES: Final[dict[FailureKind, str]] = {
-    "not_found": "{host} has no picture at this address (HTTP {status}). Correct the URL, or remove the listing.",
-    "forbidden": "{host} refuses this picture (HTTP {status}). Open the URL in a browser: it may need a login or a signed link.",
-    "timeout": "{host} gave up waiting for the request (HTTP {status}). It is asked again at the next run.",
-    "rate_limited": "{host} asks for fewer requests (HTTP {status}). It is asked again at the next run; lower "
-    "download.per_host_concurrency or set download.requests_per_second_per_host.",
-    "server_error": "{host} has a fault of its own (HTTP {status}). It is asked again at the next run.",
-    "http_error": "{host} answers with HTTP {status} instead of a picture. Open the URL in a browser to see why.",
+    "not_found": "{host} has no picture at this address (HTTP {status}). Correct the URL, or "
+    "remove the listing.",
+    "forbidden": "{host} refuses this picture (HTTP {status}). Open the URL in a browser: it may "
+    "need a login or a signed link.",
+    "timeout": "{host} gave up waiting for the request (HTTP {status}). It is asked again at the "
+    "next run.",
+    "rate_limited": "{host} asks for fewer requests (HTTP {status}). It is asked again at the next "
+    "run; lower download.per_host_concurrency or set download.requests_per_second_per_host.",
+    "server_error": "{host} has a fault of its own (HTTP {status}). It is asked again at the next "
+    "run.",
+    "http_error": "{host} answers with HTTP {status} instead of a picture. Open the URL in a "
+    "browser to see why.",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One picture's failure; `transient` ones are asked again at the next run, the others by the refresh policy."""
+    """One picture's failure; `transient` ones are asked again at the next run, the others by the
+    refresh policy.
+    """
 
     kind: FailureKind
     sentence: str

@@ -36,7 +36,9 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Traffic:
-    """What went over the wire in one run: pictures asked for, requests made for them, bytes of answers."""
+    """What went over the wire in one run: pictures asked for, requests made for them, bytes of
+    answers.
+    """
 
     pictures: int = 0
     requests: int = 0
@@ -45,7 +47,8 @@ class Traffic:
 
 
 class Fetcher:
-    """Fetches jobs as the schedule allows and hands every answer to the sink before its slot is free again.
+    """Fetches jobs as the schedule allows and hands every answer to the sink before its slot is
+    free again.
 
     A kill can therefore lose at most the requests that were under way.
     """
@@ -78,7 +81,9 @@ class Fetcher:
     async def _drive(self, transport: Transport, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._changed.clear()
-            while self._active < self._settings.concurrency and (job := self._schedule.take(self._loop.time())):
+            while self._active < self._settings.concurrency and (
+                job := self._schedule.take(self._loop.time())
+            ):
                 self._active += 1
                 tasks.create_task(self._attempt(transport, job))
             if ended := self._schedule.take_given_up():
@@ -126,8 +131,13 @@ class Fetcher:
         if job.hops < self._settings.max_redirects:
             self._schedule.redirected(job, url, self._loop.time())
             return
-        sentence = f"The address redirects more than {self._settings.max_redirects} times. Correct the URL."
-        await self._in_worker(self._sink.failed, [(job.key, failure("too_many_redirects", sentence))])
+        sentence = (
+            f"The address redirects more than {self._settings.max_redirects} times. Correct "
+            f"the URL."
+        )
+        await self._in_worker(
+            self._sink.failed, [(job.key, failure("too_many_redirects", sentence))]
+        )
         self._schedule.done(job)
 
     async def _in_worker(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -135,9 +145,11 @@ class Fetcher:
 
 
 def run_in_own_loop(coroutine: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine in a thread with an event loop of its own, whether or not the caller has one running.
+    """Run a coroutine in a thread with an event loop of its own, whether or not the caller has one
+    running.
 
-    An interruption of the caller (Ctrl-C) cancels the coroutine, waits for its clean end and is raised again.
+    An interruption of the caller (Ctrl-C) cancels the coroutine, waits for its clean end and is
+    raised again.
     """
     loop = asyncio.new_event_loop()
     task = loop.create_task(coroutine)
@@ -177,18 +189,24 @@ class _RememberingSink:
 
 
 def fetch_one(url: str, settings: DownloadSettings) -> bytes:
-    """Return the bytes of the picture at `url`, which decode whole; raises FetchError with the kind and a sentence.
+    """Return the bytes of the picture at `url`, which decode whole; raises FetchError with the kind
+    and a sentence.
 
-    Nothing is stored. A host that does not answer is not waited for beyond `settings.deadline_seconds`.
+    Nothing is stored. A host that does not answer is not waited for beyond
+    `settings.deadline_seconds`.
     """
     try:
         address = parse_url(url)
     except UrlError as error:
-        raise FetchError(failure("invalid_url", f"The URL {error}. It needs the form https://host/path.")) from error
+        raise FetchError(
+            failure("invalid_url", f"The URL {error}. It needs the form https://host/path.")
+        ) from error
     patient = settings.model_copy(update={"breaker_failures": settings.retries + 2})
     sink = _RememberingSink()
     with ThreadPoolExecutor(1) as worker:
-        run_in_own_loop(Fetcher(patient, sink, worker).run([Job(url, address, settings.deadline_seconds)]))
+        run_in_own_loop(
+            Fetcher(patient, sink, worker).run([Job(url, address, settings.deadline_seconds)])
+        )
     if sink.body is None:
         raise FetchError(sink.failure or failure("connect", "The picture could not be fetched."))
     try:

@@ -6,14 +6,22 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
-from clustering_pipeline.imaging import ImageError, ImageErrorKind, ImageFacts, ImageLimits, decode_image, probe
+from clustering_pipeline.imaging import (
+    ImageError,
+    ImageErrorKind,
+    ImageFacts,
+    ImageLimits,
+    decode_image,
+    probe,
+)
 from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.download.answers import Validators
 from clustering_pipeline.stages.download.failures import Failure, failure
 from clustering_pipeline.stages.download.journal import Journal, Picture
 from clustering_pipeline.storage import BlobStore
 
-# Above this size pictures are decoded one at a time, so that a few giants cannot exhaust the memory together.
+# Above this size pictures are decoded one at a time, so that a few giants cannot exhaust the memory
+# together.
 _GIANT_PIXELS = 16_000_000
 _giants = threading.Lock()
 _REMEDIES: Final[dict[ImageErrorKind, str]] = {
@@ -40,7 +48,8 @@ def violation(picture: Picture, settings: DownloadSettings) -> Failure | None:
     if picture.bytes > settings.max_bytes:
         return failure(
             "too_large",
-            f"The picture has {picture.bytes / 1e6:.1f} MB; download.max_bytes allows {settings.max_bytes / 1e6:g}.",
+            f"The picture has {picture.bytes / 1e6:.1f} MB; download.max_bytes allows "
+            f"{settings.max_bytes / 1e6:g}.",
         )
     try:
         image_limits(settings).check(picture.width, picture.height)
@@ -76,7 +85,9 @@ def verify(content: bytes, limits: ImageLimits) -> ImageFacts:
 
 
 class ImageStore:
-    """Judges bytes, stores pictures and journals every verdict; its methods may run in several threads."""
+    """Judges bytes, stores pictures and journals every verdict; its methods may run in several
+    threads.
+    """
 
     def __init__(self, journal: Journal, blobs: BlobStore, settings: DownloadSettings) -> None:
         self._journal = journal
@@ -85,14 +96,18 @@ class ImageStore:
         self._limits = limits_digest(settings)
         self._reach = reach_digest(settings)
 
-    def keep(self, key: str, content: bytes, validators: Validators, status: int | None = None) -> None:
+    def keep(
+        self, key: str, content: bytes, validators: Validators, status: int | None = None
+    ) -> None:
         """Store and journal `content` if it is a picture, journal the failure if not."""
         try:
             facts = verify(content, self._image_limits)
         except ImageError as error:
             self.fail([(key, picture_failure(error, status))])
             return
-        picture = Picture(self._blobs.put(content), facts.format, facts.width, facts.height, len(content))
+        picture = Picture(
+            self._blobs.put(content), facts.format, facts.width, facts.height, len(content)
+        )
         self._journal.keep(key, picture, validators)
 
     def unchanged(self, key: str) -> None:

@@ -1,4 +1,6 @@
-"""What is known of every URL that was asked for: one SQLite file, written as soon as an answer is kept."""
+"""What is known of every URL that was asked for: one SQLite file, written as soon as an answer is
+kept.
+"""
 
 import hashlib
 import sqlite3
@@ -17,7 +19,8 @@ from clustering_pipeline.stages.download.failures import Failure, FailureKind
 from clustering_pipeline.storage import LocalDatabase, layout
 
 _KEYS_PER_QUERY = 500
-# A kill loses nothing that was committed; only a power cut can lose the last commits, which are then asked again.
+# A kill loses nothing that was committed; only a power cut can lose the last commits, which are
+# then asked again.
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
@@ -30,22 +33,27 @@ CREATE TABLE IF NOT EXISTS pictures (
 ) WITHOUT ROWID;
 """
 _UNUSABLE = (
-    "The download journal {path} cannot be used: {error}. Make sure that its folder can be written and has free space; a damaged "
-    "journal may be removed, the pictures are then asked for again."
+    "The download journal {path} cannot be used: {error}. Make sure that its folder can be written "
+    "and has free space; a damaged journal may be removed, the pictures are then asked for again."
 )
 _KEEP = """
-INSERT OR REPLACE INTO pictures (key, image_sha256, format, width, height, bytes, etag, last_modified, asked_at)
+INSERT OR REPLACE INTO pictures
+    (key, image_sha256, format, width, height, bytes, etag, last_modified, asked_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _FAIL = """
-INSERT INTO pictures (key, error_kind, error, http_status, is_transient, limits, reach, asked_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO pictures
+    (key, error_kind, error, http_status, is_transient, limits, reach, asked_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (key) DO UPDATE SET
     error_kind = excluded.error_kind, error = excluded.error, http_status = excluded.http_status,
-    is_transient = excluded.is_transient, limits = excluded.limits, reach = excluded.reach, asked_at = excluded.asked_at
+    is_transient = excluded.is_transient, limits = excluded.limits, reach = excluded.reach,
+    asked_at = excluded.asked_at
 """
 _UNCHANGED = """
 UPDATE pictures SET
-    error_kind = NULL, error = NULL, http_status = NULL, is_transient = NULL, limits = NULL, reach = NULL, asked_at = ?
+    error_kind = NULL, error = NULL, http_status = NULL, is_transient = NULL, limits = NULL,
+    reach = NULL, asked_at = ?
 WHERE key = ?
 """
 _LOOK_UP = """
@@ -57,7 +65,9 @@ FROM pictures WHERE key IN ({})
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture that is held as a blob: its identity, Pillow's name of its format, its size in pixels and bytes."""
+    """A picture that is held as a blob: its identity, Pillow's name of its format, its size in
+    pixels and bytes.
+    """
 
     image_sha256: str
     format: str
@@ -68,10 +78,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is known of one URL: a picture, the failure of the last request, or both when a refresh failed.
+    """What is known of one URL: a picture, the failure of the last request, or both when a refresh
+    failed.
 
-    `limits`, `reach`: digests of the settings that the failure came under: the limits on pictures, and which hosts may be
-    reached. `asked_at`: Unix time of the last request.
+    `limits`, `reach`: digests of the settings that the failure came under: the limits on pictures,
+    and which hosts may be reached. `asked_at`: Unix time of the last request.
     """
 
     picture: Picture | None
@@ -83,7 +94,9 @@ class Entry:
 
 
 def journal_key(address: str) -> str:
-    """Return the key of a URL; a digest, so that credentials and signatures in URLs are not written down."""
+    """Return the key of a URL; a digest, so that credentials and signatures in URLs are not written
+    down.
+    """
     return hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -91,7 +104,9 @@ class Journal:
     """The entries by key. Safe to use from several threads and processes; a context manager."""
 
     def __init__(self, folder: Path) -> None:
-        """`folder`: where the file is, created when missing; raises StageError when it cannot be written."""
+        """`folder`: where the file is, created when missing; raises StageError when it cannot be
+        written.
+        """
         self._database = LocalDatabase(folder / layout.DOWNLOAD_JOURNAL, _SCHEMA, _UNUSABLE)
         self._lock = threading.Lock()
         self._connection = self._database.connect()
@@ -99,7 +114,12 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         with self._lock:
             self._connection.close()
 
@@ -115,7 +135,10 @@ class Journal:
     def keep(self, key: str, picture: Picture, validators: Validators) -> None:
         """Record a picture, which clears an earlier failure."""
         with self._access() as connection:
-            connection.execute(_KEEP, (key, *astuple(picture), validators.etag, validators.last_modified, time.time()))
+            connection.execute(
+                _KEEP,
+                (key, *astuple(picture), validators.etag, validators.last_modified, time.time()),
+            )
 
     def unchanged(self, key: str) -> None:
         """Record that the picture held is still right."""
@@ -131,7 +154,16 @@ class Journal:
         """Record failures; a picture that is held stays."""
         now = time.time()
         rows = [
-            (key, failed.kind, failed.sentence, failed.http_status, failed.transient, limits, reach, now)
+            (
+                key,
+                failed.kind,
+                failed.sentence,
+                failed.http_status,
+                failed.transient,
+                limits,
+                reach,
+                now,
+            )
             for key, failed in failures
         ]
         with self._access() as connection:
@@ -146,7 +178,23 @@ class Journal:
 
 
 def _entry(row: tuple) -> Entry:
-    (_, digest, name, width, height, size, etag, modified, kind, sentence, status, transient, limits, reach, asked_at) = row
+    (
+        _,
+        digest,
+        name,
+        width,
+        height,
+        size,
+        etag,
+        modified,
+        kind,
+        sentence,
+        status,
+        transient,
+        limits,
+        reach,
+        asked_at,
+    ) = row
     return Entry(
         picture=Picture(digest, name, width, height, size) if digest else None,
         failure=_failure(kind, sentence, status, transient) if kind else None,

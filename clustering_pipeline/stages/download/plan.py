@@ -35,8 +35,9 @@ class Outcome:
 class Plan:
     """What to do for the distinct URLs of a catalogue.
 
-    `keys`: URL as the catalogue has it → journal key. `known`: what is settled without work, by key. `jobs`: what is asked
-    for. `stored`: key → sha256 of the blob to be judged, for pictures that came from a folder.
+    `keys`: URL as the catalogue has it → journal key. `known`: what is settled without work, by
+    key. `jobs`: what is asked for. `stored`: key → sha256 of the blob to be judged, for pictures
+    that came from a folder.
     """
 
     keys: dict[str, str] = field(default_factory=dict)
@@ -53,8 +54,12 @@ def listed_pictures(catalogue: pd.DataFrame) -> pd.DataFrame:
     return rows[["listing", "position", "url"]].reset_index(drop=True)
 
 
-def make_plan(urls: Iterable[str], journal: Journal, blobs: BlobStore, settings: DownloadSettings) -> Plan:
-    """Return what to do for the distinct `urls`, given what the journal and the store hold; makes no request."""
+def make_plan(
+    urls: Iterable[str], journal: Journal, blobs: BlobStore, settings: DownloadSettings
+) -> Plan:
+    """Return what to do for the distinct `urls`, given what the journal and the store hold; makes
+    no request.
+    """
     plan = Plan()
     jobs = {}
     for url in dict.fromkeys(urls):
@@ -82,26 +87,45 @@ def make_plan(urls: Iterable[str], journal: Journal, blobs: BlobStore, settings:
 
 def _invalid(url: str, error: UrlError) -> Failure:
     if url.strip().lower().startswith("file:"):
-        return failure("invalid_url", "The cell names a file, and files are read only from the folder given by --images-from.")
-    return failure("invalid_url", f"The URL {error}. Correct the cell; a picture needs an address like https://host/path.")
+        return failure(
+            "invalid_url",
+            "The cell names a file, and files are read only from the folder given by "
+            "--images-from.",
+        )
+    return failure(
+        "invalid_url",
+        f"The URL {error}. Correct the cell; a picture needs an address like https://host/path.",
+    )
 
 
 def _without_blob(entries: Mapping[str, Entry], blobs: BlobStore) -> list[str]:
-    """Return the keys of pictures that the journal knows and the store no longer has, somebody having emptied it."""
+    """Return the keys of pictures that the journal knows and the store no longer has, somebody
+    having emptied it.
+    """
     digests = {key: entry.picture.image_sha256 for key, entry in entries.items() if entry.picture}
     with ThreadPoolExecutor(_LOOKUPS_AT_ONCE) as threads:
-        return [key for key, is_held in zip(digests, threads.map(blobs.has, digests.values()), strict=True) if not is_held]
+        return [
+            key
+            for key, is_held in zip(digests, threads.map(blobs.has, digests.values()), strict=True)
+            if not is_held
+        ]
 
 
 def _settle_stored(plan: Plan, entries: Mapping[str, Entry], settings: DownloadSettings) -> None:
     for key in list(plan.stored):
         entry = entries.get(key)
-        if entry and not _may_turn(entry, settings) and not (entry.failure and entry.failure.transient):
+        if (
+            entry
+            and not _may_turn(entry, settings)
+            and not (entry.failure and entry.failure.transient)
+        ):
             plan.known[key] = outcome(entry, settings)
             del plan.stored[key]
 
 
-def _settle_asked(plan: Plan, jobs: Mapping[str, Job], entries: Mapping[str, Entry], settings: DownloadSettings) -> None:
+def _settle_asked(
+    plan: Plan, jobs: Mapping[str, Job], entries: Mapping[str, Entry], settings: DownloadSettings
+) -> None:
     now = time.time()
     for key, job in jobs.items():
         entry = entries.get(key)
@@ -115,13 +139,17 @@ def _settle_asked(plan: Plan, jobs: Mapping[str, Job], entries: Mapping[str, Ent
 
 
 def outcome(entry: Entry, settings: DownloadSettings) -> Outcome:
-    """Return what an entry comes to under the limits of `settings`, which may have changed since the picture was kept."""
+    """Return what an entry comes to under the limits of `settings`, which may have changed since
+    the picture was kept.
+    """
     refused = entry.picture and violation(entry.picture, settings)
     return Outcome(None, refused) if refused else Outcome(entry.picture, entry.failure)
 
 
 def _may_turn(entry: Entry, settings: DownloadSettings) -> bool:
-    """Whether an earlier verdict on a picture's bytes could be another under the limits of `settings`."""
+    """Whether an earlier verdict on a picture's bytes could be another under the limits of
+    `settings`.
+    """
     is_limited = entry.failure is not None and entry.failure.kind in _LIMIT_KINDS
     return entry.picture is None and is_limited and entry.limits != limits_digest(settings)
 
@@ -130,7 +158,11 @@ def is_due(entry: Entry, settings: DownloadSettings, now: float) -> bool:
     """Whether a URL that was asked for before is asked for again at `now` (Unix time)."""
     if entry.failure and entry.failure.transient:
         return True
-    if entry.failure and entry.failure.kind == "blocked_address" and entry.reach != reach_digest(settings):
+    if (
+        entry.failure
+        and entry.failure.kind == "blocked_address"
+        and entry.reach != reach_digest(settings)
+    ):
         return True
     if _may_turn(entry, settings):
         return True

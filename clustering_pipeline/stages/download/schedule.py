@@ -1,4 +1,7 @@
-"""Which picture is asked for next: limits per host, waits, and hosts that are set aside. Bookkeeping on a given clock."""
+"""Which picture is asked for next: limits per host, waits, and hosts that are set aside.
+
+Bookkeeping on a given clock.
+"""
 
 import heapq
 import random
@@ -16,7 +19,8 @@ from clustering_pipeline.stages.download.failures import Failure
 
 
 class Breaker:
-    """Sets a host aside after failures in a row, and says when it may be probed and when to stop hoping.
+    """Sets a host aside after failures in a row, and says when it may be probed and when to stop
+    hoping.
 
     All times are seconds of one monotonic clock.
     """
@@ -47,7 +51,9 @@ class Breaker:
         return was_open
 
     def failed(self, now: float) -> bool:
-        """Record a failure that speaks against the host; return whether the host is set aside by it."""
+        """Record a failure that speaks against the host; return whether the host is set aside by
+        it.
+        """
         self._failures_in_a_row += 1
         if self.is_open:
             self.unsettled(now)
@@ -65,7 +71,10 @@ class Breaker:
 
     def is_hopeless(self, now: float) -> bool:
         """Whether the host stayed silent for as long as a run waits for one."""
-        return self._set_aside_at is not None and now >= self._set_aside_at + self._settings.breaker_patience_seconds
+        return (
+            self._set_aside_at is not None
+            and now >= self._set_aside_at + self._settings.breaker_patience_seconds
+        )
 
     def _plan_probe(self, now: float, set_aside_at: float) -> None:
         # The last probe falls on the end of the patience.
@@ -81,8 +90,8 @@ HostKey: TypeAlias = tuple[str, int]
 class Job:
     """One picture on its way: where it is asked for now, and what was tried.
 
-    `seconds`: what is left of the picture's time when the job waits for its first attempt at a host; `deadline` replaces it
-    from that attempt on.
+    `seconds`: what is left of the picture's time when the job waits for its first attempt at a
+    host; `deadline` replaces it from that attempt on.
     """
 
     key: str
@@ -108,7 +117,17 @@ class Job:
 class _Host:
     """The jobs of one host and port, and what is known of it."""
 
-    __slots__ = ("_numbers", "active", "breaker", "is_announced", "last_failure", "next_start", "ready", "suspects", "waiting")
+    __slots__ = (
+        "_numbers",
+        "active",
+        "breaker",
+        "is_announced",
+        "last_failure",
+        "next_start",
+        "ready",
+        "suspects",
+        "waiting",
+    )
 
     def __init__(self, settings: DownloadSettings) -> None:
         self.breaker = Breaker(settings)
@@ -135,7 +154,9 @@ class _Host:
         return max(self.next_start, 0.0 if self.ready else self.waiting[0][0])
 
     def pop(self, now: float) -> Job:
-        """Return the next job: one whose wait is over before a new one; new ones first when the host is probed."""
+        """Return the next job: one whose wait is over before a new one; new ones first when the
+        host is probed.
+        """
         is_due = bool(self.waiting) and self.waiting[0][0] <= now and not self.breaker.is_open
         if self.ready and not is_due:
             return self.ready.popleft()
@@ -157,9 +178,10 @@ class _Host:
 class Schedule:
     """Hands out jobs one attempt at a time and takes back what came of it.
 
-    The circuit breaker: connection failures, time-outs and exhausted 5xx in a row set a host aside. It is then probed with
-    one job at a time. A complete answer below 500 brings all of its jobs back, and those that failed meanwhile get one more
-    attempt; without one in time, they are given up.
+    The circuit breaker: connection failures, time-outs and exhausted 5xx in a row set a host aside.
+    It is then probed with one job at a time. A complete answer below 500 brings all of its jobs
+    back, and those that failed meanwhile get one more attempt; without one in time, they are given
+    up.
     """
 
     def __init__(self, settings: DownloadSettings) -> None:
@@ -207,15 +229,25 @@ class Schedule:
         self.unfinished -= 1
 
     def redirected(self, job: Job, url: URL, now: float) -> None:
-        """Send the job on to another address, where it queues anew with what is left of its time."""
+        """Send the job on to another address, where it queues anew with what is left of its
+        time.
+        """
         host = self._release(job)
         self._bring_back(job.host, host)
         left = (job.deadline or now) - now
-        job.url, job.hops, job.attempts, job.seconds, job.deadline = url, job.hops + 1, 0, left, None
+        job.url, job.hops, job.attempts, job.seconds, job.deadline = (
+            url,
+            job.hops + 1,
+            0,
+            left,
+            None,
+        )
         self._enqueue(job)
 
     def refused(self, job: Job, refusal: Refusal, now: float) -> None:
-        """Record an attempt without a picture: it is repeated after a wait, or the job is given up."""
+        """Record an attempt without a picture: it is repeated after a wait, or the job is given
+        up.
+        """
         host = self._release(job)
         wait = self._wait_before_retry(job, refusal, now)
         job.last = refusal.failure
@@ -264,7 +296,9 @@ class Schedule:
         job.attempts += 1
         host.active += 1
         if self._settings.requests_per_second_per_host:
-            host.next_start = max(host.next_start, now) + 1 / self._settings.requests_per_second_per_host
+            host.next_start = (
+                max(host.next_start, now) + 1 / self._settings.requests_per_second_per_host
+            )
         return job
 
     def _release(self, job: Job) -> _Host:
@@ -274,7 +308,9 @@ class Schedule:
         return host
 
     def _wait_before_retry(self, job: Job, refusal: Refusal, now: float) -> float | None:
-        """Return the seconds until the next attempt, None without one: exponential back-off, half of it random."""
+        """Return the seconds until the next attempt, None without one: exponential back-off, half
+        of it random.
+        """
         if not refusal.retryable or job.is_last_chance or job.attempts > self._settings.retries:
             return None
         longest = self._settings.backoff_seconds * 2 ** (job.attempts - 1)
@@ -310,7 +346,9 @@ class Schedule:
         self._announce(key)
 
     def _judge(self, key: HostKey, host: _Host, now: float) -> None:
-        """Give up the jobs of a host that stays silent, and those that no other job can bring back."""
+        """Give up the jobs of a host that stays silent, and those that no other job can bring
+        back.
+        """
         if host.active:
             return
         if host.breaker.is_hopeless(now):
@@ -331,5 +369,8 @@ class Schedule:
 
 def _set_aside(key: HostKey, last: Failure | None) -> Failure:
     assert last is not None
-    sentence = f"{key[0]} failed so often in a row that its other pictures were not asked for in this run. {last.sentence}"
+    sentence = (
+        f"{key[0]} failed so often in a row that its other pictures were not asked for in "
+        f"this run. {last.sentence}"
+    )
     return replace(last, sentence=sentence)

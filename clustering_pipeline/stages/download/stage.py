@@ -21,7 +21,13 @@ from clustering_pipeline.stages.download.failures import Failure
 from clustering_pipeline.stages.download.fetcher import Fetcher, Traffic, run_in_own_loop
 from clustering_pipeline.stages.download.image_store import ImageStore
 from clustering_pipeline.stages.download.journal import Journal
-from clustering_pipeline.stages.download.plan import Outcome, Plan, listed_pictures, make_plan, outcome
+from clustering_pipeline.stages.download.plan import (
+    Outcome,
+    Plan,
+    listed_pictures,
+    make_plan,
+    outcome,
+)
 from clustering_pipeline.stages.download.summary import summarise
 from clustering_pipeline.storage import BlobStore
 
@@ -49,13 +55,17 @@ class _RecordingSink:
         self.bar.advance(len(failures))
 
 
-def run(*, catalogue: pd.DataFrame, settings: DownloadSettings, context: StageContext) -> StageResult:
-    """Return RAW_IMAGES: every picture of every usable listing, each distinct URL asked for at most once.
+def run(
+    *, catalogue: pd.DataFrame, settings: DownloadSettings, context: StageContext
+) -> StageResult:
+    """Return RAW_IMAGES: every picture of every usable listing, each distinct URL asked for at most
+    once.
 
-    `catalogue`: the CATALOGUE manifest. Pictures that are held are not asked for again unless `settings.refresh` says so;
-    every answer is journalled in `context.state` before the next request takes its place, so that a run that was stopped
-    goes on where it was. A row has `status` `ok` with the picture's facts, or `failed` with `error_kind` and `error`; an `ok`
-    row with an error is a picture whose refresh failed.
+    `catalogue`: the CATALOGUE manifest. Pictures that are held are not asked for again unless
+    `settings.refresh` says so; every answer is journalled in `context.state` before the next
+    request takes its place, so that a run that was stopped goes on where it was. A row has `status`
+    `ok` with the picture's facts, or `failed` with `error_kind` and `error`; an `ok` row with an
+    error is a picture whose refresh failed.
 
     Raises StageError when the journal or the blob store cannot be written.
     """
@@ -66,19 +76,32 @@ def run(*, catalogue: pd.DataFrame, settings: DownloadSettings, context: StageCo
         traffic = _fetch(plan, journal, settings, context)
         rows = _rows(listed, plan.keys, _outcomes(plan, journal, settings))
     manifest = conform(rows, RAW_IMAGES)
-    return StageResult(manifest, summarise(manifest, len(plan.keys), traffic, time.monotonic() - started))
+    return StageResult(
+        manifest, summarise(manifest, len(plan.keys), traffic, time.monotonic() - started)
+    )
 
 
 def requests_due(catalogue: pd.DataFrame, settings: DownloadSettings, context: StageContext) -> int:
-    """Return how many pictures a run would ask for now: new ones, failures worth another try, refreshes. Asks for none."""
+    """Return how many pictures a run would ask for now: new ones, failures worth another try,
+    refreshes.
+
+    Asks for none.
+    """
     with Journal(context.state) as journal:
-        return len(make_plan(listed_pictures(catalogue)["url"], journal, context.blobs, settings).jobs)
+        return len(
+            make_plan(listed_pictures(catalogue)["url"], journal, context.blobs, settings).jobs
+        )
 
 
-def _fetch(plan: Plan, journal: Journal, settings: DownloadSettings, context: StageContext) -> Traffic:
+def _fetch(
+    plan: Plan, journal: Journal, settings: DownloadSettings, context: StageContext
+) -> Traffic:
     store = ImageStore(journal, context.blobs, settings)
     total = len(plan.jobs) + len(plan.stored)
-    with context.progress.track("Fetching pictures", total, "picture") as bar, _workers() as workers:
+    with (
+        context.progress.track("Fetching pictures", total, "picture") as bar,
+        _workers() as workers,
+    ):
         judge = partial(_judge_stored, store=store, blobs=context.blobs)
         for _ in workers.map(judge, plan.stored.keys(), plan.stored.values()):
             bar.advance()
@@ -102,7 +125,10 @@ def _judge_stored(key: str, digest: str, store: ImageStore, blobs: BlobStore) ->
     try:
         store.keep(key, blobs.get(digest), Validators())
     except StageError:
-        sentence = "The stored copy of this file is gone. Run the folder or the workbook again, so that it is read anew."
+        sentence = (
+            "The stored copy of this file is gone. Run the folder or the workbook again, so "
+            "that it is read anew."
+        )
         store.fail([(key, Failure("not_found", sentence, transient=True))])
 
 
@@ -113,10 +139,14 @@ def _outcomes(plan: Plan, journal: Journal, settings: DownloadSettings) -> dict[
     return plan.known | {key: outcome(entry, settings) for key, entry in entries.items()}
 
 
-def _rows(listed: pd.DataFrame, keys: Mapping[str, str], outcomes: Mapping[str, Outcome]) -> pd.DataFrame:
+def _rows(
+    listed: pd.DataFrame, keys: Mapping[str, str], outcomes: Mapping[str, Outcome]
+) -> pd.DataFrame:
     columns = [name for name in RAW_IMAGES.schema.names if name not in listed.columns]
     distinct = {url: _row(outcomes[key]) for url, key in keys.items()}
-    details = pd.DataFrame((distinct[url] for url in listed["url"]), columns=columns, dtype=object, index=listed.index)
+    details = pd.DataFrame(
+        (distinct[url] for url in listed["url"]), columns=columns, dtype=object, index=listed.index
+    )
     return pd.concat([listed, details], axis="columns")
 
 

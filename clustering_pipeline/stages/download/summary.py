@@ -12,7 +12,9 @@ Facts = dict[str, int | float | str]
 
 
 def summarise(manifest: pd.DataFrame, distinct: int, traffic: Traffic, seconds: float) -> Facts:
-    """Return the facts of a run; `manifest`: RAW_IMAGES, `distinct`: how many different URLs it has."""
+    """Return the facts of a run; `manifest`: RAW_IMAGES, `distinct`: how many different URLs it
+    has.
+    """
     failed = manifest["image_sha256"].isna()
     asked = traffic.pictures
     facts: Facts = {
@@ -37,7 +39,9 @@ def summarise(manifest: pd.DataFrame, distinct: int, traffic: Traffic, seconds: 
 
 
 def main_cause(manifest: pd.DataFrame) -> str:
-    """Return the commonest failure of RAW_IMAGES in words, such as "3 of 4: not_found, mostly on shop.vn"; empty without failures."""
+    """Return the commonest failure of RAW_IMAGES in words, such as "3 of 4: not_found, mostly on
+    shop.vn"; empty without failures.
+    """
     failed = _failures(manifest)
     if failed.empty:
         return ""
@@ -49,13 +53,19 @@ def main_cause(manifest: pd.DataFrame) -> str:
 
 
 def worst_hosts(manifest: pd.DataFrame) -> str:
-    """Return a Markdown table of the hosts with the most failures in RAW_IMAGES; empty without failures."""
+    """Return a Markdown table of the hosts with the most failures in RAW_IMAGES; empty without
+    failures.
+    """
     failed = _failures(manifest)
     if failed.empty:
         return ""
     totals = _hosts(manifest["url"]).value_counts()
     groups = failed.groupby("host")["error_kind"]
-    counts = groups.size().reset_index(name="failed").sort_values(["failed", "host"], ascending=[False, True])
+    counts = (
+        groups.size()
+        .reset_index(name="failed")
+        .sort_values(["failed", "host"], ascending=[False, True])
+    )
     lines = ["| host | failed | pictures | kinds |", "|---|---:|---:|---|"]
     for host, number in counts.head(WORST_HOSTS).itertuples(index=False):
         kinds = groups.get_group(host).value_counts().sort_index()

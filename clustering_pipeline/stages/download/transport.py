@@ -1,4 +1,6 @@
-"""One request for one URL: bounded in time, size and memory, redirects not followed, every way to fail named."""
+"""One request for one URL: bounded in time, size and memory, redirects not followed, every way to
+fail named.
+"""
 
 import asyncio
 import urllib.request
@@ -13,7 +15,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from clustering_pipeline.settings import DownloadSettings
-from clustering_pipeline.stages.download.addresses import AddressGuard, BlockedAddressError, GuardedResolver
+from clustering_pipeline.stages.download.addresses import (
+    AddressGuard,
+    BlockedAddressError,
+    GuardedResolver,
+)
 from clustering_pipeline.stages.download.answers import (
     Answer,
     Content,
@@ -35,14 +41,18 @@ READABLE_ENCODINGS = frozenset({"", "identity", *_ZLIB_WINDOWS})
 
 
 class LargeBodies:
-    """Bounds the memory of answers: only `places` bodies at once may grow beyond `LARGE_BYTES`; the others stop reading."""
+    """Bounds the memory of answers: only `places` bodies at once may grow beyond `LARGE_BYTES`; the
+    others stop reading.
+    """
 
     def __init__(self, places: int = _LARGE_AT_ONCE) -> None:
         self._places = asyncio.Semaphore(places)
 
     @asynccontextmanager
     async def visit(self) -> AsyncIterator["LargeBodyPass"]:
-        """Give a request its pass; the place that it may take is free again when the answer was dealt with."""
+        """Give a request its pass; the place that it may take is free again when the answer was
+        dealt with.
+        """
         visitor = LargeBodyPass(self._places)
         try:
             yield visitor
@@ -69,8 +79,12 @@ class LargeBodyPass:
             self._places.release()
 
 
-async def read_body(response: aiohttp.ClientResponse, encoding: str, limit: int, large: LargeBodyPass) -> bytes | None:
-    """Return the decoded body, None when it is over `limit` bytes; raises ClientPayloadError when it is damaged."""
+async def read_body(
+    response: aiohttp.ClientResponse, encoding: str, limit: int, large: LargeBodyPass
+) -> bytes | None:
+    """Return the decoded body, None when it is over `limit` bytes; raises ClientPayloadError when
+    it is damaged.
+    """
     decoder = zlib.decompressobj(_ZLIB_WINDOWS[encoding]) if encoding in _ZLIB_WINDOWS else None
     body = bytearray()
     async for chunk in response.content.iter_any():
@@ -93,7 +107,9 @@ _LONGEST_VALIDATOR = 1_000
 
 
 class Transport:
-    """Makes single requests over connections that are kept alive; an asynchronous context manager."""
+    """Makes single requests over connections that are kept alive; an asynchronous context
+    manager.
+    """
 
     def __init__(self, settings: DownloadSettings, guard: AddressGuard) -> None:
         self._settings = settings
@@ -102,12 +118,17 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         self._resolver = GuardedResolver(self._guard)
-        self._direct = self._session(aiohttp.TCPConnector(resolver=self._resolver, limit=0, ttl_dns_cache=300))
+        self._direct = self._session(
+            aiohttp.TCPConnector(resolver=self._resolver, limit=0, ttl_dns_cache=300)
+        )
         self._proxied = self._session(aiohttp.TCPConnector(limit=0)) if self._proxies else None
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         await self._direct.close()
         if self._proxied:
@@ -122,7 +143,9 @@ class Transport:
             auto_decompress=False,
             requote_redirect_url=False,
             timeout=aiohttp.ClientTimeout(
-                total=settings.attempt_seconds, sock_connect=settings.connect_seconds, sock_read=settings.idle_seconds
+                total=settings.attempt_seconds,
+                sock_connect=settings.connect_seconds,
+                sock_read=settings.idle_seconds,
             ),
             headers={
                 "User-Agent": settings.user_agent,
@@ -131,8 +154,12 @@ class Transport:
             },
         )
 
-    async def request(self, url: URL, validators: Validators | None, seconds: float, large: LargeBodyPass) -> Answer:
-        """Ask once for `url`, for at most `seconds`; with `validators` only for a newer picture than the one held."""
+    async def request(
+        self, url: URL, validators: Validators | None, seconds: float, large: LargeBodyPass
+    ) -> Answer:
+        """Ask once for `url`, for at most `seconds`; with `validators` only for a newer picture
+        than the one held.
+        """
         try:
             async with asyncio.timeout(seconds):
                 return await self._request(self._guard.pin(url), validators, large)
@@ -142,9 +169,13 @@ class Transport:
             # TimeoutError is an OSError.
             return error_refusal(error, url)
 
-    async def _request(self, url: URL, validators: Validators | None, large: LargeBodyPass) -> Answer:
+    async def _request(
+        self, url: URL, validators: Validators | None, large: LargeBodyPass
+    ) -> Answer:
         session, proxy = self._route(url)
-        async with session.get(url, allow_redirects=False, headers=_conditions(validators), proxy=proxy) as response:
+        async with session.get(
+            url, allow_redirects=False, headers=_conditions(validators), proxy=proxy
+        ) as response:
             if response.status in _REDIRECTS:
                 return redirect(url, response)
             if response.status == 304 and validators is not None:
@@ -154,7 +185,9 @@ class Transport:
             return await self._content(url, response, large)
 
     def _route(self, url: URL) -> tuple[aiohttp.ClientSession, str | None]:
-        """Return the session and the proxy for a URL: allowed hosts, and those that NO_PROXY names, are reached directly."""
+        """Return the session and the proxy for a URL: allowed hosts, and those that NO_PROXY names,
+        are reached directly.
+        """
         proxy = self._proxies.get(url.scheme)
         host = url.raw_host or ""
         if self._proxied is None or proxy is None or self._guard.allows(host, url.port or 0):
@@ -163,7 +196,9 @@ class Transport:
             return self._direct, None
         return self._proxied, proxy
 
-    async def _content(self, url: URL, response: aiohttp.ClientResponse, large: LargeBodyPass) -> Answer:
+    async def _content(
+        self, url: URL, response: aiohttp.ClientResponse, large: LargeBodyPass
+    ) -> Answer:
         limit = self._settings.max_bytes
         if (response.content_length or 0) > limit:
             return too_large(url, response, limit)
@@ -179,7 +214,8 @@ class Transport:
 def _validators(response: aiohttp.ClientResponse) -> Validators:
     etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
     return Validators(
-        etag if 0 < len(etag) <= _LONGEST_VALIDATOR else None, modified if 0 < len(modified) <= _LONGEST_VALIDATOR else None
+        etag if 0 < len(etag) <= _LONGEST_VALIDATOR else None,
+        modified if 0 < len(modified) <= _LONGEST_VALIDATOR else None,
     )
 
 

@@ -25,7 +25,8 @@ class UrlError(ValueError):
 def parse_url(text: str) -> URL:
     """Return the http or https URL of `text` without its fragment; raises UrlError.
 
-    The path and query of a URL in plain ASCII stay as they are written, since some hosts sign them; others are escaped.
+    The path and query of a URL in plain ASCII stay as they are written, since some hosts sign them;
+    others are escaped.
     """
     stripped = text.strip()
     if not stripped:
@@ -53,13 +54,19 @@ def _checked(text: str) -> URL:
         raise UrlError("cannot be read as a web address") from error
     if url.scheme not in ("http", "https"):
         raise UrlError(
-            f"begins with {url.scheme}: and only http and https are fetched" if url.scheme else "has no http or https"
+            f"begins with {url.scheme}: and only http and https are fetched"
+            if url.scheme
+            else "has no http or https"
         )
     if not host:
         raise UrlError("names no host")
     if not port:
         raise UrlError("has a port that does not exist")
-    if not _HOST.fullmatch(host) or len(host) > 253 or any(len(label) > 63 for label in host.split(".")):
+    if (
+        not _HOST.fullmatch(host)
+        or len(host) > 253
+        or any(len(label) > 63 for label in host.split("."))
+    ):
         raise UrlError("names a host that cannot exist")
     return url
 

@@ -1,4 +1,6 @@
-"""Convolutional towers whose weights are plain state dictionaries: VGG-16 and ResNet-50 with instance-batch normalisation."""
+"""Convolutional towers whose weights are plain state dictionaries: VGG-16 and ResNet-50 with
+instance-batch normalisation.
+"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,9 @@ BILINEAR = 2
 
 
 class VggEncoder(NeuralEncoder):
-    """VGG-16 (Simonyan and Zisserman 2015): the second fully connected layer after its ReLU, 4096 values."""
+    """VGG-16 (Simonyan and Zisserman 2015): the second fully connected layer after its ReLU, 4096
+    values.
+    """
 
     default_model = "vgg16"
 
@@ -34,9 +38,11 @@ class VggEncoder(NeuralEncoder):
 
 
 class ResNetIbnEncoder(NeuralEncoder):
-    """ResNet-50 with IBN-a blocks (Pan et al. 2018), as re-identification uses it: 256 × 256 in, 2048 values out.
+    """ResNet-50 with IBN-a blocks (Pan et al. 2018), as re-identification uses it: 256 × 256 in,
+    2048 values out.
 
-    The weights are the user's own; the classifier and the neck of a re-identification checkpoint are left out.
+    The weights are the user's own; the classifier and the neck of a re-identification checkpoint
+    are left out.
     """
 
     default_model = "resnet50-ibn"
@@ -54,7 +60,9 @@ class ResNetIbnEncoder(NeuralEncoder):
 
 
 def resnet50_ibn() -> "nn.Module":
-    """Return torchvision's ResNet-50 without classifier, its first norms in stages 1 to 3 split into instance and batch halves."""
+    """Return torchvision's ResNet-50 without classifier, its first norms in stages 1 to 3 split
+    into instance and batch halves.
+    """
     from torch import nn
     from torchvision.models import resnet50
 
@@ -71,7 +79,9 @@ def _instance_batch_norm(planes: int) -> "nn.Module":
     from torch import nn
 
     class InstanceBatchNorm(nn.Module):
-        """The first half of the channels by instance, the rest by batch; the parameter names are those of the published weights."""
+        """The first half of the channels by instance, the rest by batch; the parameter names are
+        those of the published weights.
+        """
 
         def __init__(self) -> None:
             super().__init__()

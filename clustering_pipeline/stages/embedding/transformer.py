@@ -7,7 +7,11 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.models import ImagePreprocessing, quiet_transformers, read_model_type
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding.neural import NeuralEncoder
-from clustering_pipeline.stages.embedding.open_clip import build_open_clip_tower, is_open_clip, read_open_clip_preprocessing
+from clustering_pipeline.stages.embedding.open_clip import (
+    build_open_clip_tower,
+    is_open_clip,
+    read_open_clip_preprocessing,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -19,9 +23,11 @@ MOST_LAYERS = 512
 
 
 class TransformerEncoder(NeuralEncoder):
-    """Loads the image tower that `config.json` describes, from plain files, never with code of the repository.
+    """Loads the image tower that `config.json` describes, from plain files, never with code of the
+    repository.
 
-    A subclass lists per `model_type` the class of transformers and the attribute of its output that is the vector.
+    A subclass lists per `model_type` the class of transformers and the attribute of its output that
+    is the vector.
     """
 
     towers: ClassVar[dict[str, tuple[str, str]]]
@@ -31,10 +37,17 @@ class TransformerEncoder(NeuralEncoder):
         transformers = quiet_transformers()
         class_name, attribute = self._tower(place)
         tower_class = getattr(transformers, class_name)
-        configuration = _tower_configuration(transformers.AutoConfig.from_pretrained(place, trust_remote_code=False))
+        configuration = _tower_configuration(
+            transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
+        )
         options = {"add_pooling_layer": False} if attribute == "first_token" else {}
         tower, report = tower_class.from_pretrained(
-            place, config=configuration, local_files_only=True, trust_remote_code=False, output_loading_info=True, **options
+            place,
+            config=configuration,
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **options,
         )
         _require_complete(place, report)
         self._attribute = attribute
@@ -53,14 +66,16 @@ class TransformerEncoder(NeuralEncoder):
         model_type = read_model_type(place)
         if model_type not in self.towers:
             raise StageError(
-                f"{place} holds a {model_type!r} model, and the encoder {self.settings.encoder!r} loads {', '.join(self.towers)}. "
-                "Set embeddings.encoder to the kind that fits, or embeddings.model to another folder."
+                f"{place} holds a {model_type!r} model, and the encoder {self.settings.encoder!r} "
+                f"loads {', '.join(self.towers)}. Set embeddings.encoder to the kind that fits, or "
+                "embeddings.model to another folder."
             )
         return self.towers[model_type]
 
 
 class ClipEncoder(TransformerEncoder):
-    """Contrastive image-text models: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023) and fixed-size SigLIP 2.
+    """Contrastive image-text models: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023) and
+    fixed-size SigLIP 2.
 
     SigLIP is read in the layout of OpenCLIP too, which the Marqo e-commerce models have.
     """
@@ -75,7 +90,11 @@ class ClipEncoder(TransformerEncoder):
 
     def preprocessing(self, context: StageContext) -> ImagePreprocessing:
         place = self.place(context)
-        return read_open_clip_preprocessing(place) if is_open_clip(place) else super().preprocessing(context)
+        return (
+            read_open_clip_preprocessing(place)
+            if is_open_clip(place)
+            else super().preprocessing(context)
+        )
 
     def build(self, place: Path) -> "nn.Module":
         if not is_open_clip(place):
@@ -92,7 +111,9 @@ class VitEncoder(TransformerEncoder):
 
 
 class DinoEncoder(TransformerEncoder):
-    """Self-supervised DINOv2 (Oquab et al. 2023) and DINOv3 (Siméoni et al. 2025): the class token after the last norm."""
+    """Self-supervised DINOv2 (Oquab et al. 2023) and DINOv3 (Siméoni et al. 2025): the class token
+    after the last norm.
+    """
 
     default_model = "facebook/dinov2-base"
     towers: ClassVar[dict[str, tuple[str, str]]] = {
@@ -115,12 +136,15 @@ class ResNetEncoder(TransformerEncoder):
 
 
 def _tower_configuration(configuration: Any) -> Any:
-    """Return the image tower's part of a two-tower configuration, with the projection that both towers share."""
+    """Return the image tower's part of a two-tower configuration, with the projection that both
+    towers share.
+    """
     tower = getattr(configuration, "vision_config", configuration)
     layers = getattr(tower, "num_hidden_layers", 0)
     if layers > MOST_LAYERS:
         raise StageError(
-            f"config.json says that the image tower has {layers:,} layers, which no model has. Pull the model again."
+            f"config.json says that the image tower has {layers:,} layers, which no model has. "
+            f"Pull the model again."
         )
     if hasattr(configuration, "projection_dim") and hasattr(tower, "projection_dim"):
         tower.projection_dim = configuration.projection_dim
@@ -132,6 +156,7 @@ def _require_complete(place: Path, report: dict[str, Any]) -> None:
     wanting = [*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])]
     if wanting:
         raise StageError(
-            f"The weights in {place} lack {len(wanting)} tensors of the image tower, or have them in another shape "
-            f"({', '.join(sorted(map(str, wanting))[:3])}, …). Pull the model again: the files are not complete."
+            f"The weights in {place} lack {len(wanting)} tensors of the image tower, or have them "
+            f"in another shape ({', '.join(sorted(map(str, wanting))[:3])}, …). Pull the model "
+            "again: the files are not complete."
         )

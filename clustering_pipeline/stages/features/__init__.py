@@ -1,4 +1,6 @@
-"""What a crop can be verified by, whatever the encoder: its product box, keypoints, descriptors and colour."""
+"""What a crop can be verified by, whatever the encoder: its product box, keypoints, descriptors and
+colour.
+"""
 
 from clustering_pipeline.stages.features.colour import COLOUR_LENGTH, colour_histogram
 from clustering_pipeline.stages.features.keypoints import (

@@ -1,4 +1,6 @@
-"""Colour of a product: where in the frame which colours are, and a thumbnail for comparing regions."""
+"""Colour of a product: where in the frame which colours are, and a thumbnail for comparing
+regions.
+"""
 
 import cv2
 import numpy as np
@@ -18,7 +20,8 @@ def to_lab(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def colour_histogram(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the square-rooted L*a*b* histograms of 2×2 blocks of an RGB frame: float32 (576,), unit length.
+    """Return the square-rooted L*a*b* histograms of 2×2 blocks of an RGB frame: float32 (576,),
+    unit length.
 
     The dot product of two of them is the Bhattacharyya coefficient averaged over the blocks.
     """
@@ -26,10 +29,16 @@ def colour_histogram(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
     rows = np.array_split(np.arange(bins.shape[0]), _BLOCKS)
     columns = np.array_split(np.arange(bins.shape[1]), _BLOCKS)
     per_block = int(np.prod(_BINS))
-    blocks = [np.bincount(bins[np.ix_(row, column)].ravel(), minlength=per_block) for row in rows for column in columns]
+    blocks = [
+        np.bincount(bins[np.ix_(row, column)].ravel(), minlength=per_block)
+        for row in rows
+        for column in columns
+    ]
     shares = [block / max(1, block.sum()) for block in blocks]
     histogram = np.sqrt(np.concatenate(shares))
-    unit: NDArray[np.float32] = (histogram / max(float(np.linalg.norm(histogram)), 1e-12)).astype(np.float32)
+    unit: NDArray[np.float32] = (histogram / max(float(np.linalg.norm(histogram)), 1e-12)).astype(
+        np.float32
+    )
     return unit
 
 

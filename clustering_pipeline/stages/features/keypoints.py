@@ -1,4 +1,6 @@
-"""Keypoints and descriptors, in memory and as bytes: a fixed header and flat arrays, so that reading copies nothing."""
+"""Keypoints and descriptors, in memory and as bytes: a fixed header and flat arrays, so that
+reading copies nothing.
+"""
 
 import struct
 from dataclasses import dataclass
@@ -26,17 +28,23 @@ class LocalFeatures:
     """What one product can be recognised by, in the pixels of its normalised frame.
 
     Attributes:
-        box: the product within the crop: x0, y0, x1, y1, half-open pixels of the crop. The frame shows this box, scaled.
+        box: the product within the crop: x0, y0, x1, y1, half-open pixels of the crop. The frame
+            shows this box, scaled.
         width, height: of the frame, pixels.
         points: float32 (n, 2) x and y of each keypoint.
         scales: float32 (n,) diameter of the described neighbourhood, pixels.
         angles: float32 (n,) orientation, radians.
         descriptors: uint8 (n, 128) RootSIFT times 512.
-        thumbnail: uint8 (h, w, 3) CIE L*a*b* of the whole frame, each channel offset and scaled to a byte as OpenCV does.
-        silhouette: uint8 (64, 64) coverage of the shape within its bounding box; zeros when the background is not plain.
-        picture: the frame as a JPEG file at the size at which frames are laid over each other; empty where it is not known.
-        shown: bits of its pixels that show the product, packed; empty unless the background is even.
-        copies: how often the same print stands side by side in the frame, at least; 1 for a single product.
+        thumbnail: uint8 (h, w, 3) CIE L*a*b* of the whole frame, each channel offset and scaled to
+            a byte as OpenCV does.
+        silhouette: uint8 (64, 64) coverage of the shape within its bounding box; zeros when the
+            background is not plain.
+        picture: the frame as a JPEG file at the size at which frames are laid over each other;
+            empty where it is not known.
+        shown: bits of its pixels that show the product, packed; empty unless the background is
+            even.
+        copies: how often the same print stands side by side in the frame, at least; 1 for a single
+            product.
     """
 
     box: Box
@@ -62,14 +70,19 @@ class LocalFeatures:
 
     @cached_property
     def centrality(self) -> NDArray[np.float32]:
-        """float32 (n,), 0 to 1: how likely each keypoint lies on the product; 1 before a plain background."""
+        """float32 (n,), 0 to 1: how likely each keypoint lies on the product; 1 before a plain
+        background.
+        """
         if self.is_plain:
             return np.ones(len(self), np.float32)
-        return central_weight((self.points / np.array([self.width, self.height])).astype(np.float32))
+        return central_weight(
+            (self.points / np.array([self.width, self.height])).astype(np.float32)
+        )
 
 
 def central_weight(shares: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return how central places are, float32 (n,), given as shares of a frame's width and height: a Gaussian about its middle.
+    """Return how central places are, float32 (n,), given as shares of a frame's width and height: a
+    Gaussian about its middle.
 
     People hold a product into the middle of a picture that shows more than the product.
     """
@@ -80,19 +93,30 @@ def central_weight(shares: NDArray[np.float32]) -> NDArray[np.float32]:
 def detect_keypoints(
     frame: NDArray[np.uint8], limit: int, contrast_threshold: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """Return points, scales, angles and descriptors of at most `limit` keypoints of an RGB frame, strongest first.
+    """Return points, scales, angles and descriptors of at most `limit` keypoints of an RGB frame,
+    strongest first.
 
-    SIFT (Lowe 2004) with the square root of its L1-normalised descriptors (Arandjelović and Zisserman 2012).
+    SIFT (Lowe 2004) with the square root of its L1-normalised descriptors (Arandjelović and
+    Zisserman 2012).
     """
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    found, sift = cv2.SIFT.create(nfeatures=limit, contrastThreshold=contrast_threshold).detectAndCompute(grey, None)
+    found, sift = cv2.SIFT.create(
+        nfeatures=limit, contrastThreshold=contrast_threshold
+    ).detectAndCompute(grey, None)
     if not found:
         return _nothing()
-    order = sorted(range(len(found)), key=lambda i: (-found[i].response, found[i].pt, found[i].angle))[:limit]
+    order = sorted(
+        range(len(found)), key=lambda i: (-found[i].response, found[i].pt, found[i].angle)
+    )[:limit]
     points = np.array([found[i].pt for i in order], np.float32)
     scales = np.array([found[i].size for i in order], np.float32)
     angles = np.deg2rad(np.array([found[i].angle for i in order], np.float32))
-    return points, scales, angles.astype(np.float32), quantise_root_sift(np.asarray(sift[order], np.float32))
+    return (
+        points,
+        scales,
+        angles.astype(np.float32),
+        quantise_root_sift(np.asarray(sift[order], np.float32)),
+    )
 
 
 def quantise_root_sift(sift: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -104,11 +128,15 @@ def quantise_root_sift(sift: NDArray[np.float32]) -> NDArray[np.uint8]:
 def unit_descriptors(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return quantised descriptors as float32 rows of unit length."""
     rows = descriptors.astype(np.float32)
-    normalised: NDArray[np.float32] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    normalised: NDArray[np.float32] = rows / np.maximum(
+        np.linalg.norm(rows, axis=1, keepdims=True), 1e-12
+    )
     return normalised
 
 
-def _nothing() -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+def _nothing() -> tuple[
+    NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]
+]:
     scalar = np.zeros(0, np.float32)
     return np.zeros((0, 2), np.float32), scalar, scalar, np.zeros((0, DESCRIPTOR_LENGTH), np.uint8)
 
@@ -122,20 +150,36 @@ _SILHOUETTE_BYTES = SILHOUETTE_SIDE * SILHOUETTE_SIDE
 def pack(features: LocalFeatures) -> bytes:
     """Return the features as bytes; equal features give equal bytes."""
     lengths = (len(features), len(features.picture), len(features.shown))
-    header = _HEADER.pack(_MAGIC, *features.box, features.width, features.height, features.copies, *lengths)
+    header = _HEADER.pack(
+        _MAGIC, *features.box, features.width, features.height, features.copies, *lengths
+    )
     numbers = np.column_stack([features.points, features.scales, features.angles]).astype("<f4")
     pictures = features.thumbnail.tobytes() + features.silhouette.tobytes()
-    return header + numbers.tobytes() + features.descriptors.tobytes() + pictures + features.picture + features.shown
+    return (
+        header
+        + numbers.tobytes()
+        + features.descriptors.tobytes()
+        + pictures
+        + features.picture
+        + features.shown
+    )
 
 
 def unpack(content: bytes) -> LocalFeatures:
-    """Return the features that `pack` wrote; raises StageError when the bytes are something else."""
+    """Return the features that `pack` wrote; raises StageError when the bytes are something
+    else.
+    """
     if len(content) < _HEADER.size or content[:4] != _MAGIC:
-        raise StageError("Stored local features cannot be read. Run the category again with --force to compute them anew.")
+        raise StageError(
+            "Stored local features cannot be read. Run the category again with --force to compute "
+            "them anew."
+        )
     _, x0, y0, x1, y1, width, height, copies, count, picture, shown = _HEADER.unpack_from(content)
     numbers = np.frombuffer(content, "<f4", count * 4, _HEADER.size).reshape(count, 4)
     start = _HEADER.size + numbers.nbytes
-    descriptors = np.frombuffer(content, np.uint8, count * DESCRIPTOR_LENGTH, start).reshape(count, DESCRIPTOR_LENGTH)
+    descriptors = np.frombuffer(content, np.uint8, count * DESCRIPTOR_LENGTH, start).reshape(
+        count, DESCRIPTOR_LENGTH
+    )
     start += descriptors.nbytes
     thumbnail = np.frombuffer(content, np.uint8, _THUMBNAIL_BYTES, start)
     shape = np.frombuffer(content, np.uint8, _SILHOUETTE_BYTES, start + _THUMBNAIL_BYTES)
@@ -157,5 +201,7 @@ def unpack(content: bytes) -> LocalFeatures:
 
 
 def load_features(blobs: BlobStore, digest: str) -> LocalFeatures:
-    """Return the local features stored under `digest`; raises StageError when they are missing or damaged."""
+    """Return the local features stored under `digest`; raises StageError when they are missing or
+    damaged.
+    """
     return unpack(blobs.get(digest))

@@ -22,21 +22,30 @@ Mask = NDArray[np.bool_]
 
 
 def palette(frame: NDArray[np.uint8], background: Mask | None = None) -> NDArray[np.float32]:
-    """Return the palette of an RGB product frame: float32 (PALETTE_LENGTH,), unit length, zeros when nothing is left.
+    """Return the palette of an RGB product frame: float32 (PALETTE_LENGTH,), unit length, zeros
+    when nothing is left.
 
-    The dot product of two palettes is their Bhattacharyya coefficient, 0 to 1. Colours are shared between neighbouring bins, so
-    that a little other light moves little; pixels count by how central they are.
+    The dot product of two palettes is their Bhattacharyya coefficient, 0 to 1. Colours are shared
+    between neighbouring bins, so that a little other light moves little; pixels count by how
+    central they are.
 
     Args:
         frame: uint8 (height, width, 3).
         background: bool (height, width), pixels that are not the product.
     """
     lab = to_lab(resize(frame, _SIDE, _SIDE))
-    centres = (np.stack(np.meshgrid(np.arange(_SIDE), np.arange(_SIDE)), axis=-1).reshape(-1, 2) + 0.5) / _SIDE
+    centres = (
+        np.stack(np.meshgrid(np.arange(_SIDE), np.arange(_SIDE)), axis=-1).reshape(-1, 2) + 0.5
+    ) / _SIDE
     weights = 0.15 + central_weight(centres.astype(np.float32))
     colours = lab.reshape(-1, 3).astype(np.float64)
     if background is not None:
-        hidden = cv2.resize(background.astype(np.uint8), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST).ravel() > 0
+        hidden = (
+            cv2.resize(
+                background.astype(np.uint8), (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST
+            ).ravel()
+            > 0
+        )
         colours[:, 1:] -= _cast(colours[hidden])
         weights = np.where(hidden, 0, weights)
     histogram = np.sqrt(_counts(colours, weights.astype(np.float64)))
@@ -44,8 +53,14 @@ def palette(frame: NDArray[np.uint8], background: Mask | None = None) -> NDArray
 
 
 def _cast(background: NDArray[np.float64]) -> NDArray[np.float64]:
-    white = background[(background[:, 0] > _WHITE) & (np.linalg.norm(background[:, 1:], axis=1) < _LARGEST_CAST)]
-    return np.median(white[:, 1:], axis=0) if len(white) > 0.5 * len(background) and len(white) else np.zeros(2)
+    white = background[
+        (background[:, 0] > _WHITE) & (np.linalg.norm(background[:, 1:], axis=1) < _LARGEST_CAST)
+    ]
+    return (
+        np.median(white[:, 1:], axis=0)
+        if len(white) > 0.5 * len(background) and len(white)
+        else np.zeros(2)
+    )
 
 
 def _counts(colours: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,6 @@
-"""Where the product is by what stands out from the border, and how many times its print stands in a picture."""
+"""Where the product is by what stands out from the border, and how many times its print stands in a
+picture.
+"""
 
 import cv2
 import numpy as np
@@ -19,10 +21,12 @@ def product_box(
     smallest_part: float = 0.1,
     margin: float = 0.02,
 ) -> Box | None:
-    """Return the box of what differs from a uniform background, or None when the background is not uniform.
+    """Return the box of what differs from a uniform background, or None when the background is not
+    uniform.
 
-    The background is the median of the outermost pixels; it is uniform when at least `uniform_share` of them lie within
-    `tolerance` units of CIE L*a*b* from it. Components smaller than `smallest_part` of the largest one are ignored.
+    The background is the median of the outermost pixels; it is uniform when at least
+    `uniform_share` of them lie within `tolerance` units of CIE L*a*b* from it. Components smaller
+    than `smallest_part` of the largest one are ignored.
 
     Args:
         pixels: uint8 (height, width, 3) RGB.
@@ -50,7 +54,9 @@ def product_box(
     )
 
 
-def _distance_from_background(lab: NDArray[np.float32], tolerance: float, uniform_share: float) -> NDArray[np.float32] | None:
+def _distance_from_background(
+    lab: NDArray[np.float32], tolerance: float, uniform_share: float
+) -> NDArray[np.float32] | None:
     border = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
     background = np.median(border, axis=0)
     near = np.linalg.norm(border - background, axis=1) <= tolerance
@@ -61,7 +67,9 @@ def _distance_from_background(lab: NDArray[np.float32], tolerance: float, unifor
 
 
 def _bounds_of_large_components(mask: NDArray[np.bool_], smallest_part: float) -> Box | None:
-    count, _, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
     if count < 2:
         return None
     parts = statistics[1:]
@@ -87,17 +95,25 @@ def count_copies(
     descriptors: NDArray[np.uint8],
     longest_side: int,
 ) -> int:
-    """Return how many times, at least, the same print stands side by side at one size; 1 for a single product.
+    """Return how many times, at least, the same print stands side by side at one size; 1 for a
+    single product.
 
-    Each keypoint is paired with its most similar one at least a fifth of the frame away; a bundle's pairs agree on one shift,
-    and a good share of all keypoints takes part.
+    Each keypoint is paired with its most similar one at least a fifth of the frame away; a bundle's
+    pairs agree on one shift, and a good share of all keypoints takes part.
     """
     if len(points) < _FEWEST:
         return 1
-    nearest, distance = _most_similar_elsewhere(points, unit_descriptors(descriptors), _SMALLEST_SHIFT * longest_side)
+    nearest, distance = _most_similar_elsewhere(
+        points, unit_descriptors(descriptors), _SMALLEST_SHIFT * longest_side
+    )
     turn = np.abs(np.angle(np.exp(1j * (angles[nearest] - angles))))
     ratio = scales[nearest] / np.maximum(scales, 1e-3)
-    good = (distance <= _LARGEST_DISTANCE) & (turn <= _TURN) & (ratio <= _SCALE) & (ratio >= 1 / _SCALE)
+    good = (
+        (distance <= _LARGEST_DISTANCE)
+        & (turn <= _TURN)
+        & (ratio <= _SCALE)
+        & (ratio >= 1 / _SCALE)
+    )
     if good.sum() < _FEWEST:
         return 1
     shifts = (points[nearest] - points)[good]
@@ -107,7 +123,8 @@ def count_copies(
     support = close.sum(axis=1)
     if support.max() < max(_FEWEST, _SMALLEST_SHARE * len(points)):
         return 1
-    # In a row of three the outer two are alike as well: neighbours are the nearest of the shifts that many agree on.
+    # In a row of three the outer two are alike as well: neighbours are the nearest of the shifts
+    # that many agree on.
     common = np.flatnonzero(support >= 0.3 * support.max())
     best = common[np.linalg.norm(shifts[common], axis=1).argmin()]
     shift = np.median(shifts[close[best]], axis=0)
@@ -118,7 +135,9 @@ def count_copies(
 def _most_similar_elsewhere(
     points: NDArray[np.float32], unit: NDArray[np.float32], smallest_shift: float
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Return for each keypoint the most similar one at least `smallest_shift` pixels away, and its descriptor distance."""
+    """Return for each keypoint the most similar one at least `smallest_shift` pixels away, and its
+    descriptor distance.
+    """
     similarity = unit @ unit.T
     similarity[_squared_distances(points) < smallest_shift**2] = -1
     nearest = similarity.argmax(axis=1)

@@ -1,4 +1,6 @@
-"""Where the pack stands in a picture: objects before an even background, without captions and what a shop lays over."""
+"""Where the pack stands in a picture: objects before an even background, without captions and what
+a shop lays over.
+"""
 
 from dataclasses import dataclass
 
@@ -13,7 +15,8 @@ _SEARCH_SIDE = 400
 # CIE L*a*b* units that a pixel stands out from the background; lower where the border is even.
 _TOLERANCE, _LEAST_TOLERANCE = 18.0, 10.0
 _UNIFORM_SHARE = 0.6
-# Sides of an object as shares of the picture's longer side; what is lower than a letter's height is print beside it.
+# Sides of an object as shares of the picture's longer side; what is lower than a letter's height is
+# print beside it.
 _LETTER, _OBJECT = 0.05, 0.10
 _GAP = 0.012
 _MARGIN = 0.02
@@ -40,11 +43,13 @@ class Region:
 
 
 def product_regions(pixels: NDArray[np.uint8], covered: Mask | None = None) -> list[Region]:
-    """Return the objects that stand before an even background, the likeliest first; none before another background.
+    """Return the objects that stand before an even background, the likeliest first; none before
+    another background.
 
     Args:
         pixels: uint8 (height, width, 3) RGB.
-        covered: cells of the whole picture that a shop lays over (see `template_masks`), bool (rows, columns).
+        covered: cells of the whole picture that a shop lays over (see `template_masks`), bool
+            (rows, columns).
     """
     height, width = pixels.shape[:2]
     lab = to_lab(fit_within(pixels, _SEARCH_SIDE))
@@ -68,22 +73,33 @@ def product_regions(pixels: NDArray[np.uint8], covered: Mask | None = None) -> l
 
 
 def pack_box(pixels: NDArray[np.uint8], covered: Mask | None = None) -> Box | None:
-    """Return the box around the likeliest object and those that are nearly as likely, None before no even background."""
+    """Return the box around the likeliest object and those that are nearly as likely, None before
+    no even background.
+    """
     regions = product_regions(pixels, covered)
     kept = [region.box for region in regions if region.score >= _BESIDE * regions[0].score]
     if not kept:
         return None
     edges = np.array(kept)
-    return int(edges[:, 0].min()), int(edges[:, 1].min()), int(edges[:, 2].max()), int(edges[:, 3].max())
+    return (
+        int(edges[:, 0].min()),
+        int(edges[:, 1].min()),
+        int(edges[:, 2].max()),
+        int(edges[:, 3].max()),
+    )
 
 
-def product_mask(pixels: NDArray[np.uint8], covered: Mask | None = None, *, filled: bool = True) -> Mask | None:
-    """Return which pixels show an object before an even background: bool (height, width); None before another background.
+def product_mask(
+    pixels: NDArray[np.uint8], covered: Mask | None = None, *, filled: bool = True
+) -> Mask | None:
+    """Return which pixels show an object before an even background: bool (height, width); None
+    before another background.
 
     Args:
         pixels: uint8 (height, width, 3) RGB.
         covered: as in `product_regions`.
-        filled: whether gaps and holes in objects, which have the background's colour, count as well.
+        filled: whether gaps and holes in objects, which have the background's colour, count as
+            well.
     """
     height, width = pixels.shape[:2]
     lab = to_lab(fit_within(pixels, _SEARCH_SIDE))
@@ -91,14 +107,18 @@ def product_mask(pixels: NDArray[np.uint8], covered: Mask | None = None, *, fill
     if foreground is None:
         return None
     if not filled:
-        shown = cv2.resize(foreground.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST)
+        shown = cv2.resize(
+            foreground.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
+        )
         return np.asarray(shown > 0, bool)
     size = max(3, round(_CLOSING * max(foreground.shape))) | 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     padded = np.pad(foreground.astype(np.uint8), size)
     closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
     outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    whole = cv2.drawContours(np.zeros_like(closed), outlines, -1, 1, cv2.FILLED)[size:-size, size:-size]
+    whole = cv2.drawContours(np.zeros_like(closed), outlines, -1, 1, cv2.FILLED)[
+        size:-size, size:-size
+    ]
     return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_NEAREST) > 0, bool)
 
 
@@ -127,11 +147,15 @@ def _foreground(lab: NDArray[np.float32], covered: Mask | None) -> Mask | None:
 def _objects(foreground: Mask) -> list[tuple[Box, float]]:
     """Return the boxes of objects in pixels of the mask, and how likely each shows the product."""
     side = max(foreground.shape)
-    _, _, statistics, _ = cv2.connectedComponentsWithStats(foreground.astype(np.uint8), connectivity=8)
+    _, _, statistics, _ = cv2.connectedComponentsWithStats(
+        foreground.astype(np.uint8), connectivity=8
+    )
     parts = statistics[1:]
     if len(parts) == 0:
         return []
-    boxes = parts[:, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].astype(np.int64)
+    boxes = parts[
+        :, [cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP, cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]
+    ].astype(np.int64)
     boxes[:, 2:] += boxes[:, :2]
     areas = parts[:, cv2.CC_STAT_AREA]
     sides = boxes[:, 2:] - boxes[:, :2]
@@ -142,10 +166,15 @@ def _objects(foreground: Mask) -> list[tuple[Box, float]]:
     groups = _merged(boxes[large], areas[large], _GAP * side)
     small = ~large & (areas >= 4)
     grown = [_absorbed(box, boxes[small], _GAP * side) for box, _ in groups]
-    return [(box, _score(box, area, foreground.shape)) for box, (_, area) in zip(grown, groups, strict=True)]
+    return [
+        (box, _score(box, area, foreground.shape))
+        for box, (_, area) in zip(grown, groups, strict=True)
+    ]
 
 
-def _merged(boxes: NDArray[np.int64], areas: NDArray[np.int32], gap: float) -> list[tuple[Box, float]]:
+def _merged(
+    boxes: NDArray[np.int64], areas: NDArray[np.int32], gap: float
+) -> list[tuple[Box, float]]:
     """Return boxes that overlap or nearly touch as one, with the area that they fill."""
     found = [(np.array(box), float(area)) for box, area in zip(boxes, areas, strict=True)]
     changed = True
@@ -155,7 +184,10 @@ def _merged(boxes: NDArray[np.int64], areas: NDArray[np.int32], gap: float) -> l
             for other in range(len(found) - 1, one, -1):
                 if _apart(found[one][0], found[other][0]) <= gap:
                     joined = np.concatenate(
-                        [np.minimum(found[one][0][:2], found[other][0][:2]), np.maximum(found[one][0][2:], found[other][0][2:])]
+                        [
+                            np.minimum(found[one][0][:2], found[other][0][:2]),
+                            np.maximum(found[one][0][2:], found[other][0][2:]),
+                        ]
                     )
                     found[one] = joined, found[one][1] + found[other][1]
                     del found[other]
@@ -172,7 +204,9 @@ def _absorbed(box: Box, parts: NDArray[np.int64], gap: float) -> Box:
     """Return a box with the small parts that lie within it or stick out of it a little."""
     x0, y0, x1, y1 = box
     centres = (parts[:, :2] + parts[:, 2:]) / 2
-    inside = (centres >= (x0 - gap, y0 - gap)).all(axis=1) & (centres <= (x1 + gap, y1 + gap)).all(axis=1)
+    inside = (centres >= (x0 - gap, y0 - gap)).all(axis=1) & (centres <= (x1 + gap, y1 + gap)).all(
+        axis=1
+    )
     for left, top, right, bottom in parts[inside].tolist():
         x0, y0, x1, y1 = min(x0, left), min(y0, top), max(x1, right), max(y1, bottom)
     return int(x0), int(y0), int(x1), int(y1)

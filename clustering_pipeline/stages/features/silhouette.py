@@ -1,4 +1,6 @@
-"""The shape of what stands before a plain or evenly shaded background, for marks and products without print."""
+"""The shape of what stands before a plain or evenly shaded background, for marks and products
+without print.
+"""
 
 import cv2
 import numpy as np
@@ -9,17 +11,20 @@ from clustering_pipeline.stages.features.colour import to_lab
 
 SILHOUETTE_SIDE = 64
 _SEARCH_SIDE = 240
-# CIE L*a*b* units: how far the border may stray from an even gradient, and the least contrast of a shape.
+# CIE L*a*b* units: how far the border may stray from an even gradient, and the least contrast of a
+# shape.
 _SHADING_TOLERANCE, _SMALLEST_CONTRAST = 12.0, 9.0
 _UNIFORM_SHARE = 0.7
 _SMALLEST_PART = 0.004
 
 
 def silhouette(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the coverage of the foreground within its own bounding box, stretched to 64×64: uint8, 0 to 255.
+    """Return the coverage of the foreground within its own bounding box, stretched to 64×64: uint8,
+    0 to 255.
 
-    The background is a plane in L*a*b* fitted to the outermost pixels; a crop whose border is no even gradient has an empty
-    silhouette (zeros). Colour and contrast direction leave no trace, so that a white mark on red equals a black one on white.
+    The background is a plane in L*a*b* fitted to the outermost pixels; a crop whose border is no
+    even gradient has an empty silhouette (zeros). Colour and contrast direction leave no trace, so
+    that a white mark on red equals a black one on white.
     """
     lab = to_lab(fit_within(crop, _SEARCH_SIDE))
     distance = _distance_from_gradient(lab)
@@ -37,7 +42,9 @@ def silhouette(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _distance_from_gradient(lab: NDArray[np.float32]) -> NDArray[np.float32] | None:
     height, width = lab.shape[:2]
     rows, columns = np.mgrid[0:height, 0:width]
-    terms = np.stack([np.ones_like(rows), rows / height, columns / width], axis=-1).astype(np.float32)
+    terms = np.stack([np.ones_like(rows), rows / height, columns / width], axis=-1).astype(
+        np.float32
+    )
     border = np.ones((height, width), bool)
     border[1:-1, 1:-1] = False
     known, colours = terms[border], lab[border]
@@ -52,12 +59,16 @@ def _distance_from_gradient(lab: NDArray[np.float32]) -> NDArray[np.float32] | N
 
 
 def _otsu(distance: NDArray[np.float32]) -> float:
-    threshold, _ = cv2.threshold(np.clip(distance, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
+    threshold, _ = cv2.threshold(
+        np.clip(distance, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU
+    )
     return float(threshold)
 
 
 def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    _, labels, statistics, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
     large = statistics[:, cv2.CC_STAT_AREA] >= _SMALLEST_PART * mask.size
     large[0] = False
     return np.asarray(large[labels], bool)

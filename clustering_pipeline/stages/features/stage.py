@@ -27,20 +27,26 @@ _LEAST_SHOWN = 0.05
 
 
 def product_frame(crop: NDArray[np.uint8], box: Box, longest_side: int) -> NDArray[np.uint8]:
-    """Return the box of a crop at the normalised size: its longer side has exactly `longest_side` pixels."""
+    """Return the box of a crop at the normalised size: its longer side has exactly `longest_side`
+    pixels.
+    """
     return fit_within(cut(crop, box), longest_side, enlarge=True)
 
 
 def extract(
     crop: NDArray[np.uint8], settings: LocalFeatureSettings = DEFAULT_SETTINGS
 ) -> tuple[LocalFeatures, NDArray[np.float32]]:
-    """Return the local features and the colour histogram (float32, (576,)) of a crop, uint8 (height, width, 3) RGB."""
+    """Return the local features and the colour histogram (float32, (576,)) of a crop, uint8
+    (height, width, 3) RGB.
+    """
     height, width = crop.shape[:2]
     box = product_box(crop) or (0, 0, width, height)
     shown = product_mask(crop)
     picture, bits = stored_frame(cut(crop, box), None if shown is None else _within(shown, box))
     frame = product_frame(crop, box, settings.longest_side)
-    points, scales, angles, descriptors = detect_keypoints(frame, settings.keypoints, settings.contrast_threshold)
+    points, scales, angles, descriptors = detect_keypoints(
+        frame, settings.keypoints, settings.contrast_threshold
+    )
     features = LocalFeatures(
         box=box,
         width=frame.shape[1],
@@ -64,7 +70,9 @@ def _within(shown: NDArray[np.bool_], box: Box) -> NDArray[np.bool_]:
 
 
 def product_palette(crop: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
-    """Return the palette of the product in the box of an RGB crop, without the background where that is even."""
+    """Return the palette of the product in the box of an RGB crop, without the background where
+    that is even.
+    """
     shown = product_mask(crop, filled=False)
     inside = None if shown is None else _within(shown, box)
     background = None if inside is None or inside.mean() < _LEAST_SHOWN else ~inside
@@ -76,8 +84,11 @@ CropRow = tuple[str, str, Box, str | None]
 _SCHEMA = pa.schema([field for field in LOCAL_FEATURES.schema if field.name != "crop_sha256"])
 
 
-def run(*, clean_images: pd.DataFrame, settings: LocalFeatureSettings, context: StageContext) -> StageResult:
-    """Return LOCAL_FEATURES: a row per kept crop with its product box, its colour and the blob of its keypoints.
+def run(
+    *, clean_images: pd.DataFrame, settings: LocalFeatureSettings, context: StageContext
+) -> StageResult:
+    """Return LOCAL_FEATURES: a row per kept crop with its product box, its colour and the blob of
+    its keypoints.
 
     A crop whose picture cannot be read any more is left out; it then matches nothing.
     """
@@ -88,7 +99,9 @@ def run(*, clean_images: pd.DataFrame, settings: LocalFeatureSettings, context: 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         work = partial(_extract_batch, blobs=context.blobs, settings=settings)
         with context.progress.track("Local features", len(missing), "crop") as bar:
-            for found in context.engine.map_batches(work, [rows[key] for key in missing], batch_size=settings.batch_size):
+            for found in context.engine.map_batches(
+                work, [rows[key] for key in missing], batch_size=settings.batch_size
+            ):
                 bar.advance(len(found))
                 yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
 
@@ -109,12 +122,16 @@ def _crop_row(row: object) -> CropRow:
     return str(row.crop_sha256), str(row.image_sha256), box, row.mask  # type: ignore[attr-defined, return-value]
 
 
-def _extract_batch(batch: list[CropRow], blobs: BlobStore, settings: LocalFeatureSettings) -> list[dict[str, object]]:
+def _extract_batch(
+    batch: list[CropRow], blobs: BlobStore, settings: LocalFeatureSettings
+) -> list[dict[str, object]]:
     with threadpool_limits(1):
         return [_extract_one(row, blobs, settings) for row in batch]
 
 
-def _extract_one(row: CropRow, blobs: BlobStore, settings: LocalFeatureSettings) -> dict[str, object]:
+def _extract_one(
+    row: CropRow, blobs: BlobStore, settings: LocalFeatureSettings
+) -> dict[str, object]:
     crop_sha256, image_sha256, box, mask = row
     try:
         crop = load_crop(blobs, image_sha256, box, mask=mask)

@@ -1,8 +1,15 @@
-"""Which pairs of crops show the same product: candidates, verification by print and text, one weight per pair."""
+"""Which pairs of crops show the same product: candidates, verification by print and text, one
+weight per pair.
+"""
 
 from clustering_pipeline.stages.matching.single_pair import PairComparison, compare_pair
 from clustering_pipeline.stages.matching.stage import run
-from clustering_pipeline.stages.matching.text_reader import TextLine, TextReader, held_texts, open_reader
+from clustering_pipeline.stages.matching.text_reader import (
+    TextLine,
+    TextReader,
+    held_texts,
+    open_reader,
+)
 from clustering_pipeline.stages.matching.verification import PrintEvidence, print_weight, verify
 
 __all__ = [

@@ -7,41 +7,54 @@ from scipy import sparse
 
 from clustering_pipeline.stages.matching.geometry import Floats, Indices
 
-# Up to so many crops every vector is compared with every other; beyond, only those in the nearest cells.
+# Up to so many crops every vector is compared with every other; beyond, only those in the nearest
+# cells.
 _EXACT_UP_TO = 20_000
 _PROBES = 48
 _TEXT_BLOCK = 2048
 
 
 def nearest_pairs(vectors: Floats, neighbours: int) -> NDArray[np.int64]:
-    """Return the pairs (i, j), i < j, where one is among the `neighbours` nearest of the other: int64 (m, 2), sorted.
+    """Return the pairs (i, j), i < j, where one is among the `neighbours` nearest of the other:
+    int64 (m, 2), sorted.
 
-    `vectors` are unit rows; nearness is their cosine. The search is exact up to 20,000 rows, in an inverted file beyond.
+    `vectors` are unit rows; nearness is their cosine. The search is exact up to 20,000 rows, in an
+    inverted file beyond.
     """
     count = len(vectors)
     if count < 2:
         return np.zeros((0, 2), np.int64)
     index = _open_index(vectors)
     _, found = index.search(vectors, min(neighbours + 1, count))
-    return unique_pairs(np.repeat(np.arange(count), found.shape[1]), found.ravel().astype(np.int64), count)
+    return unique_pairs(
+        np.repeat(np.arange(count), found.shape[1]), found.ravel().astype(np.int64), count
+    )
 
 
-def joined_pairs(first: NDArray[np.int64], second: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def joined_pairs(
+    first: NDArray[np.int64], second: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
     """Return the distinct pairs of both, sorted."""
     rows, columns = np.concatenate([first, second]).T
     return unique_pairs(rows, columns, count)
 
 
 def unique_pairs(rows: Indices, columns: Indices, count: int) -> NDArray[np.int64]:
-    """Return the distinct pairs (i, j) with i < j, sorted; pairs of a row with itself or with -1 are dropped."""
+    """Return the distinct pairs (i, j) with i < j, sorted; pairs of a row with itself or with -1
+    are dropped.
+    """
     low, high = np.minimum(rows, columns), np.maximum(rows, columns)
     valid = (low >= 0) & (low < high)
     numbers = np.unique(low[valid] * count + high[valid])
     return np.column_stack([numbers // count, numbers % count])
 
 
-def text_neighbours(vectors: sparse.csr_matrix, neighbours: int, least: float = 0.5) -> NDArray[np.int64]:
-    """Return pairs of texts whose cosine is at least `least`, each row's `neighbours` nearest: int64 (m, 2), i < j."""
+def text_neighbours(
+    vectors: sparse.csr_matrix, neighbours: int, least: float = 0.5
+) -> NDArray[np.int64]:
+    """Return pairs of texts whose cosine is at least `least`, each row's `neighbours` nearest:
+    int64 (m, 2), i < j.
+    """
     rows, columns = [], []
     for start in range(0, vectors.shape[0], _TEXT_BLOCK):
         block = (vectors[start : start + _TEXT_BLOCK] @ vectors.T).tocsr()
@@ -55,16 +68,21 @@ def text_neighbours(vectors: sparse.csr_matrix, neighbours: int, least: float = 
     return unique_pairs(np.concatenate(rows), np.concatenate(columns), vectors.shape[0])
 
 
-def without_known(pairs: NDArray[np.int64], known: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+def without_known(
+    pairs: NDArray[np.int64], known: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
     """Return those of `pairs` that are not in `known`, in their order."""
     return pairs[~np.isin(pairs[:, 0] * count + pairs[:, 1], known[:, 0] * count + known[:, 1])]
 
 
-def friends_of_friends(pairs: NDArray[np.int64], weights: NDArray[np.float64], count: int, most: int) -> NDArray[np.int64]:
+def friends_of_friends(
+    pairs: NDArray[np.int64], weights: NDArray[np.float64], count: int, most: int
+) -> NDArray[np.int64]:
     """Return pairs that are not in `pairs` but have common friends: int64 (m, 2), sorted.
 
-    Friends are pairs of positive weight. The more of them two rows share, and the stronger, the more promising they are: the
-    sum over common friends of the geometric mean of both weights. Each row proposes its `most` best.
+    Friends are pairs of positive weight. The more of them two rows share, and the stronger, the
+    more promising they are: the sum over common friends of the geometric mean of both weights. Each
+    row proposes its `most` best.
     """
     friends = weights > 0
     graph = _symmetric(pairs[friends], np.sqrt(weights[friends]), count)
@@ -76,7 +94,9 @@ def friends_of_friends(pairs: NDArray[np.int64], weights: NDArray[np.float64], c
     return unique_pairs(*_strongest_per_row(paths, most), count)
 
 
-def _symmetric(pairs: NDArray[np.int64], values: NDArray[np.float64], count: int) -> sparse.csr_matrix:
+def _symmetric(
+    pairs: NDArray[np.int64], values: NDArray[np.float64], count: int
+) -> sparse.csr_matrix:
     half = sparse.coo_matrix((values, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
     return half + half.T
 
@@ -99,7 +119,9 @@ def _open_index(vectors: Floats) -> faiss.Index:
 
 def _train_cells(quantiser: faiss.Index, vectors: Floats) -> faiss.Index:
     count, dimension = vectors.shape
-    index = faiss.IndexIVFFlat(quantiser, dimension, int(4 * np.sqrt(count)), faiss.METRIC_INNER_PRODUCT)
+    index = faiss.IndexIVFFlat(
+        quantiser, dimension, int(4 * np.sqrt(count)), faiss.METRIC_INNER_PRODUCT
+    )
     index.cp.seed = 1
     index.cp.niter = 8
     index.train(vectors)

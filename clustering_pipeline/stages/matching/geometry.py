@@ -19,7 +19,8 @@ class AffineMatch:
     """Correspondences that agree with one affine map from the first frame to the second.
 
     Attributes:
-        matrix: float32 (2, 3), maps column vectors (x, y, 1) of the first frame to pixels of the second.
+        matrix: float32 (2, 3), maps column vectors (x, y, 1) of the first frame to pixels of the
+            second.
         first, second: int64 (n,) keypoint numbers of the inliers, one to one.
     """
 
@@ -31,11 +32,15 @@ class AffineMatch:
         return len(self.first)
 
 
-def nearest_descriptors(first: Floats, second: Floats, ratio: float) -> tuple[Indices, Indices, Floats]:
-    """Return keypoint numbers of correspondences in both directions that pass Lowe's ratio test, and their distances.
+def nearest_descriptors(
+    first: Floats, second: Floats, ratio: float
+) -> tuple[Indices, Indices, Floats]:
+    """Return keypoint numbers of correspondences in both directions that pass Lowe's ratio test,
+    and their distances.
 
-    A correspondence counts when the nearest descriptor in the other picture is nearer than `ratio` times the second
-    nearest, seen from either picture. Rows of `first` and `second` have unit length.
+    A correspondence counts when the nearest descriptor in the other picture is nearer than `ratio`
+    times the second nearest, seen from either picture. Rows of `first` and `second` have unit
+    length.
     """
     if min(len(first), len(second)) < 2:
         nothing = np.zeros(0, np.int64)
@@ -45,7 +50,10 @@ def nearest_descriptors(first: Floats, second: Floats, ratio: float) -> tuple[In
     backward, backward_distance = _ratio_test(np.ascontiguousarray(similarity.T), ratio)
     kept_forward, kept_backward = np.flatnonzero(forward >= 0), np.flatnonzero(backward >= 0)
     pairs = np.concatenate(
-        [kept_forward * len(second) + forward[kept_forward], backward[kept_backward] * len(second) + kept_backward]
+        [
+            kept_forward * len(second) + forward[kept_forward],
+            backward[kept_backward] * len(second) + kept_backward,
+        ]
     )
     distances = np.concatenate([forward_distance[kept_forward], backward_distance[kept_backward]])
     pairs, positions = np.unique(pairs, return_index=True)
@@ -71,21 +79,25 @@ def match_geometry(
     tolerance: float,
     smallest: int,
 ) -> AffineMatch | None:
-    """Return the affine map with most inliers within `tolerance` pixels, or None below `smallest` one-to-one inliers.
+    """Return the affine map with most inliers within `tolerance` pixels, or None below `smallest`
+    one-to-one inliers.
 
-    Every correspondence of two SIFT keypoints states a similarity transform by itself (its position, scale and angle);
-    the best supported of these are refined to affine maps by least squares (Philbin et al. 2007). There is no random
-    sampling. Maps that mirror, scale areas beyond 0.1 to 10 or stretch one axis over 4 times the other are refused.
+    Every correspondence of two SIFT keypoints states a similarity transform by itself (its
+    position, scale and angle); the best supported of these are refined to affine maps by least
+    squares (Philbin et al. 2007). There is no random sampling. Maps that mirror, scale areas beyond
+    0.1 to 10 or stretch one axis over 4 times the other are refused.
 
-    Correspondences count by their centrality: two photographs at one shelf share their background as well, and the map that
-    is wanted is that of the product.
+    Correspondences count by their centrality: two photographs at one shelf share their background
+    as well, and the map that is wanted is that of the product.
     """
     left, right, distances = correspondences
     if len(left) < smallest:
         return None
     source, target = first.points[left], second.points[right]
     weights = np.sqrt(first.centrality[left] * second.centrality[right])
-    stated = _single_correspondence_maps(first, second, left, right, distances / np.sqrt(np.sqrt(weights)))
+    stated = _single_correspondence_maps(
+        first, second, left, right, distances / np.sqrt(np.sqrt(weights))
+    )
     promising = _best_supported(stated, source, target, weights, 2 * tolerance, smallest)
     if len(promising) == 0:
         return None
@@ -124,7 +136,12 @@ def _single_correspondence_maps(
 
 
 def _best_supported(
-    matrices: Floats, source: Floats, target: Floats, weights: Floats, tolerance: float, smallest: int
+    matrices: Floats,
+    source: Floats,
+    target: Floats,
+    weights: Floats,
+    tolerance: float,
+    smallest: int,
 ) -> Floats:
     homogeneous = np.column_stack([source, np.ones(len(source), np.float32)])
     mapped = matrices.reshape(-1, 3) @ homogeneous.T
@@ -135,8 +152,11 @@ def _best_supported(
     return chosen
 
 
-def _refine(matrices: Floats, source: Floats, target: Floats, tolerance: float) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return `matrices` (k, 2, 3) refined by least squares on their inliers, and the inliers (k, n) of each.
+def _refine(
+    matrices: Floats, source: Floats, target: Floats, tolerance: float
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return `matrices` (k, 2, 3) refined by least squares on their inliers, and the inliers (k, n)
+    of each.
 
     A map that fewer than three correspondences support on the way has no inliers.
     """
@@ -152,7 +172,9 @@ def _refine(matrices: Floats, source: Floats, target: Floats, tolerance: float) 
     return matrices, _within(matrices, homogeneous, target, tolerance) & supported[:, None]
 
 
-def _within(matrices: Floats, homogeneous: Floats, target: Floats, tolerance: float) -> NDArray[np.bool_]:
+def _within(
+    matrices: Floats, homogeneous: Floats, target: Floats, tolerance: float
+) -> NDArray[np.bool_]:
     mapped = (matrices.reshape(-1, 3) @ homogeneous.T).reshape(len(matrices), 2, len(homogeneous))
     error = mapped - target.T
     inside: NDArray[np.bool_] = np.einsum("kin,kin->kn", error, error) <= tolerance * tolerance

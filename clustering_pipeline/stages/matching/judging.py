@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.evidence_model import EvidenceModel, load_model, prior_shift, probability_of
+from clustering_pipeline.core.evidence_model import (
+    EvidenceModel,
+    load_model,
+    prior_shift,
+    probability_of,
+)
 from clustering_pipeline.core.text import plain_words
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.matching.geometry import Floats
@@ -50,7 +55,8 @@ RowVectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 MARGIN = 0.0
 # How much of the category's own share of true pairs counts.
 OWN_SHARE = 0.5
-# Columns of the raw evidence that are features as they are: colours of the packs, pairs laid over each other, and their map.
+# Columns of the raw evidence that are features as they are: colours of the packs, pairs laid over
+# each other, and their map.
 _AS_THEY_ARE = ("palette_", "aligned_", "map_")
 # Pairs whose vectors are held in memory at once.
 _PAIR_BLOCK = 65_536
@@ -114,7 +120,9 @@ def picture_weights(products: KeptCrops, candidates: Candidates) -> Reals:
 
 @dataclass(frozen=True)
 class Examined:
-    """All that is known of the candidates, an entry each: `features` are what the evidence model adds up."""
+    """All that is known of the candidates, an entry each: `features` are what the evidence model
+    adds up.
+    """
 
     candidates: Candidates
     text: TextEvidence
@@ -132,28 +140,43 @@ def examine(
 ) -> Examined:
     """Return what pictures, texts and titles show of every candidate.
 
-    `lines` are those read on the packs, by row; `further` rows of products and their vectors by another encoder.
+    `lines` are those read on the packs, by row; `further` rows of products and their vectors by
+    another encoder.
     """
     pairs, raw = candidates.pairs, candidates.raw
     lines = without_overlays(products, lines, pairs, raw)
     text = compare_packs(raw, pairs, lines, len(products))
     titles = compare_titles(
-        products, pairs, lines, bundles_differ=settings.bundles == "apart", sizes_differ=settings.sizes == "apart"
+        products,
+        pairs,
+        lines,
+        bundles_differ=settings.bundles == "apart",
+        sizes_differ=settings.sizes == "apart",
     )
     evidence = _evidence(products, candidates, text, titles)
-    return Examined(candidates, text, titles, evidence, _features(products, candidates, lines, text, titles, evidence, further))
+    return Examined(
+        candidates,
+        text,
+        titles,
+        evidence,
+        _features(products, candidates, lines, text, titles, evidence, further),
+    )
 
 
 def pair_log_odds(model: EvidenceModel, examined: Examined) -> Reals:
-    """Return the log-odds of one product of each candidate, float64 (m,), moved towards the share of true pairs among them.
+    """Return the log-odds of one product of each candidate, float64 (m,), moved towards the share
+    of true pairs among them.
 
-    Categories differ in how many listings a product has. Half of what the candidates themselves tell about that counts.
+    Categories differ in how many listings a product has. Half of what the candidates themselves
+    tell about that counts.
     """
     log_odds = model.log_odds(examined.features, len(examined.candidates))
     return log_odds + OWN_SHARE * prior_shift(log_odds, model.prior)
 
 
-def judge(products: KeptCrops, examined: Examined, model: EvidenceModel, settings: MatchSettings) -> pd.DataFrame:
+def judge(
+    products: KeptCrops, examined: Examined, model: EvidenceModel, settings: MatchSettings
+) -> pd.DataFrame:
     """Return the columns of MATCHES for every candidate."""
     pairs, raw = examined.candidates.pairs, examined.candidates.raw
     text, titles, evidence = examined.text, examined.titles, examined.evidence
@@ -190,7 +213,9 @@ def judge(products: KeptCrops, examined: Examined, model: EvidenceModel, setting
 
 def print_weights(raw: pd.DataFrame) -> Reals:
     """Return the weight of verified print of raw evidence, 0 where the print does not agree."""
-    cells, agreement, centre = (raw[name].to_numpy(np.float64) for name in ("cells", "agreement", "centre_agreement"))
+    cells, agreement, centre = (
+        raw[name].to_numpy(np.float64) for name in ("cells", "agreement", "centre_agreement")
+    )
     return np.nan_to_num(print_weight(cells, agreement, centre))
 
 
@@ -205,8 +230,12 @@ def _features(
 ) -> Features:
     pairs, raw, count = candidates.pairs, candidates.raw, len(products)
     verified = evidence.print_weight > 0
-    overlap = raw[["overlap_first", "overlap_second"]].to_numpy(np.float64).min(axis=1, initial=np.inf)
-    said = text_features("text", pairs, _texts(lines, count), np.where(text.present, text.similarity, np.nan))
+    overlap = (
+        raw[["overlap_first", "overlap_second"]].to_numpy(np.float64).min(axis=1, initial=np.inf)
+    )
+    said = text_features(
+        "text", pairs, _texts(lines, count), np.where(text.present, text.similarity, np.nan)
+    )
     named = text_features("title", pairs, _titles(products), titles.similarity)
     weight = pair_weights(evidence, veto_numbers=False, drop_weak=False)
     printed = np.array([conflict is not None for conflict in titles.in_print], np.float64)
@@ -220,19 +249,27 @@ def _features(
         **line_features(text.agreeing, text.conflicting, verified & text.present),
         "numbers_differ": np.where(text.present, printed, np.nan),
         **named,
-        "titles_contradict": np.where(np.isfinite(titles.similarity), evidence.titles_contradict, np.nan),
+        "titles_contradict": np.where(
+            np.isfinite(titles.similarity), evidence.titles_contradict, np.nan
+        ),
         "rules": np.log1p(weight),
         **shares_of_best("rules", pairs, weight, count, SMALLEST_WEIGHT),
         **encoder_features("encoder", pairs, products.vectors, evidence.cosine),
         **_second_encoder(pairs, further),
     }
-    features |= {name: raw[name].to_numpy(np.float64) for name in map(str, raw) if name.startswith(_AS_THEY_ARE)}
+    features |= {
+        name: raw[name].to_numpy(np.float64)
+        for name in map(str, raw)
+        if name.startswith(_AS_THEY_ARE)
+    }
     features["crowd"] = crowd(pairs, evidence.print_weight, disagreements(features), count)
     return features
 
 
 def _second_encoder(pairs: NDArray[np.int64], further: Sequence[RowVectors]) -> Features:
-    """Return the features of the first further encoder, nothing for pairs of which it does not know both crops."""
+    """Return the features of the first further encoder, nothing for pairs of which it does not know
+    both crops.
+    """
     if not further:
         return {}
     rows, vectors = further[0]
@@ -260,11 +297,15 @@ def pair_cosines(vectors: Floats, pairs: NDArray[np.int64]) -> Reals:
     if len(vectors) == 0:
         return np.full(len(pairs), np.nan)
     blocks = [pairs[start : start + _PAIR_BLOCK] for start in range(0, len(pairs), _PAIR_BLOCK)]
-    products = [np.einsum("ij,ij->i", vectors[block[:, 0]], vectors[block[:, 1]]) for block in blocks]
+    products = [
+        np.einsum("ij,ij->i", vectors[block[:, 0]], vectors[block[:, 1]]) for block in blocks
+    ]
     return np.concatenate([np.zeros(0), *products])
 
 
-def _evidence(products: KeptCrops, candidates: Candidates, text: TextEvidence, titles: TitleEvidence) -> PairEvidence:
+def _evidence(
+    products: KeptCrops, candidates: Candidates, text: TextEvidence, titles: TitleEvidence
+) -> PairEvidence:
     left, right = candidates.pairs.T
     weight = print_weights(candidates.raw)
     contradicted = np.array([conflict is not None for conflict in titles.conflicts], bool)
@@ -285,5 +326,7 @@ def _evidence(products: KeptCrops, candidates: Candidates, text: TextEvidence, t
         titles_contradict=np.array([conflict is not None for conflict in titles.in_titles], bool),
         title_similarity=titles.similarity,
         copies_differ=copies_differ,
-        neighbours_differ=profile_disagreement(candidates.pairs, compared, contradicting, len(products)),
+        neighbours_differ=profile_disagreement(
+            candidates.pairs, compared, contradicting, len(products)
+        ),
     )

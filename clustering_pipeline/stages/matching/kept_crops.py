@@ -1,4 +1,6 @@
-"""The pictures that are compared: every keeper with its vector, its features and the titles of the listings behind it."""
+"""The pictures that are compared: every keeper with its vector, its features and the titles of the
+listings behind it.
+"""
 
 from dataclasses import dataclass, field
 
@@ -16,15 +18,19 @@ _EDGES = ["x0", "y0", "x1", "y1"]
 
 @dataclass(frozen=True)
 class KeptCrops:
-    """The keepers of a category, in the order of their sha256; all attributes have one entry per keeper.
+    """The keepers of a category, in the order of their sha256; all attributes have one entry per
+    keeper.
 
     Attributes:
-        crops, images, features: sha256 of the crop, of its picture, and of its packed local features.
+        crops, images, features: sha256 of the crop, of its picture, and of its packed local
+            features.
         boxes: the crop within its picture.
         product_boxes: the product within its crop.
-        keypoints, copies: int64 (n,), how much print there is, and how often it stands side by side.
+        keypoints, copies: int64 (n,), how much print there is, and how often it stands side by
+            side.
         vectors: float32 (n, dimension), unit rows.
-        places: the product within its picture: x0, y0, x1, y1 as shares of the picture's width and height.
+        places: the product within its picture: x0, y0, x1, y1 as shares of the picture's width and
+            height.
         palettes: float32 (n, colours), unit rows; see `palette`.
         titles: the distinct titles of the listings that the crop stands for.
     """
@@ -61,7 +67,9 @@ def collect_crops(
     *,
     main_only: bool,
 ) -> KeptCrops:
-    """Return the kept crops that stand for themselves and have a vector and local features; main crops only by default."""
+    """Return the kept crops that stand for themselves and have a vector and local features; main
+    crops only by default.
+    """
     found = keepers(clean_images, semantic_duplicates).dropna(subset="keeper")
     keeper_of = dict(zip(found["crop_sha256"], found["keeper"], strict=True))
     kept = clean_images[clean_images["status"] == "kept"].set_index("crop_sha256")
@@ -93,7 +101,10 @@ def collect_crops(
 def _palettes(found: pd.Series) -> Floats:
     """Return palettes as float32 rows, NaN where there is none."""
     nothing = np.full(PALETTE_LENGTH, np.nan, np.float32)
-    rows = [nothing if one is None or np.ndim(one) == 0 else np.asarray(one, np.float32) for one in found]
+    rows = [
+        nothing if one is None or np.ndim(one) == 0 else np.asarray(one, np.float32)
+        for one in found
+    ]
     return np.stack(rows) if rows else np.zeros((0, PALETTE_LENGTH), np.float32)
 
 
@@ -102,8 +113,12 @@ def _boxes(frame: pd.DataFrame) -> list[Box]:
     return [(x0, y0, x1, y1) for x0, y0, x1, y1 in rows]
 
 
-def _places(standing: pd.DataFrame, features: pd.DataFrame, crops: pd.DataFrame) -> list[tuple[float, ...]]:
-    sizes = crops.drop_duplicates("image_sha256").set_index("image_sha256")[["image_width", "image_height"]]
+def _places(
+    standing: pd.DataFrame, features: pd.DataFrame, crops: pd.DataFrame
+) -> list[tuple[float, ...]]:
+    sizes = crops.drop_duplicates("image_sha256").set_index("image_sha256")[
+        ["image_width", "image_height"]
+    ]
     size = np.tile(sizes.loc[standing["image_sha256"]].to_numpy(np.float64), 2)
     corner = np.tile(standing[["x0", "y0"]].to_numpy(np.float64), 2)
     places = (corner + features[_EDGES].to_numpy(np.float64)) / size
@@ -111,9 +126,22 @@ def _places(standing: pd.DataFrame, features: pd.DataFrame, crops: pd.DataFrame)
 
 
 def _titles(
-    crops: pd.DataFrame, raw_images: pd.DataFrame, catalogue: pd.DataFrame, keeper_of: dict[str, str]
+    crops: pd.DataFrame,
+    raw_images: pd.DataFrame,
+    catalogue: pd.DataFrame,
+    keeper_of: dict[str, str],
 ) -> dict[str, tuple[str, ...]]:
-    shown = raw_images[["listing", "image_sha256"]].merge(catalogue[["listing", "title"]].dropna(), on="listing")
-    shown = shown.merge(crops.loc[crops["is_main"].fillna(False), ["image_sha256", "crop_sha256"]], on="image_sha256")
-    shown = shown.assign(keeper=shown["crop_sha256"].map(keeper_of)).dropna(subset=["keeper", "title"])
-    return {str(keeper): tuple(sorted(set(titles))) for keeper, titles in shown.groupby("keeper")["title"]}
+    shown = raw_images[["listing", "image_sha256"]].merge(
+        catalogue[["listing", "title"]].dropna(), on="listing"
+    )
+    shown = shown.merge(
+        crops.loc[crops["is_main"].fillna(False), ["image_sha256", "crop_sha256"]],
+        on="image_sha256",
+    )
+    shown = shown.assign(keeper=shown["crop_sha256"].map(keeper_of)).dropna(
+        subset=["keeper", "title"]
+    )
+    return {
+        str(keeper): tuple(sorted(set(titles)))
+        for keeper, titles in shown.groupby("keeper")["title"]
+    }

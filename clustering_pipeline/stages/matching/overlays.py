@@ -15,10 +15,12 @@ from clustering_pipeline.stages.matching.text_reader import TextLine
 
 # An overlay sits at the same place of every picture; photographs of products hardly ever do.
 _LARGEST_SHIFT = 0.015
-# Pictures that agree in their middle as well are copies of one photograph rather than one frame around two products.
+# Pictures that agree in their middle as well are copies of one photograph rather than one frame
+# around two products.
 _CENTRE_AGREES = 0.25
 
-# A line of an overlay stands on so many products at one place, given in such steps of the picture's width and height.
+# A line of an overlay stands on so many products at one place, given in such steps of the picture's
+# width and height.
 _FEWEST_PRODUCTS, _STEPS = 3, 40
 # Pairs whose maps are held in memory at once.
 _PAIR_BLOCK = 65_536
@@ -27,11 +29,18 @@ Place = tuple[str, int, int]
 
 
 def without_overlays(
-    products: KeptCrops, lines: Mapping[int, Sequence[TextLine]], pairs: NDArray[np.int64], raw: pd.DataFrame
+    products: KeptCrops,
+    lines: Mapping[int, Sequence[TextLine]],
+    pairs: NDArray[np.int64],
+    raw: pd.DataFrame,
 ) -> dict[int, list[TextLine]]:
-    """Return the lines on each pack less stickers and banners: those that stand at the same place of three pictures or more
-    that are not copies of one photograph, as the evidence `raw` of `pairs` shows."""
-    places = {row: [_place(products.places[row], line) for line in found] for row, found in lines.items()}
+    """Return the lines on each pack less stickers and banners: those that stand at the same place
+    of three pictures or more that are not copies of one photograph, as the evidence `raw` of
+    `pairs` shows.
+    """
+    places = {
+        row: [_place(products.places[row], line) for line in found] for row, found in lines.items()
+    }
     overlays = _overlays(places, _copies(pairs, raw, len(products)))
     return {
         row: [line for line, place in zip(found, places[row], strict=True) if place not in overlays]
@@ -57,21 +66,33 @@ def _parts(copies: sparse.csr_matrix) -> int:
 
 def _copies(pairs: NDArray[np.int64], raw: pd.DataFrame, count: int) -> sparse.csr_matrix:
     """Return which of `count` pictures agree in their middle: bool (count, count), one triangle."""
-    alike = (raw["inliers"].to_numpy() > 0) & (raw["centre_agreement"].to_numpy(np.float64) >= _CENTRE_AGREES)
+    alike = (raw["inliers"].to_numpy() > 0) & (
+        raw["centre_agreement"].to_numpy(np.float64) >= _CENTRE_AGREES
+    )
     left, right = pairs[alike].T
-    return sparse.coo_matrix((np.ones(len(left), bool), (left, right)), shape=(count, count)).tocsr()
+    return sparse.coo_matrix(
+        (np.ones(len(left), bool), (left, right)), shape=(count, count)
+    ).tocsr()
 
 
 def _place(product: tuple[float, ...], line: TextLine) -> Place:
     x0, y0, x1, y1 = product
     across, down = line.quad.mean(axis=0)
-    return plain_letters(line.text), round((x0 + across * (x1 - x0)) * _STEPS), round((y0 + down * (y1 - y0)) * _STEPS)
+    return (
+        plain_letters(line.text),
+        round((x0 + across * (x1 - x0)) * _STEPS),
+        round((y0 + down * (y1 - y0)) * _STEPS),
+    )
 
 
-def overlay_shares(products: KeptCrops, pairs: NDArray[np.int64], raw: pd.DataFrame) -> NDArray[np.float64]:
-    """Return for each pair how far its print is an overlay: float64 (m,), 0 (none) to 1 (nothing else agrees).
+def overlay_shares(
+    products: KeptCrops, pairs: NDArray[np.int64], raw: pd.DataFrame
+) -> NDArray[np.float64]:
+    """Return for each pair how far its print is an overlay: float64 (m,), 0 (none) to 1 (nothing
+    else agrees).
 
-    The affine map of such a pair leaves every place of the picture where it is, and the middle of the two does not agree.
+    The affine map of such a pair leaves every place of the picture where it is, and the middle of
+    the two does not agree.
     """
     shares = np.zeros(len(pairs))
     verified = np.flatnonzero(raw["inliers"].to_numpy() > 0)
@@ -81,7 +102,9 @@ def overlay_shares(products: KeptCrops, pairs: NDArray[np.int64], raw: pd.DataFr
     return shares
 
 
-def _overlay_shares(products: KeptCrops, pairs: NDArray[np.int64], raw: pd.DataFrame) -> NDArray[np.float64]:
+def _overlay_shares(
+    products: KeptCrops, pairs: NDArray[np.int64], raw: pd.DataFrame
+) -> NDArray[np.float64]:
     matrices = np.stack(list(raw["matrix"])).reshape(-1, 2, 3).astype(np.float64)
     places = np.array(products.places, np.float64)
     left, right = places[pairs[:, 0]], places[pairs[:, 1]]

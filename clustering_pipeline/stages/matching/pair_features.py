@@ -1,8 +1,10 @@
-"""The features of the evidence model: one array per feature, an entry per pair, NaN where a pair has nothing of it to compare.
+"""The features of the evidence model: one array per feature, an entry per pair, NaN where a pair
+has nothing of it to compare.
 
-How alike two crops are in anything says little by itself: one category's siblings are more alike than another's photographs of
-one product. So each likeness comes with how it stands against the other candidates of both crops. None of them depends on how
-many crops the category has, nor on how an encoder scales its cosines.
+How alike two crops are in anything says little by itself: one category's siblings are more alike
+than another's photographs of one product. So each likeness comes with how it stands against the
+other candidates of both crops. None of them depends on how many crops the category has, nor on how
+an encoder scales its cosines.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,23 +20,27 @@ Reals = NDArray[np.float64]
 Pairs = NDArray[np.int64]
 Features = dict[str, Reals]
 
-# Candidates whose mean likeness is a crop's neighbourhood, and crops against which a cosine is measured.
+# Candidates whose mean likeness is a crop's neighbourhood, and crops against which a cosine is
+# measured.
 NEAREST, REFERENCES = 10, 1024
 _LEAST_SPREAD = 1e-4
 # Ranks from here on say no more.
 _LAST_RANK = 64
 _LARGEST_PRINT = 12.0
-# Print that agrees enough for two crops to be laid over each other, and how many such partners of a crop are looked at.
+# Print that agrees enough for two crops to be laid over each other, and how many such partners of a
+# crop are looked at.
 _VERIFIED, _PARTNERS = 0.6, 10
 # Colours of the aligned comparison that disagree.
 _OTHER_COLOURS = 0.8
 
 
 def standing(name: str, pairs: Pairs, alike: Reals, count: int, spread: float = 1.0) -> Features:
-    """Return how a likeness (float64, m; NaN where unknown) stands among the candidates of both crops.
+    """Return how a likeness (float64, m; NaN where unknown) stands among the candidates of both
+    crops.
 
-    `_rank` and `_rank_far`: logarithm of which candidate each is of the other, the better and the worse. `_above`: how far it
-    exceeds the mean of the ten nearest of both, in units of `spread`. `_gap`: how far it stays below the nearest of either.
+    `_rank` and `_rank_far`: logarithm of which candidate each is of the other, the better and the
+    worse. `_above`: how far it exceeds the mean of the ten nearest of both, in units of `spread`.
+    `_gap`: how far it stays below the nearest of either.
     """
     known = np.isfinite(alike)
     value = np.where(known, alike, -np.inf)
@@ -51,7 +57,9 @@ def standing(name: str, pairs: Pairs, alike: Reals, count: int, spread: float = 
 
 
 def shares_of_best(name: str, pairs: Pairs, alike: Reals, count: int, least: float) -> Features:
-    """Return what share a likeness is of the greatest of either crop, the smaller of both greatest first; at least `least` counts."""
+    """Return what share a likeness is of the greatest of either crop, the smaller of both greatest
+    first; at least `least` counts.
+    """
     value = np.nan_to_num(alike)
     best = np.zeros(count)
     np.maximum.at(best, pairs.ravel(), np.repeat(value, 2))
@@ -64,9 +72,15 @@ def shares_of_best(name: str, pairs: Pairs, alike: Reals, count: int, least: flo
 
 
 def encoder_features(name: str, pairs: Pairs, vectors: Floats, cosines: Reals) -> Features:
-    """Return how pairs stand by an encoder: `standing`, and `_out`: spreads above the cosines of either to any other crop."""
+    """Return how pairs stand by an encoder: `standing`, and `_out`: spreads above the cosines of
+    either to any other crop.
+    """
     count = len(vectors)
-    chosen = np.linspace(0, count - 1, min(count, REFERENCES)).round().astype(np.int64) if count else np.zeros(0, np.int64)
+    chosen = (
+        np.linspace(0, count - 1, min(count, REFERENCES)).round().astype(np.int64)
+        if count
+        else np.zeros(0, np.int64)
+    )
     if count < 2 or len(pairs) == 0:
         return {}
     median, upper = np.quantile(vectors @ vectors[chosen].T, [0.5, 0.84], axis=1)
@@ -76,8 +90,12 @@ def encoder_features(name: str, pairs: Pairs, vectors: Floats, cosines: Reals) -
     return {**found, f"{name}_out": scores.min(axis=1).astype(np.float64)}
 
 
-def print_features(pairs: Pairs, weight: Reals, overlap: Reals, bare: NDArray[np.bool_], count: int) -> Features:
-    """Return the features of print: `weight` float64 (m,), 0 where it does not agree; nothing where neither crop has any."""
+def print_features(
+    pairs: Pairs, weight: Reals, overlap: Reals, bare: NDArray[np.bool_], count: int
+) -> Features:
+    """Return the features of print: `weight` float64 (m,), 0 where it does not agree; nothing where
+    neither crop has any.
+    """
     capped = np.where(bare, np.nan, np.minimum(weight, _LARGEST_PRINT))
     return {
         "print": np.log1p(capped),
@@ -87,7 +105,9 @@ def print_features(pairs: Pairs, weight: Reals, overlap: Reals, bare: NDArray[np
 
 
 def text_features(name: str, pairs: Pairs, texts: Sequence[str], similarity: Reals) -> Features:
-    """Return the features of `texts` by their n-gram cosines (float64, m, NaN where either is unread)."""
+    """Return the features of `texts` by their n-gram cosines (float64, m, NaN where either is
+    unread).
+    """
     known = np.isfinite(similarity)
     if not known.any():
         return {}
@@ -101,8 +121,12 @@ def text_features(name: str, pairs: Pairs, texts: Sequence[str], similarity: Rea
     }
 
 
-def line_features(agreeing: NDArray[np.int64], conflicting: NDArray[np.int64], compared: NDArray[np.bool_]) -> Features:
-    """Return what lines at the same place of the print say, where print agrees and both packs were read."""
+def line_features(
+    agreeing: NDArray[np.int64], conflicting: NDArray[np.int64], compared: NDArray[np.bool_]
+) -> Features:
+    """Return what lines at the same place of the print say, where print agrees and both packs were
+    read.
+    """
     said = agreeing + conflicting
     found = {
         "lines_agreeing": np.log2(1.0 + agreeing),
@@ -113,10 +137,12 @@ def line_features(agreeing: NDArray[np.int64], conflicting: NDArray[np.int64], c
 
 
 def crowd(pairs: Pairs, weight: Reals, disagreeing: NDArray[np.bool_], count: int) -> Reals:
-    """Return how much of what looks like the one or the other is another product: float64 (m,), 0 to 1.
+    """Return how much of what looks like the one or the other is another product: float64 (m,), 0
+    to 1.
 
-    Of the ten partners whose print agrees best with a crop, the pair itself aside, the share that disagrees in a line, a number
-    or its colours; the greater of both crops. One shop's frame and the line of one brand make such crowds.
+    Of the ten partners whose print agrees best with a crop, the pair itself aside, the share that
+    disagrees in a line, a number or its colours; the greater of both crops. One shop's frame and
+    the line of one brand make such crowds.
     """
     rows, order = _by_end(pairs, weight)
     position = _positions(rows)
@@ -130,14 +156,21 @@ def crowd(pairs: Pairs, weight: Reals, disagreeing: NDArray[np.bool_], count: in
 
 
 def disagreements(features: Mapping[str, Reals]) -> NDArray[np.bool_]:
-    """Return which pairs disagree in a line, a number, or in their colours once they are laid over each other."""
+    """Return which pairs disagree in a line, a number, or in their colours once they are laid over
+    each other.
+    """
     lines = np.nan_to_num(features["lines_conflicting"]) > 0
-    colours = np.nan_to_num(features.get("aligned_chroma_cosine", np.ones(len(lines))), nan=1.0) < _OTHER_COLOURS
+    colours = (
+        np.nan_to_num(features.get("aligned_chroma_cosine", np.ones(len(lines))), nan=1.0)
+        < _OTHER_COLOURS
+    )
     return np.asarray(lines | (np.nan_to_num(features["numbers_differ"]) > 0) | colours)
 
 
 def _by_end(pairs: Pairs, value: Reals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return every end of every pair by crop, the greatest value first: the crops and the numbers of the pairs (int64, 2 m)."""
+    """Return every end of every pair by crop, the greatest value first: the crops and the numbers
+    of the pairs (int64, 2 m).
+    """
     ends = np.concatenate([pairs[:, 0], pairs[:, 1]])
     number = np.tile(np.arange(len(pairs)), 2)
     order = np.lexsort((number, -value[number], ends))
@@ -146,25 +179,35 @@ def _by_end(pairs: Pairs, value: Reals) -> tuple[NDArray[np.int64], NDArray[np.i
 
 def _positions(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the position of each entry among those of its row; `rows` are sorted."""
-    first = np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]])) if len(rows) else np.zeros(0, np.int64)
+    first = (
+        np.flatnonzero(np.concatenate([[True], rows[1:] != rows[:-1]]))
+        if len(rows)
+        else np.zeros(0, np.int64)
+    )
     lengths = np.diff(np.append(first, len(rows)))
     return np.arange(len(rows)) - np.repeat(first, lengths)
 
 
 def _ranks(pairs: Pairs, value: Reals, count: int) -> NDArray[np.int64]:
-    """Return which candidate each is of the other, from 0: int64 (m, 2); equal values share the better rank."""
+    """Return which candidate each is of the other, from 0: int64 (m, 2); equal values share the
+    better rank.
+    """
     rows, order = _by_end(pairs, value)
     position = _positions(rows)
     fresh = np.ones(len(rows), bool)
     fresh[1:] = (rows[1:] != rows[:-1]) | (value[order][1:] != value[order][:-1])
     shared = np.maximum.accumulate(np.where(fresh, np.arange(len(rows)), 0))
     ranks = np.zeros((len(pairs), 2), np.int64)
-    ranks[order, (pairs[order, 1] == rows).astype(np.int64)] = np.minimum(position[shared], _LAST_RANK)
+    ranks[order, (pairs[order, 1] == rows).astype(np.int64)] = np.minimum(
+        position[shared], _LAST_RANK
+    )
     return ranks
 
 
 def _nearest(pairs: Pairs, value: Reals, count: int) -> tuple[Reals, Reals]:
-    """Return the mean of the ten greatest values of each crop's candidates, and the greatest: float64 (count,)."""
+    """Return the mean of the ten greatest values of each crop's candidates, and the greatest:
+    float64 (count,).
+    """
     rows, order = _by_end(pairs, value)
     position = _positions(rows)
     known = np.isfinite(value[order])
@@ -178,9 +221,13 @@ def _nearest(pairs: Pairs, value: Reals, count: int) -> tuple[Reals, Reals]:
 
 
 def _word_overlaps(pairs: Pairs, texts: Sequence[str]) -> tuple[Reals, Reals]:
-    """Return the cosine of words, and which share of what the shorter text says (rare words count more) the other says too."""
+    """Return the cosine of words, and which share of what the shorter text says (rare words count
+    more) the other says too.
+    """
     try:
-        weights = TfidfVectorizer(token_pattern=r"[a-z0-9]{3,}", sublinear_tf=True).fit_transform(texts)
+        weights = TfidfVectorizer(token_pattern=r"[a-z0-9]{3,}", sublinear_tf=True).fit_transform(
+            texts
+        )
     except ValueError:
         return np.zeros(len(pairs)), np.zeros(len(pairs))
     left, right = pairs.T
@@ -189,8 +236,12 @@ def _word_overlaps(pairs: Pairs, texts: Sequence[str]) -> tuple[Reals, Reals]:
     said = present.multiply(rarity[None]).tocsr()
     mass = np.asarray(said.sum(axis=1)).ravel()
     common = _row_products(said, present, left, right)
-    return _row_products(weights, weights, left, right), common / np.maximum(np.minimum(mass[left], mass[right]), 3.0)
+    return _row_products(weights, weights, left, right), common / np.maximum(
+        np.minimum(mass[left], mass[right]), 3.0
+    )
 
 
-def _row_products(first: sparse.csr_matrix, second: sparse.csr_matrix, left: Pairs, right: Pairs) -> Reals:
+def _row_products(
+    first: sparse.csr_matrix, second: sparse.csr_matrix, left: Pairs, right: Pairs
+) -> Reals:
     return np.asarray(first[left].multiply(second[right]).sum(axis=1), np.float64).ravel()

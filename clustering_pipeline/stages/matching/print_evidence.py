@@ -16,7 +16,12 @@ from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.features import LocalFeatures, load_features, unit_descriptors
 from clustering_pipeline.stages.matching.geometry import Floats
-from clustering_pipeline.stages.matching.shapes import TurnedShape, plain_pairs, shape_agreement, turned_shape
+from clustering_pipeline.stages.matching.shapes import (
+    TurnedShape,
+    plain_pairs,
+    shape_agreement,
+    turned_shape,
+)
 from clustering_pipeline.stages.matching.verification import PrintEvidence, verify
 from clustering_pipeline.storage import BlobStore, compute_missing
 
@@ -50,25 +55,35 @@ _SLICE = 400_000
 
 
 def print_evidence(
-    pairs: NDArray[np.int64], features: Sequence[str], settings: MatchSettings, context: StageContext
+    pairs: NDArray[np.int64],
+    features: Sequence[str],
+    settings: MatchSettings,
+    context: StageContext,
 ) -> tuple[pd.DataFrame, int]:
     """Return the evidence of each pair of rows, in order, and how many came from the cache.
 
-    `features` are the blobs of each row's local features; a pair's evidence is known by the two and by how it was verified.
-    The inliers themselves are kept, but not returned.
+    `features` are the blobs of each row's local features; a pair's evidence is known by the two and
+    by how it was verified. The inliers themselves are kept, but not returned.
     """
     slices = [pairs[start : start + _SLICE] for start in range(0, len(pairs), _SLICE)] or [pairs]
     found = [_slice_evidence(some, features, settings, context) for some in slices]
-    return pd.concat([frame for frame, _ in found], ignore_index=True), sum(held for _, held in found)
+    return pd.concat([frame for frame, _ in found], ignore_index=True), sum(
+        held for _, held in found
+    )
 
 
 def _slice_evidence(
-    pairs: NDArray[np.int64], features: Sequence[str], settings: MatchSettings, context: StageContext
+    pairs: NDArray[np.int64],
+    features: Sequence[str],
+    settings: MatchSettings,
+    context: StageContext,
 ) -> tuple[pd.DataFrame, int]:
     sides = [(features[left], features[right]) for left, right in pairs.tolist()]
     keys = [pair_key(first, second) for first, second in sides]
     blobs = dict(zip(keys, sides, strict=True))
-    table = context.tables.table("pair_evidence", settings.verification.fingerprint(str(settings.plain_keypoints)), _SCHEMA)
+    table = context.tables.table(
+        "pair_evidence", settings.verification.fingerprint(str(settings.plain_keypoints)), _SCHEMA
+    )
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         if not missing:
@@ -89,14 +104,26 @@ def pair_key(first: str, second: str) -> str:
     return hashlib.sha256(f"{first}:{second}".encode()).hexdigest()[:32]
 
 
-def _verify_batch(batch: list[tuple[str, str, str]], blobs: BlobStore, settings: MatchSettings) -> list[dict[str, object]]:
+def _verify_batch(
+    batch: list[tuple[str, str, str]], blobs: BlobStore, settings: MatchSettings
+) -> list[dict[str, object]]:
     # The products are small: more threads than one would only wait for each other.
     with threadpool_limits(1):
-        return [_verify_one(key, _loaded(blobs, left), _loaded(blobs, right), settings) for key, left, right in batch]
+        return [
+            _verify_one(key, _loaded(blobs, left), _loaded(blobs, right), settings)
+            for key, left, right in batch
+        ]
 
 
-def _verify_one(key: str, first: "_Loaded", second: "_Loaded", settings: MatchSettings) -> dict[str, object]:
-    evidence = verify(first.features, second.features, settings.verification, (first.descriptors, second.descriptors))
+def _verify_one(
+    key: str, first: "_Loaded", second: "_Loaded", settings: MatchSettings
+) -> dict[str, object]:
+    evidence = verify(
+        first.features,
+        second.features,
+        settings.verification,
+        (first.descriptors, second.descriptors),
+    )
     keypoints = np.array([len(first.features), len(second.features)])
     plain = plain_pairs(keypoints, np.array([[0, 1]]), settings.plain_keypoints).all()
     shape = shape_agreement(first.shape, second.shape) if plain else float("nan")
@@ -104,7 +131,9 @@ def _verify_one(key: str, first: "_Loaded", second: "_Loaded", settings: MatchSe
 
 
 def _laid_over(first: "_Loaded", second: "_Loaded", evidence: PrintEvidence) -> dict[str, float]:
-    """Return the columns of the affine map and of what differs at the same place, NaN where the print does not agree."""
+    """Return the columns of the affine map and of what differs at the same place, NaN where the
+    print does not agree.
+    """
     match, shares = evidence.match, evidence.share_matrix
     if match is None or shares is None or not first.features.picture or not second.features.picture:
         return dict.fromkeys((*_MAP, *ALIGNED), float("nan"))
@@ -118,11 +147,17 @@ def _laid_over(first: "_Loaded", second: "_Loaded", evidence: PrintEvidence) -> 
 
 
 def map_shape(matrix: Floats) -> tuple[float, float, float]:
-    """Return by how much an affine map (2, 3) turns in radians, stretches one axis over the other, and scales (logarithm)."""
+    """Return by how much an affine map (2, 3) turns in radians, stretches one axis over the other,
+    and scales (logarithm).
+    """
     linear = matrix[:, :2].astype(np.float64)
     larger, smaller = np.linalg.svd(linear, compute_uv=False)
     turn = abs(float(np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1])))
-    return turn, float(larger / max(smaller, 1e-6)), abs(float(np.log(max(larger * smaller, 1e-9)) / 2))
+    return (
+        turn,
+        float(larger / max(smaller, 1e-6)),
+        abs(float(np.log(max(larger * smaller, 1e-9)) / 2)),
+    )
 
 
 def evidence_row(evidence: PrintEvidence, shape: float) -> dict[str, object]:

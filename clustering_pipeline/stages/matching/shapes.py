@@ -13,9 +13,11 @@ from clustering_pipeline.stages.matching.candidates import nearest_pairs
 _TURNS = range(-20, 21, 2)
 _UPRIGHT = len(_TURNS) // 2
 _COARSE_SIDE = 16
-# Shapes that fill their convex hull (boxes, discs, ovals) are what most unrelated products have in common.
+# Shapes that fill their convex hull (boxes, discs, ovals) are what most unrelated products have in
+# common.
 _MOST_CONVEX = 0.9
-# Multiples of the limit of keypoints: what a noisy crop has at most, and the geometric mean of a plain pair.
+# Multiples of the limit of keypoints: what a noisy crop has at most, and the geometric mean of a
+# plain pair.
 _NOISIEST, _TOGETHER = 1.6, 0.8
 # Renderings of one mark stray by about a pixel along their outline.
 _TOLERANCE = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
@@ -35,13 +37,18 @@ class TurnedShape:
     widened: NDArray[np.uint64]
 
 
-def plain_pairs(keypoints: NDArray[np.int64], pairs: NDArray[np.int64], limit: int) -> NDArray[np.bool_]:
-    """Return which pairs (int64 (m, 2)) of crops have too little print to tell whether they are one: bool (m,).
+def plain_pairs(
+    keypoints: NDArray[np.int64], pairs: NDArray[np.int64], limit: int
+) -> NDArray[np.bool_]:
+    """Return which pairs (int64 (m, 2)) of crops have too little print to tell whether they are
+    one: bool (m,).
 
     One of the two may have some more than `limit` keypoints, as noise makes them.
     """
     first, second = keypoints[pairs].T
-    return (np.maximum(first, second) <= _NOISIEST * limit) & (first * second <= (_TOGETHER * limit) ** 2)
+    return (np.maximum(first, second) <= _NOISIEST * limit) & (
+        first * second <= (_TOGETHER * limit) ** 2
+    )
 
 
 def turned_shape(features: LocalFeatures) -> TurnedShape | None:
@@ -56,7 +63,8 @@ def turned_shape(features: LocalFeatures) -> TurnedShape | None:
 def shape_agreement(first: TurnedShape | None, second: TurnedShape | None) -> float:
     """Return how far two silhouettes agree at the best turn, NaN where either is missing.
 
-    That is 1 less the area by which either exceeds the other by more than a pixel, as a share of their union.
+    That is 1 less the area by which either exceeds the other by more than a pixel, as a share of
+    their union.
     """
     if first is None or second is None:
         return float("nan")
@@ -68,7 +76,9 @@ def coarse_shape(features: LocalFeatures) -> NDArray[np.float32] | None:
     if not features.is_plain:
         return None
     side = (_COARSE_SIDE, _COARSE_SIDE)
-    small = cv2.resize(features.silhouette.astype(np.float32), side, interpolation=cv2.INTER_AREA).ravel()
+    small = cv2.resize(
+        features.silhouette.astype(np.float32), side, interpolation=cv2.INTER_AREA
+    ).ravel()
     centred = small - small.mean()
     return np.asarray(centred / max(float(np.linalg.norm(centred)), 1e-9), np.float32)
 
@@ -77,10 +87,14 @@ def shape_candidates(
     rows: NDArray[np.int64], shapes: Sequence[NDArray[np.float32] | None], neighbours: int
 ) -> NDArray[np.int64]:
     """Return pairs of the crops `rows` whose coarse shapes are neighbours: int64 (m, 2), i < j."""
-    known = [(row, shape) for row, shape in zip(rows.tolist(), shapes, strict=True) if shape is not None]
+    known = [
+        (row, shape) for row, shape in zip(rows.tolist(), shapes, strict=True) if shape is not None
+    ]
     if len(known) < 2:
         return np.zeros((0, 2), np.int64)
-    return np.array([row for row, _ in known])[nearest_pairs(np.stack([shape for _, shape in known]), neighbours)]
+    return np.array([row for row, _ in known])[
+        nearest_pairs(np.stack([shape for _, shape in known]), neighbours)
+    ]
 
 
 def _best_agreement(turned: TurnedShape, upright: TurnedShape) -> float:
@@ -106,7 +120,9 @@ def _turned(silhouette: NDArray[np.uint8], outline: NDArray[np.float64]) -> Turn
 
 
 def _hull(silhouette: NDArray[np.uint8]) -> NDArray[np.float64] | None:
-    """Return the corners of the pixels on the shape's convex hull, float64 (m, 2), x and y, or None without a shape."""
+    """Return the corners of the pixels on the shape's convex hull, float64 (m, 2), x and y, or None
+    without a shape.
+    """
     points = cv2.findNonZero((silhouette > 127).astype(np.uint8))
     if points is None:
         return None

@@ -1,4 +1,6 @@
-"""Two products judged by themselves, outside any category: by their print, their silhouettes and how many packs they show."""
+"""Two products judged by themselves, outside any category: by their print, their silhouettes and
+how many packs they show.
+"""
 
 from dataclasses import dataclass
 
@@ -14,7 +16,9 @@ from clustering_pipeline.stages.matching.weights import PairEvidence, pair_weigh
 
 @dataclass(frozen=True)
 class PairComparison:
-    """What a pair of products weighs, how likely they are one product, and how many points of their print agree."""
+    """What a pair of products weighs, how likely they are one product, and how many points of their
+    print agree.
+    """
 
     weight: float
     probability: float
@@ -29,8 +33,8 @@ def compare_pair(
 ) -> PairComparison:
     """Return the judgement that the grouping would make of a pair whose packs nobody read.
 
-    What a category adds is left out: texts, titles, overlays and neighbours. `descriptors`: the unit descriptors of both,
-    float32 (n, 128), where the caller has them.
+    What a category adds is left out: texts, titles, overlays and neighbours. `descriptors`: the
+    unit descriptors of both, float32 (n, 128), where the caller has them.
     """
     found = verify(first, second, settings.verification, descriptors)
     weight = float(pair_weights(_evidence(first, second, found, settings), veto_numbers=False)[0])
@@ -38,8 +42,13 @@ def compare_pair(
     return PairComparison(weight, probability, 0 if found.match is None else len(found.match))
 
 
-def _evidence(first: LocalFeatures, second: LocalFeatures, found: PrintEvidence, settings: MatchSettings) -> PairEvidence:
-    measures = [np.array([value], np.float64) for value in (found.cells, found.agreement, found.centre_agreement)]
+def _evidence(
+    first: LocalFeatures, second: LocalFeatures, found: PrintEvidence, settings: MatchSettings
+) -> PairEvidence:
+    measures = [
+        np.array([value], np.float64)
+        for value in (found.cells, found.agreement, found.centre_agreement)
+    ]
     keypoints, both = np.array([len(first), len(second)]), np.array([[0, 1]])
     plain = plain_pairs(keypoints, both, settings.plain_keypoints).all()
     shape = shape_agreement(turned_shape(first), turned_shape(second)) if plain else float("nan")

@@ -40,17 +40,21 @@ from clustering_pipeline.stages.matching.text_evidence import ngram_vectors, pac
 from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts
 from clustering_pipeline.stages.matching.weights import SMALLEST_WEIGHT, Reals
 
-# Log-odds of pairs that neither clearly show one product nor clearly two: here text can turn the balance.
+# Log-odds of pairs that neither clearly show one product nor clearly two: here text can turn the
+# balance.
 _DOUBTFUL = (-3.0, 4.0)
 # Pairs that are hardly one product and have no print in common are left out of the manifest.
 LEAST_SHOWN = -2.0
-# Pairs from which a category's projection is learned. On five real and drawn sets any value from 0.6 to 2 gave the same.
+# Pairs from which a category's projection is learned. On five real and drawn sets any value from
+# 0.6 to 2 gave the same.
 _TEACHING_WEIGHT = 1.0
 
 
 @dataclass(frozen=True)
 class FurtherVectors:
-    """What another encoder says: rows of the products that it could describe, their vectors, and candidates per row."""
+    """What another encoder says: rows of the products that it could describe, their vectors, and
+    candidates per row.
+    """
 
     rows: NDArray[np.int64]
     vectors: NDArray[np.float32]
@@ -69,10 +73,12 @@ def run(
     settings: MatchSettings,
     context: StageContext,
 ) -> StageResult:
-    """Return MATCHES: a row per pair of keepers with any evidence; `weight` is 0 where the pair is refused.
+    """Return MATCHES: a row per pair of keepers with any evidence; `weight` is 0 where the pair is
+    refused.
 
-    Candidates are nearest neighbours of vectors, silhouettes and texts, and friends of verified friends; each is verified by
-    its print, and by the text on the pack where that can change something.
+    Candidates are nearest neighbours of vectors, silhouettes and texts, and friends of verified
+    friends; each is verified by its print, and by the text on the pack where that can change
+    something.
     """
     if not settings.enabled:
         return StageResult(empty(MATCHES), {"crops": 0, "candidates": 0})
@@ -92,7 +98,9 @@ def run(
     lines = matcher.read_doubtful(candidates)
     candidates = matcher.with_text_neighbours(candidates, lines)
     judged = judge(products, matcher.examine(candidates, lines), matcher.model, settings)
-    shown = judged[(judged["inliers"] > 0) | (judged["log_odds"] > LEAST_SHOWN)].reset_index(drop=True)
+    shown = judged[(judged["inliers"] > 0) | (judged["log_odds"] > LEAST_SHOWN)].reset_index(
+        drop=True
+    )
     facts = {
         "crops": len(products),
         "candidates": len(candidates),
@@ -141,15 +149,30 @@ def _further_vectors(
     settings: MatchSettings,
     context: StageContext,
 ) -> list[FurtherVectors]:
-    """Return what the further encoders say, those of them that could describe any product; `local` is always the first."""
-    wanted = [(EmbeddingSettings(encoder="local"), settings.local_neighbours)] if settings.local_neighbours else []
+    """Return what the further encoders say, those of them that could describe any product; `local`
+    is always the first.
+    """
+    wanted = (
+        [(EmbeddingSettings(encoder="local"), settings.local_neighbours)]
+        if settings.local_neighbours
+        else []
+    )
     found = []
-    for one, neighbours in (*wanted, *((further, settings.neighbours) for further in settings.further_embeddings)):
-        frame = embedding.run(clean_images=clean_images, local_features=local_features, settings=one, context=context).manifest
+    for one, neighbours in (
+        *wanted,
+        *((further, settings.neighbours) for further in settings.further_embeddings),
+    ):
+        frame = embedding.run(
+            clean_images=clean_images, local_features=local_features, settings=one, context=context
+        ).manifest
         known = frame.set_index("crop_sha256")["vector"].reindex(products.crops)
         rows = np.flatnonzero(known.notna())
         if len(rows):
-            found.append(FurtherVectors(rows, np.stack(known.iloc[rows].to_list()).astype(np.float32), neighbours))
+            found.append(
+                FurtherVectors(
+                    rows, np.stack(known.iloc[rows].to_list()).astype(np.float32), neighbours
+                )
+            )
     return found
 
 
@@ -173,7 +196,8 @@ class Matcher:
         self.packs_cached = 0
 
     def by_pictures(self) -> Candidates:
-        """Return nearest neighbours of vectors and silhouettes, verified by their print, and then those that these lead to.
+        """Return nearest neighbours of vectors and silhouettes, verified by their print, and then
+        those that these lead to.
 
         They lead to neighbours in a projection learned from them, and to friends of friends.
         """
@@ -195,7 +219,9 @@ class Matcher:
     def _nearest_in_embeddings(self) -> NDArray[np.int64]:
         near = nearest_pairs(self.products.vectors, self.settings.neighbours)
         for one in self._further:
-            near = joined_pairs(near, one.rows[nearest_pairs(one.vectors, one.neighbours)], len(self.products))
+            near = joined_pairs(
+                near, one.rows[nearest_pairs(one.vectors, one.neighbours)], len(self.products)
+            )
         return near
 
     def _nearest_as_learned(self, candidates: Candidates) -> NDArray[np.int64]:
@@ -209,12 +235,16 @@ class Matcher:
     def _nearest_in_shape(self) -> NDArray[np.int64]:
         keypoints, limit = self.products.keypoints, self.settings.plain_keypoints
         plain = np.flatnonzero(keypoints <= limit)
-        shapes = [coarse_shape(load_features(self.context.blobs, self.products.features[row])) for row in plain.tolist()]
+        shapes = [
+            coarse_shape(load_features(self.context.blobs, self.products.features[row]))
+            for row in plain.tolist()
+        ]
         alike = shape_candidates(plain, shapes, self.settings.shape_neighbours)
         return alike[plain_pairs(keypoints, alike, limit)]
 
     def read_doubtful(self, candidates: Candidates) -> dict[int, list[TextLine]]:
-        """Read the packs whose text can change the grouping: at doubtful pairs, at pairs across groups, and those left alone.
+        """Read the packs whose text can change the grouping: at doubtful pairs, at pairs across
+        groups, and those left alone.
 
         The groups are provisional, by pictures and titles alone.
         """
@@ -223,18 +253,30 @@ class Matcher:
         log_odds = pair_log_odds(self.model, self.examine(candidates, {}))
         groups = self._provisional_groups(candidates.pairs, log_odds - MARGIN)
         left, right = candidates.pairs.T
-        doubtful = (log_odds > _DOUBTFUL[0]) & ((log_odds < _DOUBTFUL[1]) | (groups[left] != groups[right]))
+        doubtful = (log_odds > _DOUBTFUL[0]) & (
+            (log_odds < _DOUBTFUL[1]) | (groups[left] != groups[right])
+        )
         wanted = np.bincount(groups)[groups] == 1
         wanted[candidates.pairs[doubtful].ravel()] = True
-        lines, held = read_texts(self.products, np.flatnonzero(wanted).tolist(), self.settings.reader, self.context)
+        lines, held = read_texts(
+            self.products, np.flatnonzero(wanted).tolist(), self.settings.reader, self.context
+        )
         self.packs_cached = held
         return lines
 
     def examine(self, candidates: Candidates, lines: dict[int, list[TextLine]]) -> Examined:
         """Return all that is known of the candidates once `lines` were read."""
-        return examine(self.products, candidates, lines, self.settings, [(one.rows, one.vectors) for one in self._further])
+        return examine(
+            self.products,
+            candidates,
+            lines,
+            self.settings,
+            [(one.rows, one.vectors) for one in self._further],
+        )
 
-    def with_text_neighbours(self, candidates: Candidates, lines: dict[int, list[TextLine]]) -> Candidates:
+    def with_text_neighbours(
+        self, candidates: Candidates, lines: dict[int, list[TextLine]]
+    ) -> Candidates:
         """Return the candidates and, verified too, the pairs of packs whose text is alike."""
         texts = [pack_text(lines.get(row, ())) for row in range(len(self.products))]
         alike = text_neighbours(ngram_vectors(texts), self.settings.text_neighbours)
@@ -244,12 +286,16 @@ class Matcher:
     def _provisional_groups(self, pairs: NDArray[np.int64], weights: Reals) -> NDArray[np.int64]:
         strong = weights > 0
         rows, columns = pairs[strong].T
-        groups: NDArray[np.int64] = communities(len(self.products), rows, columns, weights[strong], self.products.keys)
+        groups: NDArray[np.int64] = communities(
+            len(self.products), rows, columns, weights[strong], self.products.keys
+        )
         return groups
 
     def _verified(self, pairs: NDArray[np.int64]) -> Candidates:
         raw, held = print_evidence(pairs, self.products.features, self.settings, self.context)
         self.pairs_cached += held
         raw["palette_similarity"] = pair_cosines(self.products.palettes, pairs).astype(np.float32)
-        bare = self.products.keypoints[pairs].max(axis=1, initial=0) <= self.settings.plain_keypoints
+        bare = (
+            self.products.keypoints[pairs].max(axis=1, initial=0) <= self.settings.plain_keypoints
+        )
         return Candidates(pairs, raw, bare)

@@ -1,4 +1,6 @@
-"""Text as evidence of a pair: agreement of the print on packs, of titles, and of the quantities in both."""
+"""Text as evidence of a pair: agreement of the print on packs, of titles, and of the quantities in
+both.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,13 +16,19 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from clustering_pipeline.core.quantities import Quantity, conflict_between, read_quantities
 from clustering_pipeline.core.text import plain_letters, plain_words, string_similarity
-from clustering_pipeline.core.titles import NOTHING_SAID, TitleFacts, contradiction_between, read_titles
+from clustering_pipeline.core.titles import (
+    NOTHING_SAID,
+    TitleFacts,
+    contradiction_between,
+    read_titles,
+)
 from clustering_pipeline.stages.matching.geometry import Floats
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.text_reader import TextLine
 
 CONFIDENT, VERY_CONFIDENT = 0.6, 0.8
-# Similarity of lines at the same place that agree or conflict, and of a line that was read at another place.
+# Similarity of lines at the same place that agree or conflict, and of a line that was read at
+# another place.
 _AGREE, _CONFLICT, _READ_AGAIN = 0.6, 0.45, 0.75
 _SHORTEST_LINE = 3
 _OVERLAP = 0.4
@@ -51,28 +59,36 @@ class _ReadLine:
 
 def pack_text(lines: Sequence[TextLine]) -> str:
     """Return the confidently read lines of a pack, one after the other, in plain letters."""
-    return " ".join(filter(None, (plain_letters(line.text) for line in lines if line.confidence >= CONFIDENT)))
+    return " ".join(
+        filter(None, (plain_letters(line.text) for line in lines if line.confidence >= CONFIDENT))
+    )
 
 
 def ngram_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
-    """Return unit-length TF-IDF rows of character 3- and 4-grams within words; a text without any is a row of zeros.
+    """Return unit-length TF-IDF rows of character 3- and 4-grams within words; a text without any
+    is a row of zeros.
 
     What many packs share (a seller's banner, "new", "free") counts little by itself.
     """
     if not any(len(text) >= _SHORTEST_LINE for text in texts):
         return sparse.csr_matrix((len(texts), 1))
-    return TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True, dtype=np.float32).fit_transform(texts)
+    return TfidfVectorizer(
+        analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True, dtype=np.float32
+    ).fit_transform(texts)
 
 
-def align_text(first: Sequence[TextLine], second: Sequence[TextLine], matrix: Floats) -> AlignedText:
+def align_text(
+    first: Sequence[TextLine], second: Sequence[TextLine], matrix: Floats
+) -> AlignedText:
     """Compare the lines that an affine map lays over each other.
 
-    Lines agree when they are mostly the same letters. They conflict when they are mostly others, or when their numbers differ,
-    and neither of the two was read elsewhere on the other pack: a map that is off by a line lays different lines of one
-    product over each other.
+    Lines agree when they are mostly the same letters. They conflict when they are mostly others, or
+    when their numbers differ, and neither of the two was read elsewhere on the other pack: a map
+    that is off by a line lays different lines of one product over each other.
 
     Args:
-        matrix: float32 (2, 3), from shares of the first product frame's width and height to those of the second.
+        matrix: float32 (2, 3), from shares of the first product frame's width and height to those
+            of the second.
     """
     left, right = _readable(first), _readable(second)
     agreeing, conflicting = [], []
@@ -80,11 +96,15 @@ def align_text(first: Sequence[TextLine], second: Sequence[TextLine], matrix: Fl
         mapped = one.line.quad @ matrix[:, :2].T + matrix[:, 2]
         for other in filter(_comparable, right):
             # Digits alone on both are prices and codes.
-            if (one.letters.isdigit() and other.letters.isdigit()) or not _overlapping(mapped, other.line.quad):
+            if (one.letters.isdigit() and other.letters.isdigit()) or not _overlapping(
+                mapped, other.line.quad
+            ):
                 continue
             if _say_the_same(one, other):
                 agreeing.append((one.number, other.number))
-            elif _contradict(one, other) and not (_read_on(right, one, other) or _read_on(left, other, one)):
+            elif _contradict(one, other) and not (
+                _read_on(right, one, other) or _read_on(left, other, one)
+            ):
                 conflicting.append((one.number, other.number))
     return AlignedText(agreeing, conflicting)
 
@@ -94,7 +114,11 @@ def _readable(lines: Sequence[TextLine]) -> list[_ReadLine]:
         _ReadLine(number, line, plain_letters(line.text), tuple(plain_words(line.text).split()))
         for number, line in enumerate(lines)
     ]
-    return [one for one in read if one.line.confidence >= CONFIDENT and len(one.letters) >= _SHORTEST_LINE]
+    return [
+        one
+        for one in read
+        if one.line.confidence >= CONFIDENT and len(one.letters) >= _SHORTEST_LINE
+    ]
 
 
 def _comparable(one: _ReadLine) -> bool:
@@ -108,19 +132,27 @@ def _read_on(pack: Sequence[_ReadLine], line: _ReadLine, opposite: _ReadLine) ->
 
 def _say_the_same(first: _ReadLine, second: _ReadLine, least: float = _AGREE) -> bool:
     alike = string_similarity(first.letters, second.letters) >= least
-    return alike and not _numbers_differ(first.letters, second.letters) and not _words_differ(first.words, second.words)
+    return (
+        alike
+        and not _numbers_differ(first.letters, second.letters)
+        and not _words_differ(first.words, second.words)
+    )
 
 
 def _contradict(first: _ReadLine, second: _ReadLine) -> bool:
     if string_similarity(first.letters, second.letters) < _CONFLICT:
         return True
-    return _numbers_differ(first.letters, second.letters) or _words_differ(first.words, second.words)
+    return _numbers_differ(first.letters, second.letters) or _words_differ(
+        first.words, second.words
+    )
 
 
 def _words_differ(first: Sequence[str], second: Sequence[str]) -> bool:
     """Whether two lines with a word in common have other words besides ("ban ngay", "ban dem")."""
     common = set(first) & set(second)
-    left, right = ("".join(word for word in words if word not in common) for words in (first, second))
+    left, right = (
+        "".join(word for word in words if word not in common) for words in (first, second)
+    )
     if not common or min(len(left), len(right)) < _SHORTEST_LINE:
         return False
     return string_similarity(left, right) < _CONFLICT
@@ -135,11 +167,16 @@ def _numbers_differ(first: str, second: str) -> bool:
 
 def _overlapping(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
     """Whether the quadrilaterals share at least 40 % of the smaller one."""
-    low, high = np.maximum(first.min(axis=0), second.min(axis=0)), np.minimum(first.max(axis=0), second.max(axis=0))
+    low, high = (
+        np.maximum(first.min(axis=0), second.min(axis=0)),
+        np.minimum(first.max(axis=0), second.max(axis=0)),
+    )
     if (high <= low).any():
         return False
     common, _ = cv2.intersectConvexConvex(first.astype(np.float32), second.astype(np.float32))
-    smaller = min(cv2.contourArea(first.astype(np.float32)), cv2.contourArea(second.astype(np.float32)))
+    smaller = min(
+        cv2.contourArea(first.astype(np.float32)), cv2.contourArea(second.astype(np.float32))
+    )
     return common >= _OVERLAP * max(smaller, 1e-9)
 
 
@@ -150,7 +187,8 @@ FEWEST_LETTERS = 6
 _PAIR_BLOCK = 65_536
 # Kinds of quantities that say how much is in a pack.
 SIZES = ("ml", "g", "oz", "pieces")
-# Texts compared with all others at once, and how many nearest ones say how crowded it is about a text.
+# Texts compared with all others at once, and how many nearest ones say how crowded it is about a
+# text.
 _TEXT_BLOCK, _NEAREST_TEXTS = 512, 10
 
 
@@ -161,9 +199,12 @@ class TextEvidence:
     Attributes:
         present: whether both packs bear six readable letters or more.
         similarity: cosine of character n-grams; 0 where text is not present.
-        agreeing, conflicting: lines at the same place of the print that say the same, or something else.
-        csls: twice the similarity less the mean of either text to its ten nearest (Conneau et al. 2018), NaN without text.
-        rank: how many texts are nearer to the one than the other is, the smaller of both ways, NaN without text.
+        agreeing, conflicting: lines at the same place of the print that say the same, or something
+            else.
+        csls: twice the similarity less the mean of either text to its ten nearest (Conneau et al.
+            2018), NaN without text.
+        rank: how many texts are nearer to the one than the other is, the smaller of both ways, NaN
+            without text.
     """
 
     present: NDArray[np.bool_]
@@ -191,11 +232,17 @@ class TitleEvidence:
     @property
     def conflicts(self) -> list[str | None]:
         """The contradiction in titles, or else that in print, or None."""
-        return [said or printed for said, printed in zip(self.in_titles, self.in_print, strict=True)]
+        return [
+            said or printed for said, printed in zip(self.in_titles, self.in_print, strict=True)
+        ]
 
 
-def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count: int) -> TextEvidence:
-    """Return the text evidence of `pairs` of `count` packs, of which `lines` holds those that were read."""
+def compare_packs(
+    evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count: int
+) -> TextEvidence:
+    """Return the text evidence of `pairs` of `count` packs, of which `lines` holds those that were
+    read.
+    """
     texts = [pack_text(lines.get(row, ())) for row in range(count)]
     legible = np.array([len(text) >= FEWEST_LETTERS for text in texts], bool)
     present = legible[pairs[:, 0]] & legible[pairs[:, 1]]
@@ -203,7 +250,9 @@ def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count:
     matrices = evidence["matrix"].to_numpy()
     for number in np.flatnonzero(present & evidence["matrix"].notna().to_numpy()):
         left, right = pairs[number]
-        aligned = align_text(lines[left], lines[right], np.asarray(matrices[number], np.float32).reshape(2, 3))
+        aligned = align_text(
+            lines[left], lines[right], np.asarray(matrices[number], np.float32).reshape(2, 3)
+        )
         same = {one for one, _ in aligned.agreeing}
         agreeing[number] = len(same)
         conflicting[number] = len({one for one, _ in aligned.conflicting} - same)
@@ -213,7 +262,9 @@ def compare_packs(evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count:
     return TextEvidence(present, similarity, agreeing, conflicting, csls, rank)
 
 
-def standing_among_texts(texts: Sequence[str], pairs: Pairs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def standing_among_texts(
+    texts: Sequence[str], pairs: Pairs
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return CSLS and the smaller rank of each pair of texts among all texts; see TextEvidence."""
     if len(pairs) == 0:
         return np.zeros(0), np.zeros(0)
@@ -227,42 +278,67 @@ def standing_among_texts(texts: Sequence[str], pairs: Pairs) -> tuple[NDArray[np
         some = (vectors[start:stop] @ vectors.T).toarray().astype(np.float32)
         some[np.arange(stop - start), np.arange(start, stop)] = -1
         nearest = min(_NEAREST_TEXTS, len(texts) - 1)
-        near[start:stop] = np.sort(np.partition(some, -nearest, axis=1)[:, -nearest:], axis=1).mean(axis=1)
-        for number in order[np.searchsorted(rows[order], start) : np.searchsorted(rows[order], stop)].tolist():
+        near[start:stop] = np.sort(np.partition(some, -nearest, axis=1)[:, -nearest:], axis=1).mean(
+            axis=1
+        )
+        for number in order[
+            np.searchsorted(rows[order], start) : np.searchsorted(rows[order], stop)
+        ].tolist():
             row = some[rows[number] - start]
             similarity[number] = row[columns[number]]
             rank[number] = np.count_nonzero(row > row[columns[number]])
     count = len(pairs)
-    return 2 * similarity[:count] - near[pairs[:, 0]] - near[pairs[:, 1]], np.minimum(rank[:count], rank[count:])
+    return 2 * similarity[:count] - near[pairs[:, 0]] - near[pairs[:, 1]], np.minimum(
+        rank[:count], rank[count:]
+    )
 
 
 def compare_titles(
-    products: KeptCrops, pairs: Pairs, lines: PackLines, *, bundles_differ: bool = True, sizes_differ: bool = True
+    products: KeptCrops,
+    pairs: Pairs,
+    lines: PackLines,
+    *,
+    bundles_differ: bool = True,
+    sizes_differ: bool = True,
 ) -> TitleEvidence:
     """Return what the titles behind each pair say, and what the print on the packs says in numbers.
 
-    With `bundles_differ` a bundle of two contradicts the single pack, with `sizes_differ` 50 ml contradict 100 ml.
+    With `bundles_differ` a bundle of two contradicts the single pack, with `sizes_differ` 50 ml
+    contradict 100 ml.
     """
-    ignored = frozenset(() if bundles_differ else ("packs",)) | frozenset(() if sizes_differ else SIZES)
+    ignored = frozenset(() if bundles_differ else ("packs",)) | frozenset(
+        () if sizes_differ else SIZES
+    )
     texts = [" ".join(plain_words(title) for title in titles) for titles in products.titles]
     known = np.array([bool(text) for text in texts], bool)
     similarity = np.where(known[pairs].all(axis=1), similarity_of(texts, pairs), np.nan)
     titled = _title_conflicts(products, pairs, ignored)
-    return TitleEvidence(similarity, titled, _printed_conflicts(lines, pairs, len(products), ignored))
+    return TitleEvidence(
+        similarity, titled, _printed_conflicts(lines, pairs, len(products), ignored)
+    )
 
 
-def _title_conflicts(products: KeptCrops, pairs: Pairs, ignored: frozenset[str]) -> list[str | None]:
+def _title_conflicts(
+    products: KeptCrops, pairs: Pairs, ignored: frozenset[str]
+) -> list[str | None]:
     said = read_titles(title for titles in products.titles for title in titles)
-    joined = [reduce(TitleFacts.joined, (said[title] for title in titles), NOTHING_SAID) for titles in products.titles]
+    joined = [
+        reduce(TitleFacts.joined, (said[title] for title in titles), NOTHING_SAID)
+        for titles in products.titles
+    ]
     counted = [replace(one, quantities=_counted(one.quantities, ignored)) for one in joined]
     titled = [bool(titles) for titles in products.titles]
     return [
-        contradiction_between(counted[left], counted[right]) if titled[left] and titled[right] else None
+        contradiction_between(counted[left], counted[right])
+        if titled[left] and titled[right]
+        else None
         for left, right in pairs.tolist()
     ]
 
 
-def _printed_conflicts(lines: PackLines, pairs: Pairs, count: int, ignored: frozenset[str]) -> list[str | None]:
+def _printed_conflicts(
+    lines: PackLines, pairs: Pairs, count: int, ignored: frozenset[str]
+) -> list[str | None]:
     printed = [_counted(_printed(lines.get(row, ())), ignored) for row in range(count)]
     stated = np.array([bool(one) for one in printed], bool)
     conflicts: list[str | None] = [None] * len(pairs)
@@ -288,4 +364,6 @@ def similarity_of(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
 
 
 def _printed(lines: Sequence[TextLine]) -> frozenset[Quantity]:
-    return frozenset().union(*(read_quantities(line.text) for line in lines if line.confidence >= CONFIDENT))
+    return frozenset().union(
+        *(read_quantities(line.text) for line in lines if line.confidence >= CONFIDENT)
+    )

@@ -28,7 +28,8 @@ class TextLine:
     Attributes:
         text: as read.
         confidence: 0 to 1.
-        quad: float32 (4, 2), the corners clockwise from the top left, as shares of the product frame's width and height.
+        quad: float32 (4, 2), the corners clockwise from the top left, as shares of the product
+            frame's width and height.
     """
 
     text: str
@@ -40,11 +41,15 @@ class TextReader(Protocol):
     """Finds and reads lines of print."""
 
     def read(self, frame: NDArray[np.uint8]) -> list[TextLine]:
-        """Return the lines in a uint8 (height, width, 3) RGB picture, best guess of reading order."""
+        """Return the lines in a uint8 (height, width, 3) RGB picture, best guess of reading
+        order.
+        """
 
 
 class RapidTextReader:
-    """PP-OCR detection and recognition by rapidocr and onnxruntime on one thread; the models lie in rapidocr's wheel."""
+    """PP-OCR detection and recognition by rapidocr and onnxruntime on one thread; the models lie in
+    rapidocr's wheel.
+    """
 
     def __init__(self, settings: TextReaderSettings) -> None:
         """Loads the models; raises StageError with the remedy when they do not load."""
@@ -69,13 +74,19 @@ def open_reader(settings: TextReaderSettings) -> TextReader:
 
 def lines_to_json(lines: Sequence[TextLine]) -> str:
     """Return lines as a JSON array of [text, confidence, x0, y0, … y3]."""
-    rows = [[line.text, round(line.confidence, 4), *line.quad.ravel().round(4).tolist()] for line in lines]
+    rows = [
+        [line.text, round(line.confidence, 4), *line.quad.ravel().round(4).tolist()]
+        for line in lines
+    ]
     return json.dumps(rows, ensure_ascii=False)
 
 
 def lines_from_json(content: str) -> list[TextLine]:
     """Return the lines that `lines_to_json` wrote."""
-    return [TextLine(row[0], row[1], np.array(row[2:], np.float32).reshape(4, 2)) for row in json.loads(content)]
+    return [
+        TextLine(row[0], row[1], np.array(row[2:], np.float32).reshape(4, 2))
+        for row in json.loads(content)
+    ]
 
 
 def _load_rapidocr(settings: TextReaderSettings) -> Any:
@@ -92,13 +103,16 @@ def _load_rapidocr(settings: TextReaderSettings) -> Any:
         "EngineConfig.onnxruntime.inter_op_num_threads": 1,
     }
     if settings.recogniser is not None:
-        parameters |= {"Rec.model_path": settings.recogniser, "Rec.rec_keys_path": settings.recogniser_characters}
+        parameters |= {
+            "Rec.model_path": settings.recogniser,
+            "Rec.rec_keys_path": settings.recogniser_characters,
+        }
     try:
         return RapidOCR(params=parameters)
     except Exception as error:
         raise StageError(
-            f"The text reader could not be loaded: {error}. Reinstall the package rapidocr, correct "
-            "matches.reader.recogniser, or switch text off with matches.text=false."
+            f"The text reader could not be loaded: {error}. Reinstall the package rapidocr, "
+            "correct matches.reader.recogniser, or switch text off with matches.text=false."
         ) from error
 
 
@@ -131,13 +145,17 @@ def read_texts(
                 yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
 
     frame, cached = compute_missing(_table(settings, context), places, compute)
-    return {row: lines_from_json(content) for row, content in zip(rows, frame["lines"], strict=True)}, cached
+    return {
+        row: lines_from_json(content) for row, content in zip(rows, frame["lines"], strict=True)
+    }, cached
 
 
 def held_texts(
     places: Sequence[tuple[str, Box]], settings: TextReaderSettings, context: StageContext
 ) -> dict[str, list[TextLine]]:
-    """Return the lines that were read before, by crop; `places` are crops and the product's box within each."""
+    """Return the lines that were read before, by crop; `places` are crops and the product's box
+    within each.
+    """
     keys = {text_key(crop, box): crop for crop, box in places}
     frame = _table(settings, context).read(list(keys))
     return {keys[str(key)]: lines_from_json(content) for key, content in frame["lines"].items()}
@@ -152,13 +170,21 @@ def _table(settings: TextReaderSettings, context: StageContext) -> FeatureTable:
     return context.tables.table("pack_text", settings.fingerprint(), _SCHEMA)
 
 
-def _read_batch(batch: list[Place], blobs: BlobStore, settings: TextReaderSettings) -> list[tuple[str, str]]:
-    return [(key, _read_one(image, box, product, blobs, settings)) for key, image, box, product in batch]
+def _read_batch(
+    batch: list[Place], blobs: BlobStore, settings: TextReaderSettings
+) -> list[tuple[str, str]]:
+    return [
+        (key, _read_one(image, box, product, blobs, settings)) for key, image, box, product in batch
+    ]
 
 
-def _read_one(image: str, box: Box, product: Box, blobs: BlobStore, settings: TextReaderSettings) -> str:
+def _read_one(
+    image: str, box: Box, product: Box, blobs: BlobStore, settings: TextReaderSettings
+) -> str:
     try:
         crop = load_crop(blobs, image, box)
     except ImageError:
         return lines_to_json([])
-    return lines_to_json(open_reader(settings).read(product_frame(crop, product, settings.longest_side)))
+    return lines_to_json(
+        open_reader(settings).read(product_frame(crop, product, settings.longest_side))
+    )

@@ -29,13 +29,16 @@ class PrintEvidence:
 
     Attributes:
         match: the affine map and its inliers, None when the print does not agree.
-        cells: cells of an 8×8 grid hit by inliers, the smaller of the two pictures. Where a background is not plain a cell counts
-            by how central it is, one on average.
-        agreement: inliers over the geometric mean of the keypoints that each picture has where the other one is.
-        centre_agreement: the same within the central 60 % of both pictures, where a seller's frame is not.
+        cells: cells of an 8×8 grid hit by inliers, the smaller of the two pictures. Where a
+            background is not plain a cell counts by how central it is, one on average.
+        agreement: inliers over the geometric mean of the keypoints that each picture has where the
+            other one is.
+        centre_agreement: the same within the central 60 % of both pictures, where a seller's frame
+            is not.
         colour: agreement of the colours in the common region, 0 to 1.
         overlap_first, overlap_second: shares of each frame that the other one covers.
-        share_matrix: float32 (2, 3), the affine map between places given as shares of each frame's width and height.
+        share_matrix: float32 (2, 3), the affine map between places given as shares of each frame's
+            width and height.
     """
 
     match: AffineMatch | None
@@ -54,15 +57,22 @@ def verify(
     settings: VerificationSettings,
     descriptors: tuple[Floats, Floats] | None = None,
 ) -> PrintEvidence:
-    """Return the print evidence of two products; `descriptors` are their unit descriptors where the caller has them."""
-    left, right = descriptors or (unit_descriptors(first.descriptors), unit_descriptors(second.descriptors))
+    """Return the print evidence of two products; `descriptors` are their unit descriptors where the
+    caller has them.
+    """
+    left, right = descriptors or (
+        unit_descriptors(first.descriptors),
+        unit_descriptors(second.descriptors),
+    )
     correspondences = nearest_descriptors(left, right, settings.ratio)
     match = match_geometry(first, second, correspondences, settings.tolerance, settings.smallest)
     return PrintEvidence(None) if match is None else measure(first, second, match)
 
 
 def measure(first: LocalFeatures, second: LocalFeatures, match: AffineMatch) -> PrintEvidence:
-    """Return the evidence of an affine match: where its inliers are and how many there could have been."""
+    """Return the evidence of an affine match: where its inliers are and how many there could have
+    been.
+    """
     backward = invert(match.matrix)
     share_first, share_second = _shares(first.points, first), _shares(second.points, second)
     in_second = _inside(_shares(project(match.matrix, first.points), second))
@@ -71,10 +81,14 @@ def measure(first: LocalFeatures, second: LocalFeatures, match: AffineMatch) -> 
     central_inliers = int((central_first[match.first] & central_second[match.second]).sum())
     return PrintEvidence(
         match=match,
-        cells=min(_cells(share_first[match.first], first), _cells(share_second[match.second], second)),
+        cells=min(
+            _cells(share_first[match.first], first), _cells(share_second[match.second], second)
+        ),
         agreement=_agreement(len(match), int(in_second.sum()), int(in_first.sum())),
         centre_agreement=_agreement(
-            central_inliers, int((in_second & central_first).sum()), int((in_first & central_second).sum())
+            central_inliers,
+            int((in_second & central_first).sum()),
+            int((in_first & central_second).sum()),
         ),
         colour=_colour_agreement(first, second, match.matrix),
         overlap_first=_overlap(backward, second, first),
@@ -126,8 +140,12 @@ def _agreement(inliers: int, visible_first: int, visible_second: int) -> float:
 
 
 def _overlap(matrix: Floats, source: LocalFeatures, target: LocalFeatures) -> float:
-    corners = np.array([[0, 0], [source.width, 0], [source.width, source.height], [0, source.height]], np.float32)
-    frame = np.array([[0, 0], [target.width, 0], [target.width, target.height], [0, target.height]], np.float32)
+    corners = np.array(
+        [[0, 0], [source.width, 0], [source.width, source.height], [0, source.height]], np.float32
+    )
+    frame = np.array(
+        [[0, 0], [target.width, 0], [target.width, target.height], [0, target.height]], np.float32
+    )
     area, _ = cv2.intersectConvexConvex(project(matrix, corners), frame)
     return float(min(1.0, area / (target.width * target.height)))
 
@@ -135,13 +153,17 @@ def _overlap(matrix: Floats, source: LocalFeatures, target: LocalFeatures) -> fl
 def _colour_agreement(first: LocalFeatures, second: LocalFeatures, matrix: Floats) -> float:
     """Return exp(-median L*a*b* distance / 25) over the common region, lightness counted half."""
     side = first.thumbnail.shape[0]
-    centres = (np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2) + 0.5) / side
+    centres = (
+        np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2) + 0.5
+    ) / side
     frame = (centres * (first.width, first.height)).astype(np.float32)
     shares = _shares(project(matrix, frame), second)
     inside = _inside(shares)
     if not inside.any():
         return 0.0
     row, column = (np.clip(shares[inside][:, ::-1] * side, 0, side - 1).astype(np.int64)).T
-    difference = first.thumbnail.reshape(-1, 3)[inside].astype(np.float32) - second.thumbnail[row, column]
+    difference = (
+        first.thumbnail.reshape(-1, 3)[inside].astype(np.float32) - second.thumbnail[row, column]
+    )
     difference *= np.array([0.5 * 100 / 255, 1, 1], np.float32)
     return float(np.exp(-np.median(np.linalg.norm(difference, axis=1)) / 25))

@@ -1,7 +1,13 @@
 """From the Vietnamese class words of a category to English detector prompts."""
 
 from clustering_pipeline.stages.prompts.gemini import has_credentials
-from clustering_pipeline.stages.prompts.glossary import Entry, Prompt, from_glossary, glossary, look_up
+from clustering_pipeline.stages.prompts.glossary import (
+    Entry,
+    Prompt,
+    from_glossary,
+    glossary,
+    look_up,
+)
 from clustering_pipeline.stages.prompts.stage import class_words, read_prompts, run
 from clustering_pipeline.stages.prompts.translation import Translation, Translator
 from clustering_pipeline.stages.prompts.translators import AUTOMATIC_ORDER, TRANSLATORS

@@ -11,7 +11,9 @@ from clustering_pipeline.core.text import normal_form, without_accents
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a detector is asked for: a class word of the category, its English noun, synonyms, and who translated it."""
+    """What a detector is asked for: a class word of the category, its English noun, synonyms, and
+    who translated it.
+    """
 
     word: str
     english: str
@@ -21,7 +23,9 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Entry:
-    """A glossary line: the Vietnamese word, its English noun, and nouns that a detector may know better."""
+    """A glossary line: the Vietnamese word, its English noun, and nouns that a detector may know
+    better.
+    """
 
     word: str
     english: str
@@ -33,11 +37,15 @@ def glossary() -> tuple[Entry, ...]:
     """Return the lines of `glossary.tsv` in their order."""
     content = files(__package__).joinpath("glossary.tsv").read_text(encoding="utf-8")
     rows = csv.DictReader(io.StringIO(content), delimiter="\t")
-    return tuple(Entry(row["word"], row["english"], tuple(row["synonyms"].split(", "))) for row in rows)
+    return tuple(
+        Entry(row["word"], row["english"], tuple(row["synonyms"].split(", "))) for row in rows
+    )
 
 
 def look_up(word: str) -> Entry | None:
-    """Return the glossary's entry for a word, compared with its accents first and without them second."""
+    """Return the glossary's entry for a word, compared with its accents first and without them
+    second.
+    """
     exact, plain = _index()
     return exact.get(normal_form(word)) or plain.get(without_accents(normal_form(word)))
 
@@ -51,7 +59,9 @@ def _index() -> tuple[dict[str, Entry], dict[str, Entry]]:
 
 
 def from_glossary(word: str, synonyms: int) -> Prompt:
-    """Return the glossary's prompt for a word, with at most `synonyms` synonyms; a word that it lacks stands for itself."""
+    """Return the glossary's prompt for a word, with at most `synonyms` synonyms; a word that it
+    lacks stands for itself.
+    """
     entry = look_up(word)
     if entry is None:
         return Prompt(word, normal_form(word), (), "word itself")

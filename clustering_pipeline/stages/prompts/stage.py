@@ -14,7 +14,8 @@ from clustering_pipeline.stages.prompts.translators import translate
 
 DEFAULT_WORDS = ("hộp", "gói", "chai", "lọ", "tuýp", "túi", "lon")
 
-# The first entry whose phrase occurs in the category's name, as whole words without accents, gives its class words.
+# The first entry whose phrase occurs in the category's name, as whole words without accents, gives
+# its class words.
 _WORDS_BY_PHRASE: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("xit chong nang", ("chai xịt", "bình xịt", "chai", "hộp")),
     ("kem chong nang", ("tuýp", "chai", "hộp", "lọ")),
@@ -72,9 +73,13 @@ _WORDS_BY_PHRASE: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def class_words(display_name: str) -> tuple[str, ...]:
-    """Return the class words that fit a category's display name or slug; packaging in general when none is known."""
+    """Return the class words that fit a category's display name or slug; packaging in general when
+    none is known.
+    """
     name = f" {without_accents(normal_form(display_name)).replace('-', ' ')} "
-    return next((words for phrase, words in _WORDS_BY_PHRASE if f" {phrase} " in name), DEFAULT_WORDS)
+    return next(
+        (words for phrase, words in _WORDS_BY_PHRASE if f" {phrase} " in name), DEFAULT_WORDS
+    )
 
 
 def run(*, settings: PromptSettings, context: StageContext) -> StageResult:
@@ -88,7 +93,9 @@ def run(*, settings: PromptSettings, context: StageContext) -> StageResult:
         bar.advance(len(words))
     counts = Counter(prompt.translator for prompt in translation.prompts)
     by_translator = {f"words translated by {name}": count for name, count in sorted(counts.items())}
-    return StageResult(_manifest(translation.prompts), {"words": len(words), **by_translator, **translation.facts})
+    return StageResult(
+        _manifest(translation.prompts), {"words": len(words), **by_translator, **translation.facts}
+    )
 
 
 def read_prompts(english_prompts: pd.DataFrame) -> list[Prompt]:
@@ -100,12 +107,17 @@ def read_prompts(english_prompts: pd.DataFrame) -> list[Prompt]:
 
 
 def _distinct(words: Sequence[str]) -> list[str]:
-    return list({normal_form(word): " ".join(word.split()) for word in reversed(words)}.values())[::-1]
+    return list({normal_form(word): " ".join(word.split()) for word in reversed(words)}.values())[
+        ::-1
+    ]
 
 
 def _manifest(prompts: Sequence[Prompt]) -> pd.DataFrame:
     frame = pd.DataFrame(
-        [(prompt.word, prompt.english, list(prompt.synonyms), prompt.translator) for prompt in prompts],
+        [
+            (prompt.word, prompt.english, list(prompt.synonyms), prompt.translator)
+            for prompt in prompts
+        ],
         columns=ENGLISH_PROMPTS.schema.names,
     )
     return conform(frame, ENGLISH_PROMPTS)

@@ -1,4 +1,6 @@
-"""Who turns class words into prompts: the registry, and the hand-over from one translator to the next."""
+"""Who turns class words into prompts: the registry, and the hand-over from one translator to the
+next.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -23,7 +25,10 @@ class GlossaryTranslator:
         return Translation(tuple(from_glossary(word, self.synonyms) for word in words))
 
 
-TRANSLATORS: dict[str, Callable[[PromptSettings], Translator]] = {"gemini": GeminiTranslator, "glossary": GlossaryTranslator}
+TRANSLATORS: dict[str, Callable[[PromptSettings], Translator]] = {
+    "gemini": GeminiTranslator,
+    "glossary": GlossaryTranslator,
+}
 # The last one always answers.
 AUTOMATIC_ORDER: tuple[str, ...] = ("gemini", "glossary")
 
@@ -31,8 +36,8 @@ AUTOMATIC_ORDER: tuple[str, ...] = ("gemini", "glossary")
 def translate(words: Sequence[str], settings: PromptSettings, context: StageContext) -> Translation:
     """Return the prompts of `words` from the translator that the settings name.
 
-    With `auto` a translator that fails hands over to the next, and the facts say why. Raises PipelineError when the one
-    that was named cannot answer.
+    With `auto` a translator that fails hands over to the next, and the facts say why. Raises
+    PipelineError when the one that was named cannot answer.
     """
     if settings.translator != "auto":
         return TRANSLATORS[settings.translator](settings).translate(words, context)

@@ -1,4 +1,6 @@
-"""The pages of corrections: every statement, undone one by one; files of them and edited workbooks, in and out."""
+"""The pages of corrections: every statement, undone one by one; files of them and edited workbooks,
+in and out.
+"""
 
 import tempfile
 from collections.abc import Sequence
@@ -24,7 +26,9 @@ WORKBOOK_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.she
 
 @dataclass(frozen=True)
 class Proposal:
-    """What an uploaded file would record in a category: its new statements, and how many it has in all."""
+    """What an uploaded file would record in a category: its new statements, and how many it has in
+    all.
+    """
 
     slug: str
     file_name: str
@@ -44,7 +48,10 @@ def correction_router(library: Library, pages: Pages) -> APIRouter:
 def _add_history(router: APIRouter, library: Library, pages: Pages) -> None:
     @router.post("/c/{slug}/undo")
     def undo(
-        slug: str, secret: Secret, numbers: Annotated[str, Form()], back: Annotated[int | None, Form()] = None
+        slug: str,
+        secret: Secret,
+        numbers: Annotated[str, Form()],
+        back: Annotated[int | None, Form()] = None,
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
@@ -89,43 +96,63 @@ def _add_outgoing(router: APIRouter, library: Library) -> None:
     def workbook(slug: str) -> Response:
         name, content = library.workbook(slug)
         suffix = Path(name).suffix.lower()
-        known = {".xlsx": WORKBOOK_TYPE, ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12", ".csv": "text/csv"}
-        return _download(content, f"{slug}.clustered{suffix}", known.get(suffix, "application/octet-stream"))
+        known = {
+            ".xlsx": WORKBOOK_TYPE,
+            ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
+            ".csv": "text/csv",
+        }
+        return _download(
+            content, f"{slug}.clustered{suffix}", known.get(suffix, "application/octet-stream")
+        )
 
 
 def _add_incoming(router: APIRouter, library: Library, pages: Pages) -> None:
-    shelf: Shelf[Proposal] = Shelf(STATEMENTS_HELD, "This upload is no longer held. Choose the file again.")
+    shelf: Shelf[Proposal] = Shelf(
+        STATEMENTS_HELD, "This upload is no longer held. Choose the file again."
+    )
 
     @router.post("/c/{slug}/corrections")
     def upload(slug: str, secret: Secret, file: Annotated[UploadFile, File()]) -> Response:
         pages.check_form(secret)
         library.category(slug)
         proposal = read_proposal(library, slug, file, pages.options.author)
-        return RedirectResponse(f"/c/{slug}/corrections/uploaded/{shelf.keep(proposal, proposal.said + 1)}", 303)
+        return RedirectResponse(
+            f"/c/{slug}/corrections/uploaded/{shelf.keep(proposal, proposal.said + 1)}", 303
+        )
 
     @router.get("/c/{slug}/corrections/uploaded/{name}")
     def preview(request: Request, slug: str, name: str) -> HTMLResponse:
         category, proposal = library.category(slug), shelf.get(name)
-        shown = [_with_listings(category, statement) for statement in proposal.statements[:STATEMENTS_SHOWN]]
-        return pages.render(request, "proposal.html", category=category, proposal=proposal, shown=shown)
+        shown = [
+            _with_listings(category, statement)
+            for statement in proposal.statements[:STATEMENTS_SHOWN]
+        ]
+        return pages.render(
+            request, "proposal.html", category=category, proposal=proposal, shown=shown
+        )
 
     @router.post("/c/{slug}/corrections/uploaded/{name}")
     def record(slug: str, name: str, secret: Secret) -> Response:
         pages.check_form(secret)
         proposal = shelf.get(name)
         if proposal.slug != slug:
-            raise InputError(f"The upload is for the category {proposal.slug}. Open its page of corrections.")
+            raise InputError(
+                f"The upload is for the category {proposal.slug}. Open its page of corrections."
+            )
         added = library.corrections.add_new(proposal.statements)
         return RedirectResponse(f"/c/{slug}/corrections?imported={len(added)}", 303)
 
 
 def read_proposal(library: Library, slug: str, file: UploadFile, author: str) -> Proposal:
-    """Return what an uploaded file would record; raises InputError when it cannot be read, or is another category's."""
+    """Return what an uploaded file would record; raises InputError when it cannot be read, or is
+    another category's.
+    """
     name = Path((file.filename or "").replace("\\", "/")).name
     suffix = next((suffix for suffix in INCOMING_SUFFIXES if name.lower().endswith(suffix)), None)
     if suffix is None:
         raise InputError(
-            f"The file is none of {', '.join(INCOMING_SUFFIXES)}. Choose a labelled workbook or a list of corrections."
+            f"The file is none of {', '.join(INCOMING_SUFFIXES)}. Choose a labelled workbook or a "
+            f"list of corrections."
         )
     settings = library.project.category_settings(slug).catalogue
     with tempfile.TemporaryDirectory() as folder:
@@ -134,22 +161,36 @@ def read_proposal(library: Library, slug: str, file: UploadFile, author: str) ->
         path.write_bytes(file.file.read())
         incoming = read_incoming(path, author, library.blobs, settings)
     if incoming.category not in (None, slug):
-        raise InputError(f"This is the workbook of the category {incoming.category}. Open its page of corrections.")
+        raise InputError(
+            f"This is the workbook of the category {incoming.category}. Open its page of "
+            f"corrections."
+        )
     if len(incoming.statements) > MOST_STATEMENTS:
         raise InputError(
-            f"The file holds {len(incoming.statements):,} statements, and pages take {MOST_STATEMENTS:,} at once. "
-            "Use clustering-pipeline corrections import."
+            f"The file holds {len(incoming.statements):,} statements, and pages take "
+            f"{MOST_STATEMENTS:,} at once. Use clustering-pipeline corrections import."
         )
-    return Proposal(slug, name[:120], library.corrections.new(incoming.statements), len(incoming.statements))
+    return Proposal(
+        slug, name[:120], library.corrections.new(incoming.statements), len(incoming.statements)
+    )
 
 
 def _with_listings(category: Category, statement: Statement) -> dict[str, Any]:
-    """Return a statement with the listings that it speaks of, None for one that this category does not have."""
+    """Return a statement with the listings that it speaks of, None for one that this category does
+    not have.
+    """
     sides: list[Listing | None] = [
-        category.by_identifier.get(str(statement.get(f"id_{side}")), {}).get(statement.get(f"image_{side}")) for side in "ab"
+        category.by_identifier.get(str(statement.get(f"id_{side}")), {}).get(
+            statement.get(f"image_{side}")
+        )
+        for side in "ab"
     ]
     return {**statement, "first": sides[0], "second": sides[1]}
 
 
 def _download(content: bytes, name: str, media_type: str) -> Response:
-    return Response(content, media_type=media_type, headers={"content-disposition": f'attachment; filename="{name}"'})
+    return Response(
+        content,
+        media_type=media_type,
+        headers={"content-disposition": f'attachment; filename="{name}"'},
+    )

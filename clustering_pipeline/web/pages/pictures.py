@@ -21,9 +21,13 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/c/{slug}/rejected")
-    def rejected(request: Request, slug: str, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> HTMLResponse:
+    def rejected(
+        request: Request, slug: str, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+    ) -> HTMLResponse:
         category = library.category(slug)
-        listings = [listing for listing in category.listings.values() if listing.status == "rejected"]
+        listings = [
+            listing for listing in category.listings.values() if listing.status == "rejected"
+        ]
         return pages.render(
             request,
             "rejected.html",
@@ -36,14 +40,18 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
         )
 
     @router.post("/c/{slug}/rejected/{number}")
-    def keep(slug: str, number: int, secret: Secret, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
+    def keep(
+        slug: str, number: int, secret: Secret, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+    ) -> Response:
         pages.check_form(secret)
         listing = library.category(slug).listing(number)
         library.corrections.add_new(actions.keep(listing, Signature(pages.options.author, slug)))
         return RedirectResponse(f"/c/{slug}/rejected?page={page}", 303)
 
     @router.post("/c/{slug}/rejected/{number}/undo")
-    def undo(slug: str, number: int, secret: Secret, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1) -> Response:
+    def undo(
+        slug: str, number: int, secret: Secret, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+    ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
         stated = _kept(library, category).get(category.listing(number).listing)
@@ -55,9 +63,13 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
 
 
 def _kept(library: Library, category: Category) -> dict[int, int]:
-    """Return the statement by which each listing that people keep is kept, by the listing's number."""
+    """Return the statement by which each listing that people keep is kept, by the listing's
+    number.
+    """
     stated = library.corrections.read(category.slug)
-    rows = stated.loc[stated["kind"] == actions.KEEP, ["number", "id_a", "image_a"]].itertuples(index=False, name=None)
+    rows = stated.loc[stated["kind"] == actions.KEEP, ["number", "id_a", "image_a"]].itertuples(
+        index=False, name=None
+    )
     found = {}
     for number, identifier, image in rows:
         pictures = category.by_identifier.get(str(identifier), {})
@@ -81,7 +93,10 @@ def picture_router(library: Library) -> APIRouter:
 
     @router.get("/c/{slug}/pictures/{number}.jpg")
     def picture(
-        slug: str, number: int, size: Annotated[Literal["small", "large"], Query()] = "small", whole: bool = False
+        slug: str,
+        number: int,
+        size: Annotated[Literal["small", "large"], Query()] = "small",
+        whole: bool = False,
     ) -> Response:
         listing = library.category(slug).listing(number)
         if listing.image_sha256 is None:
@@ -89,7 +104,11 @@ def picture_router(library: Library) -> APIRouter:
         try:
             content = jpeg(listing.image_sha256, None if whole else listing.box, SIZES[size])
         except (ImageError, PipelineError) as error:
-            raise UnknownError(f"The picture of listing {number} cannot be shown: {error}") from error
-        return Response(content, media_type="image/jpeg", headers={"cache-control": "private, max-age=300"})
+            raise UnknownError(
+                f"The picture of listing {number} cannot be shown: {error}"
+            ) from error
+        return Response(
+            content, media_type="image/jpeg", headers={"cache-control": "private, max-age=300"}
+        )
 
     return router

@@ -28,11 +28,16 @@ def review_router(library: Library, pages: Pages) -> APIRouter:
 def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
     @router.get("/")
     def home(request: Request) -> HTMLResponse:
-        return pages.render(request, "home.html", rows=[_overview(library, slug) for slug in library.slugs()])
+        return pages.render(
+            request, "home.html", rows=[_overview(library, slug) for slug in library.slugs()]
+        )
 
     @router.get("/c/{slug}/review")
     def clusters(
-        request: Request, slug: str, show: str = "all", page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+        request: Request,
+        slug: str,
+        show: str = "all",
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> HTMLResponse:
         category = library.category(slug)
         seen = library.progress.looked_at(slug, category.clusters)
@@ -53,12 +58,20 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
     @router.get("/c/{slug}/review/{number}")
     def cluster(request: Request, slug: str, number: int, done: str = "") -> HTMLResponse:
         category = library.category(slug)
-        return pages.render(request, "cluster.html", done=statement_numbers(done), **_cluster_values(library, category, number))
+        return pages.render(
+            request,
+            "cluster.html",
+            done=statement_numbers(done),
+            **_cluster_values(library, category, number),
+        )
 
 
 def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
     def record(
-        slug: str, number: int, secret: str, make: Callable[[Category, Cluster, Signature], Sequence[Statement]]
+        slug: str,
+        number: int,
+        secret: str,
+        make: Callable[[Category, Cluster, Signature], Sequence[Statement]],
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
@@ -78,33 +91,64 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         kind: Annotated[str, Form()],
     ) -> Response:
         state = actions.same if kind == "same" else actions.different
-        return record(slug, number, secret, lambda category, _, by: state(category.listing(a), category.listing(b), by))
-
-    @router.post("/c/{slug}/review/{number}/split")
-    def split(slug: str, number: int, secret: Secret, listing: Chosen = []) -> Response:  # noqa: B006
-        return record(slug, number, secret, lambda _, cluster, by: actions.split(cluster, _chosen(cluster, listing), by))
-
-    @router.post("/c/{slug}/review/{number}/move")
-    def move(slug: str, number: int, secret: Secret, target: Annotated[int, Form()], listing: Chosen = []) -> Response:  # noqa: B006
         return record(
             slug,
             number,
             secret,
-            lambda category, cluster, by: actions.move(cluster, _chosen(cluster, listing), category.cluster(target), by),
+            lambda category, _, by: state(category.listing(a), category.listing(b), by),
+        )
+
+    @router.post("/c/{slug}/review/{number}/split")
+    def split(slug: str, number: int, secret: Secret, listing: Chosen = []) -> Response:  # noqa: B006
+        return record(
+            slug,
+            number,
+            secret,
+            lambda _, cluster, by: actions.split(cluster, _chosen(cluster, listing), by),
+        )
+
+    @router.post("/c/{slug}/review/{number}/move")
+    def move(
+        slug: str,
+        number: int,
+        secret: Secret,
+        target: Annotated[int, Form()],
+        listing: Chosen = [],  # noqa: B006
+    ) -> Response:
+        return record(
+            slug,
+            number,
+            secret,
+            lambda category, cluster, by: actions.move(
+                cluster, _chosen(cluster, listing), category.cluster(target), by
+            ),
         )
 
     @router.post("/c/{slug}/review/{number}/merge")
     def merge(slug: str, number: int, secret: Secret, target: Annotated[int, Form()]) -> Response:
-        return record(slug, number, secret, lambda category, cluster, by: actions.merge(cluster, category.cluster(target), by))
+        return record(
+            slug,
+            number,
+            secret,
+            lambda category, cluster, by: actions.merge(cluster, category.cluster(target), by),
+        )
 
     @router.post("/c/{slug}/review/{number}/name")
-    def name(slug: str, number: int, secret: Secret, text: Annotated[str, Form(max_length=300)]) -> Response:
-        return record(slug, number, secret, lambda _, cluster, by: actions.name(cluster, text.strip(), by))
+    def name(
+        slug: str, number: int, secret: Secret, text: Annotated[str, Form(max_length=300)]
+    ) -> Response:
+        return record(
+            slug, number, secret, lambda _, cluster, by: actions.name(cluster, text.strip(), by)
+        )
 
     @router.post("/c/{slug}/review/{number}/looked")
-    def looked(slug: str, number: int, secret: Secret, following: Annotated[int | None, Form()] = None) -> Response:
+    def looked(
+        slug: str, number: int, secret: Secret, following: Annotated[int | None, Form()] = None
+    ) -> Response:
         pages.check_form(secret)
-        library.progress.mark(slug, library.category(slug).cluster(number), author=pages.options.author)
+        library.progress.mark(
+            slug, library.category(slug).cluster(number), author=pages.options.author
+        )
         return _back_to(slug, number if following is None else following, [])
 
 
@@ -116,7 +160,10 @@ def _overview(library: Library, slug: str) -> dict[str, Any]:
         "total": len(reviewable),
         "seen": len(library.progress.looked_at(slug, reviewable)),
         "has_search": library.has_search(slug),
-        "faces": [cluster.representative for cluster in sorted(reviewable, key=lambda item: -item.size)[:4]],
+        "faces": [
+            cluster.representative
+            for cluster in sorted(reviewable, key=lambda item: -item.size)[:4]
+        ],
     }
 
 
@@ -138,7 +185,11 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
     order = [other.cluster_id for other in _reviewable(category)]
     place = order.index(number) if number in order else 0
     weakest = cluster.weakest
-    known = [(category.by_number[other], link) for other, link in cluster.neighbours if other in category.by_number]
+    known = [
+        (category.by_number[other], link)
+        for other, link in cluster.neighbours
+        if other in category.by_number
+    ]
     return {
         "category": category,
         "cluster": cluster,
@@ -147,7 +198,10 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
         "previous": order[place - 1] if place > 0 else None,
         "following": order[place + 1] if place + 1 < len(order) else None,
         "weakest": pair_of(category, library.blobs, weakest) if weakest else None,
-        "suggestions": [(other, pair_of(category, library.blobs, link)) for other, link in known[:NEIGHBOURS_SHOWN]],
+        "suggestions": [
+            (other, pair_of(category, library.blobs, link))
+            for other, link in known[:NEIGHBOURS_SHOWN]
+        ],
         "is_seen": number in library.progress.looked_at(category.slug, [cluster]),
     }
 

@@ -20,7 +20,9 @@ def search_router(library: Library, pages: Pages, finder: Finder) -> APIRouter:
     @router.get("/c/{slug}/search")
     def ask(request: Request, slug: str) -> HTMLResponse:
         category = library.category(slug)
-        return pages.render(request, "search.html", category=category, ready=library.has_search(slug))
+        return pages.render(
+            request, "search.html", category=category, ready=library.has_search(slug)
+        )
 
     @router.post("/c/{slug}/search")
     def receive(
@@ -55,7 +57,14 @@ def search_router(library: Library, pages: Pages, finder: Finder) -> APIRouter:
         category = library.category(slug)
         found = finder.find(slug, finder.queries.get(name), mode, top, region)
         return pages.render(
-            request, "results.html", category=category, found=found, name=name, mode=mode, region=region, top=top
+            request,
+            "results.html",
+            category=category,
+            found=found,
+            name=name,
+            mode=mode,
+            region=region,
+            top=top,
         )
 
     @router.get("/c/{slug}/search/{name}/picture.jpg")

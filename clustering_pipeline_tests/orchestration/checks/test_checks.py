@@ -34,7 +34,9 @@ def evidence(result: pd.DataFrame, manifest=CLUSTERS, **known) -> Evidence:
 
 
 def clusters(numbers: list[int | None], status: str = "clustered") -> pd.DataFrame:
-    return pd.DataFrame({"listing": range(len(numbers)), "cluster_id": pd.array(numbers, "Int64"), "status": status})
+    return pd.DataFrame(
+        {"listing": range(len(numbers)), "cluster_id": pd.array(numbers, "Int64"), "status": status}
+    )
 
 
 def test_a_lost_and_a_doubled_row_are_noticed():
@@ -45,7 +47,9 @@ def test_a_lost_and_a_doubled_row_are_noticed():
 
 
 def test_keys_and_columns():
-    good = pd.DataFrame({"word": ["a", "b"], "english": "x", "synonyms": [[], []], "translator": "t"})
+    good = pd.DataFrame(
+        {"word": ["a", "b"], "english": "x", "synonyms": [[], []], "translator": "t"}
+    )
     assert SCHEMA.evaluate(evidence(good, ENGLISH_PROMPTS)).passed
     assert UNIQUE_KEYS.evaluate(evidence(good, ENGLISH_PROMPTS)).passed
     assert not SCHEMA.evaluate(evidence(good.drop(columns="english"), ENGLISH_PROMPTS)).passed
@@ -64,17 +68,24 @@ def test_the_severity_is_a_setting():
     outcome = NO_MATCH_SHARE.evaluate(evidence(clusters([-1] * 9, "no_match")))
     assert (outcome.passed, outcome.severity) == (False, "warn")
     limits = {"severity": {"no_match_share": "error"}}
-    assert NO_MATCH_SHARE.evaluate(evidence(clusters([-1] * 9, "no_match"), limits=limits)).severity == "error"
+    assert (
+        NO_MATCH_SHARE.evaluate(evidence(clusters([-1] * 9, "no_match"), limits=limits)).severity
+        == "error"
+    )
 
 
-@pytest.mark.parametrize(("before", "now", "passed"), [(100, 110, True), (100, 10, False), (None, 10, True)])
+@pytest.mark.parametrize(
+    ("before", "now", "passed"), [(100, 110, True), (100, 10, False), (None, 10, True)]
+)
 def test_a_jump_of_the_number_of_clusters(before, now, passed):
     found = evidence(clusters([1]), facts={"clusters": now}, before={"clusters": before})
     assert CLUSTER_COUNT_JUMP.evaluate(found).passed is passed
 
 
 def test_every_failed_download_is_an_error_that_names_the_cause():
-    failed = pd.DataFrame({"image_sha256": [None] * 4, "error_kind": "not_found", "url": "https://shop.vn/a.jpg"})
+    failed = pd.DataFrame(
+        {"image_sha256": [None] * 4, "error_kind": "not_found", "url": "https://shop.vn/a.jpg"}
+    )
     outcome = DOWNLOAD_SUCCESS.evaluate(evidence(failed, RAW_IMAGES))
     assert (outcome.passed, outcome.severity) == (False, "error")
     assert "not_found, mostly on shop.vn" in outcome.sentence
@@ -88,7 +99,9 @@ def test_nothing_is_a_pass():
 
 def test_a_failed_integrity_check_stops_before_anything_is_written():
     key = dg.AssetKey("clusters")
-    results = check_results([EVERY_LISTING], evidence(clusters([1]), upstream={"catalogue": clusters([1, 2])}), key)
+    results = check_results(
+        [EVERY_LISTING], evidence(clusters([1]), upstream={"catalogue": clusters([1, 2])}), key
+    )
     assert next(results).passed is False
     with pytest.raises(StageError, match="Nothing was written"):
         next(results)

@@ -16,11 +16,17 @@ PARTITIONS = dg.StaticPartitionsDefinition(["serum", "a/../../b, c.d"])
 
 
 def words(partition: str) -> pd.DataFrame:
-    frame = pd.DataFrame({"word": [partition], "english": ["bottle"], "synonyms": [["flask"]], "translator": [None]})
+    frame = pd.DataFrame(
+        {"word": [partition], "english": ["bottle"], "synonyms": [["flask"]], "translator": [None]}
+    )
     return frame
 
 
-@dg.asset(partitions_def=PARTITIONS, io_manager_key="manifests", metadata={MANIFEST_METADATA: ENGLISH_PROMPTS.name})
+@dg.asset(
+    partitions_def=PARTITIONS,
+    io_manager_key="manifests",
+    metadata={MANIFEST_METADATA: ENGLISH_PROMPTS.name},
+)
 def prompts(context: dg.AssetExecutionContext) -> pd.DataFrame:
     return words(context.partition_key)
 
@@ -42,16 +48,28 @@ def manager(tmp_path) -> ManifestIOManager:
 
 @pytest.mark.parametrize("partition", PARTITIONS.get_partition_keys())
 def test_what_was_written_is_read(manager, partition):
-    result = dg.materialize([prompts, copied], partition_key=partition, resources={"manifests": manager})
+    result = dg.materialize(
+        [prompts, copied], partition_key=partition, resources={"manifests": manager}
+    )
     assert list(result.asset_value("copied")["word"]) == [partition]
     files = [path for path in manager.project.home.storage.rglob("*") if path.is_file()]
     assert len(files) == 2
-    assert all(path.suffix == ".parquet" and path.parent.parent.name == "manifests" for path in files)
+    assert all(
+        path.suffix == ".parquet" and path.parent.parent.name == "manifests" for path in files
+    )
 
 
 def test_a_missing_upstream_is_named_with_the_remedy(manager):
-    with pytest.raises(StageError, match=r"`prompts` of the category `serum` is not there yet.*sync --category serum"):
-        dg.materialize([prompts, copied], selection=[copied], partition_key="serum", resources={"manifests": manager})
+    with pytest.raises(
+        StageError,
+        match=r"`prompts` of the category `serum` is not there yet.*sync --category serum",
+    ):
+        dg.materialize(
+            [prompts, copied],
+            selection=[copied],
+            partition_key="serum",
+            resources={"manifests": manager},
+        )
 
 
 def test_a_damaged_manifest_says_which(tmp_path):

@@ -1,4 +1,6 @@
-"""A small category whose every manifest is written by hand: four clusters, a lone listing, a rejected one, two failures."""
+"""A small category whose every manifest is written by hand: four clusters, a lone listing, a
+rejected one, two failures.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,9 @@ LINKS = [(0, 1, 0.99), (1, 2, 0.93), (0, 2, 0.97), (3, 4, 0.9), (5, 6, 0.35), (2
 def context(folder: Path) -> StageContext:
     """A context below `folder`."""
     (folder / "state").mkdir(parents=True, exist_ok=True)
-    return StageContext(BlobStore(str(folder / "blobs")), FeatureTables(str(folder / "features")), folder / "state")
+    return StageContext(
+        BlobStore(str(folder / "blobs")), FeatureTables(str(folder / "features")), folder / "state"
+    )
 
 
 def picture(number: int) -> np.ndarray:
@@ -67,7 +71,11 @@ def tables(stage_context: StageContext, with_matches: bool = True) -> CategoryTa
         crops=_crops(images, digests),
         clean_images=_clean_images(images, digests),
         semantic_duplicates=_frame(
-            SEMANTIC_DUPLICATES, [{"crop_sha256": digest, "keeper": digest, "similarity": 1.0} for digest in digests[:8]]
+            SEMANTIC_DUPLICATES,
+            [
+                {"crop_sha256": digest, "keeper": digest, "similarity": 1.0}
+                for digest in digests[:8]
+            ],
         ),
         matches=_matches(digests if with_matches else []),
         clusters=_clusters(digests),
@@ -126,9 +134,24 @@ def _box() -> dict[str, int]:
 
 
 def _crops(images: list[str], digests: list[str]) -> pd.DataFrame:
-    common = {"rank": 0, **_box(), "image_width": SIDE, "image_height": SIDE, "word": "kem", "label": "cream", "score": 0.9}
+    common = {
+        "rank": 0,
+        **_box(),
+        "image_width": SIDE,
+        "image_height": SIDE,
+        "word": "kem",
+        "label": "cream",
+        "score": 0.9,
+    }
     rows = [
-        {"image_sha256": image, "crop_sha256": digest, **common, "detector": "contour", "is_main": True, "is_whole_image": True}
+        {
+            "image_sha256": image,
+            "crop_sha256": digest,
+            **common,
+            "detector": "contour",
+            "is_main": True,
+            "is_whole_image": True,
+        }
         for image, digest in zip(images, digests, strict=True)
     ]
     return _frame(CROPS, rows)

@@ -43,7 +43,11 @@ def test_a_moved_listing_is_told_until_something_else_changes(context, tables):
     history.changes("c", read_listings(tables))
     for _ in range(2):
         changes = history.changes("c", read_listings(moved(tables, 0, 9)))
-        assert changes.moved_listings == 1 and changes.new_clusters == (9,) and changes.gone_clusters == ()
+        assert (
+            changes.moved_listings == 1
+            and changes.new_clusters == (9,)
+            and changes.gone_clusters == ()
+        )
 
 
 def test_categories_do_not_mix(context, tables):
@@ -82,15 +86,22 @@ def embedded(tables):
     kept = tables.clean_images.loc[tables.clean_images["status"] == "kept", "crop_sha256"].tolist()
     clusters = tables.clusters.set_index("crop_sha256")["cluster_id"]
     generator = np.random.default_rng(0)
-    vectors = [np.eye(6, dtype=np.float32)[int(clusters[crop]) % 6] + 0.01 * generator.normal(size=6) for crop in kept]
-    frame = pd.DataFrame({"crop_sha256": kept, "vector": [vector.astype(np.float32) for vector in vectors]})
+    vectors = [
+        np.eye(6, dtype=np.float32)[int(clusters[crop]) % 6] + 0.01 * generator.normal(size=6)
+        for crop in kept
+    ]
+    frame = pd.DataFrame(
+        {"crop_sha256": kept, "vector": [vector.astype(np.float32) for vector in vectors]}
+    )
     return type(tables)(**{**vars(tables), "embeddings": conform(frame, EMBEDDINGS)})
 
 
 def test_the_map_keeps_clusters_together(tables):
     with_vectors = embedded(tables)
     dots = draw_map(with_vectors, read_listings(tables))
-    places = pd.DataFrame([(dot.x, dot.y, dot.listing.cluster_id) for dot in dots], columns=["x", "y", "cluster"])
+    places = pd.DataFrame(
+        [(dot.x, dot.y, dot.listing.cluster_id) for dot in dots], columns=["x", "y", "cluster"]
+    )
     spread = places[places["cluster"] > 0].groupby("cluster")[["x", "y"]].std().max().max()
     assert spread < 10 < places["x"].std()
     assert places[["x", "y"]].min().min() >= 2 and places[["x", "y"]].max().max() <= 98
@@ -106,10 +117,18 @@ def test_few_clusters_and_equal_vectors_have_a_map_too(tables, clusters):
 
 
 def test_drawings_of_the_steps_are_shown_as_images(context, tables):
-    digest = context.blobs.put(b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>")
+    digest = context.blobs.put(
+        b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
+    )
     facts = {"clusters": {"eps": 0.2, "eps_curve_svg": digest, "k_curve_svg": "0" * 64}}
     page = write_report(tables, facts, ReportSettings(), context).decode()
-    assert 'src="data:image/svg+xml;base64,' in page and 'alt="eps curve"' in page and "k curve" not in page
+    assert (
+        'src="data:image/svg+xml;base64,' in page
+        and 'alt="eps curve"' in page
+        and "k curve" not in page
+    )
     assert digest not in page
     funnel = {"clean_images": {"funnel_of_pictures_svg": digest}}
-    assert 'class="funnel-drawing"' in write_report(tables, funnel, ReportSettings(), context).decode()
+    assert (
+        'class="funnel-drawing"' in write_report(tables, funnel, ReportSettings(), context).decode()
+    )

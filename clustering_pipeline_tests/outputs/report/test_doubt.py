@@ -1,7 +1,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_pipeline.outputs.report import Link, neighbouring_clusters, review_order, weakest_links
+from clustering_pipeline.outputs.report import (
+    Link,
+    neighbouring_clusters,
+    review_order,
+    weakest_links,
+)
 from clustering_pipeline_tests.outputs.report import samples
 
 
@@ -28,23 +33,39 @@ def test_without_matches_the_doubt_comes_from_the_confidence(tmp_path):
 
 
 def test_a_link_between_clusters_makes_them_neighbours(tmp_path):
-    order = {cluster.cluster_id: cluster for cluster in review_order(samples.tables(samples.context(tmp_path)))}
+    order = {
+        cluster.cluster_id: cluster
+        for cluster in review_order(samples.tables(samples.context(tmp_path)))
+    }
     assert [number for number, _ in order[1].neighbours] == [2]
     assert [number for number, _ in order[2].neighbours] == [1]
 
 
 def test_the_representative_is_the_first_listing(tmp_path):
-    assert all(cluster.representative.is_representative for cluster in review_order(samples.tables(samples.context(tmp_path))))
+    assert all(
+        cluster.representative.is_representative
+        for cluster in review_order(samples.tables(samples.context(tmp_path)))
+    )
 
 
 def test_a_cluster_has_its_own_name_or_its_representative_s_title(tmp_path):
-    names = {cluster.cluster_id: cluster.name for cluster in review_order(samples.tables(samples.context(tmp_path)))}
+    names = {
+        cluster.cluster_id: cluster.name
+        for cluster in review_order(samples.tables(samples.context(tmp_path)))
+    }
     assert names[1] == "Kem chống nắng A" and names[2] == "Sữa rửa mặt B"
 
 
-@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef"), st.floats(0.1, 9)), max_size=20))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("abcdef"), st.sampled_from("abcdef"), st.floats(0.1, 9)),
+        max_size=20,
+    )
+)
 def test_removing_all_lighter_links_keeps_a_cluster_together(triples):
-    links = sorted((link(a, b, weight) for a, b, weight in triples if a != b), key=lambda item: -item.weight)
+    links = sorted(
+        (link(a, b, weight) for a, b, weight in triples if a != b), key=lambda item: -item.weight
+    )
     weakest = weakest_links(links, dict.fromkeys("abcdef", 7)).get(7)
     kept = [item for item in links if weakest and item.weight >= weakest.weight]
     assert components(kept) == components(links)

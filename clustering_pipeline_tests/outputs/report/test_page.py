@@ -7,7 +7,11 @@ from clustering_pipeline.outputs.report import write_report
 from clustering_pipeline.settings import ReportSettings
 from clustering_pipeline_tests.outputs.report import samples
 
-FACTS = {"raw_images": {"requests": 10}, "settings": {"clusters.method": "graph"}, "versions": {"numpy": "2.0"}}
+FACTS = {
+    "raw_images": {"requests": 10},
+    "settings": {"clusters.method": "graph"},
+    "versions": {"numpy": "2.0"},
+}
 
 
 class Outline(HTMLParser):
@@ -22,14 +26,20 @@ class Outline(HTMLParser):
         self.elements.append((tag, dict(attrs)))
 
     def values(self, tag, attribute):
-        return [attributes[attribute] for name, attributes in self.elements if name == tag and attribute in attributes]
+        return [
+            attributes[attribute]
+            for name, attributes in self.elements
+            if name == tag and attribute in attributes
+        ]
 
 
 @pytest.fixture
 def report(tmp_path):
     context = samples.context(tmp_path)
     tables = samples.tables(context)
-    return lambda **settings: write_report(tables, FACTS, ReportSettings(**settings), context).decode()
+    return lambda **settings: write_report(
+        tables, FACTS, ReportSettings(**settings), context
+    ).decode()
 
 
 def test_the_page_asks_for_nothing_from_elsewhere(report):
@@ -54,7 +64,9 @@ def test_a_url_that_a_browser_would_run_is_no_link(tmp_path):
     tables = samples.tables(context)
     tables.raw_images["url"] = "javascript:alert(1)"
     outline = Outline(write_report(tables, {}, ReportSettings(), context).decode())
-    assert not [link for link in outline.values("a", "href") if not link.startswith(("#", "https://"))]
+    assert not [
+        link for link in outline.values("a", "href") if not link.startswith(("#", "https://"))
+    ]
 
 
 def test_every_failure_is_listed_with_its_reason(report):
@@ -75,7 +87,11 @@ def test_the_language_is_a_setting(report):
 
 def test_pictures_stop_at_the_budget(report):
     assert report(picture_megabytes=0).count("data:image/jpeg;base64") == 0
-    assert 0 < report(picture_megabytes=0.002).count("data:image/jpeg;base64") < report().count("data:image/jpeg;base64")
+    assert (
+        0
+        < report(picture_megabytes=0.002).count("data:image/jpeg;base64")
+        < report().count("data:image/jpeg;base64")
+    )
 
 
 def test_long_lists_are_cut_and_say_so(report):
@@ -92,12 +108,17 @@ def test_a_missing_blob_leaves_a_gap_not_an_error(tmp_path):
     context = samples.context(tmp_path / "a")
     tables = samples.tables(context)
     empty = samples.context(tmp_path / "b")
-    assert "data:image" not in write_report(tables, {}, ReportSettings(), empty).decode().split("</style>")[1]
+    assert (
+        "data:image"
+        not in write_report(tables, {}, ReportSettings(), empty).decode().split("</style>")[1]
+    )
 
 
 def test_an_empty_category_gives_a_page(tmp_path):
     context = samples.context(tmp_path)
     full = samples.tables(context)
     frames = {name: value.iloc[:0] for name, value in vars(full).items() if hasattr(value, "iloc")}
-    page = write_report(type(full)(category="x", display_name="X", **frames), {}, ReportSettings(), context)
+    page = write_report(
+        type(full)(category="x", display_name="X", **frames), {}, ReportSettings(), context
+    )
     assert b"<h1>X</h1>" in page

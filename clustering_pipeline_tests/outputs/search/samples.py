@@ -32,7 +32,9 @@ def local_features(tables):
 
 
 def build(tables, context, folder, **settings):
-    """Write the index of the category below `folder` and return the files and the stage's result."""
+    """Write the index of the category below `folder` and return the files and the stage's
+    result.
+    """
     files = FileTree(str(folder))
     result = build_index(
         embeddings(tables),

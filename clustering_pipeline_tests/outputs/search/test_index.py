@@ -33,7 +33,11 @@ def test_the_nearest_listings_come_first_each_once(index):
     hits = index.query(samples.vector(0), top=3)
     assert hits[0].listing == 0 and hits[0].score == pytest.approx(1)
     assert set(listings(hits)) == {0, 1, 2}
-    assert hits[0].product_base_id == "P000" and hits[0].cluster_id == 1 and hits[0].title.startswith("Kem")
+    assert (
+        hits[0].product_base_id == "P000"
+        and hits[0].cluster_id == 1
+        and hits[0].title.startswith("Kem")
+    )
 
 
 def test_more_hits_than_listings_gives_all(index):
@@ -47,7 +51,9 @@ def test_cluster_mode_stays_within_the_nearest_cluster(index):
 
 
 def test_class_mode_stays_within_the_class(tables, context, tmp_path):
-    tables.crops.loc[tables.crops["image_sha256"] == tables.raw_images["image_sha256"][4], "label"] = "bottle"
+    tables.crops.loc[
+        tables.crops["image_sha256"] == tables.raw_images["image_sha256"][4], "label"
+    ] = "bottle"
     index = SearchIndex.load(samples.build(tables, context, tmp_path / "search")[0])
     assert listings(index.query(samples.vector(0), mode="class", label="bottle")) == [4]
     assert index.labels == ["bottle", "cream"]
@@ -59,7 +65,9 @@ def test_a_duplicate_is_found_through_its_keeper(tables, context, tmp_path):
     first, second = (crops[image] for image in tables.raw_images["image_sha256"][:2])
     duplicate = tables.clean_images["crop_sha256"] == second
     tables.clean_images.loc[duplicate, ["status", "keeper"]] = ["duplicate", first]
-    hits = SearchIndex.load(samples.build(tables, context, tmp_path / "search")[0]).query(samples.vector(0), top=2)
+    hits = SearchIndex.load(samples.build(tables, context, tmp_path / "search")[0]).query(
+        samples.vector(0), top=2
+    )
     assert listings(hits) == [0, 1] and hits[0].score == hits[1].score
 
 
@@ -71,7 +79,9 @@ def test_inverted_lists_give_the_same_answers(tables, context, tmp_path):
 
 def test_the_same_input_writes_the_same_files(tables, context, tmp_path):
     _, first = samples.build(tables, context, tmp_path / "a")
-    shuffled = type(tables)(**{**vars(tables), "crops": tables.crops.sample(frac=1, random_state=1)})
+    shuffled = type(tables)(
+        **{**vars(tables), "crops": tables.crops.sample(frac=1, random_state=1)}
+    )
     _, second = samples.build(shuffled, context, tmp_path / "b")
     pd.testing.assert_frame_equal(first.manifest, second.manifest)
 
@@ -109,7 +119,9 @@ def test_wrong_questions_are_refused(index):
 
 
 def test_an_empty_category_has_an_index_that_finds_nothing(tables, context, tmp_path):
-    frames = {name: value.iloc[:0] for name, value in vars(tables).items() if hasattr(value, "iloc")}
+    frames = {
+        name: value.iloc[:0] for name, value in vars(tables).items() if hasattr(value, "iloc")
+    }
     empty = type(tables)(category="x", display_name="X", **frames)
     files, _ = samples.build(empty, context, tmp_path / "search")
     assert SearchIndex.load(files).query(samples.vector(0)) == []

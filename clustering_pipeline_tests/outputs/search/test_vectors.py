@@ -14,7 +14,10 @@ def clumps(count, dimension, seed):
     """Unit vectors in groups of about ten."""
     generator = np.random.default_rng(seed)
     centres = generator.normal(size=(count // 10, dimension))
-    return unit(centres[generator.integers(0, len(centres), count)] + 0.3 * generator.normal(size=(count, dimension)))
+    return unit(
+        centres[generator.integers(0, len(centres), count)]
+        + 0.3 * generator.normal(size=(count, dimension))
+    )
 
 
 @given(st.integers(1, 60), st.integers(1, 20), st.integers(0, 1000))
@@ -30,7 +33,9 @@ def test_lists_find_what_was_asked_for():
     vectors = clumps(4000, 32, 1)
     table, exact = VectorTable(vectors, build_lists(vectors, 0.95, 7)), VectorTable(vectors)
     queries = clumps(4000, 32, 1)[::40]
-    found = [len(np.intersect1d(table.nearest(q, 10).rows, exact.nearest(q, 10).rows)) for q in queries]
+    found = [
+        len(np.intersect1d(table.nearest(q, 10).rows, exact.nearest(q, 10).rows)) for q in queries
+    ]
     assert np.mean(found) >= 9.3
 
 
@@ -38,7 +43,9 @@ def test_lists_are_the_same_every_time():
     vectors = clumps(2000, 16, 2)
     first, second = build_lists(vectors, 0.9, 7), build_lists(vectors, 0.9, 7)
     assert first.nprobe == second.nprobe
-    np.testing.assert_array_equal(first.search(vectors[:50], 5)[1], second.search(vectors[:50], 5)[1])
+    np.testing.assert_array_equal(
+        first.search(vectors[:50], 5)[1], second.search(vectors[:50], 5)[1]
+    )
 
 
 @pytest.mark.parametrize("with_lists", [False, True])

@@ -5,7 +5,13 @@ import pytest
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.models import ClipTextTower
-from clustering_pipeline.outputs.search import QuerySettings, SearchIndex, WordSearch, build_index, has_text_tower
+from clustering_pipeline.outputs.search import (
+    QuerySettings,
+    SearchIndex,
+    WordSearch,
+    build_index,
+    has_text_tower,
+)
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import EmbeddingSettings, SearchSettings
 from clustering_pipeline.storage import FileTree
@@ -31,15 +37,22 @@ def test_words_find_the_picture_that_lies_where_they_do(tmp_path):
     from clustering_pipeline_tests.stages.detection.test_neural import tiny_clip
 
     folder = tiny_clip(tmp_path / "clip")
-    context = Project(PipelineHome(tmp_path / "home").prepare()).context("c", logging.getLogger("test"))
+    context = Project(PipelineHome(tmp_path / "home").prepare()).context(
+        "c", logging.getLogger("test")
+    )
     tables = category.tables(context)
     embeddings = samples.embeddings(tables)
-    vectors = ClipTextTower(folder, "cpu").encode([chr(ord("a") + number) for number in range(len(embeddings))])
+    vectors = ClipTextTower(folder, "cpu").encode(
+        [chr(ord("a") + number) for number in range(len(embeddings))]
+    )
     embeddings["vector"] = [np.asarray(vector) for vector in vectors]
     files = FileTree(str(tmp_path / "search"))
     build_index(
         embeddings,
-        *(getattr(tables, name) for name in ("clusters", "catalogue", "crops", "raw_images", "clean_images")),
+        *(
+            getattr(tables, name)
+            for name in ("clusters", "catalogue", "crops", "raw_images", "clean_images")
+        ),
         samples.local_features(tables),
         SearchSettings(),
         context,

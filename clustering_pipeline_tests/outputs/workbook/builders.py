@@ -5,7 +5,14 @@ import io
 import openpyxl
 import pandas as pd
 
-from clustering_pipeline.core.manifests import CLEAN_IMAGES, CLUSTERS, MATCHES, RAW_IMAGES, conform, empty
+from clustering_pipeline.core.manifests import (
+    CLEAN_IMAGES,
+    CLUSTERS,
+    MATCHES,
+    RAW_IMAGES,
+    conform,
+    empty,
+)
 from clustering_pipeline.outputs.workbook import label_workbook
 from clustering_pipeline.settings import CatalogueSettings, WorkbookSettings
 from clustering_pipeline.stages.catalogue import read_workbook
@@ -15,7 +22,9 @@ HEADER = ["product_base_id", "url_thumbnail", "name"]
 
 
 def workbook_bytes(rows=None, *, sheet="products", prepare=None):
-    """An .xlsx of one sheet with a header and some listings; `prepare(workbook, sheet)` may add to it."""
+    """An .xlsx of one sheet with a header and some listings; `prepare(workbook, sheet)` may add to
+    it.
+    """
     workbook = openpyxl.Workbook()
     worksheet = workbook.active
     worksheet.title = sheet
@@ -29,11 +38,16 @@ def workbook_bytes(rows=None, *, sheet="products", prepare=None):
 
 
 def listings(count):
-    return [[f"{number:04d}", f"https://shop.vn/{number}.jpg", f"Kem chống nắng {number // 2}"] for number in range(count)]
+    return [
+        [f"{number:04d}", f"https://shop.vn/{number}.jpg", f"Kem chống nắng {number // 2}"]
+        for number in range(count)
+    ]
 
 
 def clusters_for(catalogue, **columns):
-    """A clusters manifest: usable listings in pairs, the others invalid; `columns` replace whole columns."""
+    """A clusters manifest: usable listings in pairs, the others invalid; `columns` replace whole
+    columns.
+    """
     usable = catalogue["usable"].astype(bool)
     number = catalogue["listing"] // 2 + 1
     frame = pd.DataFrame(
@@ -43,7 +57,10 @@ def clusters_for(catalogue, **columns):
             "cluster_name": None,
             "cluster_size": pd.Series(2, catalogue.index).where(usable).astype("Int64"),
             "status": ["clustered" if flag else "invalid_row" for flag in usable],
-            "reason": [None if flag else reason for flag, reason in zip(usable, catalogue["reason"], strict=True)],
+            "reason": [
+                None if flag else reason
+                for flag, reason in zip(usable, catalogue["reason"], strict=True)
+            ],
             "confidence": [0.75 if flag else None for flag in usable],
             "margin": None,
             "weakest_link": None,
@@ -55,8 +72,17 @@ def clusters_for(catalogue, **columns):
     return conform(frame[CLUSTERS.schema.names], CLUSTERS)
 
 
-def label(content, tmp_path, name="catalogue.xlsx", output_name="catalogue.clustered.xlsx", catalogue_settings=None, **changes):
-    """Read a table, label it with `clusters_for`, and return the bytes; `changes` replace arguments of `label_workbook`."""
+def label(
+    content,
+    tmp_path,
+    name="catalogue.xlsx",
+    output_name="catalogue.clustered.xlsx",
+    catalogue_settings=None,
+    **changes,
+):
+    """Read a table, label it with `clusters_for`, and return the bytes; `changes` replace arguments
+    of `label_workbook`.
+    """
     limits = catalogue_settings or CatalogueSettings()
     catalogue = changes.pop("catalogue", None)
     catalogue = read_workbook(content, name, limits).listings if catalogue is None else catalogue

@@ -23,31 +23,57 @@ from clustering_pipeline_tests.outputs.workbook.builders import (
 
 
 def frame(manifest, rows):
-    return conform(pd.DataFrame([dict.fromkeys(manifest.schema.names) | row for row in rows]), manifest)
+    return conform(
+        pd.DataFrame([dict.fromkeys(manifest.schema.names) | row for row in rows]), manifest
+    )
 
 
 @pytest.fixture
 def pictured(tmp_path):
     """The manifests of four listings whose crops lie in the store, the last one gone from it."""
     blobs = BlobStore(str(tmp_path / "blobs"))
-    digests = [blobs.put(to_png(np.full((40, 80, 3), 40 * number, np.uint8))) for number in range(4)]
+    digests = [
+        blobs.put(to_png(np.full((40, 80, 3), 40 * number, np.uint8))) for number in range(4)
+    ]
     blobs.files.remove(blobs.path_of(digests[2]))
     crops = [
-        {"crop_sha256": f"c{number}", "image_sha256": digest, "x0": 0, "y0": 0, "x1": 80, "y1": 40, "status": "kept"}
+        {
+            "crop_sha256": f"c{number}",
+            "image_sha256": digest,
+            "x0": 0,
+            "y0": 0,
+            "x1": 80,
+            "y1": 40,
+            "status": "kept",
+        }
         for number, digest in enumerate(digests)
     ]
 
     def clusters(catalogue):
-        return clusters_for(catalogue, crop_sha256=[f"c{number}" for number in catalogue["listing"]])
+        return clusters_for(
+            catalogue, crop_sha256=[f"c{number}" for number in catalogue["listing"]]
+        )
 
     return {"clean_images": frame(CLEAN_IMAGES, crops), "clusters": clusters, "blobs": blobs}
 
 
 def test_a_row_per_cluster_with_its_picture_and_links_both_ways(tmp_path, pictured):
     notes = WorkbookNotes(seen={1: ("2024-05-01", "2024-05-08")})
-    workbook = openpyxl.load_workbook(io.BytesIO(label(workbook_bytes(), tmp_path, notes=notes, **pictured)))
+    workbook = openpyxl.load_workbook(
+        io.BytesIO(label(workbook_bytes(), tmp_path, notes=notes, **pictured))
+    )
     sheet = workbook["Clusters"]
-    assert [cell.value for cell in sheet[2]] == [1, "Kem chống nắng 0", 2, None, "0000", 0.75, None, "2024-05-01", "2024-05-08"]
+    assert [cell.value for cell in sheet[2]] == [
+        1,
+        "Kem chống nắng 0",
+        2,
+        None,
+        "0000",
+        0.75,
+        None,
+        "2024-05-01",
+        "2024-05-08",
+    ]
     assert len(sheet._images) == 1 and sheet._images[0].anchor._from.row == 1
     assert sheet.auto_filter.ref == "A1:I3" and sheet.freeze_panes == "A2"
     assert sheet["A2"].hyperlink.location == "'products'!D2"
@@ -56,11 +82,13 @@ def test_a_row_per_cluster_with_its_picture_and_links_both_ways(tmp_path, pictur
 
 def test_no_sheets_pictures_or_links_when_they_are_switched_off(tmp_path, pictured):
     plain = WorkbookSettings(sheets=False)
-    assert openpyxl.load_workbook(io.BytesIO(label(workbook_bytes(), tmp_path, settings=plain, **pictured))).sheetnames == [
-        "products"
-    ]
+    assert openpyxl.load_workbook(
+        io.BytesIO(label(workbook_bytes(), tmp_path, settings=plain, **pictured))
+    ).sheetnames == ["products"]
     bare = WorkbookSettings(pictures=0, links=False)
-    workbook = openpyxl.load_workbook(io.BytesIO(label(workbook_bytes(), tmp_path, settings=bare, **pictured)))
+    workbook = openpyxl.load_workbook(
+        io.BytesIO(label(workbook_bytes(), tmp_path, settings=bare, **pictured))
+    )
     assert not workbook["Clusters"]._images and workbook["products"]["D2"].hyperlink is None
 
 
@@ -85,7 +113,9 @@ def test_a_row_per_problem_with_the_place_and_the_address(tmp_path):
         },
     ]
     rows = [HEADER, *listings(2), ["x", "n/a", "y"], ["0001", "https://a.vn/9.jpg", "z"]]
-    problems = sheet_rows(label(workbook_bytes(rows), tmp_path, raw_images=frame(RAW_IMAGES, raw)), "Problems")[1:]
+    problems = sheet_rows(
+        label(workbook_bytes(rows), tmp_path, raw_images=frame(RAW_IMAGES, raw)), "Problems"
+    )[1:]
     assert [(row[1], row[2], row[5], row[7]) for row in problems] == [
         (2, "0000", "not_found", "https://a.vn/0b.jpg"),
         (3, "0001", "not_an_image", "a/b.jpg"),
@@ -99,10 +129,15 @@ def test_a_row_per_problem_with_the_place_and_the_address(tmp_path):
 def test_the_summary_counts_every_listing_and_tells_the_settings(tmp_path):
     settings = PipelineSettings.model_validate({"clusters": {"method": "dbscan"}})
     notes = WorkbookNotes(summary=summary_sections("c.xlsx", "ab" * 32, settings))
-    rows = dict(row[:2] for row in sheet_rows(label(workbook_bytes(), tmp_path, notes=notes), "Summary"))
+    rows = dict(
+        row[:2] for row in sheet_rows(label(workbook_bytes(), tmp_path, notes=notes), "Summary")
+    )
     assert (rows["listings"], rows["clustered"], rows["clusters"]) == (4, 4, 2)
     assert rows["clusters.method"] == "dbscan"
-    assert "none" in summary_sections("c.xlsx", "", PipelineSettings())["Settings other than the defaults"]
+    assert (
+        "none"
+        in summary_sections("c.xlsx", "", PipelineSettings())["Settings other than the defaults"]
+    )
 
 
 def test_losses_of_a_conversion_are_listed(tmp_path):
@@ -114,5 +149,13 @@ def test_losses_of_a_conversion_are_listed(tmp_path):
 
 
 def test_dates_of_clusters_come_from_their_events():
-    events = pd.DataFrame({"number": [1, 2, 1], "time": ["2024-05-01T10:00:00", "2024-05-02T10:00:00", "2024-06-01T10:00:00"]})
-    assert cluster_dates(events) == {1: ("2024-05-01", "2024-06-01"), 2: ("2024-05-02", "2024-05-02")}
+    events = pd.DataFrame(
+        {
+            "number": [1, 2, 1],
+            "time": ["2024-05-01T10:00:00", "2024-05-02T10:00:00", "2024-06-01T10:00:00"],
+        }
+    )
+    assert cluster_dates(events) == {
+        1: ("2024-05-01", "2024-06-01"),
+        2: ("2024-05-02", "2024-05-02"),
+    }

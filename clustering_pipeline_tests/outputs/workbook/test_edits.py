@@ -10,14 +10,26 @@ from clustering_pipeline.outputs.workbook import WorkbookNotes, read_label_edits
 from clustering_pipeline.outputs.workbook.edits import LABELS_MARK
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.storage import BlobStore
-from clustering_pipeline_tests.outputs.workbook.builders import HEADER, clusters_for, label, listings, workbook_bytes
+from clustering_pipeline_tests.outputs.workbook.builders import (
+    HEADER,
+    clusters_for,
+    label,
+    listings,
+    workbook_bytes,
+)
 
 NUMBER, NAME = 4, 5
 
 
 def edited(tmp_path, change, rows=None):
-    """Label four pairs of listings, let `change(sheet)` edit the workbook, and read the edits back."""
-    content = label(workbook_bytes(rows or [HEADER, *listings(8)]), tmp_path, notes=WorkbookNotes(category="toner"))
+    """Label four pairs of listings, let `change(sheet)` edit the workbook, and read the edits
+    back.
+    """
+    content = label(
+        workbook_bytes(rows or [HEADER, *listings(8)]),
+        tmp_path,
+        notes=WorkbookNotes(category="toner"),
+    )
     workbook = openpyxl.load_workbook(io.BytesIO(content))
     change(workbook.worksheets[0])
     path = tmp_path / "edited.xlsx"
@@ -83,13 +95,18 @@ def test_a_typed_word_is_refused_with_its_place(tmp_path):
 
 def test_any_other_workbook_is_none_of_ours(tmp_path):
     (tmp_path / "other.xlsx").write_bytes(workbook_bytes())
-    assert read_label_edits(tmp_path / "other.xlsx", BlobStore(str(tmp_path)), CatalogueSettings()) is None
+    assert (
+        read_label_edits(tmp_path / "other.xlsx", BlobStore(str(tmp_path)), CatalogueSettings())
+        is None
+    )
 
 
 def test_a_workbook_of_another_home_is_refused(tmp_path):
     (tmp_path / "ours.xlsx").write_bytes(label(workbook_bytes(), tmp_path, clusters=clusters_for))
     with pytest.raises(InputError, match="DAGSTER_HOME"):
-        read_label_edits(tmp_path / "ours.xlsx", BlobStore(str(tmp_path / "elsewhere")), CatalogueSettings())
+        read_label_edits(
+            tmp_path / "ours.xlsx", BlobStore(str(tmp_path / "elsewhere")), CatalogueSettings()
+        )
 
 
 def test_a_workbook_without_its_summary_is_refused(tmp_path):

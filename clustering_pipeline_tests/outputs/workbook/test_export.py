@@ -15,19 +15,35 @@ from clustering_pipeline.storage import BlobStore
 
 @pytest.fixture
 def tables(tmp_path):
-    """Four listings: a cluster of two, one alone, one rejected; the second shows the picture of the first."""
+    """Four listings: a cluster of two, one alone, one rejected; the second shows the picture of the
+    first.
+    """
     blobs = BlobStore(str(tmp_path / "blobs"))
     pictures = [blobs.put(to_png(np.full((20, 30, 3), shade, np.uint8))) for shade in (10, 90, 170)]
     images = [pictures[0], pictures[0], pictures[1], pictures[2]]
     listings = range(4)
     return {
         "blobs": blobs,
-        "catalogue": pd.DataFrame({"listing": listings, "product_base_id": ["../a", "b", "B", None]}),
-        "raw_images": pd.DataFrame({"listing": listings, "position": 0, "image_sha256": images, "format": "PNG"}),
-        "crops": pd.DataFrame(
-            {"image_sha256": pictures, "crop_sha256": ["x", "y", "z"], "is_main": True, "x0": 5, "y0": 0, "x1": 15, "y1": 20}
+        "catalogue": pd.DataFrame(
+            {"listing": listings, "product_base_id": ["../a", "b", "B", None]}
         ),
-        "clean_images": pd.DataFrame({"crop_sha256": ["x", "y", "z"], "status": ["kept", "kept", "rejected"]}),
+        "raw_images": pd.DataFrame(
+            {"listing": listings, "position": 0, "image_sha256": images, "format": "PNG"}
+        ),
+        "crops": pd.DataFrame(
+            {
+                "image_sha256": pictures,
+                "crop_sha256": ["x", "y", "z"],
+                "is_main": True,
+                "x0": 5,
+                "y0": 0,
+                "x1": 15,
+                "y1": 20,
+            }
+        ),
+        "clean_images": pd.DataFrame(
+            {"crop_sha256": ["x", "y", "z"], "status": ["kept", "kept", "rejected"]}
+        ),
         "clusters": pd.DataFrame(
             {
                 "listing": listings,
@@ -40,7 +56,9 @@ def tables(tmp_path):
 
 
 def exported(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
 
 
 def test_a_folder_per_cluster(tables, tmp_path):
@@ -56,7 +74,12 @@ def test_a_folder_per_cluster(tables, tmp_path):
 
 def test_a_folder_per_product_mixes_up_no_ids_on_any_file_system(tables, tmp_path):
     export_pictures(tmp_path / "out", **tables, by="product")
-    assert exported(tmp_path / "out") == ["_a/_a-0.png", "b/B-0 (2).png", "b/b-0.png", "no id/no id-0.png"]
+    assert exported(tmp_path / "out") == [
+        "_a/_a-0.png",
+        "b/B-0 (2).png",
+        "b/b-0.png",
+        "no id/no id-0.png",
+    ]
 
 
 def test_only_kept_crops(tables, tmp_path):
@@ -85,10 +108,21 @@ def test_a_picture_that_is_gone_is_counted(tables, tmp_path):
 @pytest.mark.parametrize("name", ["CON", "nul.txt", "..", "", "a\u202egpj.exe", "x" * 300, "a. . "])
 def test_names_that_systems_refuse_become_safe(name):
     safe = safe_name(name)
-    assert safe and len(safe) <= 81 and safe not in ("..", "CON", "nul.txt") and not safe.endswith((".", " "))
+    assert (
+        safe
+        and len(safe) <= 81
+        and safe not in ("..", "CON", "nul.txt")
+        and not safe.endswith((".", " "))
+    )
 
 
 @given(st.text(max_size=120))
 def test_any_text_becomes_a_single_safe_name(text):
     safe = safe_name(text)
-    assert safe and "/" not in safe and "\\" not in safe and "\0" not in safe and safe not in (".", "..")
+    assert (
+        safe
+        and "/" not in safe
+        and "\\" not in safe
+        and "\0" not in safe
+        and safe not in (".", "..")
+    )

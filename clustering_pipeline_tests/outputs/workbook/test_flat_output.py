@@ -8,7 +8,12 @@ import pytest
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.stages.catalogue import OWN_COLUMNS
-from clustering_pipeline_tests.outputs.workbook.builders import HEADER, clusters_for, label, workbook_bytes
+from clustering_pipeline_tests.outputs.workbook.builders import (
+    HEADER,
+    clusters_for,
+    label,
+    workbook_bytes,
+)
 
 CSV = "id,image,tên\n007,https://a.vn/1.jpg,=1+1\n1234567890123456789,https://a.vn/2.jpg,Kem\n"
 
@@ -21,23 +26,44 @@ def test_a_csv_keeps_its_cells_and_guards_ours(tmp_path):
     def clusters(catalogue):
         return clusters_for(catalogue, cluster_name="=cmd")
 
-    rows = records(label(CSV.encode(), tmp_path, name="c.csv", output_name="c.clustered.csv", clusters=clusters))
+    rows = records(
+        label(
+            CSV.encode(), tmp_path, name="c.csv", output_name="c.clustered.csv", clusters=clusters
+        )
+    )
     assert rows[0] == ["id", "image", "tên", *OWN_COLUMNS]
-    assert rows[1] == ["007", "https://a.vn/1.jpg", "=1+1", "1", "'=cmd", "2", "True", "0.75", "clustered", ""]
+    assert rows[1] == [
+        "007",
+        "https://a.vn/1.jpg",
+        "=1+1",
+        "1",
+        "'=cmd",
+        "2",
+        "True",
+        "0.75",
+        "clustered",
+        "",
+    ]
     assert rows[2][0] == "1234567890123456789"
 
 
 def test_our_own_csv_is_updated(tmp_path):
     once = label(CSV.encode(), tmp_path, name="c.csv", output_name="c.clustered.csv")
-    assert records(label(once, tmp_path, name="c.csv", output_name="c.clustered.csv")) == records(once)
+    assert records(label(once, tmp_path, name="c.csv", output_name="c.clustered.csv")) == records(
+        once
+    )
 
 
 def test_a_parquet_keeps_its_types(tmp_path):
-    frame = pd.DataFrame({"sku": [1234567890123456789, 5], "image": ["https://a.vn/1.jpg", None], "giá": [1.5, 2.5]})
+    frame = pd.DataFrame(
+        {"sku": [1234567890123456789, 5], "image": ["https://a.vn/1.jpg", None], "giá": [1.5, 2.5]}
+    )
     buffer = io.BytesIO()
     frame.to_parquet(buffer)
     once = label(buffer.getvalue(), tmp_path, name="c.parquet", output_name="c.clustered.parquet")
-    again = pd.read_parquet(io.BytesIO(label(once, tmp_path, name="c.parquet", output_name="c.clustered.parquet")))
+    again = pd.read_parquet(
+        io.BytesIO(label(once, tmp_path, name="c.parquet", output_name="c.clustered.parquet"))
+    )
     assert list(again.columns) == ["sku", "image", "giá", *OWN_COLUMNS]
     pd.testing.assert_frame_equal(again[frame.columns], frame)
     assert list(again["status"]) == ["clustered", "invalid_row"]

@@ -12,7 +12,9 @@ from clustering_pipeline.storage import BlobStore, FeatureTables
 
 
 def line(text, height, confidence=0.9):
-    return TextLine(text, confidence, np.array([[0, 0], [1, 0], [1, height], [0, height]], np.float32))
+    return TextLine(
+        text, confidence, np.array([[0, 0], [1, 0], [1, height], [0, height]], np.float32)
+    )
 
 
 def test_the_largest_readable_lines_in_reading_order():
@@ -30,8 +32,15 @@ def test_the_largest_readable_lines_in_reading_order():
 def test_only_packs_of_clusters_without_titles_are_looked_up_and_none_is_read_anew(tmp_path):
     catalogue = pd.DataFrame({"listing": range(4), "title": ["Kem", None, None, None]})
     clusters = pd.DataFrame(
-        {"listing": range(4), "cluster_id": [1, 1, 2, 2], "status": "clustered", "crop_sha256": list("abcd")}
+        {
+            "listing": range(4),
+            "cluster_id": [1, 1, 2, 2],
+            "status": "clustered",
+            "crop_sha256": list("abcd"),
+        }
     )
     features = pd.DataFrame({"crop_sha256": list("abcd"), "x0": 0, "y0": 0, "x1": 9, "y1": 9})
-    context = StageContext(BlobStore(str(tmp_path)), FeatureTables(str(tmp_path / "tables")), tmp_path)
+    context = StageContext(
+        BlobStore(str(tmp_path)), FeatureTables(str(tmp_path / "tables")), tmp_path
+    )
     assert pack_texts(catalogue, clusters, features, MatchSettings(), context) == {}

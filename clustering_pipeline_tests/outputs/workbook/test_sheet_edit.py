@@ -14,12 +14,17 @@ from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import SheetAdditions
 from clustering_pipeline_tests.outputs.workbook.test_untouched import SHEET, packed, parts
 
 grids = st.lists(
-    st.lists(st.one_of(st.none(), st.integers(-5, 5), st.sampled_from(["a", "é&<", "=1+1", "bold"])), max_size=7),
+    st.lists(
+        st.one_of(st.none(), st.integers(-5, 5), st.sampled_from(["a", "é&<", "=1+1", "bold"])),
+        max_size=7,
+    ),
     min_size=1,
     max_size=8,
 )
 places = st.dictionaries(
-    st.integers(1, 8), st.dictionaries(st.integers(1, 12), st.sampled_from(["x", "<&>", ""]), max_size=5), max_size=8
+    st.integers(1, 8),
+    st.dictionaries(st.integers(1, 12), st.sampled_from(["x", "<&>", ""]), max_size=5),
+    max_size=8,
 )
 
 
@@ -42,7 +47,8 @@ def test_every_other_cell_stays_and_every_new_one_is_there(grid, wanted):
     present = {int(number) for number in re.findall(rb'<row r="(\d+)"', held[SHEET])}
     wanted = {row: cells for row, cells in wanted.items() if row in present}
     cells = {
-        row: {column: cell_markup("", row, column, text, 0) for column, text in found.items()} for row, found in wanted.items()
+        row: {column: cell_markup("", row, column, text, 0) for column, text in found.items()}
+        for row, found in wanted.items()
     }
     held[SHEET] = add_to_sheet(held[SHEET], SheetAdditions(cells))
     sheet = openpyxl.load_workbook(io.BytesIO(packed(held))).active
@@ -59,9 +65,13 @@ def test_a_row_that_is_not_there_is_an_error():
         add_to_sheet(held[SHEET], SheetAdditions({9: {1: ""}}))
 
 
-@pytest.mark.parametrize("text", ["_x0041_", "a\x00b", "<&>\"'", "  blanks  ", "line\nbreak", "=1+1", "x" * 40_000])
+@pytest.mark.parametrize(
+    "text", ["_x0041_", "a\x00b", "<&>\"'", "  blanks  ", "line\nbreak", "=1+1", "x" * 40_000]
+)
 def test_text_comes_back_as_it_was_written(text):
     held = parts(workbook_of([["a"]]))
-    held[SHEET] = add_to_sheet(held[SHEET], SheetAdditions({1: {2: cell_markup("", 1, 2, text, 0)}}))
+    held[SHEET] = add_to_sheet(
+        held[SHEET], SheetAdditions({1: {2: cell_markup("", 1, 2, text, 0)}})
+    )
     value = openpyxl.load_workbook(io.BytesIO(packed(held))).active["B1"].value
     assert value.replace("_x005F_", "_") == text.replace("\x00", "")[:32_767]

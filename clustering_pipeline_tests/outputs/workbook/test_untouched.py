@@ -1,4 +1,6 @@
-"""Everything that is not ours stays to the byte: pictures, charts, pivots, validations, formats, macros, links."""
+"""Everything that is not ours stays to the byte: pictures, charts, pivots, validations, formats,
+macros, links.
+"""
 
 import io
 import re
@@ -17,7 +19,13 @@ from openpyxl.worksheet.table import Table
 from PIL import Image as Pillow
 
 from clustering_pipeline.stages.catalogue import OWN_COLUMNS
-from clustering_pipeline_tests.outputs.workbook.builders import HEADER, label, listings, sheet_rows, workbook_bytes
+from clustering_pipeline_tests.outputs.workbook.builders import (
+    HEADER,
+    label,
+    listings,
+    sheet_rows,
+    workbook_bytes,
+)
 
 SHEET = "xl/worksheets/sheet1.xml"
 # Parts in which our columns and sheets have to be announced.
@@ -51,7 +59,8 @@ def furnish(workbook, sheet):
     validation.add("C2:C9")
     sheet.add_data_validation(validation)
     sheet.conditional_formatting.add(
-        "C2:C9", ColorScaleRule(start_type="min", end_type="max", start_color="FF0000", end_color="00FF00")
+        "C2:C9",
+        ColorScaleRule(start_type="min", end_type="max", start_color="FF0000", end_color="00FF00"),
     )
     sheet["A2"].comment = Comment("look", "me")
     sheet["A3"].fill = PatternFill("solid", fgColor="FFEE00")
@@ -60,32 +69,51 @@ def furnish(workbook, sheet):
     sheet.row_dimensions[3].hidden = True
     sheet.freeze_panes = "B2"
     sheet.add_table(Table(displayName="Listings", ref="A1:C5"))
-    workbook.defined_names["all"] = openpyxl.workbook.defined_name.DefinedName("all", attr_text="products!$A$2:$A$5")
+    workbook.defined_names["all"] = openpyxl.workbook.defined_name.DefinedName(
+        "all", attr_text="products!$A$2:$A$5"
+    )
     workbook.create_sheet("Báo cáo").append(["=SUM(products!C2:C5)"])
 
 
 def with_pivot_and_macros(content):
     """Add a pivot table with its cache, and a macro project, as Excel lays them into a package."""
     held = parts(content)
-    held["xl/pivotTables/pivotTable1.xml"] = f'<pivotTableDefinition xmlns="{MAIN}" name="P" cacheId="7"/>'.encode()
-    held["xl/pivotCache/pivotCacheDefinition1.xml"] = f'<pivotCacheDefinition xmlns="{MAIN}" recordCount="0"/>'.encode()
+    held["xl/pivotTables/pivotTable1.xml"] = (
+        f'<pivotTableDefinition xmlns="{MAIN}" name="P" cacheId="7"/>'.encode()
+    )
+    held["xl/pivotCache/pivotCacheDefinition1.xml"] = (
+        f'<pivotCacheDefinition xmlns="{MAIN}" recordCount="0"/>'.encode()
+    )
     held["xl/vbaProject.bin"] = bytes(range(256))
     link = '<Relationship Id="{}" Type="' + REL + '/{}" Target="{}"/>'
     rels = "xl/worksheets/_rels/sheet1.xml.rels"
     held[rels] = held[rels].replace(
-        b"</Relationships>", link.format("rIdP", "pivotTable", "/xl/pivotTables/pivotTable1.xml").encode() + b"</Relationships>"
+        b"</Relationships>",
+        link.format("rIdP", "pivotTable", "/xl/pivotTables/pivotTable1.xml").encode()
+        + b"</Relationships>",
     )
-    vba = '<Relationship Id="rIdV" Type="http://schemas.microsoft.com/office/2006/relationships/vbaProject" Target="vbaProject.bin"/>'
+    vba = (
+        '<Relationship Id="rIdV" '
+        'Type="http://schemas.microsoft.com/office/2006/relationships/vbaProject" '
+        'Target="vbaProject.bin"/>'
+    )
     cache = link.format("rIdC", "pivotCacheDefinition", "pivotCache/pivotCacheDefinition1.xml")
     rels = "xl/_rels/workbook.xml.rels"
-    held[rels] = held[rels].replace(b"</Relationships>", (vba + cache).encode() + b"</Relationships>")
+    held[rels] = held[rels].replace(
+        b"</Relationships>", (vba + cache).encode() + b"</Relationships>"
+    )
     types = held["[Content_Types].xml"].replace(
-        b"vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml", b"vnd.ms-excel.sheet.macroEnabled.main+xml"
+        b"vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml",
+        b"vnd.ms-excel.sheet.macroEnabled.main+xml",
     )
     held["[Content_Types].xml"] = types.replace(
-        b"</Types>", b'<Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/></Types>'
+        b"</Types>",
+        b'<Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/></Types>',
     )
-    extension = b'<extLst><ext uri="{05C60535-1F16-4fd2-B633-F4F36F0B64E0}"><x14:sparklineGroups xmlns:x14="u"/></ext></extLst>'
+    extension = (
+        b'<extLst><ext uri="{05C60535-1F16-4fd2-B633-F4F36F0B64E0}"><x14:sparklineGroups '
+        b'xmlns:x14="u"/></ext></extLst>'
+    )
     held[SHEET] = held[SHEET].replace(b"</worksheet>", extension + b"</worksheet>")
     return packed(held)
 
@@ -97,7 +125,9 @@ def furnished():
 
 @pytest.fixture(scope="module")
 def labelled(furnished, tmp_path_factory):
-    return label(furnished, tmp_path_factory.mktemp("store"), name="c.xlsm", output_name="c.clustered.xlsm")
+    return label(
+        furnished, tmp_path_factory.mktemp("store"), name="c.xlsm", output_name="c.clustered.xlsm"
+    )
 
 
 def test_every_other_part_is_the_same_to_the_byte(furnished, labelled):
@@ -151,7 +181,10 @@ def test_labelling_again_changes_nothing(labelled, tmp_path):
 
 def test_columns_hidden_to_the_edge_do_not_hide_ours(tmp_path):
     held = parts(workbook_bytes())
-    columns = b'<cols><col min="2" max="2" width="9"/><col min="4" max="16384" width="8" hidden="1"/></cols><sheetData>'
+    columns = (
+        b'<cols><col min="2" max="2" width="9"/><col min="4" max="16384" width="8" '
+        b'hidden="1"/></cols><sheetData>'
+    )
     held[SHEET] = held[SHEET].replace(b"<sheetData>", columns)
     sheet = openpyxl.load_workbook(io.BytesIO(label(packed(held), tmp_path)))["products"]
     assert not any(sheet.column_dimensions[letter].hidden for letter in "DEFGHIJ")
@@ -170,7 +203,9 @@ def test_our_columns_stand_beside_merged_cells_and_not_under_them(tmp_path):
 def test_formatted_blank_cells_at_our_place_are_replaced(tmp_path):
     def blank(_, sheet):
         for row in range(1, 6):
-            sheet.cell(row, 5).fill = sheet.cell(row, 20).fill = PatternFill("solid", fgColor="FFEE00")
+            sheet.cell(row, 5).fill = sheet.cell(row, 20).fill = PatternFill(
+                "solid", fgColor="FFEE00"
+            )
 
     content = label(workbook_bytes(prepare=blank), tmp_path)
     sheet = openpyxl.load_workbook(io.BytesIO(content))["products"]
@@ -185,7 +220,8 @@ def test_prefixed_and_unnumbered_xml_is_understood(tmp_path):
     rows = [["id", "image"], ["a", "https://a.vn/1.jpg"], ["b", "https://a.vn/2.jpg"]]
     body = "".join(f"<x:row>{''.join(cell.format(value) for value in row)}</x:row>" for row in rows)
     text = (
-        f'<?xml version="1.0" encoding="UTF-8"?><x:worksheet xmlns:x="{MAIN}"><x:sheetData>{body}</x:sheetData></x:worksheet>'
+        f'<?xml version="1.0" encoding="UTF-8"?><x:worksheet '
+        f'xmlns:x="{MAIN}"><x:sheetData>{body}</x:sheetData></x:worksheet>'
     )
     held = parts(workbook_bytes())
     held[SHEET] = text.encode()
@@ -210,8 +246,12 @@ def test_a_users_sheet_named_clusters_is_left_alone(tmp_path):
 def test_a_workbook_without_a_style_sheet_gets_one(tmp_path):
     held = parts(workbook_bytes())
     del held["xl/styles.xml"]
-    held["xl/_rels/workbook.xml.rels"] = re.sub(rb"<Relationship [^>]*styles[^>]*/>", b"", held["xl/_rels/workbook.xml.rels"])
-    held["[Content_Types].xml"] = re.sub(rb"<Override [^>]*styles[^>]*/>", b"", held["[Content_Types].xml"])
+    held["xl/_rels/workbook.xml.rels"] = re.sub(
+        rb"<Relationship [^>]*styles[^>]*/>", b"", held["xl/_rels/workbook.xml.rels"]
+    )
+    held["[Content_Types].xml"] = re.sub(
+        rb"<Override [^>]*styles[^>]*/>", b"", held["[Content_Types].xml"]
+    )
     held[SHEET] = re.sub(rb' s="\d+"', b"", held[SHEET])
     assert sheet_rows(label(packed(held), tmp_path))[0] == [*HEADER, *OWN_COLUMNS]
 
@@ -223,11 +263,13 @@ def test_equal_input_gives_equal_bytes(tmp_path):
 
 def test_a_workbook_in_the_strict_dialect_stays_in_it(tmp_path):
     strict = {
-        name: content.replace(MAIN.encode(), b"http://purl.oclc.org/ooxml/spreadsheetml/main").replace(
-            REL.encode(), b"http://purl.oclc.org/ooxml/officeDocument/relationships"
-        )
+        name: content.replace(
+            MAIN.encode(), b"http://purl.oclc.org/ooxml/spreadsheetml/main"
+        ).replace(REL.encode(), b"http://purl.oclc.org/ooxml/officeDocument/relationships")
         for name, content in parts(workbook_bytes()).items()
     }
     held = parts(label(packed(strict), tmp_path))
-    assert all(MAIN.encode() not in content and REL.encode() not in content for content in held.values())
+    assert all(
+        MAIN.encode() not in content and REL.encode() not in content for content in held.values()
+    )
     assert b"purl.oclc.org/ooxml/spreadsheetml/main" in held["xl/worksheets/clustering1.xml"]

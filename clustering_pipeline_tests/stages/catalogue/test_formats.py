@@ -1,4 +1,6 @@
-"""Tables of every format and encoding, also under a name that lies, and files that are no tables at all."""
+"""Tables of every format and encoding, also under a name that lies, and files that are no tables at
+all.
+"""
 
 import io
 import zipfile
@@ -37,13 +39,18 @@ def excel(*rows):
 def with_part(content, part, change):
     """The workbook with one part of its archive changed."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new:
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as old,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
         for name in old.namelist():
             new.writestr(name, change(old.read(name)) if name == part else old.read(name))
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+)
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("name", ["c.csv", "c.xlsx"])
 def test_delimited_text_in_any_encoding_and_under_any_name(encoding, delimiter, name):
@@ -87,18 +94,27 @@ def test_western_text_in_cp1252():
     text = "id;image;name\n" + "".join(
         f"{n};https://a.fr/{n}.jpg;Crème hydratante légère – à l'aloès {n} €\n" for n in range(50)
     )
-    assert read(text.encode("cp1252"), "c.csv").listings["title"][0] == "Crème hydratante légère – à l'aloès 0 €"
+    assert (
+        read(text.encode("cp1252"), "c.csv").listings["title"][0]
+        == "Crème hydratante légère – à l'aloès 0 €"
+    )
 
 
 def test_line_breaks_and_quotes_within_cells():
-    text = 'id,image,name\r\n1,https://a.vn/1.jpg,"two\r\nlines, ""quoted"""\r\n2,https://a.vn/2.jpg,x\r\n'
+    text = (
+        'id,image,name\r\n1,https://a.vn/1.jpg,"two\r\nlines, '
+        '""quoted"""\r\n2,https://a.vn/2.jpg,x\r\n'
+    )
     listings = read(text.encode(), "c.csv").listings
     assert list(listings["title"]) == ['two\r\nlines, "quoted"', "x"]
     assert list(listings["sheet_row"]) == [2, 3]
 
 
 def test_a_quote_that_never_closes_swallows_no_rows():
-    rows = [f"{number},https://a.vn/{number}.jpg,{chr(34) if number == 3 else ''}name {number}" for number in range(20)]
+    rows = [
+        f"{number},https://a.vn/{number}.jpg,{chr(34) if number == 3 else ''}name {number}"
+        for number in range(20)
+    ]
     read_back = read("\n".join(["id,image,name", *rows]).encode(), "c.csv")
     assert list(read_back.listings["product_base_id"]) == [str(number) for number in range(20)]
     assert "never closes" in read_back.facts["remarks"]
@@ -108,8 +124,22 @@ def test_a_quote_that_never_closes_swallows_no_rows():
 def test_older_and_open_document_workbooks(suffix):
     result = read((DATA / f"catalogue.{suffix}").read_bytes(), f"catalogue.{suffix}")
     listings = result.listings
-    assert list(listings["product_base_id"]) == ["00123", "4567", "1234567890123456789", "00089", "90", "90"]
-    assert [urls[0][-5:] for urls in listings["urls"]] == ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg"]
+    assert list(listings["product_base_id"]) == [
+        "00123",
+        "4567",
+        "1234567890123456789",
+        "00089",
+        "90",
+        "90",
+    ]
+    assert [urls[0][-5:] for urls in listings["urls"]] == [
+        "a.jpg",
+        "b.jpg",
+        "c.jpg",
+        "d.jpg",
+        "e.jpg",
+        "f.jpg",
+    ]
     assert list(listings["sheet"].unique()) == ["Sản phẩm"]
     assert list(listings["sheet_row"]) == [4, 5, 6, 7, 8, 9]
     assert '"Giá": "240000"' in listings["extra"][1]
@@ -117,12 +147,20 @@ def test_older_and_open_document_workbooks(suffix):
 
 
 def test_parquet_with_lists_of_pictures_and_large_ids():
-    frame = pd.DataFrame({"sku": [1234567890123456789, 5], "images": [["https://a.vn/1.jpg", "https://a.vn/2.jpg"], []]})
+    frame = pd.DataFrame(
+        {
+            "sku": [1234567890123456789, 5],
+            "images": [["https://a.vn/1.jpg", "https://a.vn/2.jpg"], []],
+        }
+    )
     buffer = io.BytesIO()
     frame.to_parquet(buffer)
     listings = read(buffer.getvalue(), "c.parquet", images_per_listing="all").listings
     assert list(listings["product_base_id"]) == ["1234567890123456789", "5"]
-    assert [list(urls) for urls in listings["urls"]] == [["https://a.vn/1.jpg", "https://a.vn/2.jpg"], []]
+    assert [list(urls) for urls in listings["urls"]] == [
+        ["https://a.vn/1.jpg", "https://a.vn/2.jpg"],
+        [],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +169,12 @@ def test_parquet_with_lists_of_pictures_and_large_ids():
         (b"\x00\x01\x02\xff" * 400, "neither a workbook nor text"),
         (b"PK\x03\x04 half a workbook", "damaged"),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(2000), "damaged"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + "EncryptedPackage".encode("utf-16-le") + bytes(2000), "password"),
+        (
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+            + "EncryptedPackage".encode("utf-16-le")
+            + bytes(2000),
+            "password",
+        ),
         (b"%PDF-1.7 ...", "PDF"),
         (b"<!DOCTYPE html><html>login</html>", "web page"),
         (b"\xff\xd8\xff\xe0 jfif", "JPEG"),
@@ -150,7 +193,9 @@ def test_an_empty_workbook_is_named():
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked():
-    bomb = with_part(excel(["id", "image"]), "xl/worksheets/sheet1.xml", lambda _: b" " * (3 * 2**20))
+    bomb = with_part(
+        excel(["id", "image"]), "xl/worksheets/sheet1.xml", lambda _: b" " * (3 * 2**20)
+    )
     with pytest.raises(InputError, match="zip bomb"):
         read(bomb, max_uncompressed_megabytes=2)
 
@@ -164,7 +209,10 @@ def test_a_part_longer_than_it_declares_is_refused():
 
 
 def test_entities_are_refused():
-    bomb = b'<?xml version="1.0"?><!DOCTYPE w [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><worksheet>&b;</worksheet>'
+    bomb = (
+        b'<?xml version="1.0"?><!DOCTYPE w [<!ENTITY a "aaaa"><!ENTITY b '
+        b'"&a;&a;">]><worksheet>&b;</worksheet>'
+    )
     with pytest.raises(InputError, match="entities"):
         read(with_part(excel(["id", "image"]), "xl/worksheets/sheet1.xml", lambda _: bomb))
 
@@ -179,18 +227,28 @@ def test_a_sheet_in_utf16_is_refused_instead_of_read_as_empty():
         read(content)
 
 
-@pytest.mark.parametrize("cell", ['<c r="XFD1048576"><v>1</v></c>', '<c r="XFD1048576" t="inlineStr"><is><t></t></is></c>'])
+@pytest.mark.parametrize(
+    "cell",
+    ['<c r="XFD1048576"><v>1</v></c>', '<c r="XFD1048576" t="inlineStr"><is><t></t></is></c>'],
+)
 def test_a_stray_cell_far_away_allocates_nothing(cell):
     def stray(sheet):
         return sheet.replace(b"</sheetData>", f'<row r="1048576">{cell}</row></sheetData>'.encode())
 
     with pytest.raises(InputError, match="max_cells"):
-        read(with_part(excel(["id", "image"], [1, "https://a.vn/1.jpg"]), "xl/worksheets/sheet1.xml", stray))
+        read(
+            with_part(
+                excel(["id", "image"], [1, "https://a.vn/1.jpg"]), "xl/worksheets/sheet1.xml", stray
+            )
+        )
 
 
 def test_repeated_cells_of_an_open_document_allocate_nothing():
     def repeated(content):
-        row = b'<table:table-row table:number-rows-repeated="1000000"><table:table-cell table:number-columns-repeated="16000" '
+        row = (
+            b'<table:table-row table:number-rows-repeated="1000000"><table:table-cell '
+            b'table:number-columns-repeated="16000" '
+        )
         row += b'office:value-type="float" office:value="1"/></table:table-row>'
         return content.replace(b"</table:table>", row + b"</table:table>", 1)
 
@@ -214,7 +272,11 @@ FILES = {
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     suffix=st.sampled_from(sorted(FILES)),
-    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)), min_size=1, max_size=6),
+    changes=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=8)),
+        min_size=1,
+        max_size=6,
+    ),
     cut=st.floats(0.2, 1),
 )
 def test_damaged_workbooks_are_read_or_refused_in_words(suffix, changes, cut):
@@ -241,13 +303,17 @@ def test_any_bytes_are_read_or_refused_in_words(content):
     "trap",
     [
         "<mergeCells>{}</mergeCells>".format('<mergeCell ref="A1:A1048576"/>' * 5000),
-        "<hyperlinks>{}</hyperlinks>".format('<hyperlink ref="A1:A1048576" xmlns:r="r" r:id="x"/>' * 5000),
+        "<hyperlinks>{}</hyperlinks>".format(
+            '<hyperlink ref="A1:A1048576" xmlns:r="r" r:id="x"/>' * 5000
+        ),
     ],
 )
 def test_ranges_that_overlap_without_end_are_refused(trap):
     rows = [["id", "image"], *[[number, f"https://a.vn/{number}.jpg"] for number in range(200)]]
     content = with_part(
-        excel(*rows), "xl/worksheets/sheet1.xml", lambda sheet: sheet.replace(b"</sheetData>", b"</sheetData>" + trap.encode())
+        excel(*rows),
+        "xl/worksheets/sheet1.xml",
+        lambda sheet: sheet.replace(b"</sheetData>", b"</sheetData>" + trap.encode()),
     )
     with pytest.raises(InputError, match="overlap"):
         read(content)
@@ -255,7 +321,9 @@ def test_ranges_that_overlap_without_end_are_refused(trap):
 
 def test_an_encrypted_open_document_is_named():
     content = with_part(
-        (DATA / "catalogue.ods").read_bytes(), "META-INF/manifest.xml", lambda part: part + b"<manifest:encryption-data/>"
+        (DATA / "catalogue.ods").read_bytes(),
+        "META-INF/manifest.xml",
+        lambda part: part + b"<manifest:encryption-data/>",
     )
     with pytest.raises(InputError, match="password"):
         read(content, "c.ods")

@@ -37,13 +37,18 @@ def build(prepare):
     ],
 )
 def test_usual_headers_are_recognised_and_reported(identifier, picture):
-    result = read(excel(["stt", "ghi chú", picture, identifier], [1, "x", "https://a.vn/1.jpg", "A1"]))
+    result = read(
+        excel(["stt", "ghi chú", picture, identifier], [1, "x", "https://a.vn/1.jpg", "A1"])
+    )
     assert list(result.listings["product_base_id"]) == ["A1"]
     assert repr(identifier) in result.facts["columns"] and repr(picture) in result.facts["columns"]
 
 
 def test_named_columns_win_over_usual_names():
-    content = excel(["id", "mã riêng", "image", "ảnh gốc"], ["1", "R1", "https://a.vn/1.jpg", "https://a.vn/big.jpg"])
+    content = excel(
+        ["id", "mã riêng", "image", "ảnh gốc"],
+        ["1", "R1", "https://a.vn/1.jpg", "https://a.vn/big.jpg"],
+    )
     listings = read(content, id_column="Mã riêng", url_column="ảnh gốc").listings
     assert (listings["product_base_id"][0], listings["urls"][0]) == ("R1", ["https://a.vn/big.jpg"])
 
@@ -56,13 +61,17 @@ def test_columns_are_named_by_letter_where_there_is_no_header():
 
 
 def test_missing_columns_are_named_with_what_is_there_and_closest():
-    with pytest.raises(InputError, match=r"'ma_hieu'.*'ten_hang'.*closest to 'product_base_id' is 'ma_hieu'"):
+    with pytest.raises(
+        InputError, match=r"'ma_hieu'.*'ten_hang'.*closest to 'product_base_id' is 'ma_hieu'"
+    ):
         read(excel(["ma_hieu", "ten_hang", "gia"], ["1", "x", 3]))
 
 
 def test_a_table_without_headers_is_told_which_columns_look_right():
     rows = [[f"A{number}", f"Kem {number}", f"https://a.vn/{number}.jpg"] for number in range(9)]
-    with pytest.raises(InputError, match=r"header_row=0 --set catalogue\.id_column=A --set catalogue\.url_column=C"):
+    with pytest.raises(
+        InputError, match=r"header_row=0 --set catalogue\.id_column=A --set catalogue\.url_column=C"
+    ):
         read(excel(*rows))
 
 
@@ -81,22 +90,40 @@ def test_every_sheet_with_the_columns_is_read_in_order():
             other.append(row)
 
     listings = read(build(sheets)).listings
-    assert list(zip(listings["sheet"], listings["sheet_row"], strict=True)) == [("Sheet", 2), ("more", 4)]
+    assert list(zip(listings["sheet"], listings["sheet_row"], strict=True)) == [
+        ("Sheet", 2),
+        ("more", 4),
+    ]
 
 
 def test_blank_rows_are_no_listings_and_rows_without_the_essentials_say_why():
-    content = excel(["id", "image", "x"], [1, "https://a.vn/1.jpg"], [], [None, None, "Tổng"], [3, "n/a"], ["ID", "image"])
+    content = excel(
+        ["id", "image", "x"],
+        [1, "https://a.vn/1.jpg"],
+        [],
+        [None, None, "Tổng"],
+        [3, "n/a"],
+        ["ID", "image"],
+    )
     listings = read(content).listings
     assert list(listings["sheet_row"]) == [2, 4, 5, 6]
     assert list(listings["usable"]) == [True, False, False, False]
     assert [
-        word in reason for word, reason in zip(["empty", "web address", "header"], listings["reason"][1:], strict=True)
+        word in reason
+        for word, reason in zip(
+            ["empty", "web address", "header"], listings["reason"][1:], strict=True
+        )
     ] == [True] * 3
 
 
 def test_numbers_as_text_and_text_as_numbers_are_the_same_id():
     def cells(_, sheet):
-        for row in (["id", "image"], [12, "https://a.vn/1.jpg"], ["012", "https://a.vn/2.jpg"], [12, "https://a.vn/3.jpg"]):
+        for row in (
+            ["id", "image"],
+            [12, "https://a.vn/1.jpg"],
+            ["012", "https://a.vn/2.jpg"],
+            [12, "https://a.vn/3.jpg"],
+        ):
             sheet.append(row)
         sheet["A4"].number_format = "00000"
         sheet["A2"].number_format = "@"
@@ -105,8 +132,12 @@ def test_numbers_as_text_and_text_as_numbers_are_the_same_id():
 
 
 def test_a_19_digit_id_is_kept_to_its_last_digit():
-    content = excel(["id", "image"], ["1234567890123456789", "https://a.vn/1.jpg"], [777, "https://a.vn/2.jpg"])
-    content = with_part(content, SHEET, lambda sheet: sheet.replace(b"<v>777</v>", b"<v>1234567890123456781</v>"))
+    content = excel(
+        ["id", "image"], ["1234567890123456789", "https://a.vn/1.jpg"], [777, "https://a.vn/2.jpg"]
+    )
+    content = with_part(
+        content, SHEET, lambda sheet: sheet.replace(b"<v>777</v>", b"<v>1234567890123456781</v>")
+    )
     listings = read(content).listings
     assert list(listings["product_base_id"]) == ["1234567890123456789", "1234567890123456781"]
     assert listings["reason"].isna().all()
@@ -115,7 +146,9 @@ def test_a_19_digit_id_is_kept_to_its_last_digit():
 @pytest.mark.parametrize("number", [b"1.23E+17", b"123000000000000000", b"1.2345678901234567E+18"])
 def test_an_id_that_excel_rounded_is_flagged(number):
     content = excel(["id", "image"], [777, "https://a.vn/1.jpg"])
-    content = with_part(content, SHEET, lambda sheet: sheet.replace(b"<v>777</v>", b"<v>" + number + b"</v>"))
+    content = with_part(
+        content, SHEET, lambda sheet: sheet.replace(b"<v>777</v>", b"<v>" + number + b"</v>")
+    )
     listings = read(content).listings
     assert listings["usable"][0]
     assert listings["product_base_id"][0].isdigit()
@@ -123,14 +156,23 @@ def test_an_id_that_excel_rounded_is_flagged(number):
 
 
 def test_scientific_text_and_dates_as_ids_are_flagged():
-    content = excel(["id", "image"], ["1.23E+17", "https://a.vn/1.jpg"], [datetime.date(2024, 5, 1), "https://a.vn/2.jpg"])
+    content = excel(
+        ["id", "image"],
+        ["1.23E+17", "https://a.vn/1.jpg"],
+        [datetime.date(2024, 5, 1), "https://a.vn/2.jpg"],
+    )
     listings = read(content).listings
     assert ["scientific" in listings["reason"][0], "date" in listings["reason"][1]] == [True, True]
     assert list(listings["product_base_id"]) == ["1.23E+17", "2024-05-01"]
 
 
 def test_an_id_on_several_rows_is_kept_and_reported():
-    content = excel(["id", "image"], ["a", "https://a.vn/1.jpg"], ["b", "https://a.vn/2.jpg"], ["a", "https://a.vn/3.jpg"])
+    content = excel(
+        ["id", "image"],
+        ["a", "https://a.vn/1.jpg"],
+        ["b", "https://a.vn/2.jpg"],
+        ["a", "https://a.vn/3.jpg"],
+    )
     result = read(content)
     assert list(result.listings["product_base_id"]) == ["a", "b", "a"]
     assert result.listings["usable"].all()
@@ -140,7 +182,12 @@ def test_an_id_on_several_rows_is_kept_and_reported():
 
 def test_a_merged_id_holds_for_all_rows_that_it_covers():
     def merged(_, sheet):
-        for row in (["id", "image"], ["a", "https://a.vn/1.jpg"], [None, "https://a.vn/2.jpg"], ["b", "https://a.vn/3.jpg"]):
+        for row in (
+            ["id", "image"],
+            ["a", "https://a.vn/1.jpg"],
+            [None, "https://a.vn/2.jpg"],
+            ["b", "https://a.vn/3.jpg"],
+        ):
             sheet.append(row)
         sheet.merge_cells("A2:A3")
 
@@ -169,18 +216,23 @@ def test_a_link_behind_a_text_counts():
         sheet["B2"].hyperlink = "https://a.vn/1.jpg"
 
     listings = read(build(links)).listings
-    assert [urls[0] for urls in listings["urls"]] == [f"https://a.vn/{number}.jpg" for number in (1, 2, 3)]
+    assert [urls[0] for urls in listings["urls"]] == [
+        f"https://a.vn/{number}.jpg" for number in (1, 2, 3)
+    ]
 
 
 def test_a_formula_that_was_never_computed_says_so():
-    listings = read(excel(["id", "image"], ['="A"&1', "https://a.vn/1.jpg"], ["b", '=C3&".jpg"'])).listings
+    listings = read(
+        excel(["id", "image"], ['="A"&1', "https://a.vn/1.jpg"], ["b", '=C3&".jpg"'])
+    ).listings
     assert not listings["usable"].any()
     assert all("never" in reason or "computed" in reason for reason in listings["reason"])
 
 
 def test_every_other_column_is_carried_along():
     content = excel(
-        ["id", "image", "giá", "giá", None, "ngày"], ["a", "https://a.vn/1.jpg", 12.50, "0012", "x", datetime.date(2024, 5, 1)]
+        ["id", "image", "giá", "giá", None, "ngày"],
+        ["a", "https://a.vn/1.jpg", 12.50, "0012", "x", datetime.date(2024, 5, 1)],
     )
     extra = json.loads(read(content).listings["extra"][0])
     assert extra == {"giá": "12.5", "giá (2)": "0012", "E": "x", "ngày": "2024-05-01"}
@@ -189,12 +241,20 @@ def test_every_other_column_is_carried_along():
 @pytest.mark.parametrize(("which", "count"), [("first", 1), ("all", 3)])
 def test_several_pictures_of_one_cell(which, count):
     cell = "https://a.vn/1.jpg\nhttps://a.vn/2.jpg,https://a.vn/3.jpg"
-    assert len(read(excel(["id", "images"], ["a", cell]), images_per_listing=which).listings["urls"][0]) == count
+    assert (
+        len(
+            read(excel(["id", "images"], ["a", cell]), images_per_listing=which).listings["urls"][0]
+        )
+        == count
+    )
 
 
 def test_the_categories_of_one_workbook():
     content = excel(
-        ["id", "image", "Ngành"], [1, "https://a.vn/1.jpg", "Toner"], [2, "https://a.vn/2.jpg", "Kem"], [3, "x", "Toner"]
+        ["id", "image", "Ngành"],
+        [1, "https://a.vn/1.jpg", "Toner"],
+        [2, "https://a.vn/2.jpg", "Kem"],
+        [3, "x", "Toner"],
     )
     settings = CatalogueSettings()
     assert category_values(content, "c.xlsx", "ngành", settings) == ["Toner", "Kem"]

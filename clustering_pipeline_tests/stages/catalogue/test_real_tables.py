@@ -17,12 +17,17 @@ ROOT = Path(__file__).parents[3]
 DATASETS = Path(os.environ.get("CLUSTERING_PIPELINE_DATASETS", ROOT.parent / "shared" / "datasets"))
 pytestmark = [
     pytest.mark.datasets,
-    pytest.mark.skipif(not DATASETS.is_dir(), reason="the folder of real tables is absent: set CLUSTERING_PIPELINE_DATASETS"),
+    pytest.mark.skipif(
+        not DATASETS.is_dir(),
+        reason="the folder of real tables is absent: set CLUSTERING_PIPELINE_DATASETS",
+    ),
 ]
 
 
 def read(path, **options):
-    return read_workbook((DATASETS / path).read_bytes(), Path(path).name, CatalogueSettings(**options))
+    return read_workbook(
+        (DATASETS / path).read_bytes(), Path(path).name, CatalogueSettings(**options)
+    )
 
 
 def test_cosmetics_with_line_breaks_in_cells():
@@ -49,7 +54,9 @@ def test_a_table_without_pictures_says_which_columns_it_has():
 
 def test_a_shops_export_with_pictures_from_a_folder(tmp_path):
     records = SourceRecords(FileTree(str(tmp_path)), BlobStore(str(tmp_path / "blobs")))
-    source = records.record(DATASETS / "listings/catalogue.csv", images_from=DATASETS / "listings/images")
+    source = records.record(
+        DATASETS / "listings/catalogue.csv", images_from=DATASETS / "listings/images"
+    )
     context = StageContext(records.blobs, FeatureTables(str(tmp_path / "features")), tmp_path)
     manifest = catalogue.run(source=source, settings=CatalogueSettings(), context=context).manifest
     assert len(manifest) == 1050

@@ -13,7 +13,9 @@ from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree
 
 @pytest.fixture
 def records(tmp_path):
-    return SourceRecords(FileTree(str(tmp_path / "store")), BlobStore(str(tmp_path / "store/blobs")))
+    return SourceRecords(
+        FileTree(str(tmp_path / "store")), BlobStore(str(tmp_path / "store/blobs"))
+    )
 
 
 def context(records, tmp_path):
@@ -78,7 +80,9 @@ def test_every_picture_of_a_folder_is_a_listing(records, tmp_path):
     secret.write_bytes(b"outside")
     (folder / "link.jpg").symlink_to(secret)
     source = records.record(folder)
-    result = catalogue.run(source=source, settings=CatalogueSettings(), context=context(records, tmp_path))
+    result = catalogue.run(
+        source=source, settings=CatalogueSettings(), context=context(records, tmp_path)
+    )
     assert list(result.manifest["product_base_id"]) == ["2.png", "a/ảnh 1.JPG"]
     digests = [stored_picture(urls[0]) for urls in result.manifest["urls"]]
     assert [records.blobs.get(digest) for digest in digests] == [b"two", b"one"]
@@ -88,14 +92,25 @@ def test_cells_name_files_of_the_given_folder_only(records, tmp_path):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "1.jpg").write_bytes(b"one")
     (tmp_path / "other.jpg").write_bytes(b"outside")
-    rows = ["1,1.jpg", "2,file:1.jpg", "3,../other.jpg", "4,/etc/passwd", "5,https://a.vn/5.jpg", "6,missing.jpg"]
+    rows = [
+        "1,1.jpg",
+        "2,file:1.jpg",
+        "3,../other.jpg",
+        "4,/etc/passwd",
+        "5,https://a.vn/5.jpg",
+        "6,missing.jpg",
+    ]
     (tmp_path / "c.csv").write_text("\n".join(["id,image", *rows]))
     source = records.record(tmp_path / "c.csv", images_from=tmp_path / "pictures")
-    manifest = catalogue.run(source=source, settings=CatalogueSettings(), context=context(records, tmp_path)).manifest
+    manifest = catalogue.run(
+        source=source, settings=CatalogueSettings(), context=context(records, tmp_path)
+    ).manifest
     assert list(manifest["usable"]) == [True, True, False, False, True, False]
     assert "folder of pictures" in manifest["reason"][2]
     plain = catalogue.run(
-        source=records.record(tmp_path / "c.csv"), settings=CatalogueSettings(), context=context(records, tmp_path)
+        source=records.record(tmp_path / "c.csv"),
+        settings=CatalogueSettings(),
+        context=context(records, tmp_path),
     ).manifest
     assert list(plain["usable"]) == [False] * 4 + [True, False]
 
@@ -111,7 +126,11 @@ def test_a_changed_folder_of_pictures_changes_the_record(records, tmp_path):
 
 def test_one_workbook_is_read_per_category(records, tmp_path):
     path = tmp_path / "c.csv"
-    path.write_text("id,image,category\n1,https://a.vn/1.jpg,Toner\n2,https://a.vn/2.jpg,Kem\n3,https://a.vn/3.jpg,Toner\n")
+    path.write_text(
+        "id,image,category\n1,https://a.vn/1.jpg,Toner\n2,https://a.vn/2.jpg,Kem\n3,https://a.vn/3.jpg,Toner\n"
+    )
     source = records.record(path, "Toner", category_column="Category", category_value="Toner")
-    manifest = catalogue.run(source=source, settings=CatalogueSettings(), context=context(records, tmp_path)).manifest
+    manifest = catalogue.run(
+        source=source, settings=CatalogueSettings(), context=context(records, tmp_path)
+    ).manifest
     assert list(manifest["product_base_id"]) == ["1", "3"]

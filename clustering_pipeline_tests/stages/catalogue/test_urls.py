@@ -18,7 +18,10 @@ from clustering_pipeline.stages.catalogue.addresses import parse_url_cell
         ("//cdn.a.vn/1.jpg", "https://cdn.a.vn/1.jpg"),
         ("cf.shopee.vn/file/abc_tn", "https://cf.shopee.vn/file/abc_tn"),
         ("HTTP://A.vn:8080/1.jpg", "http://a.vn:8080/1.jpg"),
-        ("  https://a.vn/ảnh sản phẩm.jpg ", "https://a.vn/%E1%BA%A3nh%20s%E1%BA%A3n%20ph%E1%BA%A9m.jpg"),
+        (
+            "  https://a.vn/ảnh sản phẩm.jpg ",
+            "https://a.vn/%E1%BA%A3nh%20s%E1%BA%A3n%20ph%E1%BA%A9m.jpg",
+        ),
         ("https://a.vn/%E1%BA%A3nh.jpg?x=1%202", "https://a.vn/%E1%BA%A3nh.jpg?x=1%202"),
         ("https://bücher.example/x.jpg", "https://xn--bcher-kva.example/x.jpg"),
         ("https:\\/\\/a.vn\\/1.jpg", "https://a.vn/1.jpg"),
@@ -96,7 +99,27 @@ def test_a_deep_list_is_no_recursion():
 
 
 fragments = st.sampled_from(
-    ["https://", "http:", "//", "\\/", "a.vn", "/x.jpg", "?q=ả", "[", "]", '"', "{", ",", "\n", "|", ":", "@", "%", "%zz", " "]
+    [
+        "https://",
+        "http:",
+        "//",
+        "\\/",
+        "a.vn",
+        "/x.jpg",
+        "?q=ả",
+        "[",
+        "]",
+        '"',
+        "{",
+        ",",
+        "\n",
+        "|",
+        ":",
+        "@",
+        "%",
+        "%zz",
+        " ",
+    ]
 )
 
 

@@ -32,12 +32,17 @@ def rows(manifest, records):
         return empty(manifest)
     frame = pd.DataFrame(records, dtype=object)
     return conform(
-        frame.reindex(columns=manifest.schema.names).astype(object).where(lambda cells: cells.notna(), None), manifest
+        frame.reindex(columns=manifest.schema.names)
+        .astype(object)
+        .where(lambda cells: cells.notna(), None),
+        manifest,
     )
 
 
 class World:
-    """A small category: listings by id, each with pictures named by a word; a picture's crop has the name "crop of …"."""
+    """A small category: listings by id, each with pictures named by a word; a picture's crop has
+    the name "crop of …".
+    """
 
     def __init__(self):
         self.catalogue, self.raw_images, self.crops, self.clean_images = [], [], {}, {}
@@ -46,22 +51,51 @@ class World:
     def listing(self, identifier, *pictures, title=None, error=None, usable=True, reason=None):
         listing = len(self.catalogue)
         self.catalogue.append(
-            {"listing": listing, "sheet": "s", "sheet_row": listing + 2, "product_base_id": identifier, "title": title}
-            | {"usable": usable, "reason": reason, "urls": [f"http://h/{picture}" for picture in pictures]}
+            {
+                "listing": listing,
+                "sheet": "s",
+                "sheet_row": listing + 2,
+                "product_base_id": identifier,
+                "title": title,
+            }
+            | {
+                "usable": usable,
+                "reason": reason,
+                "urls": [f"http://h/{picture}" for picture in pictures],
+            }
         )
         for position, picture in enumerate(pictures):
             self.raw_images.append(
-                {"listing": listing, "position": position, "image_sha256": sha(picture), "url": picture, "status": "ok"}
+                {
+                    "listing": listing,
+                    "position": position,
+                    "image_sha256": sha(picture),
+                    "url": picture,
+                    "status": "ok",
+                }
             )
             self._crop(picture)
         if error:
-            self.raw_images.append({"listing": listing, "position": 0, "status": "failed", "error": error})
+            self.raw_images.append(
+                {"listing": listing, "position": 0, "status": "failed", "error": error}
+            )
         return self
 
     def _crop(self, picture):
         crop = sha(f"crop of {picture}")
-        self.crops[picture] = {"image_sha256": sha(picture), "rank": 0, "crop_sha256": crop, "is_main": True}
-        kept = {"crop_sha256": crop, "image_sha256": sha(picture), "is_main": True, "status": "kept", "keeper": crop}
+        self.crops[picture] = {
+            "image_sha256": sha(picture),
+            "rank": 0,
+            "crop_sha256": crop,
+            "is_main": True,
+        }
+        kept = {
+            "crop_sha256": crop,
+            "image_sha256": sha(picture),
+            "is_main": True,
+            "status": "kept",
+            "keeper": crop,
+        }
         self.clean_images.setdefault(picture, kept)
 
     def reject(self, picture, reason):
@@ -74,17 +108,30 @@ class World:
 
     def semantic_duplicate(self, picture, keeper):
         crops = [sha(f"crop of {name}") for name in (picture, keeper)]
-        self.semantic_duplicates.append({"crop_sha256": crops[0], "keeper": crops[1], "similarity": 0.99})
+        self.semantic_duplicates.append(
+            {"crop_sha256": crops[0], "keeper": crops[1], "similarity": 0.99}
+        )
         return self
 
     def match(self, a, b, weight=3.0, probability=0.9):
         low, high = sorted((sha(f"crop of {a}"), sha(f"crop of {b}")))
-        self.matches = [pair for pair in self.matches if (pair["crop_a"], pair["crop_b"]) != (low, high)]
-        self.matches.append({"crop_a": low, "crop_b": high, "weight": weight, "probability": probability})
+        self.matches = [
+            pair for pair in self.matches if (pair["crop_a"], pair["crop_b"]) != (low, high)
+        ]
+        self.matches.append(
+            {"crop_a": low, "crop_b": high, "weight": weight, "probability": probability}
+        )
         return self
 
     def correct(self, kind, a=None, b=None, **columns):
-        statement = {"number": len(self.corrections) + 1, "kind": kind, "id_a": a, "id_b": b, "author": "Lan", "time": "t"}
+        statement = {
+            "number": len(self.corrections) + 1,
+            "kind": kind,
+            "id_a": a,
+            "id_b": b,
+            "author": "Lan",
+            "time": "t",
+        }
         self.corrections.append(statement | columns)
         return self
 
@@ -113,7 +160,9 @@ class World:
             crops=rows(CROPS, list(self.crops.values())),
             clean_images=rows(CLEAN_IMAGES, list(self.clean_images.values())),
             semantic_duplicates=rows(SEMANTIC_DUPLICATES, self.semantic_duplicates),
-            embeddings=rows(EMBEDDINGS, [self.embedding_of(picture) for picture in self.clean_images]),
+            embeddings=rows(
+                EMBEDDINGS, [self.embedding_of(picture) for picture in self.clean_images]
+            ),
             matches=rows(MATCHES, self.matches),
             corrections=rows(CORRECTIONS, self.corrections),
             settings=ClusterSettings(**settings),
@@ -134,4 +183,8 @@ def world():
 
 @pytest.fixture
 def context(tmp_path):
-    return StageContext(BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "features")), tmp_path / "state")
+    return StageContext(
+        BlobStore(str(tmp_path / "blobs")),
+        FeatureTables(str(tmp_path / "features")),
+        tmp_path / "state",
+    )

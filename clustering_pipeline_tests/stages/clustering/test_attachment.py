@@ -6,8 +6,11 @@ def grown(world):
 
 def test_a_new_listing_joins_the_cluster_that_it_matches_and_nothing_else_moves(world, context):
     before = grown(world).clusters(context)
-    # From scratch the two new listings would tear the old cluster: their links outweigh the old ones by far.
-    world.listing("n1", "n1").listing("n2", "n2").match("n1", "a1", 6).match("n2", "a1", 6).match("n1", "n2", 6)
+    # From scratch the two new listings would tear the old cluster: their links outweigh the old
+    # ones by far.
+    world.listing("n1", "n1").listing("n2", "n2").match("n1", "a1", 6).match("n2", "a1", 6).match(
+        "n1", "n2", 6
+    )
     after = world.clusters(context, attach=True)
     assert {name: after[name] for name in before} == before
     assert after["n1"] == after["n2"] == before["a1"]
@@ -15,7 +18,12 @@ def test_a_new_listing_joins_the_cluster_that_it_matches_and_nothing_else_moves(
 
 def test_new_listings_that_match_nothing_old_are_a_new_product(world, context):
     before = grown(world).clusters(context)
-    after = world.listing("n1", "n1").listing("n2", "n2").match("n1", "n2").clusters(context, attach=True)
+    after = (
+        world.listing("n1", "n1")
+        .listing("n2", "n2")
+        .match("n1", "n2")
+        .clusters(context, attach=True)
+    )
     assert after["n1"] == after["n2"] == 2
     assert {name: after[name] for name in before} == before
     assert world.group(context, attach=True).facts["births"] == 0

@@ -5,11 +5,22 @@ import pytest
 
 from clustering_pipeline.core.evidence_model import Curve, EvidenceModel
 from clustering_pipeline.evaluation import brier_score, reliability
-from clustering_pipeline.stages.clustering.belief import ABSENT, belief, membership_evidence, true_share
+from clustering_pipeline.stages.clustering.belief import (
+    ABSENT,
+    belief,
+    membership_evidence,
+    true_share,
+)
 from clustering_pipeline.stages.clustering.problem import make_edges
 
 _LABELS = np.array([0, 0, 0, 1, 1, 2])
-_ODDS = make_edges(np.array([0, 1, 3, 2, 0]), np.array([1, 2, 4, 3, 5]), np.array([3.0, 1.0, 2.0, 0.5, -2.0]), np.zeros(5), 6)
+_ODDS = make_edges(
+    np.array([0, 1, 3, 2, 0]),
+    np.array([1, 2, 4, 3, 5]),
+    np.array([3.0, 1.0, 2.0, 0.5, -2.0]),
+    np.zeros(5),
+    6,
+)
 
 
 def test_membership_is_told_by_the_pairs_within_and_the_strongest_outside():
@@ -26,7 +37,9 @@ def test_membership_is_told_by_the_pairs_within_and_the_strongest_outside():
 
 def test_who_is_alone_is_sure_to_belong():
     model = EvidenceModel(0.0, {"best": Curve(np.array([0.0, 4.0]), np.array([-2.0, 2.0]))})
-    assert belief(_LABELS, _ODDS, model) == pytest.approx([0.7310586, 0.7310586, 0.2689414, 0.5, 0.5, 1.0])
+    assert belief(_LABELS, _ODDS, model) == pytest.approx(
+        [0.7310586, 0.7310586, 0.2689414, 0.5, 0.5, 1.0]
+    )
 
 
 def test_true_share_leaves_the_item_itself_out():

@@ -7,7 +7,9 @@ from clustering_pipeline.stages.clustering.problem import make_edges, no_edges
 
 def edges(size, weight_of):
     rows, columns = np.triu_indices(size, 1)
-    weights = np.array([weight_of(row, column) for row, column in zip(rows, columns, strict=True)], float)
+    weights = np.array(
+        [weight_of(row, column) for row, column in zip(rows, columns, strict=True)], float
+    )
     known = weights != 0
     return make_edges(rows[known], columns[known], weights[known], np.ones(known.sum()), size)
 
@@ -18,7 +20,9 @@ def cut(size, weight_of, matches=None, labels=None):
 
 
 def variants(row, column):
-    """Of two products of five crops each every other pair across contradicts itself, none within."""
+    """Of two products of five crops each every other pair across contradicts itself, none
+    within.
+    """
     across = (row < 5) != (column < 5)
     return 3.0 if across and (row + column) % 2 else -1.0
 
@@ -65,6 +69,14 @@ def test_modules_without_contradictions_keep_their_labels():
 def test_the_order_of_edges_does_not_matter(seed):
     against = edges(10, variants)
     shuffled = np.random.default_rng(seed).permutation(len(against))
-    again = make_edges(against.columns[shuffled], against.rows[shuffled], against.weights[shuffled], np.ones(len(against)), 10)
+    again = make_edges(
+        against.columns[shuffled],
+        against.rows[shuffled],
+        against.weights[shuffled],
+        np.ones(len(against)),
+        10,
+    )
     expected = cut_contradicted(np.zeros(10, np.int64), against, no_edges(), 2.0)
-    np.testing.assert_array_equal(cut_contradicted(np.zeros(10, np.int64), again, no_edges(), 2.0), expected)
+    np.testing.assert_array_equal(
+        cut_contradicted(np.zeros(10, np.int64), again, no_edges(), 2.0), expected
+    )

@@ -12,9 +12,13 @@ from clustering_pipeline.stages.clustering.random_walk import module_sums
 
 
 def published_codelength(size, edges, labels):
-    """Equation 1 of Rosvall, Axelsson and Bergstrom 2009: q H(Q) + sum of p_i H(P_i), entropies written out."""
+    """Equation 1 of Rosvall, Axelsson and Bergstrom 2009: q H(Q) + sum of p_i H(P_i), entropies
+    written out.
+    """
     total = 2 * sum(weight for _, _, weight in edges)
-    visits = [sum(weight for a, b, weight in edges if node in (a, b)) / total for node in range(size)]
+    visits = [
+        sum(weight for a, b, weight in edges if node in (a, b)) / total for node in range(size)
+    ]
     exits = dict.fromkeys(set(labels), 0.0)
     for a, b, weight in edges:
         if labels[a] != labels[b]:
@@ -23,7 +27,11 @@ def published_codelength(size, edges, labels):
 
     def entropy(parts):
         parts = np.array([part for part in parts if part > 0])
-        return float(-(parts / parts.sum() * np.log2(parts / parts.sum())).sum()) if len(parts) else 0.0
+        return (
+            float(-(parts / parts.sum() * np.log2(parts / parts.sum())).sum())
+            if len(parts)
+            else 0.0
+        )
 
     length = sum(exits.values()) * entropy(exits.values())
     for module, leaving in exits.items():
@@ -50,7 +58,9 @@ weighted_graphs = st.integers(3, 9).flatmap(
     lambda size: st.tuples(
         st.just(size),
         st.dictionaries(
-            st.tuples(st.integers(0, size - 1), st.integers(0, size - 1)).filter(lambda pair: pair[0] < pair[1]),
+            st.tuples(st.integers(0, size - 1), st.integers(0, size - 1)).filter(
+                lambda pair: pair[0] < pair[1]
+            ),
             st.floats(0.1, 6),
             min_size=1,
         ),
@@ -71,7 +81,12 @@ def test_the_codelength_is_the_published_one(case):
 def is_connected(case):
     size, weights, _ = case
     rows, columns = zip(*weights, strict=True)
-    return connected_components(coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(size, size)), directed=False)[0] == 1
+    return (
+        connected_components(
+            coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(size, size)), directed=False
+        )[0]
+        == 1
+    )
 
 
 def every_grouping(size):
@@ -97,15 +112,24 @@ def test_small_graphs_are_grouped_almost_as_briefly_as_any_grouping_could(case):
 def test_a_ring_of_cliques_falls_into_its_cliques_however_many_there_are():
     for count in (4, 40, 400):
         edges = cliques(count, 5, 0.5)
-        found = communities(count * 5, *as_arrays(edges), np.arange(count * 5, dtype=np.uint64), trials=2)
+        found = communities(
+            count * 5, *as_arrays(edges), np.arange(count * 5, dtype=np.uint64), trials=2
+        )
         assert found.tolist() == np.repeat(np.arange(count), 5).tolist()
 
 
 def test_links_elsewhere_add_what_they_would_add_in_one_graph():
-    """A part beside others: the whole graph's length is the part's own, given the exits of the others, and theirs."""
+    """A part beside others: the whole graph's length is the part's own, given the exits of the
+    others, and theirs.
+    """
     rows, columns, weights = random_graph(2, size=40, products=4)
     labels = np.random.default_rng(0).integers(0, 4, 40)
-    both = walk_on(80, np.concatenate([rows, rows + 40]), np.concatenate([columns, columns + 40]), np.tile(weights, 2))
+    both = walk_on(
+        80,
+        np.concatenate([rows, rows + 40]),
+        np.concatenate([columns, columns + 40]),
+        np.tile(weights, 2),
+    )
     alone = walk_on(40, rows, columns, weights)
     exits = module_sums(alone, labels)[0].sum()
     beside = codelength(replace(alone, elsewhere=exits), labels).item()
@@ -115,8 +139,12 @@ def test_links_elsewhere_add_what_they_would_add_in_one_graph():
 
 
 def test_nodes_without_edges_are_alone():
-    assert communities(3, *(np.empty(0, np.int64),) * 2, np.empty(0), np.arange(3, dtype=np.uint64)).tolist() == [0, 1, 2]
-    found = communities(4, np.array([0]), np.array([2]), np.array([1.0]), np.arange(4, dtype=np.uint64))
+    assert communities(
+        3, *(np.empty(0, np.int64),) * 2, np.empty(0), np.arange(3, dtype=np.uint64)
+    ).tolist() == [0, 1, 2]
+    found = communities(
+        4, np.array([0]), np.array([2]), np.array([1.0]), np.arange(4, dtype=np.uint64)
+    )
     assert found.tolist() == [0, 1, 0, 2]
 
 
@@ -135,14 +163,20 @@ def test_the_order_of_the_edges_changes_nothing(seed):
     keys = np.random.default_rng(seed).integers(0, 2**63, 120).astype(np.uint64)
     order = np.random.default_rng(seed + 1).permutation(len(rows))
     expected = communities(120, rows, columns, weights, keys)
-    assert communities(120, columns[order], rows[order], weights[order], keys).tolist() == expected.tolist()
+    assert (
+        communities(120, columns[order], rows[order], weights[order], keys).tolist()
+        == expected.tolist()
+    )
 
 
 def test_more_trials_never_describe_longer():
     rows, columns, weights = random_graph(3, size=300, products=60)
     walk = walk_on(300, rows, columns, weights)
     keys = np.arange(300, dtype=np.uint64)
-    lengths = [codelength(walk, communities(300, rows, columns, weights, keys, trials=trials)).item() for trials in (1, 3, 9)]
+    lengths = [
+        codelength(walk, communities(300, rows, columns, weights, keys, trials=trials)).item()
+        for trials in (1, 3, 9)
+    ]
     assert lengths == sorted(lengths, reverse=True)
 
 
@@ -152,6 +186,9 @@ def test_one_part_of_the_graph_does_not_depend_on_the_rest():
     rows, columns, weights = random_graph(5)
     alone = communities(120, rows, columns, weights, keys[:120])
     more = random_graph(6, size=380, products=40)
-    parts = [np.concatenate([side, other]) for side, other in zip((rows, columns), (more[0] + 120, more[1] + 120), strict=True)]
+    parts = [
+        np.concatenate([side, other])
+        for side, other in zip((rows, columns), (more[0] + 120, more[1] + 120), strict=True)
+    ]
     together = communities(500, *parts, np.concatenate([weights, more[2]]), keys)
     assert together[:120].tolist() == alone.tolist()

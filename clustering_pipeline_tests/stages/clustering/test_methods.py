@@ -33,14 +33,19 @@ def problem_of(vectors, listings=None):
 
 
 def same_partition(a, b):
-    return len(set(zip(a.tolist(), b.tolist(), strict=True))) == len(set(a.tolist())) == len(set(b.tolist()))
+    return (
+        len(set(zip(a.tolist(), b.tolist(), strict=True)))
+        == len(set(a.tolist()))
+        == len(set(b.tolist()))
+    )
 
 
 @pytest.mark.parametrize("method", VECTOR_METHODS)
 def test_well_apart_products_are_found(method):
     vectors, truth = blobs()
     labels = CLUSTERING_METHODS[method](
-        problem_of(vectors), ClusterSettings(method=method, eps=0.1, distance=0.2, k=6, min_samples=3)
+        problem_of(vectors),
+        ClusterSettings(method=method, eps=0.1, distance=0.2, k=6, min_samples=3),
     )
     assert same_partition(labels, truth)
 
@@ -49,7 +54,10 @@ def test_well_apart_products_are_found(method):
 def test_one_or_two_crops_are_no_error(method):
     for count in (1, 2):
         settings = ClusterSettings(method=method, evidence="embeddings", k=2)
-        assert len(CLUSTERING_METHODS[method](problem_of(unit(np.ones((count, 4)))), settings)) == count
+        assert (
+            len(CLUSTERING_METHODS[method](problem_of(unit(np.ones((count, 4)))), settings))
+            == count
+        )
 
 
 class TestDbscan:
@@ -92,7 +100,9 @@ class TestEvidence:
             world.listing(name, name)
         for pair in ("ab", "bc", "ac", "de", "ef", "df"):
             world.match(*pair, probability=0.95)
-        clusters = world.clusters(context, method=method, evidence="matches", eps=0.1, threshold=0.9, k=2)
+        clusters = world.clusters(
+            context, method=method, evidence="matches", eps=0.1, threshold=0.9, k=2
+        )
         assert sorted(clusters.values()) == [1, 1, 1, 2, 2, 2]
 
     def test_graph_groups_embeddings_too(self, world, context):
@@ -125,11 +135,23 @@ class TestChoices:
         for index, vector in enumerate(vectors):
             world.vectors[f"p{index}"] = vector
             world.listing(f"p{index}", f"p{index}")
-        facts = world.group(context, method="dbscan", eps="auto", sweep="eps=0.02:0.2:0.06", projection="pca").facts
+        facts = world.group(
+            context, method="dbscan", eps="auto", sweep="eps=0.02:0.2:0.06", projection="pca"
+        ).facts
         assert 0 < facts["eps"] < 1
         assert "knee" in facts["eps_reason"]
-        for name in ("eps_curve", "sweep_silhouette", "sweep_davies_bouldin", "sweep_gap", "sweep_inertia", "projection"):
-            assert context.blobs.get(facts[f"{name}_svg"]).decode() == read_drawings(context, "toner")[name]
+        for name in (
+            "eps_curve",
+            "sweep_silhouette",
+            "sweep_davies_bouldin",
+            "sweep_gap",
+            "sweep_inertia",
+            "projection",
+        ):
+            assert (
+                context.blobs.get(facts[f"{name}_svg"]).decode()
+                == read_drawings(context, "toner")[name]
+            )
         world.group(context)
         assert read_drawings(context, "toner") == {}
 
@@ -143,4 +165,6 @@ class TestChoices:
 
 def test_a_gpu_that_is_not_there_is_named_with_the_remedy():
     with pytest.raises(StageError, match=r"clusters\.device to cpu"):
-        CLUSTERING_METHODS["dbscan"](problem_of(blobs()[0]), ClusterSettings(method="dbscan", device="gpu"))
+        CLUSTERING_METHODS["dbscan"](
+            problem_of(blobs()[0]), ClusterSettings(method="dbscan", device="gpu")
+        )

@@ -37,7 +37,9 @@ def test_of_a_split_the_larger_part_keeps_the_number(register):
     assert register.number("toner", sets("ab", "cde"))[0] == [2, 1]
 
 
-def test_a_merge_keeps_the_number_of_the_larger_and_a_setting_changed_back_gives_both_back(register):
+def test_a_merge_keeps_the_number_of_the_larger_and_a_setting_changed_back_gives_both_back(
+    register,
+):
     before = sets("abcd", "efg", "hi")
     numbers = register.number("toner", before)[0]
     assert register.number("toner", sets("abcdefg", "hi"))[0] == [1, 3]
@@ -93,7 +95,10 @@ def test_a_register_that_is_no_database_stops_the_stage(register):
 
 
 groupings = st.lists(st.integers(0, 5), min_size=1, max_size=12).map(
-    lambda labels: [frozenset(f"m{i}" for i, other in enumerate(labels) if other == label) for label in sorted(set(labels))]
+    lambda labels: [
+        frozenset(f"m{i}" for i, other in enumerate(labels) if other == label)
+        for label in sorted(set(labels))
+    ]
 )
 
 

@@ -17,7 +17,10 @@ from clustering_pipeline.storage import BlobStore, FeatureTables
 @pytest.fixture
 def context(tmp_path):
     return StageContext(
-        BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "features")), tmp_path, LocalEngine(workers=1)
+        BlobStore(str(tmp_path / "blobs")),
+        FeatureTables(str(tmp_path / "features")),
+        tmp_path,
+        LocalEngine(workers=1),
     )
 
 
@@ -31,7 +34,15 @@ def scene(seed, height=240, width=200):
         x, y = (int(value) for value in rng.integers(0, (width, height)))
         colour = tuple(int(value) for value in rng.integers(0, 256, 3))
         cv2.circle(pixels, (x, y), int(rng.integers(6, 40) * scale), colour, -1)
-        cv2.putText(pixels, str(rng.integers(1000)), (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.8 * scale, (0, 0, 0), round(2 * scale))
+        cv2.putText(
+            pixels,
+            str(rng.integers(1000)),
+            (x, y),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.8 * scale,
+            (0, 0, 0),
+            round(2 * scale),
+        )
     return pixels
 
 
@@ -51,7 +62,15 @@ class Shelf:
         image = self.context.blobs.put(to_png(pixels))
         digest = crop_digest(pixels)
         height, width = pixels.shape[:2]
-        row = {"image_sha256": image, "rank": 0, "crop_sha256": digest, "x0": 0, "y0": 0, "x1": width, "y1": height}
+        row = {
+            "image_sha256": image,
+            "rank": 0,
+            "crop_sha256": digest,
+            "x0": 0,
+            "y0": 0,
+            "x1": width,
+            "y1": height,
+        }
         row |= {"image_width": width, "image_height": height}
         if image not in {crop["image_sha256"] for crop in self.crops}:
             self.crops.append({**row, "is_main": True, "is_whole_image": True})

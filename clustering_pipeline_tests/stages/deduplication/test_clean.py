@@ -18,7 +18,9 @@ def blurred(pixels, sigma):
 BAD = {
     "blurred": blurred(scene(1), 14),
     "dark": (scene(2) * 0.02).astype(np.uint8),
-    "bright": np.random.default_rng(3).choice(np.uint8([255, 253, 232]), (240, 200, 1), p=[0.9, 0.08, 0.02]).repeat(3, axis=2),
+    "bright": np.random.default_rng(3)
+    .choice(np.uint8([255, 253, 232]), (240, 200, 1), p=[0.9, 0.08, 0.02])
+    .repeat(3, axis=2),
     "nearly_uniform": np.full((120, 120, 3), 200, np.uint8),
     "too_small": scene(4, 9, 40),
     "extreme_aspect": scene(5, 12, 400),
@@ -68,12 +70,18 @@ def test_what_people_keep_are_all_pictures_of_a_listing_or_the_one_they_name():
     catalogue = pd.DataFrame({"listing": [0, 1, 2], "product_base_id": ["a", "b", "b"]})
     pictures = pd.DataFrame({"listing": [0, 1, 1, 2], "image_sha256": ["p", "q", "r", None]})
     statements = pd.DataFrame(
-        {"kind": ["keep", "keep", "same", "keep"], "id_a": ["a", "b", "b", "x"], "image_a": [None, "r", "q", None]}
+        {
+            "kind": ["keep", "keep", "same", "keep"],
+            "id_a": ["a", "b", "b", "x"],
+            "image_a": [None, "r", "q", None],
+        }
     )
-    assert overrides_stage.run(corrections=statements, catalogue=catalogue, raw_images=pictures).manifest[
-        "image_sha256"
-    ].tolist() == ["p", "r"]
-    assert overrides_stage.run(corrections=statements[:0], catalogue=catalogue, raw_images=pictures).manifest.empty
+    assert overrides_stage.run(
+        corrections=statements, catalogue=catalogue, raw_images=pictures
+    ).manifest["image_sha256"].tolist() == ["p", "r"]
+    assert overrides_stage.run(
+        corrections=statements[:0], catalogue=catalogue, raw_images=pictures
+    ).manifest.empty
 
 
 def test_copies_follow_the_most_detailed_and_largest(shelf):
@@ -112,10 +120,16 @@ def small_on_white(points, colour):
 
 def test_small_things_on_white_that_look_alike_from_afar_are_not_copies(shelf):
     angles = np.arange(10) * np.pi / 5
-    star = [(200 + r * np.sin(a), 200 - r * np.cos(a)) for a, r in zip(angles, [46, 20] * 5, strict=True)]
+    star = [
+        (200 + r * np.sin(a), 200 - r * np.cos(a))
+        for a, r in zip(angles, [46, 20] * 5, strict=True)
+    ]
     house = [(200, 154), (244, 186), (236, 237), (164, 237), (156, 186)]
     shelf.add("star", small_on_white(star, (150, 40, 40)))
-    shelf.add("star again", cv2.resize(small_on_white(star, (150, 40, 40)), (300, 300), interpolation=cv2.INTER_AREA))
+    shelf.add(
+        "star again",
+        cv2.resize(small_on_white(star, (150, 40, 40)), (300, 300), interpolation=cv2.INTER_AREA),
+    )
     shelf.add("house", small_on_white(house, (150, 40, 40)))
     rows = shelf.rows()
     assert rows["star again"].keeper == shelf.digests["star"]
@@ -127,27 +141,37 @@ def test_a_brightened_copy_with_clipped_colours_is_a_copy_and_its_original_is_ke
     cv2.rectangle(original, (100, 60), (300, 420), (225, 60, 40), -1)
     cv2.putText(original, "GEL 50", (120, 260), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (250, 240, 60), 4)
     shelf.add("original", original)
-    brighter = np.clip(original[12:-12, 10:-10].astype(np.float32) * 1.15 + 8, 0, 255).astype(np.uint8)
+    brighter = np.clip(original[12:-12, 10:-10].astype(np.float32) * 1.15 + 8, 0, 255).astype(
+        np.uint8
+    )
     shelf.add("brighter", brighter)
     rows = shelf.rows()
-    assert (rows["brighter"].status, rows["brighter"].keeper) == ("duplicate", shelf.digests["original"])
+    assert (rows["brighter"].status, rows["brighter"].keeper) == (
+        "duplicate",
+        shelf.digests["original"],
+    )
 
 
 @pytest.mark.parametrize(
-    "turned", [np.fliplr, np.flipud, lambda pixels: np.rot90(pixels, 1), lambda pixels: np.rot90(pixels, 3)]
+    "turned",
+    [np.fliplr, np.flipud, lambda pixels: np.rot90(pixels, 1), lambda pixels: np.rot90(pixels, 3)],
 )
 def test_mirrored_and_turned_copies_count_by_setting(shelf, turned):
     shelf.add("upright", scene(1))
     shelf.add("turned", np.ascontiguousarray(turned(scene(1))))
     assert {row.status for row in shelf.rows().values()} == {"kept"}
-    statuses = sorted(row.status for row in shelf.rows(CleanImageSettings(orientations="all")).values())
+    statuses = sorted(
+        row.status for row in shelf.rows(CleanImageSettings(orientations="all")).values()
+    )
     assert statuses == ["duplicate", "kept"]
 
 
 def test_a_poor_copy_of_a_good_picture_is_its_duplicate_not_a_reject(shelf):
     shelf.add("good", scene(1))
     shelf.add("poor", blurred(scene(1), 2))
-    settings = CleanImageSettings(minimum_sharpness=float(shelf.rows()["poor"].sharpness + 1), phash_radius=16)
+    settings = CleanImageSettings(
+        minimum_sharpness=float(shelf.rows()["poor"].sharpness + 1), phash_radius=16
+    )
     rows = shelf.rows(settings)
     assert (rows["poor"].status, rows["poor"].keeper) == ("duplicate", shelf.digests["good"])
 
@@ -173,9 +197,16 @@ def test_the_funnel_counts_every_step(shelf):
     shelf.add("copy", cv2.resize(scene(1), (150, 180), interpolation=cv2.INTER_AREA))
     shelf.add("bad", BAD["blurred"])
     facts = shelf.clean().facts
-    assert (facts["distinct crops"], facts["crops good enough"], facts["crops kept"], facts["duplicates"]) == (3, 2, 1, 1)
+    assert (
+        facts["distinct crops"],
+        facts["crops good enough"],
+        facts["crops kept"],
+        facts["duplicates"],
+    ) == (3, 2, 1, 1)
     assert facts["rejected: blurred"] == 1
-    assert b"<title>The funnel of pictures</title>" in shelf.context.blobs.get(facts["funnel_of_pictures_svg"])
+    assert b"<title>The funnel of pictures</title>" in shelf.context.blobs.get(
+        facts["funnel_of_pictures_svg"]
+    )
 
 
 def test_an_empty_category(context):

@@ -7,7 +7,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, OVERRULED_PICTURES, RAW_IMAGES, empty
+from clustering_pipeline.core.manifests import (
+    CATALOGUE,
+    ENGLISH_PROMPTS,
+    OVERRULED_PICTURES,
+    RAW_IMAGES,
+    empty,
+)
 from clustering_pipeline.settings import CleanImageSettings, CropSettings
 from clustering_pipeline.stages import detection
 from clustering_pipeline.stages.deduplication import clean_stage
@@ -49,7 +55,9 @@ REJECTED = {
 def outcome(context):
     contents = {**USABLE, **UNUSABLE, **REJECTED}
     digests = {context.blobs.put(content): name for name, content in contents.items()}
-    raw = pd.DataFrame({"listing": range(len(digests)), "image_sha256": list(digests)}).reindex(columns=RAW_IMAGES.schema.names)
+    raw = pd.DataFrame({"listing": range(len(digests)), "image_sha256": list(digests)}).reindex(
+        columns=RAW_IMAGES.schema.names
+    )
     crops = detection.run(
         raw_images=raw.assign(position=0),
         english_prompts=empty(ENGLISH_PROMPTS),
@@ -65,7 +73,11 @@ def outcome(context):
         context=context,
     ).manifest
     assert set(crops["image_sha256"]) == set(digests)
-    return crops.assign(name=crops["image_sha256"].map(digests)).merge(clean, on=["crop_sha256"], how="left").set_index("name")
+    return (
+        crops.assign(name=crops["image_sha256"].map(digests))
+        .merge(clean, on=["crop_sha256"], how="left")
+        .set_index("name")
+    )
 
 
 def test_each_gets_its_result_or_its_reason(outcome):

@@ -33,7 +33,9 @@ def brute_force(codes, radius):
 def test_finds_exactly_the_pairs_within_the_radius(radius):
     codes = np.unique(clustered_codes(radius, 600))
     pairs = pairs_within(codes, radius)
-    found = set(zip(pairs.first.tolist(), pairs.second.tolist(), pairs.distances.tolist(), strict=True))
+    found = set(
+        zip(pairs.first.tolist(), pairs.second.tolist(), pairs.distances.tolist(), strict=True)
+    )
     assert found == brute_force(codes, radius)
     assert len(found) == len(pairs)
 
@@ -46,7 +48,10 @@ def test_rows_hang_together_as_all_pairs_would_have_them(values, radius):
     expected = [(a, b) for a, b, _ in brute_force(codes, radius)] if len(codes) else []
     labels = [
         connected_components(
-            coo_matrix((np.ones(len(edges)), tuple(zip(*edges, strict=True)) if edges else ([], [])), shape=(len(codes),) * 2)
+            coo_matrix(
+                (np.ones(len(edges)), tuple(zip(*edges, strict=True)) if edges else ([], [])),
+                shape=(len(codes),) * 2,
+            )
         )[1].tolist()
         for edges in (list(zip(pairs.first, pairs.second, strict=True)), expected)
         if len(codes)

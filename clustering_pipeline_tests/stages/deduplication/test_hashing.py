@@ -67,7 +67,9 @@ def test_a_turned_picture_has_the_turned_frequencies():
         picture = square.T if transpose else square
         picture = picture[::-1] if flip_rows else picture
         picture = picture[:, ::-1] if flip_columns else picture
-        assert np.allclose(low_frequencies(picture), turned(low, (transpose, flip_rows, flip_columns)))
+        assert np.allclose(
+            low_frequencies(picture), turned(low, (transpose, flip_rows, flip_columns))
+        )
 
 
 def test_hexadecimal_digits_are_imagehash_s_and_come_back():

@@ -19,7 +19,9 @@ def test_the_page_shows_what_was_left_out_beside_what_was_kept(shelf):
     shelf.add("copy", cv2.resize(scene(1), (150, 180), interpolation=cv2.INTER_AREA))
     shelf.add("bad", cv2.GaussianBlur(scene(2), (0, 0), 14))
     result = shelf.clean()
-    page = write_pairs_page(result.manifest, empty(SEMANTIC_DUPLICATES), result.facts, SETTINGS, shelf.context.blobs).decode()
+    page = write_pairs_page(
+        result.manifest, empty(SEMANTIC_DUPLICATES), result.facts, SETTINGS, shelf.context.blobs
+    ).decode()
     assert page.count("<tr>") == 3
     assert page.count("data:image/jpeg;base64,") == 3
     assert f"duplicate of {shelf.digests['good'][:12]}" in page and "blurred: sharpness" in page
@@ -31,18 +33,38 @@ def test_the_most_doubtful_come_first(shelf):
     shelf.add("good", scene(1))
     manifest = shelf.clean().manifest
     bad, good = shelf.digests["bad"], shelf.digests["good"]
-    semantic = pd.DataFrame({"crop_sha256": [good, "x"], "keeper": [good, good], "similarity": [1.0, 0.99], "reason": None})
+    semantic = pd.DataFrame(
+        {
+            "crop_sha256": [good, "x"],
+            "keeper": [good, good],
+            "similarity": [1.0, 0.99],
+            "reason": None,
+        }
+    )
     assert [row.crop for row in left_out(manifest, semantic, SETTINGS)] == ["x", bad]
 
 
 def test_a_page_of_nothing(shelf):
     shelf.add("good", scene(1))
     result = shelf.clean()
-    page = write_pairs_page(result.manifest, empty(SEMANTIC_DUPLICATES), result.facts, SETTINGS, shelf.context.blobs)
+    page = write_pairs_page(
+        result.manifest, empty(SEMANTIC_DUPLICATES), result.facts, SETTINGS, shelf.context.blobs
+    )
     assert b"0 of 0" in page
 
 
 def test_the_funnel_is_a_drawing_of_its_counts():
-    drawing = draw_funnel({"pictures of listings": 1200, "distinct pictures": 1000, "distinct crops": 1001, "crops kept": 10})
-    texts = [element.text for element in ElementTree.fromstring(drawing).iter() if element.tag.endswith("text")]
+    drawing = draw_funnel(
+        {
+            "pictures of listings": 1200,
+            "distinct pictures": 1000,
+            "distinct crops": 1001,
+            "crops kept": 10,
+        }
+    )
+    texts = [
+        element.text
+        for element in ElementTree.fromstring(drawing).iter()
+        if element.tag.endswith("text")
+    ]
     assert "1,200" in texts and "1,000 (−200)" in texts and "1,001 (+1)" in texts

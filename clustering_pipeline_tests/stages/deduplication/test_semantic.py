@@ -7,7 +7,11 @@ import pytest
 
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, OVERRULED_PICTURES, empty
 from clustering_pipeline.imaging import to_png
-from clustering_pipeline.settings import CleanImageSettings, EmbeddingSettings, SemanticDuplicateSettings
+from clustering_pipeline.settings import (
+    CleanImageSettings,
+    EmbeddingSettings,
+    SemanticDuplicateSettings,
+)
 from clustering_pipeline.stages.deduplication import semantic_stage
 
 FILTERS = CleanImageSettings()
@@ -20,13 +24,20 @@ def turned(angle):
 def frames(vectors, context, sizes=None):
     """Crops that all show one picture, `sizes` pixels wide."""
     sizes = sizes or [100] * len(vectors)
-    picture = cv2.resize(np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8), (300, 300))
+    picture = cv2.resize(
+        np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8), (300, 300)
+    )
     images = {
-        size: context.blobs.put(to_png(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA))) for size in sizes
+        size: context.blobs.put(
+            to_png(cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA))
+        )
+        for size in sizes
     }
     names = [f"{place:04d}{size:060d}" for place, size in enumerate(sizes)]
     embeddings = pd.DataFrame({"crop_sha256": names, "vector": list(vectors)})
-    clean = pd.DataFrame({"crop_sha256": names, "image_sha256": [images[size] for size in sizes], "x0": 0, "y0": 0})
+    clean = pd.DataFrame(
+        {"crop_sha256": names, "image_sha256": [images[size] for size in sizes], "x0": 0, "y0": 0}
+    )
     clean = clean.assign(x1=sizes, y1=sizes, is_main=False, sharpness=100.0)
     return embeddings, clean.reindex(columns=CLEAN_IMAGES.schema.names)
 
@@ -47,7 +58,8 @@ def keepers(vectors, context, threshold=None, sizes=None, encoder="local"):
 
 
 def test_each_member_is_checked_against_its_keeper_and_released(context):
-    # 0–1 and 1–2 are near, 0–2 are not: a chain, of which the largest in the middle keeps both ends.
+    # 0–1 and 1–2 are near, 0–2 are not: a chain, of which the largest in the middle keeps both
+    # ends.
     chain = [turned(0), turned(0.3), turned(0.6)]
     assert keepers(chain, context, np.cos(0.35), sizes=[100, 300, 100])[0] == [1, 1, 1]
     # With the largest at an end, the other end is released.
@@ -111,7 +123,9 @@ def test_no_embeddings(context):
 
 
 def test_what_is_too_alike_is_rejected_by_setting_and_comes_back_when_overruled(context):
-    embeddings, clean = frames([turned(0), turned(0.01), turned(0.02)], context, sizes=[300, 100, 120])
+    embeddings, clean = frames(
+        [turned(0), turned(0.01), turned(0.02)], context, sizes=[300, 100, 120]
+    )
     settings = SemanticDuplicateSettings(threshold=0.99, found="reject")
 
     def reasons(filters=FILTERS, overruled=()):
@@ -127,7 +141,9 @@ def test_what_is_too_alike_is_rejected_by_setting_and_comes_back_when_overruled(
         return [None if pd.isna(reason) else reason for reason in result.manifest["reason"]]
 
     first, *others = reasons()
-    assert first is None and all(reason.startswith("nearly the same picture as 0000") for reason in others)
+    assert first is None and all(
+        reason.startswith("nearly the same picture as 0000") for reason in others
+    )
     name = clean["crop_sha256"][1]
     assert [reason is None for reason in reasons(overruled=[name])] == [True, True, False]
     assert reasons(CleanImageSettings(keep=tuple(clean["image_sha256"]))) == [None, None, None]

@@ -19,7 +19,10 @@ from clustering_pipeline_tests.stages.detection.test_stage import busy, product_
 @pytest.fixture
 def context(tmp_path):
     return StageContext(
-        BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "features")), tmp_path, LocalEngine(workers=1)
+        BlobStore(str(tmp_path / "blobs")),
+        FeatureTables(str(tmp_path / "features")),
+        tmp_path,
+        LocalEngine(workers=1),
     )
 
 
@@ -35,9 +38,13 @@ def manifest_of(context, pictures):
 
 
 def test_boxes_are_drawn_where_they_are_and_pictures_without_any_come_first(context):
-    manifest = manifest_of(context, [to_png(product_on_white()), to_png(busy()), b"<html>gone</html>"])
+    manifest = manifest_of(
+        context, [to_png(product_on_white()), to_png(busy()), b"<html>gone</html>"]
+    )
     page = write_contact_sheet(manifest, context.blobs).decode()
-    assert re.findall(r'<rect x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)" class="main"/>', page) == [
+    assert re.findall(
+        r'<rect x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)" class="main"/>', page
+    ) == [
         ("0", "0", "100", "120"),
         ("38", "58", "64", "94"),
     ]
@@ -51,7 +58,9 @@ def test_a_long_category_is_sampled(context):
 
 
 def test_labels_are_text_and_never_markup(context):
-    manifest = manifest_of(context, [to_png(product_on_white())]).assign(word="<script>alert(1)</script>", label="box")
+    manifest = manifest_of(context, [to_png(product_on_white())]).assign(
+        word="<script>alert(1)</script>", label="box"
+    )
     assert "<script" not in write_contact_sheet(manifest, context.blobs).decode()
 
 

@@ -13,7 +13,10 @@ from clustering_pipeline_tests.stages.detection.test_neural import BUILDERS, PRO
 from clustering_pipeline_tests.stages.detection.test_stage import busy
 
 torch = pytest.importorskip("torch")
-pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
 
 
 def context_on(tmp_path, device):
@@ -32,7 +35,10 @@ def test_the_device_does_not_change_what_is_found(name, tmp_path):
 
 
 def test_the_device_does_not_change_the_mask(tmp_path):
-    segmenter, masks = make_segmenter(CropSettings(mask="sam", mask_model=str(tiny_sam(tmp_path / "sam")))), []
+    segmenter, masks = (
+        make_segmenter(CropSettings(mask="sam", mask_model=str(tiny_sam(tmp_path / "sam")))),
+        [],
+    )
     for device in ("cpu", "cuda"):
         segmenter.load(context_on(tmp_path, device))
         masks.append(segmenter.masks(busy(), [(0, 0, 100, 120)])[0])

@@ -1,4 +1,6 @@
-"""Backgrounds removed by tiny SAM models that are built from their configurations and saved in the real format."""
+"""Backgrounds removed by tiny SAM models that are built from their configurations and saved in the
+real format.
+"""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +26,13 @@ SIDE, CHANNELS = 64, 16
 
 def tiny_sam(folder):
     torch.manual_seed(0)
-    layers = {"num_hidden_layers": 2, "num_attention_heads": 2, "mlp_dim": 32, "window_size": 2, "global_attn_indexes": [1]}
+    layers = {
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "mlp_dim": 32,
+        "window_size": 2,
+        "global_attn_indexes": [1],
+    }
     size = {"image_size": SIDE, "patch_size": 16}
     configuration = transformers.SamConfig(
         vision_config={"hidden_size": CHANNELS, "output_channels": CHANNELS, "num_pos_feats": 8, **layers, **size},
@@ -36,7 +44,10 @@ def tiny_sam(folder):
     transformers.SamModel(configuration).save_pretrained(folder)
     square, quarter = {"height": SIDE, "width": SIDE}, {"height": SIDE // 4, "width": SIDE // 4}
     processor = transformers.SamImageProcessorPil(
-        size={"longest_edge": SIDE}, pad_size=square, mask_size={"longest_edge": SIDE // 4}, mask_pad_size=quarter
+        size={"longest_edge": SIDE},
+        pad_size=square,
+        mask_size={"longest_edge": SIDE // 4},
+        mask_pad_size=quarter,
     )
     transformers.SamProcessor(processor).save_pretrained(folder)
     return folder
@@ -49,7 +60,15 @@ def context(tmp_path):
 
 
 def prompts():
-    rows = [{"word": one.word, "english": one.english, "synonyms": list(one.synonyms), "translator": "x"} for one in PROMPTS]
+    rows = [
+        {
+            "word": one.word,
+            "english": one.english,
+            "synonyms": list(one.synonyms),
+            "translator": "x",
+        }
+        for one in PROMPTS
+    ]
     return pd.DataFrame(rows)
 
 
@@ -70,7 +89,10 @@ def test_beyond_the_mask_a_crop_is_white_and_within_it_as_it_was(tmp_path, conte
     result = masked_crops(context, [picture], tiny_sam(tmp_path / "sam"))
     row = result.manifest.iloc[0]
     box = (row.x0, row.y0, row.x1, row.y1)
-    crop, plain = load_crop(context.blobs, row.image_sha256, box, mask=row["mask"]), cut(picture, box)
+    crop, plain = (
+        load_crop(context.blobs, row.image_sha256, box, mask=row["mask"]),
+        cut(picture, box),
+    )
     shown = load_image(context.blobs, row["mask"])[:, :, 0] > 0
     assert 0.1 <= shown.mean() < 1
     np.testing.assert_array_equal(crop[shown], plain[shown])
@@ -81,7 +103,12 @@ def test_beyond_the_mask_a_crop_is_white_and_within_it_as_it_was(tmp_path, conte
 
 def test_grounding_dino_and_sam_work_together(tmp_path, context):
     detector = tiny_grounding_dino(tmp_path / "detector")
-    chosen = {"detector": "grounding-dino", "model": str(detector), "minimum_score": 0.0, "minimum_area": 0.0}
+    chosen = {
+        "detector": "grounding-dino",
+        "model": str(detector),
+        "minimum_score": 0.0,
+        "minimum_area": 0.0,
+    }
     result = masked_crops(context, [busy()], tiny_sam(tmp_path / "sam"), **chosen)
     assert set(result.manifest["detector"]) == {"grounding-dino"}
     assert result.facts["crops without background"] >= 1
@@ -106,7 +133,10 @@ def test_masks_are_not_made_twice_and_follow_their_weights(tmp_path, context):
     [
         (lambda folder: (folder / "model.safetensors").unlink(), r"crops\.mask_model"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no tensors"), "models check"),
-        (lambda folder: (folder / "config.json").write_text('{"model_type": "vit"}'), "'vit' model"),
+        (
+            lambda folder: (folder / "config.json").write_text('{"model_type": "vit"}'),
+            "'vit' model",
+        ),
     ],
     ids=["missing", "damaged", "another model"],
 )

@@ -1,4 +1,6 @@
-"""Every neural detector on a tiny model that is built from its configuration and saved in the real format."""
+"""Every neural detector on a tiny model that is built from its configuration and saved in the real
+format.
+"""
 
 import json
 import os
@@ -21,14 +23,30 @@ transformers = pytest.importorskip("transformers")
 
 PROMPTS = (Prompt("hộp", "box", ("carton",), "glossary"), Prompt("chai", "bottle", (), "glossary"))
 WORDS = {"box": "hộp", "carton": "hộp", "bottle": "chai"}
-VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "a", "photo", "of", "box", "carton", "bottle"]
+VOCABULARY = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    ".",
+    "a",
+    "photo",
+    "of",
+    "box",
+    "carton",
+    "bottle",
+]
 
 
 @pytest.fixture
 def context(tmp_path):
     storage = tmp_path / "storage"
     return StageContext(
-        BlobStore(f"{storage}/blobs"), FeatureTables(f"{storage}/features"), tmp_path, hardware=Hardware(device="cpu")
+        BlobStore(f"{storage}/blobs"),
+        FeatureTables(f"{storage}/features"),
+        tmp_path,
+        hardware=Hardware(device="cpu"),
     )
 
 
@@ -41,10 +59,19 @@ def pictures():
 def clip_tokenizer(folder):
     """Save a byte-pair tokenizer that knows single letters only: enough for real tokenising."""
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    tokens = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
-    (folder / "vocab.json").write_text(json.dumps({token: number for number, token in enumerate(tokens)}))
+    tokens = [
+        "<|startoftext|>",
+        "<|endoftext|>",
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+    ]
+    (folder / "vocab.json").write_text(
+        json.dumps({token: number for number, token in enumerate(tokens)})
+    )
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer(vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt"))
+    tokenizer = transformers.CLIPTokenizer(
+        vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt")
+    )
     tokenizer.save_pretrained(folder)
     return len(tokens)
 
@@ -52,10 +79,17 @@ def clip_tokenizer(folder):
 def tiny_clip(folder):
     folder.mkdir()
     size = clip_tokenizer(folder)
-    layers = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    layers = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     text = {**layers, "vocab_size": size, "bos_token_id": 0, "eos_token_id": 1}
     configuration = transformers.CLIPConfig(
-        text_config=text, vision_config={**layers, "image_size": 32, "patch_size": 16}, projection_dim=512
+        text_config=text,
+        vision_config={**layers, "image_size": 32, "patch_size": 16},
+        projection_dim=512,
     )
     transformers.CLIPModel(configuration).save_pretrained(folder)
     return folder
@@ -70,7 +104,10 @@ def tiny_yolo_world(folder):
 
     folder.mkdir()
     torch.manual_seed(0)
-    torch.save({"model": WorldModel("yolov8n-worldv2.yaml", verbose=False), "train_args": {}}, folder / "tiny.pt")
+    torch.save(
+        {"model": WorldModel("yolov8n-worldv2.yaml", verbose=False), "train_args": {}},
+        folder / "tiny.pt",
+    )
     return folder / "tiny.pt"
 
 
@@ -83,12 +120,26 @@ def tiny_grounding_dino(folder):
     )
     processor.save_pretrained(folder)
     backbone = transformers.SwinConfig(
-        image_size=128, embed_dim=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 1, 1], window_size=2, out_indices=[2, 3, 4]
+        image_size=128,
+        embed_dim=8,
+        depths=[1, 1, 1, 1],
+        num_heads=[1, 1, 1, 1],
+        window_size=2,
+        out_indices=[2, 3, 4],
     )
     text = transformers.BertConfig(
-        vocab_size=len(VOCABULARY), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
+        vocab_size=len(VOCABULARY),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
     )
-    layers = {"encoder_layers": 1, "decoder_layers": 2, "encoder_ffn_dim": 16, "decoder_ffn_dim": 16}
+    layers = {
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "encoder_ffn_dim": 16,
+        "decoder_ffn_dim": 16,
+    }
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
     configuration = transformers.GroundingDinoConfig(
         backbone_config=backbone,
@@ -106,11 +157,24 @@ def tiny_grounding_dino(folder):
 def tiny_owlv2(folder):
     folder.mkdir()
     size = clip_tokenizer(folder)
-    layers = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    layers = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+    }
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    processor = transformers.Owlv2Processor(transformers.Owlv2ImageProcessorPil(size={"height": 64, "width": 64}), tokenizer)
+    processor = transformers.Owlv2Processor(
+        transformers.Owlv2ImageProcessorPil(size={"height": 64, "width": 64}), tokenizer
+    )
     processor.save_pretrained(folder)
-    text = {**layers, "vocab_size": size, "bos_token_id": 0, "eos_token_id": 1, "max_position_embeddings": 16}
+    text = {
+        **layers,
+        "vocab_size": size,
+        "bos_token_id": 0,
+        "eos_token_id": 1,
+        "max_position_embeddings": 16,
+    }
     vision = {**layers, "image_size": 64, "patch_size": 16}
     torch.manual_seed(0)
     model = transformers.Owlv2ForObjectDetection(
@@ -125,9 +189,14 @@ def tiny_faster_rcnn(folder):
 
     folder.mkdir()
     with torch.device("meta"):
-        shapes = fasterrcnn_resnet50_fpn(weights=None, weights_backbone=None, num_classes=3).state_dict()
+        shapes = fasterrcnn_resnet50_fpn(
+            weights=None, weights_backbone=None, num_classes=3
+        ).state_dict()
     torch.manual_seed(0)
-    torch.save({name: torch.rand(value.shape) * 0.01 for name, value in shapes.items()}, folder / "model.pth")
+    torch.save(
+        {name: torch.rand(value.shape) * 0.01 for name, value in shapes.items()},
+        folder / "model.pth",
+    )
     (folder / "labels.json").write_text('["top", "bottom"]')
     return folder
 
@@ -143,7 +212,11 @@ BUILDERS = {
 def tiny_detector(name, tmp_path, **changes):
     place = BUILDERS[name](tmp_path / "model")
     text = {"text_model": str(tiny_clip(tmp_path / "clip"))} if name == "yolo-world" else {}
-    return make_detector(CropSettings(detector=name, model=str(place), minimum_score=0.0, image_size=64, **text, **changes))
+    return make_detector(
+        CropSettings(
+            detector=name, model=str(place), minimum_score=0.0, image_size=64, **text, **changes
+        )
+    )
 
 
 @pytest.mark.parametrize("name", BUILDERS)
@@ -157,9 +230,10 @@ def test_detects_with_the_real_format(name, tmp_path, context, pictures):
         height, width = pixels.shape[:2]
         assert (np.abs(detections.boxes) <= 3 * max(height, width)).all()
         if detector.uses_prompts:
-            assert {(word, label) for word, label in zip(detections.words, detections.labels, strict=True)} <= {
-                (word, label) for label, word in WORDS.items()
-            }
+            assert {
+                (word, label)
+                for word, label in zip(detections.words, detections.labels, strict=True)
+            } <= {(word, label) for label, word in WORDS.items()}
     alone = detector.detect(pictures[1:], PROMPTS)[0]
     np.testing.assert_array_equal(alone.boxes, found[1].boxes)
 
@@ -189,7 +263,11 @@ def test_yolo_world_neither_installs_nor_fetches(tmp_path, context):
 @pytest.mark.parametrize("name", BUILDERS)
 def test_damaged_weights_fail_with_a_sentence(name, tmp_path, context):
     place = BUILDERS[name](tmp_path / "model")
-    weights = place if place.is_file() else next(path for path in place.iterdir() if path.suffix in (".safetensors", ".pth"))
+    weights = (
+        place
+        if place.is_file()
+        else next(path for path in place.iterdir() if path.suffix in (".safetensors", ".pth"))
+    )
     weights.write_bytes(b"not a model")
     text = {"text_model": str(tiny_clip(tmp_path / "clip"))} if name == "yolo-world" else {}
     with pytest.raises(StageError, match=r"(could not load|cannot be loaded)"):

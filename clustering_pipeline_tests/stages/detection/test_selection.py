@@ -45,12 +45,20 @@ def test_the_main_crop_is_large_central_and_certain():
 
 
 def test_two_boxes_of_one_product_are_one_crop():
-    crops = select(detections((10, 10, 60, 60), (11, 11, 61, 61), scores=[0.5, 0.8]), 100, 100, 0.1, SETTINGS)
+    crops = select(
+        detections((10, 10, 60, 60), (11, 11, 61, 61), scores=[0.5, 0.8]), 100, 100, 0.1, SETTINGS
+    )
     assert [crop.box for crop in crops] == [(11, 11, 61, 61)]
 
 
 def test_padding_stays_inside_and_the_whole_frame_appears_once():
-    crops = select(detections((1, 1, 99, 99), (3, 3, 97, 97)), 100, 100, 0.1, CropSettings(padding=0.2, overlap=1.0))
+    crops = select(
+        detections((1, 1, 99, 99), (3, 3, 97, 97)),
+        100,
+        100,
+        0.1,
+        CropSettings(padding=0.2, overlap=1.0),
+    )
     assert [(crop.box, crop.is_whole_image) for crop in crops] == [((0, 0, 100, 100), True)]
 
 
@@ -72,7 +80,13 @@ def test_crops_lie_inside_and_do_not_depend_on_the_order_of_distinct_scores(rows
     rows = list({row[4]: row for row in rows}.values())
     shuffled = random.sample(rows, len(rows))
     found = [
-        select(detections(*(row[:4] for row in order), scores=[row[4] for row in order]), 200, 100, 0.1, CropSettings())
+        select(
+            detections(*(row[:4] for row in order), scores=[row[4] for row in order]),
+            200,
+            100,
+            0.1,
+            CropSettings(),
+        )
         for order in (rows, shuffled)
     ]
     assert {crop.box for crop in found[0]} == {crop.box for crop in found[1]}

@@ -17,13 +17,18 @@ from clustering_pipeline.storage import BlobStore, FeatureTables
 @pytest.fixture
 def context(tmp_path):
     return StageContext(
-        BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "features")), tmp_path, LocalEngine(workers=1)
+        BlobStore(str(tmp_path / "blobs")),
+        FeatureTables(str(tmp_path / "features")),
+        tmp_path,
+        LocalEngine(workers=1),
     )
 
 
 def product_on_white(seed=0, height=200, width=160):
     pixels = np.full((height, width, 3), 250, np.uint8)
-    pixels[60:150, 40:100] = np.random.default_rng(seed).integers(0, 160, (90, 60, 3), dtype=np.uint8)
+    pixels[60:150, 40:100] = np.random.default_rng(seed).integers(
+        0, 160, (90, 60, 3), dtype=np.uint8
+    )
     return pixels
 
 
@@ -32,7 +37,9 @@ def busy(seed=0):
 
 
 def raw_images(digests):
-    frame = pd.DataFrame({"listing": range(len(digests)), "image_sha256": digests}).reindex(columns=RAW_IMAGES.schema.names)
+    frame = pd.DataFrame({"listing": range(len(digests)), "image_sha256": digests}).reindex(
+        columns=RAW_IMAGES.schema.names
+    )
     return frame.assign(position=0, error_kind=None)
 
 
@@ -61,12 +68,17 @@ def test_a_busy_picture_is_its_own_crop(context):
 
 
 def test_crop_off_takes_the_whole_picture(context):
-    row = crops([context.blobs.put(to_png(product_on_white()))], context, CropSettings(crop="off")).manifest.iloc[0]
+    row = crops(
+        [context.blobs.put(to_png(product_on_white()))], context, CropSettings(crop="off")
+    ).manifest.iloc[0]
     assert row.is_whole_image and row.detector == "off"
 
 
 def test_a_damaged_picture_harms_itself_alone(context):
-    good, bad = context.blobs.put(to_png(product_on_white())), context.blobs.put(b"<html>gone</html>")
+    good, bad = (
+        context.blobs.put(to_png(product_on_white())),
+        context.blobs.put(b"<html>gone</html>"),
+    )
     result = crops([good, bad], context)
     rows = result.manifest.set_index("image_sha256")
     assert pd.isna(rows.loc[bad].crop_sha256) and "HTML" in rows.loc[bad].error
@@ -106,7 +118,9 @@ def test_nothing_is_detected_twice_and_the_batch_does_not_matter(context):
 
 def test_workers_give_the_same_manifest(context, tmp_path):
     digests = [context.blobs.put(to_png(product_on_white(seed))) for seed in range(6)]
-    pool = StageContext(context.blobs, FeatureTables(str(tmp_path / "other")), tmp_path, LocalEngine(workers=2))
+    pool = StageContext(
+        context.blobs, FeatureTables(str(tmp_path / "other")), tmp_path, LocalEngine(workers=2)
+    )
     pooled = crops(digests, pool, CropSettings(batch_size=1))
     pd.testing.assert_frame_equal(crops(digests, context).manifest, pooled.manifest)
 
@@ -138,7 +152,12 @@ def test_a_registered_detector_gets_the_prompts_and_reacts_to_their_change(conte
     digest = context.blobs.put(to_png(busy()))
     for words in (("hộp",), ("hộp", "chai")):
         english = prompts.run(settings=PromptSettings(words=words), context=context).manifest
-        result = crops([digest], context, CropSettings(overlap=1.0).model_copy(update={"detector": "corner"}), english)
+        result = crops(
+            [digest],
+            context,
+            CropSettings(overlap=1.0).model_copy(update={"detector": "corner"}),
+            english,
+        )
         assert sorted(result.manifest["word"]) == sorted(words)
         assert list(result.manifest["rank"]) == list(range(len(words)))
         assert result.manifest["is_main"].tolist() == [True] + [False] * (len(words) - 1)

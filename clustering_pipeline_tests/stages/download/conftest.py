@@ -33,7 +33,11 @@ def server():
 
 @pytest.fixture
 def context(tmp_path):
-    return StageContext(BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "tables")), tmp_path / "state")
+    return StageContext(
+        BlobStore(str(tmp_path / "blobs")),
+        FeatureTables(str(tmp_path / "tables")),
+        tmp_path / "state",
+    )
 
 
 @pytest.fixture

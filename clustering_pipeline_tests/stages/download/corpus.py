@@ -1,4 +1,6 @@
-"""Bad answers and files as they occur, each with the kind that it has to be given, and good ones that look odd."""
+"""Bad answers and files as they occur, each with the kind that it has to be given, and good ones
+that look odd.
+"""
 
 import gzip
 import io
@@ -39,12 +41,21 @@ def half(content):
 
 
 def png_chunk(name, content):
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+    return (
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+    )
 
 
 def png_header(width, height):
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + png_chunk(b"IHDR", header)
+        + png_chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    )
 
 
 def bmp_header(width, height):
@@ -167,7 +178,10 @@ ADDRESSES = {
 def behaviours():
     """Answers that are more than a status and a body: name → (answer, kind)."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: image/jpeg\r\n"
-    counted, in_chunks = head + b"Content-Length: 100000\r\n\r\n", head + b"Transfer-Encoding: chunked\r\n\r\n"
+    counted, in_chunks = (
+        head + b"Content-Length: 100000\r\n\r\n",
+        head + b"Transfer-Encoding: chunked\r\n\r\n",
+    )
     bomb = gzip.compress(b"\0" * (LARGEST * 20))
     return {
         "closes without a word": (cut(b""), "connect"),
@@ -176,11 +190,17 @@ def behaviours():
         "breaks off in a chunked body": (cut(in_chunks + b"400\r\n" + JPEG[:500]), "truncated"),
         "closes a body without a length early": (cut(head + b"\r\n" + half(JPEG)), "truncated"),
         "announces too much": (reply(200, b"x", length=10**9), "too_large"),
-        "sends chunks without end": (drip(in_chunks, b"10000\r\n" + b"x" * 65_536 + b"\r\n", 0.001), "too_large"),
+        "sends chunks without end": (
+            drip(in_chunks, b"10000\r\n" + b"x" * 65_536 + b"\r\n", 0.001),
+            "too_large",
+        ),
         "gzip bomb": (reply(200, bomb, Content_Encoding="gzip"), "too_large"),
         "gzip of a picture": (reply(200, gzip.compress(JPEG), Content_Encoding="gzip"), None),
         "deflate of a picture": (reply(200, zlib.compress(JPEG), Content_Encoding="deflate"), None),
-        "half a gzip": (reply(200, half(gzip.compress(JPEG)), Content_Encoding="gzip"), "truncated"),
+        "half a gzip": (
+            reply(200, half(gzip.compress(JPEG)), Content_Encoding="gzip"),
+            "truncated",
+        ),
         "damaged gzip": (reply(200, b"no gzip at all", Content_Encoding="gzip"), "truncated"),
         "brotli": (reply(200, JPEG, Content_Encoding="br"), "unsupported_format"),
         "never answers": (silence, "timeout"),
@@ -201,9 +221,18 @@ def behaviours():
         "redirects nowhere": (reply(302), "http_error"),
         "redirects to what is missing": (reply(301, Location="/not-there.jpg"), "not_found"),
         "redirects to a file": (reply(302, Location="file:///etc/passwd"), "invalid_url"),
-        "redirects to metadata": (reply(307, Location="http://169.254.169.254/latest"), "blocked_address"),
-        "redirects to an odd spelling": (reply(308, Location="http://0x7f.0.0.1:9/a"), "blocked_address"),
-        "redirects to another port": (reply(302, Location="http://127.0.0.1:9/a"), "blocked_address"),
+        "redirects to metadata": (
+            reply(307, Location="http://169.254.169.254/latest"),
+            "blocked_address",
+        ),
+        "redirects to an odd spelling": (
+            reply(308, Location="http://0x7f.0.0.1:9/a"),
+            "blocked_address",
+        ),
+        "redirects to another port": (
+            reply(302, Location="http://127.0.0.1:9/a"),
+            "blocked_address",
+        ),
         "redirects to a picture": (reply(303, Location="//{host}/good.jpg"), None),
     }
 
@@ -213,7 +242,8 @@ def cases(server):
     server.serve("/good.jpg", reply(200, JPEG))
     found = [Case(url, kind, url) for url, kind in ADDRESSES.items()]
     found += [
-        Case(f"status {status}", kind, server.serve(f"/status/{status}", reply(status))) for status, kind in STATUSES.items()
+        Case(f"status {status}", kind, server.serve(f"/status/{status}", reply(status)))
+        for status, kind in STATUSES.items()
     ]
     for number, (name, (content, kind)) in enumerate(FILES.items()):
         found.append(Case(name, kind, server.serve(f"/file/{number}", reply(200, content))))

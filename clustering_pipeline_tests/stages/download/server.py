@@ -18,7 +18,9 @@ class Request:
 
 @dataclass
 class Server:
-    """Answers by path; an answer is bytes, or a coroutine function of (request, writer) that writes what it likes."""
+    """Answers by path; an answer is bytes, or a coroutine function of (request, writer) that writes
+    what it likes.
+    """
 
     answers: dict = field(default_factory=dict)
     requests: list = field(default_factory=list)
@@ -141,7 +143,9 @@ def running(tls=None, **options):
     """A server on a free loopback port, in a thread of its own."""
     server = Server(tls=tls, **options)
     loop = asyncio.new_event_loop()
-    listener = loop.run_until_complete(asyncio.start_server(server.handle, "127.0.0.1", server.port, ssl=tls, backlog=1024))
+    listener = loop.run_until_complete(
+        asyncio.start_server(server.handle, "127.0.0.1", server.port, ssl=tls, backlog=1024)
+    )
     server.port = listener.sockets[0].getsockname()[1]
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

@@ -22,7 +22,18 @@ from clustering_pipeline.stages.download.addresses import (
 @pytest.mark.parametrize(
     "host",
     [
-        *("127.0.0.1", "127.1", "0x7f.1", "0x7f000001", "2130706433", "017700000001", "0177.0.0.1", "0", "0.0.0.0", "10.1.2.3"),
+        *(
+            "127.0.0.1",
+            "127.1",
+            "0x7f.1",
+            "0x7f000001",
+            "2130706433",
+            "017700000001",
+            "0177.0.0.1",
+            "0",
+            "0.0.0.0",
+            "10.1.2.3",
+        ),
         *(
             "172.16.0.1",
             "192.168.0.1",
@@ -33,8 +44,25 @@ from clustering_pipeline.stages.download.addresses import (
             "198.18.0.1",
             "224.0.0.1",
         ),
-        *("240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "fc00::1", "fd00:ec2::254", "ff02::1", "::ffff:10.0.0.1"),
-        *("::ffff:a9fe:a9fe", "::127.0.0.1", "64:ff9b::169.254.169.254", "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1"),
+        *(
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "fe80::1",
+            "fc00::1",
+            "fd00:ec2::254",
+            "ff02::1",
+            "::ffff:10.0.0.1",
+        ),
+        *(
+            "::ffff:a9fe:a9fe",
+            "::127.0.0.1",
+            "64:ff9b::169.254.169.254",
+            "2002:7f00:1::",
+            "2001:0:7f00:1::",
+            "2001:db8::1",
+        ),
     ],
 )
 def test_addresses_that_are_not_public_are_refused_in_every_spelling(host):
@@ -46,14 +74,24 @@ def test_addresses_that_are_not_public_are_refused_in_every_spelling(host):
 
 
 @pytest.mark.parametrize(
-    "host", ["8.8.8.8", "134744072", "2606:4700::1111", "::ffff:8.8.8.8", "2002:808:808::1", "64:ff9b::808:808"]
+    "host",
+    [
+        "8.8.8.8",
+        "134744072",
+        "2606:4700::1111",
+        "::ffff:8.8.8.8",
+        "2002:808:808::1",
+        "64:ff9b::808:808",
+    ],
 )
 def test_public_addresses_are_reached(host):
     assert refused_because(literal_address(host)) is None
 
 
 def test_an_odd_spelling_is_written_in_the_usual_one():
-    assert AddressGuard(["127.0.0.1"]).pin(URL("http://0x7f.1:8080/a?b=c")) == URL("http://127.0.0.1:8080/a?b=c")
+    assert AddressGuard(["127.0.0.1"]).pin(URL("http://0x7f.1:8080/a?b=c")) == URL(
+        "http://127.0.0.1:8080/a?b=c"
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +120,9 @@ def test_entries_that_are_no_hosts_are_refused(entry):
 
 def resolve(monkeypatch, answers, allow_hosts=()):
     def look_up(host, port, family, kind):
-        found = [(socket.AF_INET6 if ":" in address else socket.AF_INET, address) for address in answers]
+        found = [
+            (socket.AF_INET6 if ":" in address else socket.AF_INET, address) for address in answers
+        ]
         return [(family, socket.SOCK_STREAM, 6, "", (address, port)) for family, address in found]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
@@ -124,12 +164,17 @@ def test_an_ipv4_address_is_judged_alike_in_every_spelling(address):
 @given(st.ip_addresses(v=6))
 def test_an_ipv6_address_is_public_only_if_what_it_carries_is(address):
     if refused_because(address) is None:
-        assert all(not inner.is_loopback and not inner.is_link_local for inner in embedded_addresses(address))
+        assert all(
+            not inner.is_loopback and not inner.is_link_local
+            for inner in embedded_addresses(address)
+        )
 
 
 @given(st.text(max_size=30))
 def test_any_host_is_an_address_or_a_name(host):
-    assert literal_address(host) is None or isinstance(literal_address(host), ipaddress.IPv4Address | ipaddress.IPv6Address)
+    assert literal_address(host) is None or isinstance(
+        literal_address(host), ipaddress.IPv4Address | ipaddress.IPv6Address
+    )
 
 
 def test_an_allowed_address_counts_in_any_spelling():

@@ -7,7 +7,9 @@ from clustering_pipeline_tests.stages.download.server import chunked, reply
 
 
 def most_at_once(lengths, places):
-    """Let bodies of `lengths` bytes grow together; return how many large ones were in memory at once."""
+    """Let bodies of `lengths` bytes grow together; return how many large ones were in memory at
+    once.
+    """
 
     async def visit(bodies, length, state):
         async with bodies.visit() as large:
@@ -35,7 +37,14 @@ def test_small_bodies_wait_for_nobody():
 
 def test_more_large_pictures_than_places_all_arrive(server, settings, context):
     padded = [picture(number) + b"\0" * LARGE_BYTES for number in range(12)]
-    patient = settings.model_copy(update={"idle_seconds": 10, "attempt_seconds": 20, "deadline_seconds": 30})
-    answers = [reply(200, body) if number % 2 else chunked(body) for number, body in enumerate(padded)]
+    patient = settings.model_copy(
+        update={"idle_seconds": 10, "attempt_seconds": 20, "deadline_seconds": 30}
+    )
+    answers = [
+        reply(200, body) if number % 2 else chunked(body) for number, body in enumerate(padded)
+    ]
     urls = [server.serve(f"/{number}.jpg", answer) for number, answer in enumerate(answers)]
-    assert download.run(catalogue=catalogue(urls), settings=patient, context=context).facts["failed"] == 0
+    assert (
+        download.run(catalogue=catalogue(urls), settings=patient, context=context).facts["failed"]
+        == 0
+    )

@@ -12,9 +12,15 @@ from clustering_pipeline_tests.stages.download.conftest import catalogue
 
 def misjudged(server, settings, context):
     cases = corpus.cases(server)
-    manifest = download.run(catalogue=catalogue([case.url for case in cases]), settings=settings, context=context).manifest
+    manifest = download.run(
+        catalogue=catalogue([case.url for case in cases]), settings=settings, context=context
+    ).manifest
     given = [None if pd.isna(kind) else kind for kind in manifest["error_kind"]]
-    return {case.name: (case.kind, kind) for case, kind in zip(cases, given, strict=True) if case.kind != kind}
+    return {
+        case.name: (case.kind, kind)
+        for case, kind in zip(cases, given, strict=True)
+        if case.kind != kind
+    }
 
 
 def test_every_bad_answer_gets_its_kind(server, settings, context):

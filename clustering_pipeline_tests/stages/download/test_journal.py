@@ -13,7 +13,9 @@ PICTURE = Picture("a" * 64, "JPEG", 40, 30, 1_234)
 def test_what_is_kept_is_found_again(tmp_path):
     with Journal(tmp_path) as journal:
         journal.keep("one", PICTURE, Validators('"tag"', "Tue, 01 Jul 2025 10:00:00 GMT"))
-        journal.fail([("two", Failure("timeout", "Too slow.", None, transient=True))], "limits", "reach")
+        journal.fail(
+            [("two", Failure("timeout", "Too slow.", None, transient=True))], "limits", "reach"
+        )
     with Journal(tmp_path) as journal:
         found = journal.look_up(["one", "two", "three"])
     assert set(found) == {"one", "two"}

@@ -24,7 +24,9 @@ PROGRAM = """
 
 def test_after_a_kill_only_what_was_under_way_is_asked_again(server, context, settings):
     total, body = 400, reply(200, picture())
-    program = subprocess.Popen([sys.executable, "-c", textwrap.dedent(PROGRAM), str(context.state.parent), server.host])
+    program = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(PROGRAM), str(context.state.parent), server.host]
+    )
 
     async def answer(request, writer):
         if len(server.requests) == total // 2:
@@ -37,7 +39,9 @@ def test_after_a_kill_only_what_was_under_way_is_asked_again(server, context, se
     server.default = body
     before = len(server.requests)
     result = download.run(
-        catalogue=catalogue([server.url(f"/{n}.jpg") for n in range(total)]), settings=settings, context=context
+        catalogue=catalogue([server.url(f"/{n}.jpg") for n in range(total)]),
+        settings=settings,
+        context=context,
     )
     assert result.facts["failed"] == 0
     assert total // 2 <= before < total

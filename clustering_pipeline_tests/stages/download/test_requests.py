@@ -26,12 +26,19 @@ def failure_of(url, settings):
 
 
 def test_one_picture_is_returned_as_it_came(server, settings):
-    assert fetch_one(server.serve("/a.png", reply(200, picture(format="PNG"))), settings) == picture(format="PNG")
+    assert fetch_one(
+        server.serve("/a.png", reply(200, picture(format="PNG"))), settings
+    ) == picture(format="PNG")
 
 
 @pytest.mark.parametrize(
     ("path", "kind"),
-    [("/missing.jpg", "not_found"), ("/page", "not_an_image"), ("/silent", "timeout"), ("/busy", "server_error")],
+    [
+        ("/missing.jpg", "not_found"),
+        ("/page", "not_an_image"),
+        ("/silent", "timeout"),
+        ("/busy", "server_error"),
+    ],
 )
 def test_one_picture_fails_with_its_kind(server, settings, path, kind):
     server.serve("/page", reply(200, b"<html></html>"))
@@ -42,7 +49,9 @@ def test_one_picture_fails_with_its_kind(server, settings, path, kind):
 
 def test_one_picture_is_guarded(server, settings):
     url = server.serve("/a.jpg", reply(200, picture()))
-    assert failure_of(url, settings.model_copy(update={"allow_hosts": ()})).kind == "blocked_address"
+    assert (
+        failure_of(url, settings.model_copy(update={"allow_hosts": ()})).kind == "blocked_address"
+    )
     assert failure_of("file:///etc/passwd", settings).kind == "invalid_url"
     assert server.requests == []
 
@@ -58,7 +67,10 @@ def test_a_closed_port_is_a_failed_connection(settings):
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """A server context with a certificate that nobody signed."""
-    x509 = pytest.importorskip("cryptography.x509", reason="cryptography, which signs the test's certificate, is not installed")
+    x509 = pytest.importorskip(
+        "cryptography.x509",
+        reason="cryptography, which signs the test's certificate, is not installed",
+    )
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -70,7 +82,9 @@ def certificate(tmp_path_factory):
     )
     names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     signed = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     file = tmp_path_factory.mktemp("tls") / "server.pem"
     file.write_bytes(private + signed.public_bytes(serialization.Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -86,13 +100,19 @@ def test_a_certificate_that_nobody_signed_is_refused(certificate, settings):
     assert "certificate" in failed.sentence
 
 
-def test_credentials_are_sent_to_their_own_host_only_and_told_nobody(server, settings, context, caplog):
+def test_credentials_are_sent_to_their_own_host_only_and_told_nobody(
+    server, settings, context, caplog
+):
     caplog.set_level("DEBUG")
-    url = server.serve("/a.jpg", reply(302, Location="/b.jpg")).replace("http://", "http://anna:hush-hush@")
+    url = server.serve("/a.jpg", reply(302, Location="/b.jpg")).replace(
+        "http://", "http://anna:hush-hush@"
+    )
     server.serve("/b.jpg", reply(403))
     result = download.run(catalogue=catalogue([url]), settings=settings, context=context)
     first, second = server.requests
-    assert base64.b64decode(first.headers["Authorization"].removeprefix("Basic ")) == b"anna:hush-hush"
+    assert (
+        base64.b64decode(first.headers["Authorization"].removeprefix("Basic ")) == b"anna:hush-hush"
+    )
     assert "Authorization" not in second.headers
     told = caplog.text + str(dict(result.facts)) + result.manifest["error"][0]
     kept = b"".join(path.read_bytes() for path in context.state.iterdir())
@@ -118,7 +138,10 @@ def test_the_connection_goes_to_the_address_that_was_checked(server, settings, m
 
     url = server.serve("/a.jpg", reply(200, picture())).replace("127.0.0.1", "shop.test")
     monkeypatch.setattr(socket, "getaddrinfo", changing)
-    assert fetch_one(url, settings.model_copy(update={"allow_hosts": (f"shop.test:{server.port}",)})) == picture()
+    assert (
+        fetch_one(url, settings.model_copy(update={"allow_hosts": (f"shop.test:{server.port}",)}))
+        == picture()
+    )
     assert next(answers) == "10.0.0.1"
 
 
@@ -139,7 +162,10 @@ def test_a_proxy_is_used_only_when_it_is_trusted(server, settings, proxy):
 
 
 def test_allowed_hosts_are_reached_without_the_proxy(server, settings, proxy):
-    fetch_one(server.serve("/a.jpg", reply(200, picture())), settings.model_copy(update={"trust_proxy": True}))
+    fetch_one(
+        server.serve("/a.jpg", reply(200, picture())),
+        settings.model_copy(update={"trust_proxy": True}),
+    )
     assert proxy.requests == []
 
 
@@ -151,17 +177,33 @@ def test_numeric_private_addresses_are_refused_even_through_a_proxy(settings, pr
 
 def test_retry_after_is_obeyed(server, settings, context):
     url = server.serve("/a.jpg", in_turn(reply(429, Retry_After="1"), reply(200, picture())))
-    assert download.run(catalogue=catalogue([url]), settings=settings, context=context).facts["failed"] == 0
+    assert (
+        download.run(catalogue=catalogue([url]), settings=settings, context=context).facts["failed"]
+        == 0
+    )
     first, second = server.requests
     assert second.at - first.at >= 1
 
 
 @pytest.mark.parametrize(
-    "first", [reply(408), reply(425), reply(429), reply(500), reply(503), b"", reply(200, b"half", length=100)], ids=repr
+    "first",
+    [
+        reply(408),
+        reply(425),
+        reply(429),
+        reply(500),
+        reply(503),
+        b"",
+        reply(200, b"half", length=100),
+    ],
+    ids=repr,
 )
 def test_what_may_pass_is_tried_again(server, settings, first):
     answer = cut(first) if not first.endswith(b"\r\n\r\n") else first
-    assert fetch_one(server.serve("/a.jpg", in_turn(answer, reply(200, picture()))), settings) == picture()
+    assert (
+        fetch_one(server.serve("/a.jpg", in_turn(answer, reply(200, picture()))), settings)
+        == picture()
+    )
     assert len(server.requests) == 2
 
 
@@ -172,7 +214,11 @@ def test_a_host_gets_no_more_connections_than_allowed(server, settings, context)
         await writer.drain()
 
     urls = [server.serve(f"/{n}.jpg", slowly) for n in range(30)]
-    download.run(catalogue=catalogue(urls), settings=settings.model_copy(update={"per_host_concurrency": 3}), context=context)
+    download.run(
+        catalogue=catalogue(urls),
+        settings=settings.model_copy(update={"per_host_concurrency": 3}),
+        context=context,
+    )
     assert server.busiest == 3
 
 
@@ -185,7 +231,12 @@ def test_a_host_that_comes_back_in_the_same_run_loses_no_row(server, settings, c
 
     urls = [server.serve(f"/{n}.jpg", later) for n in range(60)]
     patient = settings.model_copy(
-        update={"retries": 0, "breaker_failures": 5, "breaker_probe_seconds": 0.1, "breaker_patience_seconds": 20.0}
+        update={
+            "retries": 0,
+            "breaker_failures": 5,
+            "breaker_probe_seconds": 0.1,
+            "breaker_patience_seconds": 20.0,
+        }
     )
     result = download.run(catalogue=catalogue(urls), settings=patient, context=context)
     assert result.facts["hosts_set_aside"] == 1
@@ -194,8 +245,14 @@ def test_a_host_that_comes_back_in_the_same_run_loses_no_row(server, settings, c
 
 def test_the_rows_of_a_dead_host_say_that_it_was_set_aside(server, settings, context):
     server.default = reply(500)
-    hasty = settings.model_copy(update={"retries": 0, "breaker_failures": 3, "per_host_concurrency": 1})
-    result = download.run(catalogue=catalogue([server.url(f"/{n}.jpg") for n in range(40)]), settings=hasty, context=context)
+    hasty = settings.model_copy(
+        update={"retries": 0, "breaker_failures": 3, "per_host_concurrency": 1}
+    )
+    result = download.run(
+        catalogue=catalogue([server.url(f"/{n}.jpg") for n in range(40)]),
+        settings=hasty,
+        context=context,
+    )
     assert set(result.manifest["error_kind"]) == {"server_error"}
     assert len(server.requests) < 15
     assert result.manifest["error"].iloc[-1].startswith("127.0.0.1 failed so often")
@@ -231,7 +288,9 @@ def test_any_retry_after_is_a_wait_or_nothing(header):
 
 def test_a_table_of_hosts_stays_a_table(settings, context):
     result = download.run(
-        catalogue=catalogue(["http://a|b`c/", "ftp://user:secret@host|x/", "?"]), settings=settings, context=context
+        catalogue=catalogue(["http://a|b`c/", "ftp://user:secret@host|x/", "?"]),
+        settings=settings,
+        context=context,
     )
     rows = result.facts["worst_hosts"].splitlines()[2:]
     assert all(row.count("|") == 5 for row in rows)

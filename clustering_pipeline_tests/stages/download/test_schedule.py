@@ -21,7 +21,9 @@ PICTURE = "picture"
 
 
 class World:
-    """Runs a schedule on a clock of its own; `answer(job, now)` gives what an attempt comes to and how long it takes."""
+    """Runs a schedule on a clock of its own; `answer(job, now)` gives what an attempt comes to and
+    how long it takes.
+    """
 
     def __init__(self, answer, concurrency=64, **options):
         self.settings = DownloadSettings(**options)
@@ -46,7 +48,9 @@ class World:
 
     def _step(self, under_way):
         event = self.schedule.next_event()
-        if under_way and (event is None or len(under_way) == self.concurrency or under_way[0][0] <= event):
+        if under_way and (
+            event is None or len(under_way) == self.concurrency or under_way[0][0] <= event
+        ):
             self.now, _, job, result = heapq.heappop(under_way)
             self._end(job, result)
         else:
@@ -80,22 +84,31 @@ def test_every_job_is_attempted_once_when_all_is_well():
 
 
 def test_hosts_take_turns():
-    world = World(lambda job, now: (PICTURE, 1.0), concurrency=2).run(*urls(100, "large"), *urls(2, "small"))
+    world = World(lambda job, now: (PICTURE, 1.0), concurrency=2).run(
+        *urls(100, "large"), *urls(2, "small")
+    )
     assert {f"http://small/{n}" for n in range(2)} <= set(world.fetched[:4])
 
 
 def test_a_host_gets_no_more_requests_at_once_than_allowed():
     world = World(lambda job, now: (PICTURE, 1.0), per_host_concurrency=3).run(*urls(30))
-    assert max(sum(at <= start < at + 1.0 for at, _ in world.attempts) for start, _ in world.attempts) == 3
+    assert (
+        max(sum(at <= start < at + 1.0 for at, _ in world.attempts) for start, _ in world.attempts)
+        == 3
+    )
 
 
 def test_requests_to_a_host_are_spaced_by_its_rate():
-    world = World(lambda job, now: (PICTURE, 0.01), requests_per_second_per_host=4).run(*urls(9), *urls(9, "other"))
+    world = World(lambda job, now: (PICTURE, 0.01), requests_per_second_per_host=4).run(
+        *urls(9), *urls(9, "other")
+    )
     assert world.now == pytest.approx(2.0, abs=0.1)
 
 
 def test_back_off_doubles_and_ends_after_the_retries():
-    world = World(lambda job, now: (FAULT, 0.0), backoff_seconds=1.0, retries=3).run("http://shop/1")
+    world = World(lambda job, now: (FAULT, 0.0), backoff_seconds=1.0, retries=3).run(
+        "http://shop/1"
+    )
     times = [at for at, _ in world.attempts]
     waits = [later - earlier for earlier, later in pairwise(times)]
     assert len(waits) == 3
@@ -103,9 +116,14 @@ def test_back_off_doubles_and_ends_after_the_retries():
     assert world.failed == {"http://shop/1": "server_error"}
 
 
-@pytest.mark.parametrize("refusal", [REFUSED, TIMEOUT, FAULT, CUT, Refusal(status_failure(429, "shop"), True, answered=True)])
+@pytest.mark.parametrize(
+    "refusal",
+    [REFUSED, TIMEOUT, FAULT, CUT, Refusal(status_failure(429, "shop"), True, answered=True)],
+)
 def test_a_picture_that_comes_at_the_second_attempt_counts(refusal):
-    world = World(lambda job, now: (refusal if job.attempts == 1 else PICTURE, 0.1)).run("http://shop/1")
+    world = World(lambda job, now: (refusal if job.attempts == 1 else PICTURE, 0.1)).run(
+        "http://shop/1"
+    )
     assert world.fetched == ["http://shop/1"]
 
 
@@ -115,7 +133,9 @@ def test_settled_answers_are_not_repeated():
 
 def test_retry_after_is_obeyed_by_the_whole_host():
     busy = Refusal(status_failure(429, "shop"), retryable=True, retry_after=7.0, answered=True)
-    world = World(lambda job, now: (busy if now < 5 else PICTURE, 0.1), per_host_concurrency=1).run(*urls(3))
+    world = World(lambda job, now: (busy if now < 5 else PICTURE, 0.1), per_host_concurrency=1).run(
+        *urls(3)
+    )
     assert [at for at, _ in world.attempts if 0 < at < 7] == []
     assert len(world.fetched) == 3
 
@@ -134,7 +154,9 @@ def test_the_deadline_ends_the_attempts_at_a_silent_host():
 
 
 def test_a_dead_host_is_set_aside_and_given_up():
-    world = World(lambda job, now: (REFUSED, 0.01), breaker_failures=5, breaker_patience_seconds=30).run(*urls(1000))
+    world = World(
+        lambda job, now: (REFUSED, 0.01), breaker_failures=5, breaker_patience_seconds=30
+    ).run(*urls(1000))
     assert set(world.failed.values()) == {"connect"}
     assert len(world.failed) == 1000
     assert len(world.attempts) < 40
@@ -144,7 +166,9 @@ def test_a_dead_host_is_set_aside_and_given_up():
 
 def test_a_dead_host_holds_nobody_up():
     world = World(
-        lambda job, now: (REFUSED, 0.01) if job.url.host == "dead" else (PICTURE, 0.5), concurrency=4, per_host_concurrency=2
+        lambda job, now: (REFUSED, 0.01) if job.url.host == "dead" else (PICTURE, 0.5),
+        concurrency=4,
+        per_host_concurrency=2,
     ).run(*urls(100, "dead"), *urls(40, "shop"))
     assert len(world.fetched) == 40
 
@@ -158,7 +182,9 @@ def test_a_host_that_comes_back_loses_no_row(refusal):
 
 
 def test_a_few_rows_of_a_host_that_comes_back_are_probed_until_it_does():
-    world = World(lambda job, now: (REFUSED if now < 12 else PICTURE, 0.01), breaker_failures=3).run(*urls(2))
+    world = World(
+        lambda job, now: (REFUSED if now < 12 else PICTURE, 0.01), breaker_failures=3
+    ).run(*urls(2))
     assert sorted(world.fetched) == urls(2)
 
 
@@ -173,14 +199,20 @@ def test_answers_below_500_keep_a_host_in_use():
 
 
 def test_5xx_counts_against_a_host_only_when_the_retries_are_exhausted():
-    world = World(lambda job, now: (FAULT if job.attempts < 3 else PICTURE, 0.01), breaker_failures=2).run(*urls(50))
+    world = World(
+        lambda job, now: (FAULT if job.attempts < 3 else PICTURE, 0.01), breaker_failures=2
+    ).run(*urls(50))
     assert world.schedule.hosts_set_aside == 0
     assert len(world.fetched) == 50
 
 
 def test_a_redirect_queues_at_its_new_host_with_the_time_that_is_left():
     def answer(job, now):
-        return (URL(f"http://pictures{job.url.path}"), 50.0) if job.url.host == "shop" else (TIMEOUT, 9.0)
+        return (
+            (URL(f"http://pictures{job.url.path}"), 50.0)
+            if job.url.host == "shop"
+            else (TIMEOUT, 9.0)
+        )
 
     world = World(answer, deadline_seconds=60).run("http://shop/1")
     assert world.failed == {"http://shop/1": "timeout"}
@@ -199,7 +231,9 @@ outcomes = st.sampled_from([PICTURE, PICTURE, REFUSED, TIMEOUT, FAULT, MISSING, 
     breaker=st.integers(1, 6),
     rate=st.none() | st.floats(0.5, 50),
 )
-def test_every_job_ends_exactly_once_whatever_happens(script, hosts, number, per_host, breaker, rate):
+def test_every_job_ends_exactly_once_whatever_happens(
+    script, hosts, number, per_host, breaker, rate
+):
     turn = count()
 
     def answer(job, now):
@@ -209,7 +243,11 @@ def test_every_job_ends_exactly_once_whatever_happens(script, hosts, number, per
         return result, seconds
 
     world = World(
-        answer, concurrency=8, per_host_concurrency=per_host, breaker_failures=breaker, requests_per_second_per_host=rate
+        answer,
+        concurrency=8,
+        per_host_concurrency=per_host,
+        breaker_failures=breaker,
+        requests_per_second_per_host=rate,
     ).run(*(f"http://host{n % hosts}/{n}" for n in range(number)))
     assert len(world.fetched) + len(world.failed) == number
     assert not set(world.fetched) & set(world.failed)

@@ -21,7 +21,11 @@ def kinds(result):
 
 def test_a_picture_is_stored_as_it_came(server, context, settings):
     body = picture()
-    result = download.run(catalogue=catalogue([server.serve("/a.jpg", reply(200, body))]), settings=settings, context=context)
+    result = download.run(
+        catalogue=catalogue([server.serve("/a.jpg", reply(200, body))]),
+        settings=settings,
+        context=context,
+    )
     row = result.manifest.iloc[0]
     assert row["status"] == "ok"
     assert row["image_sha256"] == hashlib.sha256(body).hexdigest()
@@ -31,9 +35,16 @@ def test_a_picture_is_stored_as_it_came(server, context, settings):
 
 def test_listings_that_share_a_url_cost_one_request(server, context, settings):
     url = server.serve("/a.jpg", reply(200, picture()))
-    result = download.run(catalogue=catalogue([url, url, [url, url + "#part"]]), settings=settings, context=context)
+    result = download.run(
+        catalogue=catalogue([url, url, [url, url + "#part"]]), settings=settings, context=context
+    )
     assert server.counts() == {"/a.jpg": 1}
-    assert result.manifest[["listing", "position"]].to_numpy().tolist() == [[0, 0], [1, 0], [2, 0], [2, 1]]
+    assert result.manifest[["listing", "position"]].to_numpy().tolist() == [
+        [0, 0],
+        [1, 0],
+        [2, 0],
+        [2, 1],
+    ]
     assert (result.manifest["status"] == "ok").all()
 
 
@@ -43,15 +54,23 @@ def test_a_second_run_asks_for_nothing_held(server, context, settings):
     assert requests_due(table, settings, context) == 0
     second = download.run(catalogue=table, settings=settings, context=context)
     assert len(server.requests) == 5
-    assert (first.facts["cache_misses"], second.facts["cache_hits"], second.facts["cache_misses"]) == (5, 5, 0)
-    assert content_version(first.manifest, RAW_IMAGES) == content_version(second.manifest, RAW_IMAGES)
+    assert (
+        first.facts["cache_misses"],
+        second.facts["cache_hits"],
+        second.facts["cache_misses"],
+    ) == (5, 5, 0)
+    assert content_version(first.manifest, RAW_IMAGES) == content_version(
+        second.manifest, RAW_IMAGES
+    )
 
 
 def test_a_failure_harms_its_own_rows_only(server, context, settings):
     good = server.serve("/good.jpg", reply(200, picture()))
     page = server.serve("/page.jpg", reply(200, b"<html>sorry</html>", "text/html"))
     result = download.run(
-        catalogue=catalogue([good, server.url("/missing.jpg"), page, "nonsense", ""]), settings=settings, context=context
+        catalogue=catalogue([good, server.url("/missing.jpg"), page, "nonsense", ""]),
+        settings=settings,
+        context=context,
     )
     assert kinds(result) == [None, "not_found", "not_an_image", "invalid_url", "invalid_url"]
     assert result.manifest["error"].iloc[1:].str.len().min() > 20
@@ -69,17 +88,25 @@ def test_unusable_listings_and_those_without_pictures_have_no_row(server, contex
 def test_transient_failures_are_asked_again_and_settled_ones_are_not(server, context, settings):
     busy = server.serve("/busy.jpg", reply(503))
     table = catalogue([busy, server.url("/missing.jpg")])
-    assert kinds(download.run(catalogue=table, settings=settings, context=context)) == ["server_error", "not_found"]
+    assert kinds(download.run(catalogue=table, settings=settings, context=context)) == [
+        "server_error",
+        "not_found",
+    ]
     server.serve("/busy.jpg", reply(200, picture()))
     assert requests_due(table, settings, context) == 1
-    assert kinds(download.run(catalogue=table, settings=settings, context=context)) == [None, "not_found"]
+    assert kinds(download.run(catalogue=table, settings=settings, context=context)) == [
+        None,
+        "not_found",
+    ]
     assert server.counts()["/missing.jpg"] == 1
 
 
 def test_blocked_rows_are_asked_when_the_allowed_hosts_change(server, context, settings):
     table = catalogue([server.serve("/a.jpg", reply(200, picture()))])
     guarded = settings.model_copy(update={"allow_hosts": ()})
-    assert kinds(download.run(catalogue=table, settings=guarded, context=context)) == ["blocked_address"]
+    assert kinds(download.run(catalogue=table, settings=guarded, context=context)) == [
+        "blocked_address"
+    ]
     assert requests_due(table, guarded, context) == 0
     assert kinds(download.run(catalogue=table, settings=settings, context=context)) == [None]
     assert len(server.requests) == 1
@@ -87,14 +114,18 @@ def test_blocked_rows_are_asked_when_the_allowed_hosts_change(server, context, s
 
 def test_pictures_whose_blobs_are_gone_are_fetched_again(server, context, settings, tmp_path):
     table = catalogue([server.serve("/a.jpg", reply(200, picture()))])
-    digest = download.run(catalogue=table, settings=settings, context=context).manifest["image_sha256"][0]
+    digest = download.run(catalogue=table, settings=settings, context=context).manifest[
+        "image_sha256"
+    ][0]
     context.blobs.files.remove(BlobStore.path_of(digest))
     download.run(catalogue=table, settings=settings, context=context)
     assert context.blobs.has(digest)
     assert len(server.requests) == 2
 
 
-def test_held_pictures_are_judged_anew_under_other_limits_without_a_request(server, context, settings):
+def test_held_pictures_are_judged_anew_under_other_limits_without_a_request(
+    server, context, settings
+):
     table = catalogue([server.serve("/a.jpg", reply(200, picture(size=(40, 30))))])
     download.run(catalogue=table, settings=settings, context=context)
     strict = settings.model_copy(update={"min_side": 35})
@@ -151,12 +182,16 @@ def test_ctrl_c_keeps_what_was_done(server, context, settings):
         await silence(request, writer)
 
     urls[10] = server.serve("/stop.jpg", interrupts)
-    hanging = settings.model_copy(update={"concurrency": 2, "idle_seconds": 30, "attempt_seconds": 30, "deadline_seconds": 60})
+    hanging = settings.model_copy(
+        update={"concurrency": 2, "idle_seconds": 30, "attempt_seconds": 30, "deadline_seconds": 60}
+    )
     with pytest.raises(KeyboardInterrupt):
         download.run(catalogue=catalogue(urls), settings=hanging, context=context)
     asked_before = set(server.counts())
     server.serve("/stop.jpg", reply(200, picture(10)))
-    assert kinds(download.run(catalogue=catalogue(urls), settings=settings, context=context)) == [None] * len(urls)
+    assert kinds(download.run(catalogue=catalogue(urls), settings=settings, context=context)) == [
+        None
+    ] * len(urls)
     asked_twice = [path for path, number in server.counts().items() if number > 1]
     assert len(asked_before) > 5
     assert len(asked_twice) <= hanging.concurrency
@@ -168,23 +203,36 @@ def test_a_store_that_cannot_be_written_stops_the_stage(server, context, setting
 
     monkeypatch.setattr(context.blobs.files, "write", full)
     with pytest.raises(StageError, match="No space"):
-        download.run(catalogue=catalogue([server.serve("/a.jpg", reply(200, picture()))]), settings=settings, context=context)
+        download.run(
+            catalogue=catalogue([server.serve("/a.jpg", reply(200, picture()))]),
+            settings=settings,
+            context=context,
+        )
 
 
 def test_a_journal_that_is_no_database_is_named(context, settings):
     context.state.mkdir()
-    (context.state / "download.sqlite").write_bytes(b"not a database, but long enough to be looked at" * 50)
+    (context.state / "download.sqlite").write_bytes(
+        b"not a database, but long enough to be looked at" * 50
+    )
     with pytest.raises(StageError, match=r"download\.sqlite"):
         download.run(catalogue=catalogue(["http://127.0.0.1/"]), settings=settings, context=context)
 
 
 def test_a_refresh_that_fails_keeps_the_picture_and_says_so(server, context, settings):
     table = catalogue([server.serve("/a.jpg", in_turn(reply(200, picture()), reply(404)))])
-    digest = download.run(catalogue=table, settings=settings, context=context).manifest["image_sha256"][0]
+    digest = download.run(catalogue=table, settings=settings, context=context).manifest[
+        "image_sha256"
+    ][0]
     row = download.run(
         catalogue=table, settings=settings.model_copy(update={"refresh": "always"}), context=context
     ).manifest.iloc[0]
-    assert (row["status"], row["image_sha256"], row["error_kind"], row["http_status"]) == ("ok", digest, "not_found", 404)
+    assert (row["status"], row["image_sha256"], row["error_kind"], row["http_status"]) == (
+        "ok",
+        digest,
+        "not_found",
+        404,
+    )
     assert "held" in row["error"]
 
 
@@ -192,7 +240,10 @@ def test_a_refresh_asks_only_for_what_changed(server, context, settings):
     always = settings.model_copy(update={"refresh": "always"})
     first = reply(200, picture(), ETag='"one"', Last_Modified="Tue, 01 Jul 2025 10:00:00 GMT")
     table = catalogue([server.serve("/a.jpg", in_turn(first, reply(304), reply(200, picture(1))))])
-    digests = [download.run(catalogue=table, settings=always, context=context).manifest["image_sha256"][0] for _ in range(3)]
+    digests = [
+        download.run(catalogue=table, settings=always, context=context).manifest["image_sha256"][0]
+        for _ in range(3)
+    ]
     assert digests[0] == digests[1] != digests[2]
     assert server.requests[0].headers.get("If-None-Match") is None
     assert server.requests[1].headers["If-None-Match"] == '"one"'

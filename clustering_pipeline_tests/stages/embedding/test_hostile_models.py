@@ -1,4 +1,6 @@
-"""Model folders that are damaged or lie: each is refused in words, quickly and without running what it brings."""
+"""Model folders that are damaged or lie: each is refused in words, quickly and without running what
+it brings.
+"""
 
 import json
 import os
@@ -42,13 +44,31 @@ HARMS = {
     "cut off": (lambda folder: os.truncate(folder / "model.safetensors", 1000), "models check"),
     "pickled code": (pickled, "could run code"),
     "a lie about the shape": (lambda folder: vision(folder, hidden_size=32), "other shapes"),
-    "a shape beyond all memory": (lambda folder: vision(folder, hidden_size=400_000), "other shapes"),
-    "two million layers": (lambda folder: vision(folder, num_hidden_layers=2_000_000), "2,000,000 layers"),
-    "no JSON": (lambda folder: (folder / "config.json").write_text("{"), "does not say what model it is"),
-    "no preprocessing": (lambda folder: (folder / "preprocessor_config.json").unlink(), r"preprocessor_config\.json"),
+    "a shape beyond all memory": (
+        lambda folder: vision(folder, hidden_size=400_000),
+        "other shapes",
+    ),
+    "two million layers": (
+        lambda folder: vision(folder, num_hidden_layers=2_000_000),
+        "2,000,000 layers",
+    ),
+    "no JSON": (
+        lambda folder: (folder / "config.json").write_text("{"),
+        "does not say what model it is",
+    ),
+    "no preprocessing": (
+        lambda folder: (folder / "preprocessor_config.json").unlink(),
+        r"preprocessor_config\.json",
+    ),
     "a size in words": (lambda folder: preprocessor(folder, size="large"), "not known here"),
-    "an input beyond all memory": (lambda folder: preprocessor(folder, size={"shortest_edge": 10**6}), "not known here"),
-    "a deviation of zero": (lambda folder: preprocessor(folder, image_std=[0, 0, 0]), "not known here"),
+    "an input beyond all memory": (
+        lambda folder: preprocessor(folder, size={"shortest_edge": 10**6}),
+        "not known here",
+    ),
+    "a deviation of zero": (
+        lambda folder: preprocessor(folder, image_std=[0, 0, 0]),
+        "not known here",
+    ),
 }
 
 

@@ -1,4 +1,6 @@
-"""Every neural encoder on a tiny model that is built from its configuration and saved in the real format."""
+"""Every neural encoder on a tiny model that is built from its configuration and saved in the real
+format.
+"""
 
 import hashlib
 import io
@@ -26,13 +28,20 @@ SIDE = 32
 
 def tiny_transformer(kind, folder):
     """Save a tiny model of `kind` in the format of its hub repository."""
-    layers = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    layers = {
+        "hidden_size": 16,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     shape = {**layers, "image_size": SIDE, "patch_size": 8}
     two_towers = {"text_config": {**layers, "vocab_size": 99}, "vision_config": shape}
     torch.manual_seed(0)
     if kind == "clip":
         model = transformers.CLIPModel(transformers.CLIPConfig(**two_towers, projection_dim=12))
-        processor = transformers.CLIPImageProcessorPil(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
+        processor = transformers.CLIPImageProcessorPil(
+            size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE}
+        )
     elif kind == "siglip":
         model = transformers.SiglipModel(transformers.SiglipConfig(**two_towers))
         processor = transformers.SiglipImageProcessorPil(size={"height": SIDE, "width": SIDE})
@@ -41,7 +50,9 @@ def tiny_transformer(kind, folder):
             embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="bottleneck"
         )
         model = transformers.ResNetForImageClassification(configuration)
-        processor = transformers.ConvNextImageProcessorPil(size={"shortest_edge": SIDE}, crop_pct=0.875)
+        processor = transformers.ConvNextImageProcessorPil(
+            size={"shortest_edge": SIDE}, crop_pct=0.875
+        )
     else:
         configuration, built = {
             "vit": (transformers.ViTConfig, transformers.ViTForImageClassification),
@@ -74,14 +85,19 @@ TRANSFORMERS = ["clip", "siglip", "vit", "dinov2", "dinov3", "resnet50"]
 
 def pictures(count=5):
     random = np.random.default_rng(3)
-    return [random.integers(0, 256, (40 + 3 * n, 70 - 5 * n, 3), dtype=np.uint8) for n in range(count)]
+    return [
+        random.integers(0, 256, (40 + 3 * n, 70 - 5 * n, 3), dtype=np.uint8) for n in range(count)
+    ]
 
 
 @pytest.fixture
 def context(tmp_path):
     storage = tmp_path / "storage"
     return StageContext(
-        BlobStore(f"{storage}/blobs"), FeatureTables(f"{storage}/features"), tmp_path, hardware=Hardware(device="cpu")
+        BlobStore(f"{storage}/blobs"),
+        FeatureTables(f"{storage}/features"),
+        tmp_path,
+        hardware=Hardware(device="cpu"),
     )
 
 
@@ -94,10 +110,15 @@ def encode(encoder, context, crops):
 def test_vectors_are_those_of_the_library(kind, tmp_path, context):
     model, processor = tiny_transformer(kind, tmp_path / "model")
     name = "clip" if kind == "siglip" else kind
-    encoder = open_encoder(EmbeddingSettings(encoder=name, model=str(tmp_path / "model"), batch_size=4))
+    encoder = open_encoder(
+        EmbeddingSettings(encoder=name, model=str(tmp_path / "model"), batch_size=4)
+    )
     ours = encode(encoder, context, pictures())
     expected = torch.cat(
-        [reference(kind, model, processor(picture, return_tensors="pt")["pixel_values"]) for picture in pictures()]
+        [
+            reference(kind, model, processor(picture, return_tensors="pt")["pixel_values"])
+            for picture in pictures()
+        ]
     )
     np.testing.assert_allclose(ours, expected.numpy(), atol=1e-4)
 
@@ -107,7 +128,10 @@ def test_a_row_has_the_same_bits_whatever_its_batch(kind, tmp_path, context):
     tiny_transformer(kind, tmp_path / "model")
     name, crops = "clip" if kind == "siglip" else kind, pictures(11)
     encoders = [
-        open_encoder(EmbeddingSettings(encoder=name, model=str(tmp_path / "model"), batch_size=size)) for size in (1, 4, 64)
+        open_encoder(
+            EmbeddingSettings(encoder=name, model=str(tmp_path / "model"), batch_size=size)
+        )
+        for size in (1, 4, 64)
     ]
     first, *others = (encode(encoder, context, crops) for encoder in encoders)
     for other in others:
@@ -123,7 +147,9 @@ def test_a_model_of_another_kind_is_named(tmp_path, context):
         encoder.load(context)
 
 
-@pytest.mark.parametrize("kind", [name for name in ENCODERS if name not in ("local", "onnx", "efficientnet")])
+@pytest.mark.parametrize(
+    "kind", [name for name in ENCODERS if name not in ("local", "onnx", "efficientnet")]
+)
 def test_missing_weights_fail_with_the_remedy(kind, context):
     encoder = open_encoder(EmbeddingSettings(encoder=kind))
     with pytest.raises(StageError, match=r"embeddings\.model"):
@@ -167,19 +193,29 @@ def test_vgg16_and_resnet50_ibn_load_plain_state_dictionaries(tmp_path, context)
 
     with torch.device("meta"):
         shapes = {"vgg16": vgg16(weights=None).state_dict(), "ibn": resnet50_ibn().state_dict()}
-    vgg, ibn = ({name: torch.full(value.shape, 0.01) for name, value in state.items()} for state in shapes.values())
+    vgg, ibn = (
+        {name: torch.full(value.shape, 0.01) for name, value in state.items()}
+        for state in shapes.values()
+    )
     torch.save(vgg, tmp_path / "vgg16.pth")
     checkpoint = {f"module.{name}": value for name, value in ibn.items()}
-    torch.save({"state_dict": {**checkpoint, "module.classifier.weight": torch.zeros(10, 2048)}}, tmp_path / "ibn.pth")
+    torch.save(
+        {"state_dict": {**checkpoint, "module.classifier.weight": torch.zeros(10, 2048)}},
+        tmp_path / "ibn.pth",
+    )
     dimensions = {"vgg16": ("vgg16.pth", 4096), "resnet50-ibn": ("ibn.pth", 2048)}
     for kind, (name, dimension) in dimensions.items():
-        encoder = open_encoder(EmbeddingSettings(encoder=kind, model=str(tmp_path / name), batch_size=2))
+        encoder = open_encoder(
+            EmbeddingSettings(encoder=kind, model=str(tmp_path / name), batch_size=2)
+        )
         assert encode(encoder, context, pictures(2)).shape == (2, dimension)
 
 
 def test_flip_averages_a_crop_with_its_mirror_image(tmp_path, context):
     tiny_transformer("clip", tmp_path / "model")
-    encoder = open_encoder(EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), flip=True))
+    encoder = open_encoder(
+        EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), flip=True)
+    )
     picture = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     first, mirrored = encode(encoder, context, [picture, picture[:, ::-1].copy()])
     np.testing.assert_allclose(first, mirrored, atol=1e-5)
@@ -205,7 +241,9 @@ def kept_crops(context, crops):
 
 def encoded_picture(seed):
     buffer = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(buffer, "PNG")
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (48, 48, 3), dtype=np.uint8)).save(
+        buffer, "PNG"
+    )
     return buffer.getvalue()
 
 
@@ -213,10 +251,16 @@ def test_a_bad_picture_loses_its_own_row_only(tmp_path, context):
     tiny_transformer("clip", tmp_path / "model")
     clean = kept_crops(context, [encoded_picture(1), b"no picture", encoded_picture(2)])
     settings = EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), batch_size=2)
-    result = embedding.run(clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context)
-    assert set(result.manifest["crop_sha256"]) == {hashlib.sha256(encoded_picture(seed)).hexdigest() for seed in (1, 2)}
+    result = embedding.run(
+        clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context
+    )
+    assert set(result.manifest["crop_sha256"]) == {
+        hashlib.sha256(encoded_picture(seed)).hexdigest() for seed in (1, 2)
+    }
     assert result.facts["failed"] == 1
-    np.testing.assert_allclose([np.linalg.norm(vector) for vector in result.manifest["vector"]], 1, atol=1e-6)
+    np.testing.assert_allclose(
+        [np.linalg.norm(vector) for vector in result.manifest["vector"]], 1, atol=1e-6
+    )
 
 
 def test_what_was_embedded_is_not_embedded_again(tmp_path, context):
@@ -241,7 +285,11 @@ def test_what_was_embedded_is_not_embedded_again(tmp_path, context):
 def test_reduced_vectors_are_unit_length(tmp_path, context, whiten):
     tiny_transformer("clip", tmp_path / "model")
     settings = EmbeddingSettings(
-        encoder="clip", model=str(tmp_path / "model"), reduce="pca", reduced_dimension=3, whiten=whiten
+        encoder="clip",
+        model=str(tmp_path / "model"),
+        reduce="pca",
+        reduced_dimension=3,
+        whiten=whiten,
     )
     result = embedding.run(
         clean_images=kept_crops(context, map(encoded_picture, range(6))),
@@ -260,9 +308,14 @@ def test_lda_separates_the_labelled_groups(tmp_path, context):
     labels = clean[["image_sha256"]].assign(group=["a", "b"] * 4)
     labels.to_csv(tmp_path / "labels.csv", index=False)
     settings = EmbeddingSettings(
-        encoder="clip", model=str(tmp_path / "model"), reduce="lda", reduce_labels=str(tmp_path / "labels.csv")
+        encoder="clip",
+        model=str(tmp_path / "model"),
+        reduce="lda",
+        reduce_labels=str(tmp_path / "labels.csv"),
     )
-    result = embedding.run(clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context)
+    result = embedding.run(
+        clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context
+    )
     signs = np.sign([vector[0] for vector in result.manifest["vector"]])
     assert set(signs[::2]) != set(signs[1::2])
 
@@ -284,7 +337,10 @@ def test_an_onnx_export_gives_the_vectors_of_its_module(tmp_path, context):
         [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", 4])],
         [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel())],
     )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "tower.onnx")
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
+        tmp_path / "tower.onnx",
+    )
     encoder = open_encoder(EmbeddingSettings(encoder="onnx", model=str(tmp_path / "tower.onnx")))
     prepared = encoder.preparation(context)(pictures())
     encoder.load(context)

@@ -55,7 +55,12 @@ def test_packing_gives_back_the_same_features(picture):
     again = unpack(pack(features))
     assert pack(again) == pack(features)
     np.testing.assert_array_equal(again.descriptors, features.descriptors)
-    assert (again.box, again.width, again.height, again.copies) == (features.box, features.width, features.height, 1)
+    assert (again.box, again.width, again.height, again.copies) == (
+        features.box,
+        features.width,
+        features.height,
+        1,
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"LFT9" + bytes(100), b"\x89PNG"])
@@ -74,6 +79,8 @@ def test_a_bundle_shows_its_pack_twice(picture):
 
 def test_a_mark_keeps_its_silhouette_in_other_colours():
     marks = draw_marks(4, seed=2)
-    shapes = [[extract(render_mark(mark, seed))[0].silhouette > 127 for seed in (1, 2)] for mark in marks]
+    shapes = [
+        [extract(render_mark(mark, seed))[0].silhouette > 127 for seed in (1, 2)] for mark in marks
+    ]
     for first, second in shapes:
         assert (first == second).mean() > 0.7

@@ -28,7 +28,9 @@ def test_place_and_light_matter_little_and_hue_matters_much():
 
 
 def test_a_shade_lies_between():
-    first, near, far = (palette(*card(colour)) for colour in ((200, 60, 80), (200, 90, 60), (70, 160, 60)))
+    first, near, far = (
+        palette(*card(colour)) for colour in ((200, 60, 80), (200, 90, 60), (70, 160, 60))
+    )
     assert first @ far < first @ near < 0.999
 
 

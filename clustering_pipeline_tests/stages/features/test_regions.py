@@ -13,7 +13,9 @@ def shop_card():
     cv2.rectangle(pixels, (85, 110), (115, 140), (20, 20, 20), -1)
     cv2.rectangle(pixels, (280, 40), (370, 130), (250, 190, 200), -1)
     for row, text in enumerate(("CLEANSING", "WATER", "400 ML")):
-        cv2.putText(pixels, text, (200, 230 + 25 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 30, 90), 1)
+        cv2.putText(
+            pixels, text, (200, 230 + 25 * row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 30, 90), 1
+        )
     covered = np.zeros((16, 16), bool)
     covered[1:6, 11:15] = True
     return pixels, covered, (60, 110, 141, 341)

@@ -10,7 +10,9 @@ from clustering_pipeline.storage import BlobStore, FeatureTables
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory):
     root = tmp_path_factory.mktemp("planted")
-    context = StageContext(BlobStore(str(root / "blobs")), FeatureTables(str(root / "features")), root)
+    context = StageContext(
+        BlobStore(str(root / "blobs")), FeatureTables(str(root / "features")), root
+    )
     return plant(numbers_of(40), context), context
 
 
@@ -22,12 +24,22 @@ def pairs_of(planted, settings):
         settings=EmbeddingSettings(encoder="local"),
         context=context,
     ).manifest
-    found = matching.run(**vars(collection), embeddings=embeddings, settings=settings, context=context)
-    return set(zip(found.manifest["crop_a"], found.manifest["crop_b"], strict=True)), found.facts["candidates"]
+    found = matching.run(
+        **vars(collection), embeddings=embeddings, settings=settings, context=context
+    )
+    return set(zip(found.manifest["crop_a"], found.manifest["crop_b"], strict=True)), found.facts[
+        "candidates"
+    ]
 
 
 def test_neighbours_of_every_encoder_are_candidates(planted):
-    few = {"neighbours": 1, "local_neighbours": 0, "learned_neighbours": 0, "friend_rounds": 0, "text": False}
+    few = {
+        "neighbours": 1,
+        "local_neighbours": 0,
+        "learned_neighbours": 0,
+        "friend_rounds": 0,
+        "text": False,
+    }
     another = EmbeddingSettings(encoder="local", reduce="pca", reduced_dimension=3)
     alone, candidates = pairs_of(planted, MatchSettings(**few))
     together, more = pairs_of(planted, MatchSettings(**few, further_embeddings=[another]))

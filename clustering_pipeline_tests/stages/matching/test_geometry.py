@@ -4,7 +4,13 @@ import pytest
 from clustering_pipeline.settings import VerificationSettings
 from clustering_pipeline.stages.features import LocalFeatures, extract
 from clustering_pipeline.stages.matching import verify
-from clustering_pipeline.synthetic import STUDIO, draw_products, draw_sellers, photograph, studio_picture
+from clustering_pipeline.synthetic import (
+    STUDIO,
+    draw_products,
+    draw_sellers,
+    photograph,
+    studio_picture,
+)
 
 SETTINGS = VerificationSettings()
 
@@ -37,7 +43,10 @@ def test_the_map_takes_inliers_to_their_partners(two_photographs):
     first, second = two_photographs
     match = verify(first, second, SETTINGS).match
     mapped = first.points[match.first] @ match.matrix[:, :2].T + match.matrix[:, 2]
-    assert np.linalg.norm(mapped - second.points[match.second], axis=1).max() <= SETTINGS.tolerance + 1e-3
+    assert (
+        np.linalg.norm(mapped - second.points[match.second], axis=1).max()
+        <= SETTINGS.tolerance + 1e-3
+    )
 
 
 def test_products_of_other_brands_are_not_verified(families):
@@ -75,15 +84,21 @@ def _shelf_picture(product_shift, background):
     rng = np.random.default_rng(3)
     around = rng.uniform(0, 2 * np.pi, 100)
     shelf = np.column_stack([180 + 170 * np.cos(around), 180 + 170 * np.sin(around)])
-    points = np.concatenate([rng.uniform(130, 230, (40, 2)) + product_shift, shelf]).astype(np.float32)
+    points = np.concatenate([rng.uniform(130, 230, (40, 2)) + product_shift, shelf]).astype(
+        np.float32
+    )
     angles, scales = np.zeros(140, np.float32), np.full(140, 4, np.float32)
     descriptors = rng.integers(0, 80, (140, 128)).astype(np.uint8)
     silhouette = np.zeros((48, 48), np.uint8) if background else np.full((48, 48), 255, np.uint8)
     thumbnail = np.zeros((32, 32, 3), np.uint8)
-    return LocalFeatures((0, 0, 360, 360), 360, 360, points, scales, angles, descriptors, thumbnail, silhouette)
+    return LocalFeatures(
+        (0, 0, 360, 360), 360, 360, points, scales, angles, descriptors, thumbnail, silhouette
+    )
 
 
 @pytest.mark.parametrize(("background", "shift"), [(True, (30.0, -20.0)), (False, (0.0, 0.0))])
 def test_before_a_busy_background_the_map_is_that_of_the_product(background, shift):
-    match = verify(_shelf_picture((0, 0), background), _shelf_picture((30, -20), background), SETTINGS).match
+    match = verify(
+        _shelf_picture((0, 0), background), _shelf_picture((30, -20), background), SETTINGS
+    ).match
     np.testing.assert_allclose(match.matrix[:, 2], shift, atol=1)

@@ -1,4 +1,6 @@
-"""What a verified pair shows at the same place, as columns of its raw evidence, and how near two texts are among all."""
+"""What a verified pair shows at the same place, as columns of its raw evidence, and how near two
+texts are among all.
+"""
 
 import numpy as np
 import pytest
@@ -15,10 +17,18 @@ from clustering_pipeline.synthetic.scenes import studio_picture
 
 
 def test_verified_pairs_are_compared_and_others_are_not(tmp_path):
-    context = StageContext(BlobStore(str(tmp_path / "b")), FeatureTables(str(tmp_path / "f")), tmp_path, LocalEngine(workers=1))
+    context = StageContext(
+        BlobStore(str(tmp_path / "b")),
+        FeatureTables(str(tmp_path / "f")),
+        tmp_path,
+        LocalEngine(workers=1),
+    )
     first, second = (studio_picture(product) for product in draw_products(8, seed=3)[::7])
     darker = (first * 0.85).astype(np.uint8)
-    blobs = [context.blobs.put(pack(extract(one, LocalFeatureSettings())[0])) for one in (first, darker, second)]
+    blobs = [
+        context.blobs.put(pack(extract(one, LocalFeatureSettings())[0]))
+        for one in (first, darker, second)
+    ]
     pairs = np.array([[0, 1], [0, 2]])
     raw, cached = print_evidence(pairs, blobs, MatchSettings(), context)
     assert cached == 0
@@ -28,7 +38,9 @@ def test_verified_pairs_are_compared_and_others_are_not(tmp_path):
     assert other["inliers"] > 0 or other[list(ALIGNED)].isna().all()
     again, cached = print_evidence(pairs, blobs, MatchSettings(), context)
     assert cached == 2
-    np.testing.assert_array_equal(again[list(ALIGNED)].to_numpy(np.float64), raw[list(ALIGNED)].to_numpy(np.float64))
+    np.testing.assert_array_equal(
+        again[list(ALIGNED)].to_numpy(np.float64), raw[list(ALIGNED)].to_numpy(np.float64)
+    )
 
 
 def test_packed_features_keep_the_frame():
@@ -39,7 +51,13 @@ def test_packed_features_keep_the_frame():
 
 
 def test_texts_stand_near_where_nothing_else_does():
-    texts = ["lumi velvet lip rose", "lumi velvet lip mint", "lumi velvet lip sand", "aqua sun gel spf", "aqua sun gel spf 50"]
+    texts = [
+        "lumi velvet lip rose",
+        "lumi velvet lip mint",
+        "lumi velvet lip sand",
+        "aqua sun gel spf",
+        "aqua sun gel spf 50",
+    ]
     csls, rank = standing_among_texts(texts, np.array([[0, 1], [3, 4], [0, 3]]))
     assert csls[1] > csls[0] > csls[2]
     assert rank[1] == 0 and rank[2] >= 1

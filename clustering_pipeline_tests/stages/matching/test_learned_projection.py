@@ -5,12 +5,18 @@ from clustering_pipeline.stages.matching.learned_projection import learn_project
 
 
 def planted(products=80, size=4, seed=0):
-    """Unit rows of products whose pictures differ along four directions that say nothing of the product, such as a shop's card."""
+    """Unit rows of products whose pictures differ along four directions that say nothing of the
+    product, such as a shop's card.
+    """
     random = np.random.default_rng(seed)
     centres = np.repeat(random.normal(size=(products, 24)), size, axis=0)
-    cards = random.normal(size=(len(centres), 4)) @ (3 * np.linalg.qr(random.normal(size=(24, 4)))[0].T)
+    cards = random.normal(size=(len(centres), 4)) @ (
+        3 * np.linalg.qr(random.normal(size=(24, 4)))[0].T
+    )
     rows = centres + cards + 0.2 * random.normal(size=centres.shape)
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), np.repeat(np.arange(products), size)
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), np.repeat(
+        np.arange(products), size
+    )
 
 
 def first_right(vectors, products):
@@ -29,7 +35,10 @@ def test_pairs_of_some_products_make_neighbours_of_others():
     vectors, products = planted()
     unseen = products >= 40
     projected = project(vectors, learn_projection(vectors, pairs_of(products, upto=40)))
-    assert first_right(projected[unseen], products[unseen]) > first_right(vectors[unseen], products[unseen]) + 0.2
+    assert (
+        first_right(projected[unseen], products[unseen])
+        > first_right(vectors[unseen], products[unseen]) + 0.2
+    )
 
 
 def test_wrong_pairs_among_the_right_ones_do_no_harm():
@@ -39,14 +48,18 @@ def test_wrong_pairs_among_the_right_ones_do_no_harm():
     pairs = np.concatenate([right, wrong[wrong[:, 0] < wrong[:, 1]]])
     unseen = products >= 40
     projected = project(vectors, learn_projection(vectors, pairs))
-    assert first_right(projected[unseen], products[unseen]) >= first_right(vectors[unseen], products[unseen])
+    assert first_right(projected[unseen], products[unseen]) >= first_right(
+        vectors[unseen], products[unseen]
+    )
 
 
 @pytest.mark.parametrize("pairs", [np.zeros((0, 2), np.int64), np.array([[0, 1]])])
 def test_nothing_to_learn_from_changes_nothing(pairs):
     vectors = planted()[0]
     vectors[1] = vectors[0]
-    np.testing.assert_allclose(project(vectors, learn_projection(vectors, pairs)), vectors, atol=1e-6)
+    np.testing.assert_allclose(
+        project(vectors, learn_projection(vectors, pairs)), vectors, atol=1e-6
+    )
 
 
 def test_rows_are_of_unit_length_and_the_same_on_every_run():
@@ -62,5 +75,7 @@ def test_of_many_pairs_a_fixed_part_is_used():
     pairs = np.tile(pairs_of(products, upto=20), (500, 1))
     assert len(pairs) > 50_000
     np.testing.assert_allclose(
-        learn_projection(vectors, pairs), learn_projection(vectors, pairs_of(products, upto=20)), atol=0.05
+        learn_projection(vectors, pairs),
+        learn_projection(vectors, pairs_of(products, upto=20)),
+        atol=0.05,
     )

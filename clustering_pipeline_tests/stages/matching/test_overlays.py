@@ -19,7 +19,16 @@ def products(places):
     whole = [(0, 0, 100, 100)] * count
     many = np.full(count, 300)
     return KeptCrops(
-        names, names, names, whole, whole, many, many // 300, np.zeros((count, 1), np.float32), places, [()] * count
+        names,
+        names,
+        names,
+        whole,
+        whole,
+        many,
+        many // 300,
+        np.zeros((count, 1), np.float32),
+        places,
+        [()] * count,
     )
 
 
@@ -27,13 +36,18 @@ def left_of(lines, alike=(), places=None):
     """The texts that stay, where the pairs `alike` agree in their middle."""
     pairs = np.array([(0, 1), (0, 2), (1, 2)])
     agreeing = [(left, right) in alike for left, right in pairs.tolist()]
-    raw = pd.DataFrame({"inliers": np.where(agreeing, 40, 0), "centre_agreement": np.where(agreeing, 0.8, np.nan)})
+    raw = pd.DataFrame(
+        {"inliers": np.where(agreeing, 40, 0), "centre_agreement": np.where(agreeing, 0.8, np.nan)}
+    )
     kept = without_overlays(products(places or [(0.0, 0.0, 1.0, 1.0)] * 3), lines, pairs, raw)
     return {row: [one.text for one in found] for row, found in kept.items()}
 
 
 def test_a_sticker_on_three_products_is_no_print():
-    lines = {row: [line("FREESHIP"), line(name, 0.5)] for row, name in enumerate(("Petalu", "Opaline", "Nuvia"))}
+    lines = {
+        row: [line("FREESHIP"), line(name, 0.5)]
+        for row, name in enumerate(("Petalu", "Opaline", "Nuvia"))
+    }
     assert left_of(lines) == {0: ["Petalu"], 1: ["Opaline"], 2: ["Nuvia"]}
 
 
@@ -42,7 +56,9 @@ def test_the_print_of_one_photograph_that_three_shops_use_stays():
     assert left_of(lines, alike={(0, 1), (1, 2)}) == {row: ["Petalu"] for row in range(3)}
 
 
-@pytest.mark.parametrize("places", [[(0.0, 0.0, 1.0, 1.0), (0.3, 0.3, 1.0, 1.0), (0.0, 0.4, 0.6, 1.0)]])
+@pytest.mark.parametrize(
+    "places", [[(0.0, 0.0, 1.0, 1.0), (0.3, 0.3, 1.0, 1.0), (0.0, 0.4, 0.6, 1.0)]]
+)
 def test_a_word_at_other_places_is_print(places):
     lines = {row: [line("shampoo")] for row in range(3)}
     assert left_of(lines, places=places) == {row: ["shampoo"] for row in range(3)}

@@ -1,10 +1,18 @@
-"""The features of the evidence model: what is missing, what depends on the category's size, and who decides."""
+"""The features of the evidence model: what is missing, what depends on the category's size, and who
+decides.
+"""
 
 import numpy as np
 import pytest
 
 from clustering_pipeline.stages.matching.judging import shipped_model
-from clustering_pipeline.stages.matching.pair_features import crowd, encoder_features, print_features, standing, text_features
+from clustering_pipeline.stages.matching.pair_features import (
+    crowd,
+    encoder_features,
+    print_features,
+    standing,
+    text_features,
+)
 from clustering_pipeline.stages.matching.reasons import kind_of, told_reasons
 
 PAIRS = np.array([[0, 1], [0, 2], [1, 2], [2, 3]])
@@ -24,7 +32,9 @@ def test_equal_likeness_has_equal_rank():
 
 
 def test_print_is_missing_where_neither_crop_has_any():
-    found = print_features(PAIRS, np.array([3.0, 0, 0, 0]), np.full(4, 0.5), np.array([False, False, False, True]), 4)
+    found = print_features(
+        PAIRS, np.array([3.0, 0, 0, 0]), np.full(4, 0.5), np.array([False, False, False, True]), 4
+    )
     assert found["print"][:3] == pytest.approx([np.log(4), 0, 0])
     assert np.isnan(found["print"][3])
     assert np.isnan(found["overlap"][1:]).all()
@@ -42,7 +52,10 @@ def test_an_encoder_counts_by_order_and_not_by_its_cosines():
     cosines = np.einsum("ij,ij->i", vectors[pairs[:, 0]], vectors[pairs[:, 1]]).astype(float)
     # The same directions with a large common part have cosines near one.
     raised = np.hstack([np.sqrt(0.2) * vectors, np.full((40, 1), np.sqrt(0.8), np.float32)])
-    first, second = encoder_features("e", pairs, vectors, cosines), encoder_features("e", pairs, raised, 0.2 * cosines + 0.8)
+    first, second = (
+        encoder_features("e", pairs, vectors, cosines),
+        encoder_features("e", pairs, raised, 0.2 * cosines + 0.8),
+    )
     for name, values in first.items():
         assert values == pytest.approx(second[name], abs=1e-3)
 
@@ -51,7 +64,10 @@ def test_a_crowd_does_not_grow_with_the_catalogue():
     star = np.array([[0, other] for other in range(1, 40)])
     every = np.ones(39, bool)
     assert crowd(star, np.full(39, 3.0), every, 40).max() <= 1
-    assert crowd(star[:11], np.full(11, 3.0), every[:11], 40).max() == crowd(star, np.full(39, 3.0), every, 40).max()
+    assert (
+        crowd(star[:11], np.full(11, 3.0), every[:11], 40).max()
+        == crowd(star, np.full(39, 3.0), every, 40).max()
+    )
     assert (crowd(star, np.full(39, 3.0), ~every, 40) == 0).all()
 
 
@@ -65,6 +81,11 @@ def test_the_shipped_model_is_monotone_and_every_feature_has_a_kind():
 
 def test_the_strongest_reason_is_told_first():
     told = told_reasons(
-        {"text": np.array([2.0, 1.0]), "text_gap": np.array([0.5, 0]), "colour": np.array([-3.0, 0])}, np.array([True, False])
+        {
+            "text": np.array([2.0, 1.0]),
+            "text_gap": np.array([0.5, 0]),
+            "colour": np.array([-3.0, 0]),
+        },
+        np.array([True, False]),
     )
     assert told == ["colours -3.0, text +2.5", None]

@@ -23,7 +23,9 @@ def renderings():
 def test_renderings_of_one_mark_agree_and_those_of_two_do_not(renderings):
     shapes = [[turned_shape(one) for one in both] for both in renderings]
     same = [shape_agreement(*both) for both in shapes]
-    other = [shape_agreement(shapes[i][0], shapes[j][1]) for i in range(4) for j in range(4) if i != j]
+    other = [
+        shape_agreement(shapes[i][0], shapes[j][1]) for i in range(4) for j in range(4) if i != j
+    ]
     assert min(same) > 0.95 > 0.9 > max(other)
 
 

@@ -1,4 +1,6 @@
-"""The whole stage on drawn photographs: which pairs match, why, and that nothing depends on the order of rows."""
+"""The whole stage on drawn photographs: which pairs match, why, and that nothing depends on the
+order of rows.
+"""
 
 from dataclasses import replace
 
@@ -15,14 +17,22 @@ PRINT_ONLY = MatchSettings(text=False)
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """Three photographs by different sellers of each of three unrelated products; the first product's titles name two sizes."""
+    """Three photographs by different sellers of each of three unrelated products; the first
+    product's titles name two sizes.
+    """
     folder, sellers = tmp_path_factory.mktemp("pictures"), draw_sellers(3, 9)
     drawn = []
     for product in draw_products(12, seed=9)[::4]:
         for number, seller in enumerate(sellers):
             path = folder / f"{product.number:02d}-{number}.jpg"
-            path.write_bytes(encode_jpeg(photograph(product, seller, 10 * product.number + number), 85))
-            title = f"Kem dưỡng Lumora Gold ban ngày {50 + 50 * (number == 2)} ml" if product.number == 0 else None
+            path.write_bytes(
+                encode_jpeg(photograph(product, seller, 10 * product.number + number), 85)
+            )
+            title = (
+                f"Kem dưỡng Lumora Gold ban ngày {50 + 50 * (number == 2)} ml"
+                if product.number == 0
+                else None
+            )
             drawn.append(Picture(path, str(product.number), title))
     return drawn
 
@@ -38,7 +48,9 @@ def matches(prepared):
 
 
 def test_photographs_of_one_product_match_and_others_do_not(prepared, matches):
-    clusters = prepared.group(prepared.match(PRINT_ONLY, titles=False), ClusterSettings(), titles=False)
+    clusters = prepared.group(
+        prepared.match(PRINT_ONLY, titles=False), ClusterSettings(), titles=False
+    )
     scores = prepared.scores(clusters)
     assert scores["bcubed_precision"] == 1
     assert scores["bcubed_recall"] > 0.6
@@ -47,7 +59,10 @@ def test_photographs_of_one_product_match_and_others_do_not(prepared, matches):
 
 def test_every_accepted_pair_says_why(matches):
     accepted = matches[matches["weight"] > 0]
-    assert ((accepted["inliers"] >= PRINT_ONLY.verification.smallest) | (accepted["shape_similarity"] > 0)).all()
+    assert (
+        (accepted["inliers"] >= PRINT_ONLY.verification.smallest)
+        | (accepted["shape_similarity"] > 0)
+    ).all()
     assert accepted["probability"].between(0, 1, inclusive="neither").all()
     assert accepted["reasons"].str.contains("print|look|colours|copies|crowd|alignment").all()
     refused = matches[matches["weight"] == 0]
@@ -61,7 +76,8 @@ def test_titles_of_two_sizes_contradict_each_other(prepared, matches):
     assert (said.loc[said["inliers"] > 0, "contradiction"] > 0).all()
     unsaid = prepared.match(PRINT_ONLY, titles=False).set_index(["crop_a", "crop_b"])["weight"]
     assert (
-        said.set_index(["crop_a", "crop_b"])["weight"] < unsaid.reindex(pd.MultiIndex.from_frame(said[["crop_a", "crop_b"]]))
+        said.set_index(["crop_a", "crop_b"])["weight"]
+        < unsaid.reindex(pd.MultiIndex.from_frame(said[["crop_a", "crop_b"]]))
     ).any()
 
 
@@ -70,7 +86,9 @@ def test_a_veto_refuses_what_titles_contradict(prepared):
     assert (vetoed.loc[vetoed["number_conflict"].notna(), "weight"] == 0).all()
 
 
-def test_shuffled_rows_give_the_same_matches_clusters_and_numbers(pictures, prepared, matches, tmp_path):
+def test_shuffled_rows_give_the_same_matches_clusters_and_numbers(
+    pictures, prepared, matches, tmp_path
+):
     order = np.random.default_rng(1).permutation(len(pictures))
     shuffled = PreparedSet([pictures[index] for index in order], tmp_path)
     again = shuffled.match(PRINT_ONLY)
@@ -85,10 +103,18 @@ def test_switched_off_there_are_no_matches(prepared):
     assert prepared.match(MatchSettings(enabled=False)).empty
 
 
-@pytest.mark.parametrize(("bundles", "contradictions"), [("apart", {"1 pack / 2 packs", "2 packs / 1 pack"}), ("join", set())])
-def test_a_bundle_is_another_product_unless_a_setting_joins_them(pictures, tmp_path, bundles, contradictions):
+@pytest.mark.parametrize(
+    ("bundles", "contradictions"),
+    [("apart", {"1 pack / 2 packs", "2 packs / 1 pack"}), ("join", set())],
+)
+def test_a_bundle_is_another_product_unless_a_setting_joins_them(
+    pictures, tmp_path, bundles, contradictions
+):
     title = "kem dưỡng Lumora Gold ban ngày 50 ml"
-    titled = [replace(picture, title=f"Combo 2 {title}" if number else title) for number, picture in enumerate(pictures[:3])]
+    titled = [
+        replace(picture, title=f"Combo 2 {title}" if number else title)
+        for number, picture in enumerate(pictures[:3])
+    ]
     matches = PreparedSet(titled, tmp_path).match(MatchSettings(text=False, bundles=bundles))
     assert set(matches["number_conflict"].dropna()) <= contradictions
     assert matches["number_conflict"].notna().any() == bool(contradictions)

@@ -17,7 +17,9 @@ def test_letters_lose_accents_capitals_and_punctuation():
 
 
 def test_lines_at_one_place_agree_or_conflict():
-    aligned = align_text([line("NyQuil"), line("Cherry", y=0.5)], [line("NYQUIL"), line("Orange", y=0.5)], IDENTITY)
+    aligned = align_text(
+        [line("NyQuil"), line("Cherry", y=0.5)], [line("NYQUIL"), line("Orange", y=0.5)], IDENTITY
+    )
     assert aligned.agreeing == [(0, 0)]
     assert aligned.conflicting == [(1, 1)]
 
@@ -34,7 +36,11 @@ def test_lines_at_other_places_say_nothing():
 
 
 def test_doubtful_and_short_lines_are_left_out():
-    aligned = align_text([line("Cherry", confidence=0.7), line("ml", y=0.5)], [line("Orange"), line("kg", y=0.5)], IDENTITY)
+    aligned = align_text(
+        [line("Cherry", confidence=0.7), line("ml", y=0.5)],
+        [line("Orange"), line("kg", y=0.5)],
+        IDENTITY,
+    )
     assert not aligned.conflicting
 
 
@@ -69,12 +75,17 @@ def test_a_map_that_is_off_by_a_line_shows_no_conflict():
 
 
 def test_a_line_that_is_only_a_bit_like_another_is_not_read_twice():
-    first, second = [line("THẢO AN"), line("hoa nhài", y=0.5)], [line("THẢO AN"), line("atiso", y=0.5)]
+    first, second = (
+        [line("THẢO AN"), line("hoa nhài", y=0.5)],
+        [line("THẢO AN"), line("atiso", y=0.5)],
+    )
     assert align_text(first, second, IDENTITY).conflicting == [(1, 1)]
 
 
 def test_a_replaced_word_conflicts_within_lines_that_are_alike():
-    assert align_text([line("kem ban đêm")], [line("kem ban ngày")], IDENTITY).conflicting == [(0, 0)]
+    assert align_text([line("kem ban đêm")], [line("kem ban ngày")], IDENTITY).conflicting == [
+        (0, 0)
+    ]
     assert align_text([line("trà túi lọc")], [line("trà tul loc")], IDENTITY).agreeing == [(0, 0)]
 
 
@@ -83,7 +94,9 @@ def test_a_number_whose_unit_was_not_read_contradicts_another():
 
 
 def test_a_number_elsewhere_excuses_no_other_number():
-    assert align_text([line("50 ml")], [line("100 ml"), line("100 ml", y=0.8)], IDENTITY).conflicting == [(0, 0)]
+    assert align_text(
+        [line("50 ml")], [line("100 ml"), line("100 ml", y=0.8)], IDENTITY
+    ).conflicting == [(0, 0)]
 
 
 def test_prices_are_not_compared():

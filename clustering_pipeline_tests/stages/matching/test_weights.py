@@ -105,7 +105,11 @@ def test_only_what_could_have_told_products_apart_speaks_for_one_product():
 def test_contradictions_add_up():
     assert contradiction(conflicting=1, agreeing=3) > 0
     both = contradiction(conflicting=1, titles_contradict=True, contradicted=True)
-    assert both > contradiction(titles_contradict=True, contradicted=True) > contradiction(conflicting=1)
+    assert (
+        both
+        > contradiction(titles_contradict=True, contradicted=True)
+        > contradiction(conflicting=1)
+    )
 
 
 def test_print_that_states_another_number_is_no_sure_contradiction():

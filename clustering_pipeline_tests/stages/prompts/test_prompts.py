@@ -13,13 +13,23 @@ from clustering_pipeline.core.text import without_accents
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages import prompts
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.prompts import TRANSLATORS, class_words, glossary, look_up, read_prompts
+from clustering_pipeline.stages.prompts import (
+    TRANSLATORS,
+    class_words,
+    glossary,
+    look_up,
+    read_prompts,
+)
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 
 @pytest.fixture
 def context(tmp_path):
-    return StageContext(BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "features")), tmp_path / "state")
+    return StageContext(
+        BlobStore(str(tmp_path / "blobs")),
+        FeatureTables(str(tmp_path / "features")),
+        tmp_path / "state",
+    )
 
 
 def test_the_glossary_is_large_and_well_formed():
@@ -78,7 +88,11 @@ def test_the_manifest_says_who_translated(context):
     assert conform(result.manifest, ENGLISH_PROMPTS).equals(result.manifest)
     rows = {prompt.word: prompt for prompt in read_prompts(result.manifest)}
     assert set(rows) == {"Hộp", "quux"}
-    assert (rows["Hộp"].english, rows["Hộp"].synonyms, rows["Hộp"].translator) == ("box", ("carton", "package"), "glossary")
+    assert (rows["Hộp"].english, rows["Hộp"].synonyms, rows["Hộp"].translator) == (
+        "box",
+        ("carton", "package"),
+        "glossary",
+    )
     assert (rows["quux"].english, rows["quux"].translator) == ("quux", "word itself")
     assert result.facts["words translated by glossary"] == 1
 
@@ -99,9 +113,13 @@ def test_auto_hands_over_when_a_translator_fails(context, monkeypatch):
             raise StageError("The remote translator did not answer.")
 
     monkeypatch.setitem(TRANSLATORS, "remote", Unreachable)
-    monkeypatch.setattr("clustering_pipeline.stages.prompts.translators.AUTOMATIC_ORDER", ("remote", "glossary"))
+    monkeypatch.setattr(
+        "clustering_pipeline.stages.prompts.translators.AUTOMATIC_ORDER", ("remote", "glossary")
+    )
     result = prompts.run(settings=PromptSettings(), context=context)
     assert set(result.manifest["translator"]) == {"glossary"}
     assert "did not answer" in result.facts["remote was not used"]
     with pytest.raises(StageError):
-        prompts.run(settings=PromptSettings().model_copy(update={"translator": "remote"}), context=context)
+        prompts.run(
+            settings=PromptSettings().model_copy(update={"translator": "remote"}), context=context
+        )

@@ -16,7 +16,12 @@ from clustering_pipeline.outputs.workbook.ooxml.markup import (
 from clustering_pipeline.outputs.workbook.ooxml.parts import WorkbookParts
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import MAX_HYPERLINKS
 from clustering_pipeline.outputs.workbook.placement import free_name
-from clustering_pipeline.stages.catalogue import OWN_PREFIX, OWN_SHEETS, column_letters, is_own_sheet
+from clustering_pipeline.stages.catalogue import (
+    OWN_PREFIX,
+    OWN_SHEETS,
+    column_letters,
+    is_own_sheet,
+)
 
 # English metric units (ECMA-376 part 1, 20.1.10.16) and points of a pixel at 96 dots an inch.
 EMU_PER_PIXEL = 9525
@@ -37,7 +42,8 @@ class Picture:
 class AddedSheet:
     """The content of one of our sheets; rows and columns count from 1, the header is row 1.
 
-    `inner_links`: cell to a place in the workbook such as "'Clusters'!A5". `outer_links`: cell to a web address.
+    `inner_links`: cell to a place in the workbook such as "'Clusters'!A5". `outer_links`: cell to a
+    web address.
     """
 
     name: str
@@ -51,12 +57,19 @@ class AddedSheet:
     bold_rows: frozenset[int] = frozenset()
 
 
-def choose_tab_names(tabs: Sequence[str], first_rows: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Return the tab of each of our sheets: the one that an earlier run added, else a new name that the user has not taken.
+def choose_tab_names(
+    tabs: Sequence[str], first_rows: Mapping[str, Sequence[str]]
+) -> dict[str, str]:
+    """Return the tab of each of our sheets: the one that an earlier run added, else a new name that
+    the user has not taken.
 
     `tabs`: all there are. `first_rows`: the first row of every sheet with cells.
     """
-    ours = {name.removeprefix(OWN_PREFIX): name for name, row in first_rows.items() if is_own_sheet(name, row)}
+    ours = {
+        name.removeprefix(OWN_PREFIX): name
+        for name, row in first_rows.items()
+        if is_own_sheet(name, row)
+    }
     users = [name for name in tabs if name not in ours.values()]
     return {name: ours.get(name) or free_name(name, users) for name in OWN_SHEETS}
 
@@ -68,16 +81,26 @@ def place(sheet: str, row: int, column: int = 1) -> str:
 
 
 def put_sheet(parts: WorkbookParts, sheet: AddedSheet, styles: CellStyles) -> None:
-    """Write one of our sheets into the package, in the place of the one of that name where there is one."""
-    part = parts.sheets[sheet.name].part if sheet.name in parts.sheets else _new_sheet_part(parts, sheet.name)
+    """Write one of our sheets into the package, in the place of the one of that name where there is
+    one.
+    """
+    part = (
+        parts.sheets[sheet.name].part
+        if sheet.name in parts.sheets
+        else _new_sheet_part(parts, sheet.name)
+    )
     parts.remove_links(part)
     drawing = _put_drawing(parts, part, sheet.pictures) if sheet.pictures else ""
     links = [*_inner_links(sheet), *_outer_links(parts, part, sheet)][:MAX_HYPERLINKS]
     parts.write(part, sheet_markup(sheet, styles, parts.dialect, "".join(links), drawing))
 
 
-def sheet_markup(sheet: AddedSheet, styles: CellStyles, dialect: Dialect, links: str = "", drawing: str = "") -> bytes:
-    """Return the XML of a sheet: header with filter, frozen; `links` and `drawing` as elements, or ""."""
+def sheet_markup(
+    sheet: AddedSheet, styles: CellStyles, dialect: Dialect, links: str = "", drawing: str = ""
+) -> bytes:
+    """Return the XML of a sheet: header with filter, frozen; `links` and `drawing` as elements, or
+    "".
+    """
     last = f"{column_letters(len(sheet.header))}{len(sheet.rows) + 1}"
     columns = "".join(
         f'<col min="{number}" max="{number}" width="{width:g}" customWidth="1"/>'
@@ -86,8 +109,10 @@ def sheet_markup(sheet: AddedSheet, styles: CellStyles, dialect: Dialect, links:
     pieces = [
         f'{DECLARATION}<worksheet xmlns="{dialect.main}" xmlns:r="{dialect.relationships}">',
         f'<sheetPr><pageSetUpPr fitToPage="1"/></sheetPr><dimension ref="A1:{last}"/>',
-        '<sheetViews><sheetView workbookViewId="0"><pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>',
-        f'</sheetView></sheetViews><sheetFormatPr defaultRowHeight="15"/><cols>{columns}</cols><sheetData>',
+        '<sheetViews><sheetView workbookViewId="0"><pane ySplit="1" topLeftCell="A2" '
+        'activePane="bottomLeft" state="frozen"/>',
+        f"</sheetView></sheetViews><sheetFormatPr "
+        f'defaultRowHeight="15"/><cols>{columns}</cols><sheetData>',
         *_row_elements(sheet, styles),
         f'</sheetData><autoFilter ref="A1:{last}"/>',
         f"<hyperlinks>{links}</hyperlinks>" if links else "",
@@ -98,7 +123,10 @@ def sheet_markup(sheet: AddedSheet, styles: CellStyles, dialect: Dialect, links:
 
 def _row_elements(sheet: AddedSheet, styles: CellStyles) -> Iterable[str]:
     linked = set(sheet.inner_links) | set(sheet.outer_links)
-    header = (cell_markup("", 1, number, text, styles.header) for number, text in enumerate(sheet.header, start=1))
+    header = (
+        cell_markup("", 1, number, text, styles.header)
+        for number, text in enumerate(sheet.header, start=1)
+    )
     yield f'<row r="1">{"".join(header)}</row>'
     heights = {row: picture.height for (row, _), picture in sheet.pictures.items()}
     for row, values in enumerate(sheet.rows, start=2):
@@ -109,11 +137,16 @@ def _row_elements(sheet: AddedSheet, styles: CellStyles) -> Iterable[str]:
         )
         height = ""
         if row in heights:
-            height = f' ht="{(heights[row] + 2 * PICTURE_MARGIN_PIXELS) * POINTS_PER_PIXEL:g}" customHeight="1"'
+            height = (
+                f' ht="{(heights[row] + 2 * PICTURE_MARGIN_PIXELS) * POINTS_PER_PIXEL:g}" '
+                f'customHeight="1"'
+            )
         yield f'<row r="{row}"{height}>{cells}</row>'
 
 
-def _style(sheet: AddedSheet, row: int, column: int, value: CellValue, styles: CellStyles, linked: set[str]) -> int:
+def _style(
+    sheet: AddedSheet, row: int, column: int, value: CellValue, styles: CellStyles, linked: set[str]
+) -> int:
     if row in sheet.bold_rows:
         return styles.header
     if f"{column_letters(column)}{row}" in linked:
@@ -122,12 +155,18 @@ def _style(sheet: AddedSheet, row: int, column: int, value: CellValue, styles: C
 
 
 def _inner_links(sheet: AddedSheet) -> list[str]:
-    return [f"<hyperlink ref={attribute(cell)} location={attribute(target)}/>" for cell, target in sheet.inner_links.items()]
+    return [
+        f"<hyperlink ref={attribute(cell)} location={attribute(target)}/>"
+        for cell, target in sheet.inner_links.items()
+    ]
 
 
 def _outer_links(parts: WorkbookParts, part: str, sheet: AddedSheet) -> list[str]:
     identifiers = parts.add_outer_links(part, list(dict.fromkeys(sheet.outer_links.values())))
-    return [f'<hyperlink ref={attribute(cell)} r:id="{identifiers[url]}"/>' for cell, url in sheet.outer_links.items()]
+    return [
+        f'<hyperlink ref={attribute(cell)} r:id="{identifiers[url]}"/>'
+        for cell, url in sheet.outer_links.items()
+    ]
 
 
 def _new_sheet_part(parts: WorkbookParts, name: str) -> str:
@@ -139,17 +178,24 @@ def _new_sheet_part(parts: WorkbookParts, name: str) -> str:
     return part
 
 
-def _put_drawing(parts: WorkbookParts, sheet_part: str, pictures: Mapping[tuple[int, int], Picture]) -> str:
+def _put_drawing(
+    parts: WorkbookParts, sheet_part: str, pictures: Mapping[tuple[int, int], Picture]
+) -> str:
     part = parts.free_name("xl/drawings/clustering{}.xml")
     parts.write(part, b"")
     parts.add_content_type(part, DRAWING_TYPE)
     parts.add_default_type("jpeg", "image/jpeg")
     anchors = []
-    images = parts.add_links(part, "image", [_put_image(parts, picture) for picture in pictures.values()])
+    images = parts.add_links(
+        part, "image", [_put_image(parts, picture) for picture in pictures.values()]
+    )
     for number, ((row, column), picture) in enumerate(pictures.items(), start=1):
         anchors.append(_anchor(number, row, column, picture, images[number - 1]))
     dialect = parts.dialect
-    namespaces = f'xmlns:xdr="{dialect.spreadsheet_drawing}" xmlns:a="{dialect.drawing}" xmlns:r="{dialect.relationships}"'
+    namespaces = (
+        f'xmlns:xdr="{dialect.spreadsheet_drawing}" xmlns:a="{dialect.drawing}" '
+        f'xmlns:r="{dialect.relationships}"'
+    )
     parts.write(part, f"{DECLARATION}<xdr:wsDr {namespaces}>{''.join(anchors)}</xdr:wsDr>".encode())
     return f'<drawing r:id="{parts.add_link(sheet_part, "drawing", part)}"/>'
 
@@ -164,10 +210,15 @@ def _anchor(number: int, row: int, column: int, picture: Picture, identifier: st
     margin = PICTURE_MARGIN_PIXELS * EMU_PER_PIXEL
     width, height = picture.width * EMU_PER_PIXEL, picture.height * EMU_PER_PIXEL
     return (
-        f"<xdr:oneCellAnchor><xdr:from><xdr:col>{column - 1}</xdr:col><xdr:colOff>{margin}</xdr:colOff><xdr:row>{row - 1}</xdr:row>"
-        f'<xdr:rowOff>{margin}</xdr:rowOff></xdr:from><xdr:ext cx="{width}" cy="{height}"/><xdr:pic><xdr:nvPicPr>'
-        f'<xdr:cNvPr id="{number + 1}" name="Picture {number}"/><xdr:cNvPicPr><a:picLocks noChangeAspect="1"/></xdr:cNvPicPr>'
-        f'</xdr:nvPicPr><xdr:blipFill><a:blip r:embed="{identifier}"/><a:stretch><a:fillRect/></a:stretch></xdr:blipFill>'
-        f'<xdr:spPr><a:xfrm><a:off x="0" y="0"/><a:ext cx="{width}" cy="{height}"/></a:xfrm><a:prstGeom prst="rect"><a:avLst/>'
+        f"<xdr:oneCellAnchor><xdr:from><xdr:col>{column - 1}</xdr:col>"
+        f"<xdr:colOff>{margin}</xdr:colOff><xdr:row>{row - 1}</xdr:row>"
+        f'<xdr:rowOff>{margin}</xdr:rowOff></xdr:from><xdr:ext cx="{width}" '
+        f'cy="{height}"/><xdr:pic><xdr:nvPicPr>'
+        f'<xdr:cNvPr id="{number + 1}" name="Picture {number}"/><xdr:cNvPicPr><a:picLocks '
+        f'noChangeAspect="1"/></xdr:cNvPicPr>'
+        f"</xdr:nvPicPr><xdr:blipFill><a:blip "
+        f'r:embed="{identifier}"/><a:stretch><a:fillRect/></a:stretch></xdr:blipFill>'
+        f'<xdr:spPr><a:xfrm><a:off x="0" y="0"/><a:ext cx="{width}" '
+        f'cy="{height}"/></a:xfrm><a:prstGeom prst="rect"><a:avLst/>'
         "</a:prstGeom></xdr:spPr></xdr:pic><xdr:clientData/></xdr:oneCellAnchor>"
     )

@@ -11,7 +11,8 @@ UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 # Excel reads _x0041_ in a cell as "A": the underscore is coded itself to stay one.
 CODED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 MAX_CELL_CHARACTERS = 32_767
-# A cell whose text starts so would become a formula as soon as a person edits it, were it not marked as quoted text.
+# A cell whose text starts so would become a formula as soon as a person edits it, were it not
+# marked as quoted text.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 CellValue = str | int | float | bool | None
@@ -55,11 +56,16 @@ def cell_markup(prefix: str, row: int, column: int, value: CellValue, style: int
         return f'{start} t="b"><{prefix}v>{int(value)}</{prefix}v></{prefix}c>'
     if isinstance(value, int | float):
         return f"{start}><{prefix}v>{value!r}</{prefix}v></{prefix}c>"
-    return f'{start} t="inlineStr"><{prefix}is><{prefix}t xml:space="preserve">{escaped(value)}</{prefix}t></{prefix}is></{prefix}c>'
+    return (
+        f'{start} t="inlineStr"><{prefix}is><{prefix}t '
+        f'xml:space="preserve">{escaped(value)}</{prefix}t></{prefix}is></{prefix}c>'
+    )
 
 
 def escaped(text: str) -> str:
-    """Return text as it may stand in an element: at most the length of a cell, without what XML cannot hold."""
+    """Return text as it may stand in an element: at most the length of a cell, without what XML
+    cannot hold.
+    """
     return escape(CODED.sub("_x005F_", UNWRITABLE.sub("", text)[:MAX_CELL_CHARACTERS]))
 
 

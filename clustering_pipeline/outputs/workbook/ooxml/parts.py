@@ -1,4 +1,6 @@
-"""A workbook's package as parts that are replaced, added and removed, everything else kept to the byte."""
+"""A workbook's package as parts that are replaced, added and removed, everything else kept to the
+byte.
+"""
 
 import io
 import re
@@ -52,7 +54,9 @@ class WorkbookParts:
     def tabs(self) -> list[str]:
         """The names on all tabs, chart sheets and those just added included."""
         elements = ElementTree.fromstring(self.read(self.workbook_part)).iter()
-        return [element.get("name", "") for element in elements if local_name(element.tag) == "sheet"]
+        return [
+            element.get("name", "") for element in elements if local_name(element.tag) == "sheet"
+        ]
 
     def read(self, part: str) -> bytes:
         """Return an XML part as it now stands."""
@@ -81,12 +85,18 @@ class WorkbookParts:
 
     def add_links(self, part: str, kind: str, targets: Sequence[str]) -> list[str]:
         """Add links of one kind, such as "worksheet", to other parts; return their identifiers."""
-        return self._add_links(part, kind, [f"Target={attribute('/' + target)}" for target in targets])
+        return self._add_links(
+            part, kind, [f"Target={attribute('/' + target)}" for target in targets]
+        )
 
     def add_outer_links(self, part: str, urls: Sequence[str]) -> dict[str, str]:
         """Add links to web addresses and return their identifiers by address."""
         targets = [f'Target={attribute(url)} TargetMode="External"' for url in urls]
-        return dict(zip(urls, self._add_links(part, "hyperlink", targets), strict=True)) if urls else {}
+        return (
+            dict(zip(urls, self._add_links(part, "hyperlink", targets), strict=True))
+            if urls
+            else {}
+        )
 
     def _add_links(self, part: str, kind: str, targets: Sequence[str]) -> list[str]:
         rels = relationships_part(part)
@@ -96,7 +106,8 @@ class WorkbookParts:
         identifiers = [f"rIdCp{first + offset}" for offset in range(len(targets))]
         kind = f"{self.dialect.relationships}/{kind}"
         elements = (
-            f'<Relationship Id="{name}" Type="{kind}" {target}/>' for name, target in zip(identifiers, targets, strict=True)
+            f'<Relationship Id="{name}" Type="{kind}" {target}/>'
+            for name, target in zip(identifiers, targets, strict=True)
         )
         self.write(rels, insert_before_end(content, "".join(elements).encode(), "Relationships"))
         return identifiers
@@ -126,7 +137,11 @@ class WorkbookParts:
             part = waiting.pop()
             if self.changed.get(relationships_part(part)) == NO_LINKS:
                 continue
-            targets = {link.target for link in self.links(part) if not link.is_external and link.target in self} - found
+            targets = {
+                link.target
+                for link in self.links(part)
+                if not link.is_external and link.target in self
+            } - found
             found |= targets
             waiting += targets
         return found
@@ -138,7 +153,8 @@ class WorkbookParts:
         prefix = re.search(rb"<(\w+:)?sheets\b", content)
         start = (prefix[1] or b"").decode() if prefix else ""
         element = (
-            f'<{start}sheet xmlns:cpr="{self.dialect.relationships}" name={attribute(name)} sheetId="{max(used, default=0) + 1}" '
+            f'<{start}sheet xmlns:cpr="{self.dialect.relationships}" name={attribute(name)} '
+            f'sheetId="{max(used, default=0) + 1}" '
             f'cpr:id="{identifier}"/>'
         )
         self.write(self.workbook_part, insert_before_end(content, element.encode(), "sheets"))
@@ -147,7 +163,10 @@ class WorkbookParts:
         """Declare the type of a part; a part that is declared already stays as it is."""
         content = self.read(CONTENT_TYPES_PART)
         if f'PartName="/{part}"'.encode() not in content:
-            element = f"<Override PartName={attribute('/' + part)} ContentType={attribute(content_type)}/>"
+            element = (
+                f"<Override PartName={attribute('/' + part)} "
+                f"ContentType={attribute(content_type)}/>"
+            )
             self.write(CONTENT_TYPES_PART, insert_before_end(content, element.encode(), "Types"))
 
     def add_default_type(self, suffix: str, content_type: str) -> None:
@@ -159,21 +178,31 @@ class WorkbookParts:
             self.write(CONTENT_TYPES_PART, content[: root.end()] + element + content[root.end() :])
 
     def packed(self) -> bytes:
-        """Return the bytes of the workbook, its parts in their old order and new ones at the end."""
+        """Return the bytes of the workbook, its parts in their old order and new ones at the
+        end.
+        """
         buffer = io.BytesIO()
         kept = [part for part in self.package.names if part not in self.removed]
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             for part in dict.fromkeys([*kept, *self.changed]):
                 info = zipfile.ZipInfo(part, PART_TIME)
-                info.compress_type = zipfile.ZIP_STORED if part.endswith(STORED_SUFFIXES) else zipfile.ZIP_DEFLATED
-                archive.writestr(info, self.changed[part] if part in self.changed else self.package.read(part))
+                info.compress_type = (
+                    zipfile.ZIP_STORED if part.endswith(STORED_SUFFIXES) else zipfile.ZIP_DEFLATED
+                )
+                archive.writestr(
+                    info, self.changed[part] if part in self.changed else self.package.read(part)
+                )
         return buffer.getvalue()
 
 
 def insert_before_end(content: bytes, addition: bytes, element: str) -> bytes:
-    """Return XML with `addition` before the last end tag of `element`; an empty element is opened first."""
+    """Return XML with `addition` before the last end tag of `element`; an empty element is opened
+    first.
+    """
     name = element.encode()
-    end = max((found.start() for found in re.finditer(rb"</(?:\w+:)?%b\s*>" % name, content)), default=-1)
+    end = max(
+        (found.start() for found in re.finditer(rb"</(?:\w+:)?%b\s*>" % name, content)), default=-1
+    )
     if end >= 0:
         return content[:end] + addition + content[end:]
     empty = re.search(rb"<((?:\w+:)?%b)\b([^>]*)/>" % name, content)

@@ -1,7 +1,8 @@
 """Adds columns to a worksheet's XML and leaves every other byte of it as it was.
 
-Spreadsheet libraries drop what they do not model: charts, pivots, form controls, extensions. So the sheet is walked once
-by expat, which tells where each row and cell begins, and new cells are put between the old bytes.
+Spreadsheet libraries drop what they do not model: charts, pivots, form controls, extensions. So the
+sheet is walked once by expat, which tells where each row and cell begins, and new cells are put
+between the old bytes.
 """
 
 import itertools
@@ -13,10 +14,26 @@ from xml.parsers import expat
 from clustering_pipeline.outputs.workbook.ooxml.markup import attribute
 from clustering_pipeline.stages.catalogue import column_letters, range_corners, reference_column
 
-# What may stand between the cells of a sheet and its links, by the order of the standard (ECMA-376 part 1, 18.3.1.99).
+# What may stand between the cells of a sheet and its links, by the order of the standard (ECMA-376
+# part 1, 18.3.1.99).
 BEFORE_HYPERLINKS = {
-    *("sheetData", "sheetCalcPr", "sheetProtection", "protectedRanges", "scenarios", "autoFilter", "sortState"),
-    *("dataConsolidate", "customSheetViews", "mergeCells", "phoneticPr", "conditionalFormatting", "dataValidations"),
+    *(
+        "sheetData",
+        "sheetCalcPr",
+        "sheetProtection",
+        "protectedRanges",
+        "scenarios",
+        "autoFilter",
+        "sortState",
+    ),
+    *(
+        "dataConsolidate",
+        "customSheetViews",
+        "mergeCells",
+        "phoneticPr",
+        "conditionalFormatting",
+        "dataValidations",
+    ),
 }
 MAX_HYPERLINKS = 65_530
 MAX_COLUMN = 16_384
@@ -24,9 +41,11 @@ MAX_COLUMN = 16_384
 
 @dataclass
 class SheetAdditions:
-    """What is put into one sheet: cells by row and column (from 1), column widths in characters, links within the workbook.
+    """What is put into one sheet: cells by row and column (from 1), column widths in characters,
+    links within the workbook.
 
-    `cells[row][column]` is the element of a cell, "" to remove what stands there. A width is set only where `is_new`.
+    `cells[row][column]` is the element of a cell, "" to remove what stands there. A width is set
+    only where `is_new`.
     """
 
     cells: Mapping[int, Mapping[int, str]]
@@ -58,12 +77,16 @@ class _Layout:
 
 def namespace_prefix(content: bytes) -> str:
     """Return the prefix, with its colon, under which a part's root element stands, or ""."""
-    root = re.search(rb"<((?:[\w.-]+:)?)[A-Za-z][\w.-]*[\s>/]", re.sub(rb"<[?!][^>]*>", b"", content[:4096]))
+    root = re.search(
+        rb"<((?:[\w.-]+:)?)[A-Za-z][\w.-]*[\s>/]", re.sub(rb"<[?!][^>]*>", b"", content[:4096])
+    )
     return root[1].decode() if root else ""
 
 
 def add_to_sheet(content: bytes, additions: SheetAdditions) -> bytes:
-    """Return the sheet's XML (UTF-8) with the additions; raises ValueError when a row that gets cells is not there."""
+    """Return the sheet's XML (UTF-8) with the additions; raises ValueError when a row that gets
+    cells is not there.
+    """
     layout = _walk(content, additions.cells)
     missing = set(additions.cells) - layout.rows
     if missing:
@@ -109,7 +132,11 @@ class _Walker:
         self._pending: dict[int, str] = {}
         self._replacement: str | None = None
         prefix = self.layout.prefix
-        self._row_name, self._cell_name, self._link_name = f"{prefix}row", f"{prefix}c", f"{prefix}hyperlink"
+        self._row_name, self._cell_name, self._link_name = (
+            f"{prefix}row",
+            f"{prefix}c",
+            f"{prefix}hyperlink",
+        )
         self._column_name = f"{prefix}col"
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -127,7 +154,9 @@ class _Walker:
         start = self._starts.pop()
         if name == self._cell_name:
             if self._replacement is not None:
-                self.layout.edits.append((start, self._element_end(start), self._replacement.encode()))
+                self.layout.edits.append(
+                    (start, self._element_end(start), self._replacement.encode())
+                )
                 self._replacement = None
         elif name == self._row_name:
             self._end_row(start)
@@ -135,7 +164,9 @@ class _Walker:
             reference, begin, _ = self.layout.links[-1]
             self.layout.links[-1] = (reference, begin, self._element_end(start))
         elif len(self._starts) == 1:
-            self.layout.top.append(_Element(name.removeprefix(self.layout.prefix), start, self._element_end(start)))
+            self.layout.top.append(
+                _Element(name.removeprefix(self.layout.prefix), start, self._element_end(start))
+            )
 
     def _start_row(self, attributes: dict[str, str]) -> None:
         self._row = int(attributes.get("r", self._row + 1))
@@ -172,25 +203,38 @@ class _Walker:
         self._pending = {}
         position = self.parser.CurrentByteIndex
         if self._is_empty_tag(start, position):
-            self.layout.edits.append((position - 2, position, b">" + markup + f"</{self._row_name}>".encode()))
+            self.layout.edits.append(
+                (position - 2, position, b">" + markup + f"</{self._row_name}>".encode())
+            )
         else:
             self.layout.edits.append((position, position, markup))
 
     def _is_empty_tag(self, start: int, position: int) -> bool:
-        return self._content[position - 2 : position] == b"/>" and self._content.rfind(b"<", start, position) == start
+        return (
+            self._content[position - 2 : position] == b"/>"
+            and self._content.rfind(b"<", start, position) == start
+        )
 
     def _element_end(self, start: int) -> int:
         position = self.parser.CurrentByteIndex
-        return position if self._is_empty_tag(start, position) else self._content.index(b">", position) + 1
+        return (
+            position
+            if self._is_empty_tag(start, position)
+            else self._content.index(b">", position) + 1
+        )
 
 
-def _dimension_edit(content: bytes, layout: _Layout, additions: SheetAdditions) -> list[tuple[int, int, bytes]]:
+def _dimension_edit(
+    content: bytes, layout: _Layout, additions: SheetAdditions
+) -> list[tuple[int, int, bytes]]:
     element = layout.find("dimension")
     columns = {column for row in additions.cells.values() for column in row}
     if element is None or not columns:
         return []
     reference = re.search(rb"""ref\s*=\s*["']([A-Z0-9:]+)""", content[element.start : element.end])
-    first_row, first_column, last_row, last_column = range_corners(reference[1].decode()) if reference else (1, 1, 1, 1)
+    first_row, first_column, last_row, last_column = (
+        range_corners(reference[1].decode()) if reference else (1, 1, 1, 1)
+    )
     corner = f"{column_letters(max(last_column, *columns))}{max(last_row, *additions.cells)}"
     whole = f'<{layout.prefix}dimension ref="{column_letters(first_column)}{first_row}:{corner}"/>'
     return [(element.start, element.end, whole.encode())]
@@ -200,7 +244,10 @@ def _column_edit(layout: _Layout, additions: SheetAdditions) -> list[tuple[int, 
     if not additions.widths:
         return []
     kept = [part for column in layout.columns for part in _without(column, set(additions.widths))]
-    added = [{"min": str(n), "max": str(n), "width": f"{width:g}", "customWidth": "1"} for n, width in additions.widths.items()]
+    added = [
+        {"min": str(n), "max": str(n), "width": f"{width:g}", "customWidth": "1"}
+        for n, width in additions.widths.items()
+    ]
     ordered = sorted([*kept, *added], key=lambda column: int(column["min"]))
     elements = "".join(f"<{layout.prefix}col {_attributes(column)}/>" for column in ordered)
     markup = f"<{layout.prefix}cols>{elements}</{layout.prefix}cols>".encode()
@@ -224,16 +271,26 @@ def _without(column: dict[str, str], taken: set[int]) -> list[dict[str, str]]:
     return [{**column, "min": str(a + 1), "max": str(b - 1)} for a, b in pairs if b - a > 1]
 
 
-def _link_edit(content: bytes, layout: _Layout, additions: SheetAdditions) -> list[tuple[int, int, bytes]]:
+def _link_edit(
+    content: bytes, layout: _Layout, additions: SheetAdditions
+) -> list[tuple[int, int, bytes]]:
     replaced = {(row, column) for row, columns in additions.cells.items() for column in columns}
-    kept = [content[start:end] for reference, start, end in layout.links if not _covers_one_of(reference, replaced)]
+    kept = [
+        content[start:end]
+        for reference, start, end in layout.links
+        if not _covers_one_of(reference, replaced)
+    ]
     added = [_link_markup(layout.prefix, cell, target) for cell, target in additions.links.items()]
     added = added[: max(0, MAX_HYPERLINKS - len(kept))]
     existing = layout.find("hyperlinks")
     if not added and len(kept) == len(layout.links):
         return []
     inner = b"".join([*kept, *added])
-    markup = b"<%b>%b</%b>" % (_name(layout, "hyperlinks"), inner, _name(layout, "hyperlinks")) if inner else b""
+    markup = (
+        b"<%b>%b</%b>" % (_name(layout, "hyperlinks"), inner, _name(layout, "hyperlinks"))
+        if inner
+        else b""
+    )
     start = existing.start if existing else _links_position(layout)
     return [(start, existing.end if existing else start, markup)]
 
@@ -251,7 +308,10 @@ def _covers_one_of(reference: str, positions: set[tuple[int, int]]) -> bool:
 
 
 def _link_markup(prefix: str, cell: str, target: str) -> bytes:
-    return f"<{prefix}hyperlink ref={attribute(cell)} location={attribute(target)} display={attribute(target)}/>".encode()
+    return (
+        f"<{prefix}hyperlink ref={attribute(cell)} location={attribute(target)} "
+        f"display={attribute(target)}/>"
+    ).encode()
 
 
 def _links_position(layout: _Layout) -> int:

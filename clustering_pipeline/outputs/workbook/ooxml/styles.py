@@ -2,21 +2,35 @@
 
 import re
 
-from clustering_pipeline.outputs.workbook.ooxml.markup import DECLARATION, STYLES_TYPE, CellStyles, attribute
+from clustering_pipeline.outputs.workbook.ooxml.markup import (
+    DECLARATION,
+    STYLES_TYPE,
+    CellStyles,
+    attribute,
+)
 from clustering_pipeline.outputs.workbook.ooxml.parts import WorkbookParts, insert_before_end
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import namespace_prefix
 
 BARE_STYLES = (
     DECLARATION + '<styleSheet xmlns="{main}">'
     '<fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts>'
-    '<fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill></fills>'
+    '<fills count="2"><fill><patternFill patternType="none"/></fill><fill><patternFill '
+    'patternType="gray125"/></fill></fills>'
     '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
     '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
-    '<cellXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/></cellXfs></styleSheet>'
+    '<cellXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" '
+    'xfId="0"/></cellXfs></styleSheet>'
 )
-LINK_FONT = '<font><u/><sz val="11"/><color rgb="FF0563C1"/><name val="Calibri"/><family val="2"/></font>'
-HEADER_FONT = '<font><b/><sz val="11"/><color rgb="FFFFFFFF"/><name val="Calibri"/><family val="2"/></font>'
-HEADER_FILL = '<fill><patternFill patternType="solid"><fgColor rgb="FF1F4E79"/><bgColor indexed="64"/></patternFill></fill>'
+LINK_FONT = (
+    '<font><u/><sz val="11"/><color rgb="FF0563C1"/><name val="Calibri"/><family val="2"/></font>'
+)
+HEADER_FONT = (
+    '<font><b/><sz val="11"/><color rgb="FFFFFFFF"/><name val="Calibri"/><family val="2"/></font>'
+)
+HEADER_FILL = (
+    '<fill><patternFill patternType="solid"><fgColor rgb="FF1F4E79"/><bgColor '
+    'indexed="64"/></patternFill></fill>'
+)
 # Built-in number formats (ECMA-376 part 1, 18.8.30).
 GENERAL, WHOLE, TWO_DECIMALS, TEXT = 0, 1, 2, 49
 FIRST_OWN_FORMAT = 164
@@ -25,7 +39,8 @@ TRUTH = '"TRUE";"TRUE";"FALSE"'
 
 
 def add_styles(parts: WorkbookParts) -> CellStyles:
-    """Append our formats to the style sheet, which is made when there is none, and return their indices.
+    """Append our formats to the style sheet, which is made when there is none, and return their
+    indices.
 
     A format that an earlier run appended is used again.
     """
@@ -52,7 +67,9 @@ class _StyleSheet:
     def __init__(self, parts: WorkbookParts) -> None:
         self._parts = parts
         links = parts.links(parts.workbook_part)
-        part = next((link.target for link in links if link.kind == "styles" and link.target in parts), None)
+        part = next(
+            (link.target for link in links if link.kind == "styles" and link.target in parts), None
+        )
         self._part = part or _add_bare_styles(parts)
         self._content = parts.read(self._part)
         self._prefix = namespace_prefix(self._content)
@@ -61,21 +78,38 @@ class _StyleSheet:
         self._parts.write(self._part, self._content)
 
     def add_format(
-        self, number_format: int, *, font: int = 0, fill: int = 0, align: str = "general", wrap: str = "", extra: str = ""
+        self,
+        number_format: int,
+        *,
+        font: int = 0,
+        fill: int = 0,
+        align: str = "general",
+        wrap: str = "",
+        extra: str = "",
     ) -> int:
-        """Return the index of a cell format, appending it when it is not there; `align` is horizontal."""
+        """Return the index of a cell format, appending it when it is not there; `align` is
+        horizontal.
+        """
         attributes = (
-            f'numFmtId="{number_format}" fontId="{font}" fillId="{fill}" borderId="0" xfId="0" applyNumberFormat="1" {extra}'
+            f'numFmtId="{number_format}" fontId="{font}" fillId="{fill}" borderId="0" '
+            f'xfId="0" applyNumberFormat="1" {extra}'
         )
         alignment = f'<alignment horizontal="{align}" vertical="center" {wrap}'.rstrip() + "/>"
-        return self.add("cellXfs", f'<xf {attributes}applyFont="1" applyFill="1" applyAlignment="1">{alignment}</xf>')
+        return self.add(
+            "cellXfs",
+            f'<xf {attributes}applyFont="1" applyFill="1" applyAlignment="1">{alignment}</xf>',
+        )
 
     def add_number_format(self, code: str) -> int:
-        """Return the number of a number format that is not built in, appending it when it is not there."""
+        """Return the number of a number format that is not built in, appending it when it is not
+        there.
+        """
         quoted = attribute(code)
         formats = re.findall(rb'<(?:\w+:)?numFmt\b[^>]*\bnumFmtId="(\d+)"[^>]*', self._content)
         known = re.search(
-            rb'<(?:\w+:)?numFmt\b[^>]*\bnumFmtId="(\d+)"[^>]*\bformatCode=%b' % re.escape(quoted.encode()), self._content
+            rb'<(?:\w+:)?numFmt\b[^>]*\bnumFmtId="(\d+)"[^>]*\bformatCode=%b'
+            % re.escape(quoted.encode()),
+            self._content,
         )
         if known:
             return int(known[1])
@@ -89,7 +123,9 @@ class _StyleSheet:
         return number
 
     def add(self, collection: str, element: str) -> int:
-        """Return the index of `element` in a collection of the style sheet, appending it when it is not there."""
+        """Return the index of `element` in a collection of the style sheet, appending it when it is
+        not there.
+        """
         markup = re.sub(r"<(/?)(?=[a-z])", rf"<\1{self._prefix}", element).encode()
         name = f"{self._prefix}{collection}".encode()
         found = re.search(rb"<%b\b[^>]*>(.*?)</%b\s*>" % (name, name), self._content, re.DOTALL)
@@ -97,17 +133,26 @@ class _StyleSheet:
         if markup in existing:
             return existing.index(markup)
         self._content = insert_before_end(self._content, markup, collection)
-        self._content = re.sub(rb'(<%b\b[^>]*\bcount=")\d+"' % name, rb'\g<1>%d"' % (len(existing) + 1), self._content, count=1)
+        self._content = re.sub(
+            rb'(<%b\b[^>]*\bcount=")\d+"' % name,
+            rb'\g<1>%d"' % (len(existing) + 1),
+            self._content,
+            count=1,
+        )
         return len(existing)
 
 
 def _children(content: bytes, prefix: str) -> list[bytes]:
-    """Return the direct children of a style collection, which never contain one of their own kind."""
+    """Return the direct children of a style collection, which never contain one of their own
+    kind.
+    """
     first = re.match(rb"\s*<((?:\w+:)?\w+)", content)
     if first is None:
         return []
     name = first[1]
-    return re.findall(rb"<%b\b(?:[^>]*/>|(?:[^>]*[^/>])?>.*?</%b\s*>)" % (name, name), content, re.DOTALL)
+    return re.findall(
+        rb"<%b\b(?:[^>]*/>|(?:[^>]*[^/>])?>.*?</%b\s*>)" % (name, name), content, re.DOTALL
+    )
 
 
 def _add_bare_styles(parts: WorkbookParts) -> str:

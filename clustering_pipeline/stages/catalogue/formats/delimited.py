@@ -31,21 +31,29 @@ NOT_IN_TEXT = re.compile("[\ufffd\x01-\x08\x0b\x0e-\x1f]")
 
 
 def read_delimited(content: bytes, name: str) -> tuple[list[list[str]], tuple[str, ...]]:
-    """Return the records of delimited text, and remarks on its encoding, its delimiter and quotes that never close.
+    """Return the records of delimited text, and remarks on its encoding, its delimiter and quotes
+    that never close.
 
     Raises InputError when the bytes are not text.
     """
     encoding, text = decode(content, name)
     delimiter = find_delimiter(text)
     rows, stray = _records(text, delimiter)
-    remarks = [f"read as {encoding} text delimited by {'tab' if delimiter == chr(9) else delimiter}"]
+    remarks = [
+        f"read as {encoding} text delimited by {'tab' if delimiter == chr(9) else delimiter}"
+    ]
     if stray:
-        remarks.append(f"a quote opened in record {', '.join(map(str, stray))} never closes and was read as a plain character")
+        remarks.append(
+            f"a quote opened in record {', '.join(map(str, stray))} never closes and was read as a "
+            f"plain character"
+        )
     return rows, tuple(remarks)
 
 
 def decode(content: bytes, name: str) -> tuple[str, str]:
-    """Return (encoding, text) of bytes: by byte order mark, as UTF-8, as UTF-16 without a mark, else as the likeliest legacy one."""
+    """Return (encoding, text) of bytes: by byte order mark, as UTF-8, as UTF-16 without a mark,
+    else as the likeliest legacy one.
+    """
     for mark, encoding in BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return encoding, _decode_all(content, encoding, name)
@@ -75,27 +83,38 @@ def _decode_wide(content: bytes, name: str) -> tuple[str, str]:
 
 
 def _decode_legacy(content: bytes, name: str) -> tuple[str, str]:
-    best = from_bytes(content[:SAMPLE_BYTES], cp_isolation=LEGACY_ENCODINGS).best() or from_bytes(content[:SAMPLE_BYTES]).best()
+    best = (
+        from_bytes(content[:SAMPLE_BYTES], cp_isolation=LEGACY_ENCODINGS).best()
+        or from_bytes(content[:SAMPLE_BYTES]).best()
+    )
     if best is None:
         raise _not_text(name)
     # cp1258 writes Vietnamese tones as marks of their own.
-    return best.encoding, unicodedata.normalize("NFC", content.decode(best.encoding, errors="replace"))
+    return best.encoding, unicodedata.normalize(
+        "NFC", content.decode(best.encoding, errors="replace")
+    )
 
 
 def _not_text(name: str) -> InputError:
     return InputError(
-        f"{name} is neither a workbook nor text in a known encoding. Open it in the program that wrote it and save it as .xlsx "
-        "or as UTF-8 .csv."
+        f"{name} is neither a workbook nor text in a known encoding. Open it in the program that "
+        "wrote it and save it as .xlsx or as UTF-8 .csv."
     )
 
 
 def find_delimiter(text: str) -> str:
-    """Return the delimiter under which most of the first records have the same number of fields, and more than one."""
+    """Return the delimiter under which most of the first records have the same number of fields,
+    and more than one.
+    """
 
     def agreement(delimiter: str) -> tuple[int, int]:
         with _large_fields():
             widths = Counter(map(len, _sample(text, delimiter)))
-        width, count = max(widths.items(), key=lambda item: (item[1] if item[0] > 1 else 0, item[0]), default=(1, 0))
+        width, count = max(
+            widths.items(),
+            key=lambda item: (item[1] if item[0] > 1 else 0, item[0]),
+            default=(1, 0),
+        )
         return (count, width) if width > 1 else (0, 0)
 
     return max(DELIMITERS, key=agreement)
@@ -118,8 +137,14 @@ def _large_fields() -> Iterator[None]:
 
 
 def _records(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
-    """Return all records and the numbers of those with a quote that never closes, which would swallow the rest of the file."""
-    lines = text.replace("\0", "").splitlines(keepends=True) if "\0" in text else io.StringIO(text, newline="").readlines()
+    """Return all records and the numbers of those with a quote that never closes, which would
+    swallow the rest of the file.
+    """
+    lines = (
+        text.replace("\0", "").splitlines(keepends=True)
+        if "\0" in text
+        else io.StringIO(text, newline="").readlines()
+    )
     rows: list[list[str]] = []
     stray: list[int] = []
     start = 0
@@ -129,13 +154,19 @@ def _records(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
             if is_stray:
                 stray.append(len(rows))
                 if len(stray) > MAX_STRAY_QUOTES:
-                    rows.extend(csv.reader(lines[start:], delimiter=delimiter, quoting=csv.QUOTE_NONE))
+                    rows.extend(
+                        csv.reader(lines[start:], delimiter=delimiter, quoting=csv.QUOTE_NONE)
+                    )
                     break
     return rows, stray
 
 
-def _read_until_stray(lines: list[str], start: int, delimiter: str, rows: list[list[str]]) -> tuple[int, bool]:
-    """Append records from `lines[start:]`; return the next line to read, and whether the last record read was a stray line."""
+def _read_until_stray(
+    lines: list[str], start: int, delimiter: str, rows: list[list[str]]
+) -> tuple[int, bool]:
+    """Append records from `lines[start:]`; return the next line to read, and whether the last
+    record read was a stray line.
+    """
     reader = csv.reader(lines[start:], delimiter=delimiter)
     begin = start
     while True:
@@ -152,7 +183,9 @@ def _read_until_stray(lines: list[str], start: int, delimiter: str, rows: list[l
         begin = end
 
 
-def _append_plain(lines: list[str], line: int, delimiter: str, rows: list[list[str]]) -> tuple[int, bool]:
+def _append_plain(
+    lines: list[str], line: int, delimiter: str, rows: list[list[str]]
+) -> tuple[int, bool]:
     rows.append(next(csv.reader([lines[line]], delimiter=delimiter, quoting=csv.QUOTE_NONE)))
     return line + 1, True
 

@@ -1,4 +1,6 @@
-"""What the value reader does not tell about an .xls sheet: zero-padded numbers, links, merged and hidden cells."""
+"""What the value reader does not tell about an .xls sheet: zero-padded numbers, links, merged and
+hidden cells.
+"""
 
 import re
 import struct
@@ -8,7 +10,11 @@ import xlrd
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.stages.catalogue.formats.packages import damaged, password_protected
-from clustering_pipeline.stages.catalogue.formats.sheet_details import ZERO_PADDED, SheetDetails, check_overlap
+from clustering_pipeline.stages.catalogue.formats.sheet_details import (
+    ZERO_PADDED,
+    SheetDetails,
+    check_overlap,
+)
 
 # What xlrd raises on files whose structure is broken, besides its own error.
 BROKEN = (
@@ -25,9 +31,13 @@ ENCRYPTED = re.compile("encrypt|password", re.IGNORECASE)
 
 
 def old_workbook_details(content: bytes, name: str) -> dict[str, SheetDetails]:
-    """Return the details of every sheet by name; raises InputError when the workbook is encrypted or damaged."""
+    """Return the details of every sheet by name; raises InputError when the workbook is encrypted
+    or damaged.
+    """
     try:
-        workbook = xlrd.open_workbook(file_contents=content, formatting_info=True, logfile=_Silence())
+        workbook = xlrd.open_workbook(
+            file_contents=content, formatting_info=True, logfile=_Silence()
+        )
         details = {sheet.name: _sheet_details(workbook, sheet) for sheet in workbook.sheets()}
     except BROKEN as error:
         raise _explained(error, name) from error
@@ -42,7 +52,9 @@ def _explained(error: Exception, name: str) -> InputError:
 
 def _sheet_details(workbook: Any, sheet: Any) -> SheetDetails:
     details = SheetDetails(last_row=sheet.nrows, last_column=sheet.ncols)
-    details.merged = [(top + 1, left + 1, bottom, right) for top, bottom, left, right in sheet.merged_cells]
+    details.merged = [
+        (top + 1, left + 1, bottom, right) for top, bottom, left, right in sheet.merged_cells
+    ]
     details.hidden_rows = {row + 1 for row, facts in sheet.rowinfo_map.items() if facts.hidden}
     details.links = {
         (row + 1, column + 1): link.url_or_path
@@ -63,7 +75,11 @@ def _padded_formats(workbook: Any) -> dict[int, int]:
     """Return the cell formats that pad with zeros ("00000"), with the digits they show."""
     formats = {key: held.format_str for key, held in workbook.format_map.items()}
     padded = {key: len(code) for key, code in formats.items() if code and ZERO_PADDED.match(code)}
-    return {index: padded[held.format_key] for index, held in enumerate(workbook.xf_list) if held.format_key in padded}
+    return {
+        index: padded[held.format_key]
+        for index, held in enumerate(workbook.xf_list)
+        if held.format_key in padded
+    }
 
 
 class _Silence:

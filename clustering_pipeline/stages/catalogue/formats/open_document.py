@@ -1,13 +1,23 @@
-"""What the value reader does not tell about an .ods sheet, and its used rectangle, known before a reader allocates it.
+"""What the value reader does not tell about an .ods sheet, and its used rectangle, known before a
+reader allocates it.
 
-A cell of a few bytes may be repeated millions of times, and numbers are kept as they are shown beside their value.
+A cell of a few bytes may be repeated millions of times, and numbers are kept as they are shown
+beside their value.
 """
 
 from collections.abc import Callable
 from xml.parsers import expat
 
-from clustering_pipeline.stages.catalogue.formats.packages import WorkbookPackage, damaged, password_protected
-from clustering_pipeline.stages.catalogue.formats.sheet_details import EXACT_DIGITS, SheetDetails, check_overlap
+from clustering_pipeline.stages.catalogue.formats.packages import (
+    WorkbookPackage,
+    damaged,
+    password_protected,
+)
+from clustering_pipeline.stages.catalogue.formats.sheet_details import (
+    EXACT_DIGITS,
+    SheetDetails,
+    check_overlap,
+)
 
 CONTENT_PART = "content.xml"
 MANIFEST_PART = "META-INF/manifest.xml"
@@ -15,7 +25,9 @@ CELLS = ("table:table-cell", "table:covered-table-cell")
 VALUE_MARKS = ("office:value-type", "calcext:value-type", "table:formula")
 
 
-def document_details(package: WorkbookPackage, check: Callable[[str, int], None]) -> dict[str, SheetDetails]:
+def document_details(
+    package: WorkbookPackage, check: Callable[[str, int], None]
+) -> dict[str, SheetDetails]:
     """Return the details of every sheet by name, after `check(sheet, cells)` of its used rectangle.
 
     Raises InputError when the document is encrypted or its XML is damaged.
@@ -35,7 +47,9 @@ def document_details(package: WorkbookPackage, check: Callable[[str, int], None]
 
 
 class _Scanner:
-    """Walks over the tables; repeated cells count, and only single ones can have a link or an exact number."""
+    """Walks over the tables; repeated cells count, and only single ones can have a link or an exact
+    number.
+    """
 
     def __init__(self, file: str, check: Callable[[str, int], None]) -> None:
         self._file = file
@@ -56,7 +70,9 @@ class _Scanner:
         elif name in CELLS:
             self._start_cell(attributes)
         elif name == "text:a" and self._shown is not None:
-            self._details.links.setdefault((self._row, self._column), attributes.get("xlink:href", ""))
+            self._details.links.setdefault(
+                (self._row, self._column), attributes.get("xlink:href", "")
+            )
 
     def text(self, text: str) -> None:
         if self._shown is not None:
@@ -80,14 +96,22 @@ class _Scanner:
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
         self._column += int(attributes.get("table:number-columns-repeated", 1))
-        rows, columns = (int(attributes.get(f"table:number-{kind}-spanned", 1)) for kind in ("rows", "columns"))
+        rows, columns = (
+            int(attributes.get(f"table:number-{kind}-spanned", 1)) for kind in ("rows", "columns")
+        )
         if rows > 1 or columns > 1:
-            self._details.merged.append((self._row, self._column, self._row + rows - 1, self._column + columns - 1))
+            self._details.merged.append(
+                (self._row, self._column, self._row + rows - 1, self._column + columns - 1)
+            )
         if not any(mark in attributes for mark in VALUE_MARKS):
             return
         self._details.last_row = self._row
         self._details.last_column = max(self._details.last_column, self._column)
-        self._value = attributes.get("office:value") if attributes.get("office:value-type") == "float" else None
+        self._value = (
+            attributes.get("office:value")
+            if attributes.get("office:value-type") == "float"
+            else None
+        )
         self._shown = []
 
     def _note_number(self, shown: str) -> None:

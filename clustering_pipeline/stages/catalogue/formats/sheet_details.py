@@ -1,7 +1,9 @@
-"""What the value reader does not tell about an .xlsx sheet: exact digits, links, merged and hidden cells, uncomputed formulas.
+"""What the value reader does not tell about an .xlsx sheet: exact digits, links, merged and hidden
+cells, uncomputed formulas.
 
-Values come from calamine, which turns every number into a 64-bit float and keeps no formats. One streaming pass over the
-sheet's XML adds what matters for identifiers and pictures, and finds the used rectangle before calamine allocates it.
+Values come from calamine, which turns every number into a 64-bit float and keeps no formats. One
+streaming pass over the sheet's XML adds what matters for identifiers and pictures, and finds the
+used rectangle before calamine allocates it.
 """
 
 import re
@@ -30,7 +32,9 @@ Corners = tuple[int, int, int, int]
 
 @dataclass
 class SheetDetails:
-    """Facts about single cells, keyed by (row, column) from 1; only the cells where there is something to say."""
+    """Facts about single cells, keyed by (row, column) from 1; only the cells where there is
+    something to say.
+    """
 
     numbers: dict[Position, str] = field(default_factory=dict)
     links: dict[Position, str] = field(default_factory=dict)
@@ -42,8 +46,17 @@ class SheetDetails:
 
 
 def padded_styles(package: WorkbookPackage) -> dict[str, int]:
-    """Return the cell styles whose number format pads with zeros ("00000"), with the digits they show."""
-    part = next((link.target for link in relationships(package, workbook_part(package)) if link.kind == "styles"), None)
+    """Return the cell styles whose number format pads with zeros ("00000"), with the digits they
+    show.
+    """
+    part = next(
+        (
+            link.target
+            for link in relationships(package, workbook_part(package))
+            if link.kind == "styles"
+        ),
+        None,
+    )
     if part is None or part not in package:
         return {}
     root = parse_xml(package, part)
@@ -53,17 +66,27 @@ def padded_styles(package: WorkbookPackage) -> dict[str, int]:
             widths[element.get("numFmtId")] = len(element.get("formatCode", ""))
     formats = next((element for element in root if local_name(element.tag) == "cellXfs"), None)
     styles = enumerate(formats if formats is not None else ())
-    return {str(index): widths[style.get("numFmtId")] for index, style in styles if style.get("numFmtId") in widths}
+    return {
+        str(index): widths[style.get("numFmtId")]
+        for index, style in styles
+        if style.get("numFmtId") in widths
+    }
 
 
-def sheet_details(package: WorkbookPackage, sheet: SheetPart, padded: dict[str, int]) -> SheetDetails:
+def sheet_details(
+    package: WorkbookPackage, sheet: SheetPart, padded: dict[str, int]
+) -> SheetDetails:
     """Return the details of one sheet; raises InputError when its XML is damaged."""
     scanner = _Scanner(padded)
     try:
         scanner.parse(package.read_xml(sheet.part))
     except (ExpatError, ValueError, KeyError) as error:
         raise damaged(package.name, error) from error
-    outside = {link.identifier: link.target for link in relationships(package, sheet.part) if link.is_external}
+    outside = {
+        link.identifier: link.target
+        for link in relationships(package, sheet.part)
+        if link.is_external
+    }
     details = scanner.details
     check_overlap(package.name, [corners for corners, _ in scanner.hyperlinks], details)
     check_overlap(package.name, details.merged, details)
@@ -75,7 +98,9 @@ def sheet_details(package: WorkbookPackage, sheet: SheetPart, padded: dict[str, 
 
 
 def check_overlap(name: str, ranges: Sequence[Corners], details: SheetDetails) -> None:
-    """Raise InputError when ranges that must not overlap cover more rows than the sheet has cells: a trap for readers."""
+    """Raise InputError when ranges that must not overlap cover more rows than the sheet has cells:
+    a trap for readers.
+    """
     covered = sum(max(0, min(last, details.last_row) - first + 1) for first, _, last, _ in ranges)
     if covered > (details.last_row + 1) * (details.last_column + 1):
         raise damaged(name, ValueError("its merged cells or links overlap"))
@@ -106,7 +131,9 @@ class _Scanner:
             f"{prefix}v": self._start_text,
             f"{prefix}f": self._start_text,
             f"{prefix}t": self._start_text,
-            f"{prefix}mergeCell": lambda attributes: self.details.merged.append(range_corners(attributes["ref"])),
+            f"{prefix}mergeCell": lambda attributes: self.details.merged.append(
+                range_corners(attributes["ref"])
+            ),
             f"{prefix}hyperlink": self._start_hyperlink,
         }
         ends: dict[str, Callable[[], None]] = {

@@ -54,28 +54,41 @@ def relationships_part(part: str) -> str:
 
 
 def relationships(package: WorkbookPackage, part: str) -> list[Relationship]:
-    """Return the links that `part` has, their targets as names of parts where they stay within the package."""
+    """Return the links that `part` has, their targets as names of parts where they stay within the
+    package.
+    """
     rels = relationships_part(part)
     if rels not in package:
         return []
-    return [_relationship(element, part) for element in parse_xml(package, rels).iter(RELATIONSHIPS)]
+    return [
+        _relationship(element, part) for element in parse_xml(package, rels).iter(RELATIONSHIPS)
+    ]
 
 
 def _relationship(element: ElementTree.Element, part: str) -> Relationship:
     target = element.get("Target", "")
     is_external = element.get("TargetMode") == "External"
     if not is_external:
-        target = posixpath.normpath(posixpath.join("/", posixpath.dirname(part), target)).lstrip("/")
-    return Relationship(element.get("Id", ""), element.get("Type", "").rsplit("/", 1)[-1], target, is_external)
+        target = posixpath.normpath(posixpath.join("/", posixpath.dirname(part), target)).lstrip(
+            "/"
+        )
+    return Relationship(
+        element.get("Id", ""), element.get("Type", "").rsplit("/", 1)[-1], target, is_external
+    )
 
 
 def workbook_part(package: WorkbookPackage) -> str:
-    """Return the name of the part that lists the sheets; raises InputError when the archive is no Excel workbook."""
+    """Return the name of the part that lists the sheets; raises InputError when the archive is no
+    Excel workbook.
+    """
     for link in relationships(package, ""):
         if link.kind == "officeDocument" and link.target.endswith(".xml"):
             return link.target
     if BINARY_WORKBOOK in package:
-        raise InputError(f"{package.name} is a binary .xlsb workbook. Open it in Excel, save it as .xlsx, and give that file.")
+        raise InputError(
+            f"{package.name} is a binary .xlsb workbook. Open it in Excel, save it as .xlsx, and "
+            f"give that file."
+        )
     raise damaged(package.name, ValueError("it is a zip archive without a workbook in it"))
 
 
@@ -86,16 +99,26 @@ def worksheets(package: WorkbookPackage) -> list[SheetPart]:
     found = []
     for element in parse_xml(package, part).iter():
         if local_name(element.tag) == "sheet":
-            identifier = next((value for key, value in element.attrib.items() if local_name(key) == "id"), "")
+            identifier = next(
+                (value for key, value in element.attrib.items() if local_name(key) == "id"), ""
+            )
             link = targets.get(identifier)
             if link is not None and link.kind == "worksheet" and link.target in package:
-                found.append(SheetPart(element.get("name", ""), link.target, element.get("state", "visible") != "visible"))
+                found.append(
+                    SheetPart(
+                        element.get("name", ""),
+                        link.target,
+                        element.get("state", "visible") != "visible",
+                    )
+                )
     return found
 
 
 @lru_cache(maxsize=20_000)
 def column_number(letters: str) -> int:
-    """Return the number of a column, from 1: "A" is 1, "AA" is 27; raises ValueError for what is no column."""
+    """Return the number of a column, from 1: "A" is 1, "AA" is 27; raises ValueError for what is no
+    column.
+    """
     if not COLUMN.fullmatch(letters):
         raise ValueError(f"{letters!r} is no column")
     number = 0
@@ -118,6 +141,8 @@ def cell_position(reference: str) -> tuple[int, int]:
 
 
 def range_corners(reference: str) -> tuple[int, int, int, int]:
-    """Return (first row, first column, last row, last column) of "B2:C9" or of a single cell; raises ValueError."""
+    """Return (first row, first column, last row, last column) of "B2:C9" or of a single cell;
+    raises ValueError.
+    """
     first, _, last = reference.partition(":")
     return *cell_position(first), *cell_position(last or first)

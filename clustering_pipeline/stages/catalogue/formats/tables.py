@@ -16,9 +16,20 @@ from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.embedded_images import folder_paths
 from clustering_pipeline.stages.catalogue.formats.delimited import read_delimited
 from clustering_pipeline.stages.catalogue.formats.legacy_excel import old_workbook_details
-from clustering_pipeline.stages.catalogue.formats.open_document import CONTENT_PART, document_details
-from clustering_pipeline.stages.catalogue.formats.packages import WorkbookPackage, damaged, password_protected
-from clustering_pipeline.stages.catalogue.formats.sheet_details import SheetDetails, padded_styles, sheet_details
+from clustering_pipeline.stages.catalogue.formats.open_document import (
+    CONTENT_PART,
+    document_details,
+)
+from clustering_pipeline.stages.catalogue.formats.packages import (
+    WorkbookPackage,
+    damaged,
+    password_protected,
+)
+from clustering_pipeline.stages.catalogue.formats.sheet_details import (
+    SheetDetails,
+    padded_styles,
+    sheet_details,
+)
 from clustering_pipeline.stages.catalogue.formats.sheets import worksheets
 
 ZIP_MAGIC = b"PK\x03\x04"
@@ -42,7 +53,9 @@ OTHER_FILES = {
 
 @dataclass
 class SheetTable:
-    """One sheet: `rows[i]` are the cells of row i + 1 from column A on; rows may differ in length."""
+    """One sheet: `rows[i]` are the cells of row i + 1 from column A on; rows may differ in
+    length.
+    """
 
     name: str
     rows: list[list[Any]]
@@ -51,7 +64,9 @@ class SheetTable:
 
 @dataclass(frozen=True)
 class Table:
-    """A table file: its kind (`xlsx`, `xls`, `ods`, `csv`, `parquet`, `folder`), its sheets, and remarks on how it was read."""
+    """A table file: its kind (`xlsx`, `xls`, `ods`, `csv`, `parquet`, `folder`), its sheets, and
+    remarks on how it was read.
+    """
 
     kind: str
     sheets: list[SheetTable]
@@ -81,16 +96,22 @@ def _part_names(content: bytes) -> set[str]:
 def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     """Return the sheets of a table file named `name`, recognised by its content.
 
-    Raises InputError when it is empty, protected, damaged, of another kind, or over the limits of `settings`.
+    Raises InputError when it is empty, protected, damaged, of another kind, or over the limits of
+    `settings`.
     """
     paths = folder_paths(content)
     if paths is not None:
-        return Table("folder", [SheetTable(FOLDER_SHEET, [list(FOLDER_HEADER), *([path, path] for path in paths)])])
+        return Table(
+            "folder",
+            [SheetTable(FOLDER_SHEET, [list(FOLDER_HEADER), *([path, path] for path in paths)])],
+        )
     kind = table_kind(content)
     if kind == "csv":
         _refuse_other_files(content, name)
         sheet, remarks = read_delimited(content, name)
-        return _within_limits(Table(kind, [SheetTable(PurePath(name).stem, sheet)], remarks), name, settings)
+        return _within_limits(
+            Table(kind, [SheetTable(PurePath(name).stem, sheet)], remarks), name, settings
+        )
     readers: dict[str, Callable[[], list[SheetTable]]] = {
         "parquet": lambda: _read_parquet(content, name, settings),
         "xlsx": lambda: _read_xlsx(content, name, settings),
@@ -101,13 +122,16 @@ def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
 
 
 def _refuse_other_files(content: bytes, name: str) -> None:
-    described = next((text for magic, text in OTHER_FILES.items() if content.startswith(magic)), None)
+    described = next(
+        (text for magic, text in OTHER_FILES.items() if content.startswith(magic)), None
+    )
     if content.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
         described = "a web page or XML document"
     if described:
         raise InputError(
-            f"{name} is {described}, not a table. Give an .xlsx, .xlsm, .xls, .ods, .csv, .tsv or .parquet file; from a web page "
-            "or another program, export or save the table as .xlsx first."
+            f"{name} is {described}, not a table. Give an .xlsx, .xlsm, .xls, .ods, .csv, .tsv or "
+            ".parquet file; from a web page or another program, export or save the table as .xlsx "
+            "first."
         )
 
 
@@ -115,11 +139,15 @@ def _within_limits(table: Table, name: str, settings: CatalogueSettings) -> Tabl
     rows = sum(len(sheet.rows) for sheet in table.sheets)
     if rows > settings.max_rows or len(table.sheets) > settings.max_sheets:
         raise InputError(
-            f"{name} has {len(table.sheets):,} sheets with {rows:,} rows, over the limits of {settings.max_sheets:,} and "
-            f"{settings.max_rows:,}. Split it, or raise catalogue.max_sheets and catalogue.max_rows."
+            f"{name} has {len(table.sheets):,} sheets with {rows:,} rows, over the limits of "
+            f"{settings.max_sheets:,} and {settings.max_rows:,}. Split it, or raise "
+            "catalogue.max_sheets and catalogue.max_rows."
         )
     if not any(any(row) for sheet in table.sheets for row in sheet.rows):
-        raise InputError(f"{name} is empty: no sheet has a filled cell. Give the workbook that lists the products.")
+        raise InputError(
+            f"{name} is empty: no sheet has a filled cell. Give the workbook that lists the "
+            f"products."
+        )
     return table
 
 
@@ -138,15 +166,18 @@ def check_cells(name: str, sheet: str, cells: int, settings: CatalogueSettings) 
     """Raise InputError when a sheet's used rectangle is over the limit."""
     if cells > settings.max_cells:
         raise InputError(
-            f"Sheet {sheet!r} of {name} spans {cells:,} cells, over the limit of {settings.max_cells:,}. Delete the stray cells far "
-            "below or right of the table, or raise catalogue.max_cells."
+            f"Sheet {sheet!r} of {name} spans {cells:,} cells, over the limit of "
+            f"{settings.max_cells:,}. Delete the stray cells far below or right of the table, or "
+            "raise catalogue.max_cells."
         )
 
 
 def _read_ods(content: bytes, name: str, settings: CatalogueSettings) -> list[SheetTable]:
     package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
     package.verify()
-    details = document_details(package, lambda sheet, cells: check_cells(name, sheet, cells, settings))
+    details = document_details(
+        package, lambda sheet, cells: check_cells(name, sheet, cells, settings)
+    )
     return _read_calamine(content, name, details)
 
 
@@ -159,43 +190,61 @@ def _read_xls(content: bytes, name: str, settings: CatalogueSettings) -> list[Sh
 def _read_calamine(content: bytes, name: str, details: dict[str, SheetDetails]) -> list[SheetTable]:
     try:
         with calamine.load_workbook(io.BytesIO(content)) as workbook:
-            names = [sheet.name for sheet in workbook.sheets_metadata if sheet.typ == calamine.SheetTypeEnum.WorkSheet]
+            names = [
+                sheet.name
+                for sheet in workbook.sheets_metadata
+                if sheet.typ == calamine.SheetTypeEnum.WorkSheet
+            ]
             return [_calamine_sheet(workbook, sheet, details.get(sheet)) for sheet in names]
     except calamine.PasswordError as error:
         raise password_protected(name) from error
     except (calamine.CalamineError, OSError) as error:
         raise damaged(name, error) from error
     except BaseException as error:
-        # A damaged file may make calamine's Rust code panic, which reaches Python outside of Exception.
+        # A damaged file may make calamine's Rust code panic, which reaches Python outside of
+        # Exception.
         if type(error).__name__ != "PanicException":
             raise
         raise damaged(name, ValueError("its structure is broken")) from error
 
 
-def _calamine_sheet(workbook: calamine.CalamineWorkbook, name: str, details: SheetDetails | None) -> SheetTable:
+def _calamine_sheet(
+    workbook: calamine.CalamineWorkbook, name: str, details: SheetDetails | None
+) -> SheetTable:
     sheet = workbook.get_sheet_by_name(name)
     indent = [""] * (sheet.start[1] if sheet.start else 0)
     details = details or SheetDetails()
     if not details.merged:
-        details.merged = [(a + 1, b + 1, c + 1, d + 1) for (a, b), (c, d) in sheet.merged_cell_ranges or ()]
-    return SheetTable(name, [indent + row for row in sheet.iter_rows()] if sheet.start else [], details)
+        details.merged = [
+            (a + 1, b + 1, c + 1, d + 1) for (a, b), (c, d) in sheet.merged_cell_ranges or ()
+        ]
+    return SheetTable(
+        name, [indent + row for row in sheet.iter_rows()] if sheet.start else [], details
+    )
 
 
 def _read_parquet(content: bytes, name: str, settings: CatalogueSettings) -> list[SheetTable]:
     try:
         file = pq.ParquetFile(io.BytesIO(content))
         metadata = file.metadata
-        size = sum(metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups))
+        size = sum(
+            metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups)
+        )
         check_cells(name, name, metadata.num_rows * metadata.num_columns, settings)
         if size > settings.max_uncompressed_megabytes * 2**20:
             raise InputError(
-                f"{name} unpacks to {size / 2**20:,.0f} MB, over the limit. Raise catalogue.max_uncompressed_megabytes."
+                f"{name} unpacks to {size / 2**20:,.0f} MB, over the limit. Raise "
+                f"catalogue.max_uncompressed_megabytes."
             )
         table = file.read()
     except (pa.ArrowException, OSError) as error:
         raise damaged(name, error) from error
     columns = [[_parquet_cell(value) for value in column.to_pylist()] for column in table.columns]
-    return [SheetTable(PurePath(name).stem, [list(table.column_names), *map(list, zip(*columns, strict=True))])]
+    return [
+        SheetTable(
+            PurePath(name).stem, [list(table.column_names), *map(list, zip(*columns, strict=True))]
+        )
+    ]
 
 
 def _parquet_cell(value: Any) -> Any:

@@ -12,9 +12,11 @@ FLOAT_DIGITS = 17
 
 
 def cell_text(value: Any, exact: str | None = None) -> str:
-    """Return a cell's value as text; `exact` is the number as the file writes it, where a float would have lost digits.
+    """Return a cell's value as text; `exact` is the number as the file writes it, where a float
+    would have lost digits.
 
-    Whole numbers have no decimal point, dates are ISO 8601, text is stripped of surrounding white space.
+    Whole numbers have no decimal point, dates are ISO 8601, text is stripped of surrounding white
+    space.
     """
     if value is None:
         return ""
@@ -34,7 +36,9 @@ def cell_text(value: Any, exact: str | None = None) -> str:
 
 
 def plain_number(digits: str) -> str:
-    """Return a number without exponent and without a fraction of zeros: "1.23E+17" becomes "123000000000000000"."""
+    """Return a number without exponent and without a fraction of zeros: "1.23E+17" becomes
+    "123000000000000000".
+    """
     if digits.isdigit():
         return digits
     try:
@@ -55,7 +59,10 @@ def identifier_doubt(value: Any, text: str) -> str | None:
     if isinstance(value, datetime.date):
         return f"the id {text} is a date: Excel turned what was typed into one"
     if isinstance(value, int | float) and text.isdigit() and _looks_rounded(text):
-        return f"the id {text} is a number of more than {EXACT_DIGITS} digits that was rounded, so its last digits are lost"
+        return (
+            f"the id {text} is a number of more than {EXACT_DIGITS} digits that was rounded, so "
+            f"its last digits are lost"
+        )
     return None
 
 
