@@ -18,7 +18,7 @@ import typer
 from clustering_pipeline.core.evidence_model import EvidenceModel
 from clustering_pipeline.core.manifests import MATCHES, conform
 from clustering_pipeline.evaluation import score_clusters
-from clustering_pipeline.evaluation.reliability import Reliability, reliability
+from clustering_pipeline.evaluation.scores import Reliability, reliability
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.belief import (
     DIRECTIONS,

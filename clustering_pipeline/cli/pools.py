@@ -21,8 +21,7 @@ def pools(
     """Set the limits of the pools gpu, network and gemini in the Dagster instance; doing it again
     changes nothing.
     """
-    from clustering_pipeline.orchestration.runtime.instance import open_instance
-    from clustering_pipeline.orchestration.runtime.pools import LIMITS, set_limits
+    from clustering_pipeline.orchestration.runtime.instance import LIMITS, open_instance, set_limits
 
     terminal, project = terminal_of(context), find_project()
     with open_instance(project.home) as instance:

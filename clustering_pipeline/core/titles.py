@@ -1,5 +1,5 @@
-"""What titles say about the product and not about the shop, and how two of them contradict each
-other.
+"""What titles say about the product and not about the shop, quantities above all, and how two of
+them contradict each other.
 """
 
 import re
@@ -8,16 +8,72 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from clustering_pipeline.core.quantities import (
-    Quantity,
-    conflict_between,
-    read_quantities,
-    without_quantities,
+from clustering_pipeline.core.text import (
+    plain_words,
+    string_similarity,
+    without_accents,
+    without_shop_phrases,
 )
-from clustering_pipeline.core.text import plain_words, string_similarity, without_shop_phrases
 
+_NUMBER = r"(\d+(?:[.,]\d+)*)"
+_EDGE = r"(?![a-z0-9])"
+# Unit as written (without accents), its kind, and how many of the kind's base unit it is.
+_UNITS: dict[str, tuple[str, float]] = {
+    "ml": ("ml", 1),
+    "cc": ("ml", 1),
+    "cl": ("ml", 10),
+    "dl": ("ml", 100),
+    "l": ("ml", 1000),
+    "lit": ("ml", 1000),
+    "liter": ("ml", 1000),
+    "litre": ("ml", 1000),
+    "floz": ("ml", 29.5735),
+    "fl oz": ("ml", 29.5735),
+    "fl.oz": ("ml", 29.5735),
+    "mg": ("mg", 1),
+    "mcg": ("mcg", 1),
+    "g": ("g", 1),
+    "gr": ("g", 1),
+    "gram": ("g", 1),
+    "kg": ("g", 1000),
+    "oz": ("oz", 1),
+    "vien": ("pieces", 1),
+    "goi": ("pieces", 1),
+    "tui": ("pieces", 1),
+    "bags": ("pieces", 1),
+    "sachets": ("pieces", 1),
+    "thanh": ("pieces", 1),
+    "mieng": ("pieces", 1),
+    "to": ("pieces", 1),
+    "pcs": ("pieces", 1),
+    "tablets": ("pieces", 1),
+    "capsules": ("pieces", 1),
+    "sheets": ("pieces", 1),
+    "%": ("%", 1),
+}
+_UNIT = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
+_MEASURE = re.compile(rf"(?<![a-z0-9.,]){_NUMBER}[\s.]*({_UNIT}){_EDGE}")
+# What a price is reduced by, and how genuine a shop says that it is.
+_OFFER = re.compile(
+    r"(?:giam|sale|off|voucher|hoan)(?:\s+(?:gia|toi|den|ngay|len|xu))*\s*[:-]?\s*\d+\s*%"
+    r"|(?<![a-z0-9])[-−–]\d+\s*%|\d+\s*%\s*off"
+    r"|(?<![a-z0-9.,])100\s*%"
+)
+_SPF = re.compile(rf"spf\s*:?\s*{_NUMBER}")
+_BUNDLE_BEFORE = re.compile(
+    r"(?:combo|bo|set|loc|thung|pack of|pack|bundle of)\s*(?:gom\s*)?(\d{1,2})" + _EDGE
+)
+_BUNDLE_AFTER = re.compile(
+    r"(?<![a-z0-9.,])(\d{1,2})\s*(?:-\s*)?(?:pack|chai|hop|tuyp|tube|hu|lo|lon|bich)" + _EDGE
+)
+_TIMES_BEFORE = re.compile(r"(?<![a-z0-9.,])(\d{1,2})\s*[x×*]\s*(?=\d)")
+_TIMES_AFTER = re.compile(r"[x×*]\s*(\d{1,2})(?![a-z0-9.,%])")
+_TWIN = re.compile(r"(?<![a-z])(?:twin pack|mua 1 tang 1|1 tang 1)(?![a-z])")
+_THOUSANDS = re.compile(r"\d{1,3}(?:[.,]\d{3})+")
+_LARGEST_BUNDLE = 48
+# A millilitre of what shops sell weighs at most so many grams, and at least the inverse.
+_HEAVIEST = 1.6
 Words = frozenset[str]
-
 _MOST_SUBSTITUTED, _FEWEST_SHARED, _MISSPELT = 3, 4, 0.75
 # Shops add so many words at most, and to the titles of so many products at least.
 _MOST_ADDED, _FEWEST_PRODUCTS = 6, 3
@@ -25,6 +81,130 @@ _MOST_ADDED, _FEWEST_PRODUCTS = 6, 3
 # other.
 _RAREST, _COMPARED = 2, 40
 _HAS_DIGIT = re.compile(r"\d")
+
+
+@dataclass(frozen=True, order=True)
+class Quantity:
+    """A number and what it counts: kind is ml, g, mg, mcg, oz, pieces, %, spf or packs; volumes and
+    masses in ml and g.
+    """
+
+    kind: str
+    value: float
+
+    def __str__(self) -> str:
+        number = f"{self.value:g}"
+        if self.kind == "spf":
+            return f"SPF {number}"
+        unit = self.kind.removesuffix("s") if self.value == 1 else self.kind
+        return f"{number}%" if self.kind == "%" else f"{number} {unit}"
+
+
+def read_quantities(text: str) -> frozenset[Quantity]:
+    """Return the quantities that a title or the print of a pack states, in any capitals, with or
+    without accents.
+    """
+    plain = _OFFER.sub(" ", _plain(text))
+    return frozenset([*_measures(plain), *_protection(plain), *_bundles(plain)])
+
+
+def without_quantities(text: str) -> str:
+    """Return the plain text of a title without what `read_quantities` reads in it."""
+    plain = _plain(text)
+    for pattern in (
+        _OFFER,
+        _BUNDLE_BEFORE,
+        _TIMES_BEFORE,
+        _TIMES_AFTER,
+        _TWIN,
+        _SPF,
+        _MEASURE,
+        _BUNDLE_AFTER,
+    ):
+        plain = pattern.sub(" ", plain)
+    return " ".join(plain.split())
+
+
+def quantity_conflict(first: str, second: str, *, unsaid_is_single: bool = True) -> str | None:
+    """Return how two texts contradict each other in number ("50 ml / 100 ml"), or None.
+
+    They do when both state a quantity of one kind and share no value of it, or one its volume and
+    the other a mass that no filling of that volume has. With `unsaid_is_single` a text without a
+    number of packs means one pack, as titles do; the print on a pack leaves it open.
+    """
+    return conflict_between(
+        read_quantities(first), read_quantities(second), unsaid_is_single=unsaid_is_single
+    )
+
+
+def conflict_between(
+    first: frozenset[Quantity], second: frozenset[Quantity], *, unsaid_is_single: bool = True
+) -> str | None:
+    """Return how two sets of quantities contradict each other, or None; see `quantity_conflict`."""
+    left, right = _by_kind(first, unsaid_is_single), _by_kind(second, unsaid_is_single)
+    for kind in sorted(left.keys() & right.keys()):
+        if not any(_equal(one, other) for one in left[kind] for other in right[kind]):
+            return f"{_said(left, kind)} / {_said(right, kind)}"
+    for kind, other in (("ml", "g"), ("g", "ml")):
+        stated = kind in left and other in right and other not in left and kind not in right
+        if stated and not any(_fills(one, two) for one in left[kind] for two in right[other]):
+            return f"{_said(left, kind)} / {_said(right, other)}"
+    return None
+
+
+def _said(quantities: dict[str, set[float]], kind: str) -> str:
+    return " + ".join(str(Quantity(kind, value)) for value in sorted(quantities[kind]))
+
+
+def _fills(volume: float, mass: float) -> bool:
+    return max(volume, mass) <= _HEAVIEST * min(volume, mass)
+
+
+def _by_kind(quantities: frozenset[Quantity], unsaid_is_single: bool) -> dict[str, set[float]]:
+    grouped: dict[str, set[float]] = defaultdict(set)
+    for quantity in quantities:
+        grouped[quantity.kind].add(quantity.value)
+    if unsaid_is_single and "packs" not in grouped:
+        grouped["packs"].add(1.0)
+    return grouped
+
+
+def _equal(first: float, second: float) -> bool:
+    # 1 fl oz is printed as 29, 29.5 or 30 ml.
+    return abs(first - second) <= 0.02 * max(first, second)
+
+
+def _plain(text: str) -> str:
+    return " ".join(without_accents(text).split())
+
+
+def _measures(text: str) -> Iterator[Quantity]:
+    for number, unit in _MEASURE.findall(text):
+        kind, factor = _UNITS[unit]
+        value = _value(number) * factor
+        if value > 0:
+            yield Quantity(kind, round(value, 3))
+
+
+def _protection(text: str) -> Iterator[Quantity]:
+    for number in _SPF.findall(text):
+        yield Quantity("spf", _value(number))
+
+
+def _bundles(text: str) -> Iterator[Quantity]:
+    for pattern in (_BUNDLE_BEFORE, _BUNDLE_AFTER, _TIMES_BEFORE, _TIMES_AFTER):
+        for number in pattern.findall(text):
+            if 1 <= int(number) <= _LARGEST_BUNDLE:
+                yield Quantity("packs", float(number))
+    if _TWIN.search(text):
+        yield Quantity("packs", 2.0)
+
+
+def _value(number: str) -> float:
+    if _THOUSANDS.fullmatch(number):
+        return float(re.sub("[.,]", "", number))
+    head, *tail = re.split("[.,]", number)
+    return float(f"{head}.{''.join(tail)}") if tail else float(head)
 
 
 @dataclass(frozen=True)

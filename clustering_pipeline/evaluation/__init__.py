@@ -1,9 +1,20 @@
 """How good a grouping is, measured against gold labels."""
 
-from clustering_pipeline.evaluation.reliability import Reliability, brier_score, reliability
-from clustering_pipeline.evaluation.scores import draw_confusion, score_clusters
-from clustering_pipeline.evaluation.truth import Truth, parse_truth, read_truth
-from clustering_pipeline.evaluation.workbook import LabelledRows, evaluate_workbook, labelled_rows
+from clustering_pipeline.evaluation.scores import (
+    Reliability,
+    brier_score,
+    draw_confusion,
+    reliability,
+    score_clusters,
+)
+from clustering_pipeline.evaluation.workbook import (
+    LabelledRows,
+    Truth,
+    evaluate_workbook,
+    labelled_rows,
+    parse_truth,
+    read_truth,
+)
 
 __all__ = [
     "LabelledRows",

@@ -1,13 +1,17 @@
-"""Scores of a grouping against the truth, and the products that were put together as a picture."""
+"""Scores of a grouping against the truth, the products that were put together as a picture, and how
+far probabilities can be believed."""
 
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from clustering_pipeline.core.svg import Element, draw, element
 
+Reals = NDArray[np.float64]
 NOISE = frozenset({"", "-1", "-1.0", "nan", "none", "<na>"})
 
 
@@ -168,4 +172,50 @@ def _cell(row: int, column: int, count: int, largest: int) -> Element:
 def _row_title(position: int, name: str) -> Element:
     return element(
         "text", name[:20], x=MARGIN - 4, y=2 * CELL + CELL * position + 9, text_anchor="end"
+    )
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """One entry per bin that holds anything: mean of what was `said` and of what was `true`
+    (float64), and the bins' `weights`.
+    """
+
+    said: Reals
+    true: Reals
+    weights: Reals
+
+    @property
+    def error(self) -> float:
+        """The expected calibration error: the mean of |said − true| over the bins by their weights
+        (Naeini et al., AAAI 2015).
+        """
+        total = self.weights.sum()
+        return (
+            float((self.weights * np.abs(self.said - self.true)).sum() / total)
+            if total > 0
+            else 0.0
+        )
+
+
+def reliability(
+    probabilities: Reals, truth: Reals, weights: Reals | None = None, bins: int = 10
+) -> Reliability:
+    """Return the curve over `bins` bins of equal width; `truth` is 0, 1 or a share between."""
+    weights = np.ones(len(probabilities)) if weights is None else weights
+    number = np.minimum((np.clip(probabilities, 0, 1) * bins).astype(np.int64), bins - 1)
+    total = np.bincount(number, weights, minlength=bins).astype(np.float64)
+    held = total > 0
+    sums = [
+        np.bincount(number, weights * values, minlength=bins) for values in (probabilities, truth)
+    ]
+    return Reliability(sums[0][held] / total[held], sums[1][held] / total[held], total[held])
+
+
+def brier_score(probabilities: Reals, truth: Reals, weights: Reals | None = None) -> float:
+    """Return the weighted mean of (probability − truth)²."""
+    return (
+        float(np.average((probabilities - truth) ** 2, weights=weights))
+        if len(probabilities)
+        else 0.0
     )

@@ -21,12 +21,13 @@ from clustering_pipeline.imaging.crops import (
     without_background,
 )
 from clustering_pipeline.imaging.decoding import Pixels, decode_grey, decode_image
-from clustering_pipeline.imaging.headers import ImageFacts, probe
-from clustering_pipeline.imaging.limits import (
+from clustering_pipeline.imaging.headers import (
     DEFAULT_LIMITS,
     ImageError,
     ImageErrorKind,
+    ImageFacts,
     ImageLimits,
+    probe,
 )
 from clustering_pipeline.imaging.resizing import fit_within, resize, thumbnail, to_jpeg, to_png
 

@@ -9,8 +9,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from clustering_pipeline.imaging.headers import DAMAGE, open_image
-from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageError, ImageLimits
+from clustering_pipeline.imaging.headers import (
+    DAMAGE,
+    DEFAULT_LIMITS,
+    ImageError,
+    ImageLimits,
+    open_image,
+)
 
 Pixels = NDArray[np.uint8]
 

@@ -1,4 +1,5 @@
-"""Opening a picture's header: what format it is, how large, which way up."""
+"""Opening a picture's header: what format it is, how large, which way up, and whether it may be
+decoded."""
 
 import io
 import logging
@@ -6,11 +7,11 @@ import struct
 import warnings
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
-from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageError, ImageLimits
-
+ImageErrorKind = Literal["not_an_image", "unsupported_format", "truncated", "bomb", "too_small"]
 # A short list of codecs keeps hostile bytes away from Pillow's rarely used parsers (some of them
 # start programs).
 READABLE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
@@ -29,11 +30,9 @@ DAMAGE = (
     OverflowError,
     MemoryError,
 )
-
 # What is wrong with a picture is said on its row; Pillow would say it on the terminal as well.
 warnings.filterwarnings("ignore", module=r"PIL\..*")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
-
 _SIGNATURES = (
     (b"\xff\xd8\xff", "JPEG"),
     (b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -57,6 +56,47 @@ _OTHER_SIGNATURES = (
     (b"{", "JSON"),
     (b"[", "JSON"),
 )
+
+
+class ImageError(Exception):
+    """Bytes that give no usable picture: `kind` for counting, `sentence` for the person who reads
+    the row.
+    """
+
+    def __init__(self, kind: ImageErrorKind, sentence: str) -> None:
+        super().__init__(kind, sentence)
+        self.kind: ImageErrorKind = kind
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """Bounds that are checked on the header, before a single pixel is decoded."""
+
+    # 80 million RGB pixels are 240 MB; Pillow itself refuses 179 million.
+    largest_pixels: int = 80_000_000
+    smallest_side: int = 8
+
+    def check(self, width: int, height: int) -> None:
+        """Raise ImageError `bomb` or `too_small` when width × height (pixels) is out of bounds."""
+        if width * height > self.largest_pixels:
+            raise ImageError(
+                "bomb",
+                f"The picture is {width} × {height} pixels; the limit is "
+                f"{self.largest_pixels / 1e6:g} million pixels.",
+            )
+        if min(width, height) < self.smallest_side:
+            raise ImageError(
+                "too_small",
+                f"The picture is {width} × {height} pixels; each side needs at least "
+                f"{self.smallest_side}.",
+            )
+
+
+DEFAULT_LIMITS = ImageLimits()
 
 
 @dataclass(frozen=True)

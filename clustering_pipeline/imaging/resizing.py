@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from clustering_pipeline.imaging.decoding import Pixels, decode_image
-from clustering_pipeline.imaging.limits import DEFAULT_LIMITS, ImageLimits
+from clustering_pipeline.imaging.headers import DEFAULT_LIMITS, ImageLimits
 
 
 def fit_within(pixels: Pixels, longest_side: int, enlarge: bool = False) -> Pixels:

@@ -1,12 +1,13 @@
-"""The parts of the pipeline that people start by hand, for one category or as a backfill of
-many.
+"""The parts of the pipeline that people start by hand, for one category or as a backfill of many.
+
+A category is a partition of the one partition set, and a retired one keeps its history.
 """
 
 import dagster as dg
 
-from clustering_pipeline.orchestration.partitions import CATEGORIES
 from clustering_pipeline.orchestration.runtime.dagster_internals import UnresolvedAssetJobDefinition
 
+CATEGORIES = dg.DynamicPartitionsDefinition(name="category")
 CATEGORY_JOB = "whole_category"
 REPORT_JOB = "report_status"
 

@@ -1,15 +1,16 @@
 """What the daemon looks at by itself: the catalogue folder, categories that are not fresh, runs
-that ended.
+that ended, and the message that people get of failed ones.
 """
 
+import json
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 
 import dagster as dg
 
-from clustering_pipeline.core.errors import InputError, PipelineError
-from clustering_pipeline.orchestration.jobs import CATEGORY_JOB
-from clustering_pipeline.orchestration.notifications import failure_message_of, post
-from clustering_pipeline.orchestration.partitions import CATEGORIES
+from clustering_pipeline.core.errors import InputError, PipelineError, StageError
+from clustering_pipeline.orchestration.jobs import CATEGORIES, CATEGORY_JOB
 from clustering_pipeline.orchestration.runtime.dagster_internals import UnresolvedAssetJobDefinition
 from clustering_pipeline.orchestration.runtime.execution import asset_of_step, words_of
 from clustering_pipeline.orchestration.runtime.instance import PARTITION_TAG
@@ -24,6 +25,8 @@ from clustering_pipeline.project import Project
 from clustering_pipeline.project.ingest import dump_memory, load_memory, take_in
 from clustering_pipeline.storage import FileTree
 
+TIMEOUT_SECONDS = 10
+LONGEST_REASON = 600
 AnySensorContext = dg.SensorEvaluationContext | dg.RunStatusSensorContext
 SECONDS_BETWEEN_LOOKS = 15
 SECONDS_BETWEEN_SYNCS = 60
@@ -211,3 +214,35 @@ def _sync_status(project: Project) -> dg.DefaultSensorStatus:
     except InputError:
         wanted = False
     return dg.DefaultSensorStatus.RUNNING if wanted else dg.DefaultSensorStatus.STOPPED
+
+
+def failure_message_of(
+    run: dg.DagsterRun, failures: Sequence[tuple[str, str]], ui_url: str
+) -> dict[str, str]:
+    """Return the message of a failed run in Slack's format; `failures`: the failed assets with what
+    each said.
+    """
+    category = run.tags.get(PARTITION_TAG, "")
+    what = f"Category {category}" if category else f"Job {run.job_name}"
+    lines = [f"• `{asset}`: {words[:LONGEST_REASON]}" for asset, words in failures] or [
+        "• The run ended without a failed step."
+    ]
+    link = f"<{ui_url.rstrip('/')}/runs/{run.run_id}|run {run.run_id[:8]}>"
+    return {"text": "\n".join([f"{what} failed in {link}.", *lines])}
+
+
+def post(url: str, message: dict[str, str]) -> None:
+    """Post a message to a webhook; raises StageError naming its host, never its path, which is a
+    secret.
+    """
+    request = urllib.request.Request(
+        url, json.dumps(message).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):
+            pass
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        raise StageError(
+            f"The failure message could not be posted to {request.host or 'the webhook'} "
+            f"({type(error).__name__}). Check automation.webhook_url and the network."
+        ) from None

@@ -3,14 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from clustering_pipeline.storage import layout
-from clustering_pipeline.storage.blobs import BlobStore
 from clustering_pipeline.storage.feature_tables import (
     FeatureTable,
     FeatureTables,
     cache_facts,
     compute_missing,
 )
-from clustering_pipeline.storage.files import FileTree
+from clustering_pipeline.storage.files import BlobStore, FileTree
 from clustering_pipeline.storage.local_database import LocalDatabase
 from clustering_pipeline.storage.manifests import ManifestStore
 

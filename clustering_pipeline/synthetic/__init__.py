@@ -6,9 +6,11 @@ not on the fonts of the machine.
 """
 
 from clustering_pipeline.synthetic.catalogue import (
+    LoopbackShop,
     SyntheticCatalogue,
     SyntheticListing,
     encode_jpeg,
+    serve_folder,
     write_catalogue,
 )
 from clustering_pipeline.synthetic.marks import Mark, draw_marks, mark_mask, render_mark
@@ -23,7 +25,6 @@ from clustering_pipeline.synthetic.scenes import (
     photograph,
     studio_picture,
 )
-from clustering_pipeline.synthetic.shop import LoopbackShop, serve_folder
 
 __all__ = [
     "CARELESS",

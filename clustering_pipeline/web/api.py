@@ -10,7 +10,6 @@ from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.search import Mode
 from clustering_pipeline.review import Signature, Statement, actions
 from clustering_pipeline.web.category_cache import Category, Library
-from clustering_pipeline.web.options import ServeOptions
 from clustering_pipeline.web.schemas import (
     ActionIn,
     CategoryOut,
@@ -30,6 +29,7 @@ from clustering_pipeline.web.schemas import (
     found_out,
 )
 from clustering_pipeline.web.search_service import MOST_HITS, Finder
+from clustering_pipeline.web.security import ServeOptions
 
 Slug = Annotated[
     str, Path(description="The category's slug, as /api/categories gives it.", max_length=200)

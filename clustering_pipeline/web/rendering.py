@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.templates import open_templates
 from clustering_pipeline.outputs.report import Language, Texts, certainty, link_words, read_words
-from clustering_pipeline.web.options import ServeOptions
+from clustering_pipeline.web.security import ServeOptions
 
 LANGUAGE_COOKIE = "cp_language"
 STATIC_TYPES = {

@@ -6,15 +6,18 @@ form are checked, token or not.
 """
 
 import asyncio
+import getpass
 import hmac
 import ipaddress
+import secrets
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from clustering_pipeline.web.options import ServeOptions
+from clustering_pipeline.core.errors import InputError
 
 TOKEN_COOKIE = "cp_token"
 # Seconds between two parts of a body.
@@ -32,6 +35,64 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Where the server listens and what it lets in.
+
+    Attributes:
+        host, port: the address it binds to.
+        token: what every request has to bring; only a server on loopback may go without one.
+        names: host names under which a browser may reach it, besides numeric addresses and
+            localhost.
+        author: who signs corrections when the browser names nobody.
+        upload_bytes: largest request body.
+        query_pixels: most pixels of a query picture.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8765
+    token: str | None = None
+    names: tuple[str, ...] = ()
+    author: str = field(default_factory=getpass.getuser)
+    upload_bytes: int = 20_000_000
+    query_pixels: int = 40_000_000
+
+    def __post_init__(self) -> None:
+        if self.token is None and not is_loopback(self.host):
+            raise InputError(
+                f"{self.host} can be reached by other machines, so a token is needed. Give "
+                f"--token, or leave --host at 127.0.0.1."
+            )
+        if self.token is not None and len(self.token) < 16:
+            raise InputError("The token is too short to be a secret. Give at least 16 characters.")
+
+    @property
+    def root(self) -> str:
+        """The address of the server, with a slash at its end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}/"
+
+    @property
+    def address(self) -> str:
+        """The address to open in a browser."""
+        return self.root + (f"?token={self.token}" if self.token else "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def new_token() -> str:
+    """Return a fresh secret."""
+    return secrets.token_urlsafe(24)
 
 
 class Gate:

@@ -11,7 +11,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 
 from clustering_pipeline.core.errors import InputError, StageError
-from clustering_pipeline.orchestration.partitions import CATEGORIES
+from clustering_pipeline.orchestration.jobs import CATEGORIES
 from clustering_pipeline.orchestration.sync.lineage import (
     SOURCE_VERSION,
     Lineage,

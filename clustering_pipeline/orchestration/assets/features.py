@@ -10,7 +10,7 @@ from clustering_pipeline.orchestration.assets.factory import (
     project_asset,
     stage_asset,
 )
-from clustering_pipeline.orchestration.runtime.pools import GPU
+from clustering_pipeline.orchestration.runtime.instance import GPU
 from clustering_pipeline.settings import (
     CleanImageSettings,
     EmbeddingSettings,

@@ -25,7 +25,7 @@ from clustering_pipeline.orchestration.checks import (
     REJECTED_SHARE,
     USABLE_LISTINGS,
 )
-from clustering_pipeline.orchestration.runtime.pools import GEMINI, GPU, NETWORK
+from clustering_pipeline.orchestration.runtime.instance import GEMINI, GPU, NETWORK
 from clustering_pipeline.orchestration.sync.sources import catalogue_version, overrides_version
 from clustering_pipeline.settings import (
     CatalogueSettings,

@@ -1,10 +1,10 @@
-"""The Dagster instance of a home: its database, the categories it knows, and who is working on
-them.
+"""The Dagster instance of a home: its database, the categories it knows, who is working on them,
+and the pools that limit how many steps use one scarce thing at a time.
 """
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,14 @@ from typing import Any
 import dagster as dg
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.orchestration.partitions import CATEGORIES
-from clustering_pipeline.orchestration.runtime.pools import set_missing_limits
+from clustering_pipeline.orchestration.jobs import CATEGORIES
 from clustering_pipeline.project import PipelineHome
 from clustering_pipeline.storage import layout
+
+GPU, NETWORK, GEMINI = "gpu", "network", "gemini"
+# One model on the device, a few categories downloading, and one caller of Gemini: what the instance
+# gets when it is opened first.
+LIMITS = {GPU: 1, NETWORK: 2, GEMINI: 1}
 
 
 @contextmanager
@@ -61,7 +65,11 @@ def _in_write_ahead_mode(path: str) -> sqlite3.Connection | None:
 
 
 PARTITION_TAG = "dagster/partition"
+
+
 COMMAND_LINE_TAG = "clustering_pipeline/command_line"
+
+
 IN_FLIGHT = (
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -154,3 +162,19 @@ def _locked(path: Path) -> Iterator[bool]:
             yield False
             return
         yield True
+
+
+def set_missing_limits(instance: dg.DagsterInstance) -> None:
+    """Give the pools that have no limit yet theirs; one that somebody set stays."""
+    held = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
+    if missing := {pool: limit for pool, limit in LIMITS.items() if pool not in held}:
+        set_limits(instance, missing)
+
+
+def set_limits(instance: dg.DagsterInstance, limits: Mapping[str, int]) -> dict[str, int]:
+    """Give the pools of the instance their limits and return all that are set; doing it again
+    changes nothing.
+    """
+    for pool, limit in limits.items():
+        instance.event_log_storage.set_concurrency_slots(pool, limit)
+    return {limit.name: limit.limit for limit in instance.event_log_storage.get_pool_limits()}

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 
 import dagster as dg
 
-from clustering_pipeline.orchestration.jobs import CATEGORY_JOB
-from clustering_pipeline.orchestration.partitions import CATEGORIES
+from clustering_pipeline.orchestration.jobs import CATEGORIES, CATEGORY_JOB
 from clustering_pipeline.orchestration.runtime.instance import runs_in_flight
 from clustering_pipeline.orchestration.sync.lineage import Lineage, judge, plan, read_materialised
 from clustering_pipeline.orchestration.sync.sources import source_versions

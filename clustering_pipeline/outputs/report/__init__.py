@@ -11,7 +11,12 @@ from clustering_pipeline.outputs.report.doubt import (
     weakest_links,
 )
 from clustering_pipeline.outputs.report.i18n import Language, Texts, Words, read_words
-from clustering_pipeline.outputs.report.page import certainty, link_words, write_report
+from clustering_pipeline.outputs.report.page import (
+    certainty,
+    link_words,
+    thumbnail_jpeg,
+    write_report,
+)
 from clustering_pipeline.outputs.report.pairs import PairView, pair_evidence
 from clustering_pipeline.outputs.report.tables import (
     Box,
@@ -20,7 +25,6 @@ from clustering_pipeline.outputs.report.tables import (
     first_by_keeper,
     read_listings,
 )
-from clustering_pipeline.outputs.report.thumbnails import thumbnail_jpeg
 
 __all__ = [
     "Box",

@@ -8,8 +8,11 @@ from clustering_pipeline.outputs.workbook.delivery import (
 )
 from clustering_pipeline.outputs.workbook.edits import LabelEdits, read_label_edits
 from clustering_pipeline.outputs.workbook.export import ExportedPictures, export_pictures
-from clustering_pipeline.outputs.workbook.labelling import LabelledWorkbook, label_workbook
-from clustering_pipeline.outputs.workbook.names import suggest_names
+from clustering_pipeline.outputs.workbook.labelling import (
+    LabelledWorkbook,
+    label_workbook,
+    suggest_names,
+)
 from clustering_pipeline.outputs.workbook.notes import (
     WorkbookNotes,
     cluster_dates,

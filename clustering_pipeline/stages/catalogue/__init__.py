@@ -11,10 +11,10 @@ from clustering_pipeline.stages.catalogue.columns import (
     own_columns,
 )
 from clustering_pipeline.stages.catalogue.embedded_images import DIGEST_MARK, stored_picture
-from clustering_pipeline.stages.catalogue.formats.packages import WorkbookPackage
 from clustering_pipeline.stages.catalogue.formats.sheets import (
     Relationship,
     SheetPart,
+    WorkbookPackage,
     local_name,
     range_corners,
     reference_column,
@@ -23,9 +23,14 @@ from clustering_pipeline.stages.catalogue.formats.sheets import (
     workbook_part,
     worksheets,
 )
-from clustering_pipeline.stages.catalogue.formats.tables import SheetTable, Table, read_table
-from clustering_pipeline.stages.catalogue.formats.values import EXACT_DIGITS, cell_text
-from clustering_pipeline.stages.catalogue.selection import SelectedSheet, head_rows, select_sheets
+from clustering_pipeline.stages.catalogue.formats.tables import (
+    EXACT_DIGITS,
+    SheetTable,
+    Table,
+    cell_text,
+    read_table,
+)
+from clustering_pipeline.stages.catalogue.listings import SelectedSheet, head_rows, select_sheets
 from clustering_pipeline.stages.catalogue.sources import CatalogueSource, SourceRecords, read_source
 from clustering_pipeline.stages.catalogue.stage import (
     ReadWorkbook,

@@ -14,10 +14,11 @@ from clustering_pipeline.stages.catalogue.embedded_images import PictureListing
 from clustering_pipeline.stages.catalogue.formats.tables import FOLDER_SHEET, Table, read_table
 from clustering_pipeline.stages.catalogue.listings import (
     ListingReader,
+    SelectedSheet,
     column_values,
     mark_duplicates,
+    select_sheets,
 )
-from clustering_pipeline.stages.catalogue.selection import SelectedSheet, select_sheets
 from clustering_pipeline.stages.catalogue.sources import (
     CATEGORY_COLUMN,
     CATEGORY_VALUE,

@@ -17,13 +17,14 @@ import numpy as np
 from scipy import sparse
 
 from clustering_pipeline.core.graph import component_labels
-from clustering_pipeline.stages.clustering.local_moves import move_in_parallel, move_nodes
 from clustering_pipeline.stages.clustering.random_walk import (
     Walk,
     aggregate,
     first_seen,
     index_exits,
     module_sums,
+    move_in_parallel,
+    move_nodes,
     part_sums,
     restrict,
     xlogx,

@@ -10,8 +10,7 @@ import numpy as np
 from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.core.vectors import pairs_within
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering import cuda, hierarchy
-from clustering_pipeline.stages.clustering import density as on_cpu
+from clustering_pipeline.stages.clustering import cpu, cuda
 from clustering_pipeline.stages.clustering.contradictions import cut_contradicted
 from clustering_pipeline.stages.clustering.map_equation import communities
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem
@@ -83,7 +82,7 @@ def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     eps = float(settings.eps)
     if settings.works_on == "matches":
         near = problem.edges.where(1 - problem.edges.probabilities <= eps)
-        return on_cpu.dbscan_on_links(
+        return cpu.dbscan_on_links(
             problem.size,
             (near.rows, near.columns),
             settings.min_samples,
@@ -91,7 +90,7 @@ def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
         )
     if settings.device == "gpu":
         return cuda.dbscan(problem.vectors, eps, settings.min_samples, problem.listings)
-    return on_cpu.dbscan(
+    return cpu.dbscan(
         problem.vectors,
         eps,
         settings.min_samples,
@@ -102,7 +101,7 @@ def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
 
 def hdbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """HDBSCAN over the embeddings; crops count as their listings."""
-    search = cuda.hdbscan if settings.device == "gpu" else hierarchy.hdbscan
+    search = cuda.hdbscan if settings.device == "gpu" else cpu.hdbscan
     return search(
         problem.vectors, problem.listings, settings.min_cluster_size, settings.min_samples
     )
@@ -117,14 +116,14 @@ def k_means(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray
 
 def spectral(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """Spectral clustering of the matches, or of the cosines of nearest neighbours."""
-    return hierarchy.spectral(problem.size, problem.edges, int(settings.k))
+    return cpu.spectral(problem.size, problem.edges, int(settings.k))
 
 
 def agglomerative(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     """Agglomerative clustering by cosine distance."""
     if settings.device == "gpu":
         return cuda.agglomerative(problem.vectors, int(settings.k))
-    return hierarchy.agglomerative(problem.vectors, settings.linkage, settings.distance)
+    return cpu.agglomerative(problem.vectors, settings.linkage, settings.distance)
 
 
 def components(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:

@@ -19,8 +19,7 @@ from clustering_pipeline.stages.clustering.corrections import (
     resolve_statements,
 )
 from clustering_pipeline.stages.clustering.drawings import keep_drawings
-from clustering_pipeline.stages.clustering.evidence import build_problem
-from clustering_pipeline.stages.clustering.listings import listing_pictures
+from clustering_pipeline.stages.clustering.listings import build_problem, listing_pictures
 from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS
 from clustering_pipeline.stages.clustering.numbering import Change, Members, NumberRegister
 from clustering_pipeline.stages.clustering.placement import (

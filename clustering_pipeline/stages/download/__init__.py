@@ -9,8 +9,14 @@ from clustering_pipeline.stages.download.failures import (
     FetchError,
 )
 from clustering_pipeline.stages.download.fetcher import fetch_one
-from clustering_pipeline.stages.download.stage import FAILED, OK, requests_due, run
-from clustering_pipeline.stages.download.summary import main_cause, worst_hosts
+from clustering_pipeline.stages.download.stage import (
+    FAILED,
+    OK,
+    main_cause,
+    requests_due,
+    run,
+    worst_hosts,
+)
 
 __all__ = [
     "FAILED",

@@ -10,14 +10,18 @@ from dataclasses import dataclass
 import aiohttp
 from yarl import URL
 
-from clustering_pipeline.stages.download.addresses import BlockedAddressError, literal_address
+from clustering_pipeline.stages.download.addresses import (
+    BlockedAddressError,
+    UrlError,
+    follow,
+    literal_address,
+)
 from clustering_pipeline.stages.download.failures import (
     Failure,
     failure,
     is_retryable_status,
     status_failure,
 )
-from clustering_pipeline.stages.download.urls import UrlError, follow
 
 
 @dataclass(frozen=True, slots=True)

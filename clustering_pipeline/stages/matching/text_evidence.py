@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from clustering_pipeline.core.quantities import Quantity, conflict_between, read_quantities
 from clustering_pipeline.core.text import plain_letters, plain_words, string_similarity
 from clustering_pipeline.core.titles import (
     NOTHING_SAID,
+    Quantity,
     TitleFacts,
+    conflict_between,
     contradiction_between,
+    read_quantities,
     read_titles,
 )
 from clustering_pipeline.stages.matching.geometry import Floats

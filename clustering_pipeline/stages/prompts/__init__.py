@@ -4,12 +4,13 @@ from clustering_pipeline.stages.prompts.gemini import has_credentials
 from clustering_pipeline.stages.prompts.glossary import (
     Entry,
     Prompt,
+    Translation,
+    Translator,
     from_glossary,
     glossary,
     look_up,
 )
 from clustering_pipeline.stages.prompts.stage import class_words, read_prompts, run
-from clustering_pipeline.stages.prompts.translation import Translation, Translator
 from clustering_pipeline.stages.prompts.translators import AUTOMATIC_ORDER, TRANSLATORS
 
 __all__ = [

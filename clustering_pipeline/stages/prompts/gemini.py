@@ -13,8 +13,7 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.text import normal_form
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.prompts.glossary import Prompt
-from clustering_pipeline.stages.prompts.translation import Translation
+from clustering_pipeline.stages.prompts.glossary import Prompt, Translation
 
 if TYPE_CHECKING:
     from google import genai

@@ -1,12 +1,17 @@
-"""The built-in Vietnamese–English glossary of packaging and products."""
+"""What a translator is asked and what it answers, and the built-in Vietnamese–English glossary of
+packaging and products.
+"""
 
 import csv
 import io
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from typing import Protocol
 
 from clustering_pipeline.core.text import normal_form, without_accents
+from clustering_pipeline.stages.contract import StageContext
 
 
 @dataclass(frozen=True)
@@ -66,3 +71,20 @@ def from_glossary(word: str, synonyms: int) -> Prompt:
     if entry is None:
         return Prompt(word, normal_form(word), (), "word itself")
     return Prompt(word, entry.english, entry.synonyms[:synonyms], "glossary")
+
+
+@dataclass(frozen=True)
+class Translation:
+    """One prompt per word, in the words' order, and what the translation cost."""
+
+    prompts: tuple[Prompt, ...]
+    facts: Mapping[str, int | float | str] = field(default_factory=dict)
+
+
+class Translator(Protocol):
+    """Translates class words; its constructor takes the settings and does nothing heavy."""
+
+    name: str
+
+    def translate(self, words: Sequence[str], context: StageContext) -> Translation:
+        """Return one prompt per word, in order; raises PipelineError when it cannot answer."""

@@ -8,8 +8,7 @@ from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.prompts.gemini import GeminiTranslator
-from clustering_pipeline.stages.prompts.glossary import from_glossary
-from clustering_pipeline.stages.prompts.translation import Translation, Translator
+from clustering_pipeline.stages.prompts.glossary import Translation, Translator, from_glossary
 
 
 class GlossaryTranslator:

@@ -1,15 +1,19 @@
 """The pages on which a person looks at clusters and corrects them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from clustering_pipeline.outputs.report import Cluster, Listing
+from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.outputs.report import Cluster, Link, Listing, PairView, pair_evidence
 from clustering_pipeline.review import Signature, Statement, actions
+from clustering_pipeline.settings import VerificationSettings
+from clustering_pipeline.stages.features import load_features
+from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Category, Library
-from clustering_pipeline.web.queries import pair_of
 from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
 
 PAGE_SIZE = 24
@@ -215,3 +219,35 @@ def _chosen(cluster: Cluster, numbers: Sequence[int]) -> list[Listing]:
 def _back_to(slug: str, number: int, numbers: Sequence[int]) -> Response:
     done = "?done=" + ",".join(map(str, numbers)) if numbers else ""
     return RedirectResponse(f"/c/{slug}/review/{number}{done}", 303)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two listings, the match between their crops, and the points that agree."""
+
+    first: Listing
+    second: Listing
+    link: Link
+    evidence: PairView
+
+
+def pair_of(category: Category, blobs: BlobStore, link: Link) -> Pair:
+    """Return the listings of a link and the matched points between their crops."""
+    first, second = category.by_crop[link.crop_a], category.by_crop[link.crop_b]
+    return Pair(first, second, link, _evidence(category, blobs, link))
+
+
+def _evidence(category: Category, blobs: BlobStore, link: Link) -> PairView:
+    features = category.local_features
+    sizes = category.crop_sizes
+    try:
+        return pair_evidence(
+            load_features(blobs, features[link.crop_a]),
+            load_features(blobs, features[link.crop_b]),
+            sizes[link.crop_a],
+            sizes[link.crop_b],
+            VerificationSettings(),
+        )
+    except (KeyError, PipelineError):
+        # Without stored features there are no points to draw; the numbers of the match still stand.
+        return PairView((), 0)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from clustering_pipeline.outputs.workbook.names import common_words, suggest_names
+from clustering_pipeline.outputs.workbook.labelling import common_words, suggest_names
 
 
 @pytest.mark.parametrize(

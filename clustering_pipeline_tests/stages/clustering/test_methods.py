@@ -5,8 +5,8 @@ from sklearn.cluster import DBSCAN
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering import CLUSTERING_METHODS, density, read_drawings
-from clustering_pipeline.stages.clustering.density import dbscan
-from clustering_pipeline.stages.clustering.evidence import _cosine_edges
+from clustering_pipeline.stages.clustering.cpu import dbscan
+from clustering_pipeline.stages.clustering.listings import _cosine_edges
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem
 from clustering_pipeline.stages.clustering.tuning import choose_eps, choose_k, knee
 

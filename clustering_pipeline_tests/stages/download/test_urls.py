@@ -3,7 +3,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from clustering_pipeline.stages.download.urls import UrlError, follow, parse_url, shown
+from clustering_pipeline.stages.download.addresses import UrlError, follow, parse_url, shown
 
 pieces = st.sampled_from(
     ["http://", "https://", "HTTP:", "//", "/", "\\", "@", ":", "::", "[", "]", "%", "%2", "%2e", "#", "?", "&", " ", "\t", "\x00",

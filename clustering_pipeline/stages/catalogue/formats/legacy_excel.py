@@ -9,12 +9,12 @@ from typing import Any
 import xlrd
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.stages.catalogue.formats.packages import damaged, password_protected
 from clustering_pipeline.stages.catalogue.formats.sheet_details import (
     ZERO_PADDED,
     SheetDetails,
     check_overlap,
 )
+from clustering_pipeline.stages.catalogue.formats.sheets import damaged, password_protected
 
 # What xlrd raises on files whose structure is broken, besides its own error.
 BROKEN = (

@@ -8,15 +8,15 @@ beside their value.
 from collections.abc import Callable
 from xml.parsers import expat
 
-from clustering_pipeline.stages.catalogue.formats.packages import (
-    WorkbookPackage,
-    damaged,
-    password_protected,
-)
 from clustering_pipeline.stages.catalogue.formats.sheet_details import (
     EXACT_DIGITS,
     SheetDetails,
     check_overlap,
+)
+from clustering_pipeline.stages.catalogue.formats.sheets import (
+    WorkbookPackage,
+    damaged,
+    password_protected,
 )
 
 CONTENT_PART = "content.xml"

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pyexpat import ExpatError, XMLParserType
 from xml.parsers import expat
 
-from clustering_pipeline.stages.catalogue.formats.packages import WorkbookPackage, damaged
 from clustering_pipeline.stages.catalogue.formats.sheets import (
     SheetPart,
+    WorkbookPackage,
+    damaged,
     local_name,
     parse_xml,
     range_corners,
