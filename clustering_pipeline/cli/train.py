@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from clustering_pipeline.cli.place import find_project, working
 from clustering_pipeline.cli.terminal import terminal_of
@@ -47,7 +48,7 @@ def autoencoder(
     terminal.emit({"category": slug, "folder": str(folder), "losses": losses})
 
 
-def _kept_crops(project: Project, slug: str) -> list[np.ndarray]:
+def _kept_crops(project: Project, slug: str) -> list[NDArray[np.uint8]]:
     from clustering_pipeline.imaging import load_crop
 
     clean = project.manifests.read("clean_images", slug)

@@ -11,10 +11,12 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 Indices = NDArray[np.int64]
+# Ends of links, of whatever width they were counted in.
+Ends = NDArray[np.int32] | NDArray[np.int64]
 Item = TypeVar("Item", bound=Hashable)
 
 
-def component_labels(count: int, first: Indices, second: Indices) -> Indices:
+def component_labels(count: int, first: Ends, second: Ends) -> Indices:
     """Return the connected component of each of `count` rows, 0 to k - 1 by its first row: int64
     (count,).
     """

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 # Single precision is trusted outside this band around the radius; inside it the distance is
 # computed in double precision.
@@ -10,8 +11,8 @@ UNSURE = 1e-5
 
 
 def near_pairs(
-    vectors: np.ndarray, radius: float, block_rows: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    vectors: NDArray[np.float32], radius: float, block_rows: int
+) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int32]]]:
     """Yield `rows` < `columns` (int32) of every pair with cosine distance at most `radius`, a block
     of columns at a time.
 
@@ -33,8 +34,8 @@ def near_pairs(
 
 
 def pairs_within(
-    vectors: np.ndarray, radius: float, block_rows: int
-) -> tuple[np.ndarray, np.ndarray]:
+    vectors: NDArray[np.float32], radius: float, block_rows: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Return `rows` < `columns` (int32) of all pairs with cosine distance at most `radius`."""
     found = list(near_pairs(vectors, radius, block_rows))
     if not found:
@@ -44,15 +45,16 @@ def pairs_within(
     )
 
 
-def _exact_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    a, b = a.astype(np.float64), b.astype(np.float64)
+def _exact_distance(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    a, b = first.astype(np.float64), second.astype(np.float64)
     norms = np.sqrt(np.einsum("ij,ij->i", a, a) * np.einsum("ij,ij->i", b, b))
-    return 1 - np.einsum("ij,ij->i", a, b) / np.maximum(norms, 1e-300)
+    cosines: NDArray[np.float64] = np.einsum("ij,ij->i", a, b) / np.maximum(norms, 1e-300)
+    return 1 - cosines
 
 
 def nearest_neighbours(
-    vectors: np.ndarray, count: int, block_rows: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    vectors: NDArray[np.float32], count: int, block_rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Return `rows`, `columns` (int64) and `cosines` (float32) of the `count` nearest others of
     each unit vector (n, d).
 

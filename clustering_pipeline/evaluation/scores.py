@@ -41,7 +41,7 @@ def score_clusters(
     }
 
 
-def group_codes(labels: Iterable[Hashable]) -> np.ndarray:
+def group_codes(labels: Iterable[Hashable]) -> NDArray[np.int64]:
     """Return int64 codes of the groups; every noise label gets a code that no other item has."""
     texts = ["" if label is None else str(label).strip() for label in labels]
     names = [
@@ -52,7 +52,7 @@ def group_codes(labels: Iterable[Hashable]) -> np.ndarray:
     return np.array([codes.setdefault(name, len(codes)) for name in names], np.int64)
 
 
-def contingency(true: np.ndarray, predicted: np.ndarray) -> sparse.coo_matrix:
+def contingency(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> sparse.coo_matrix:
     """Return the int64 counts of items per (group, cluster) as a sparse matrix without repeated
     entries.
     """
@@ -61,7 +61,7 @@ def contingency(true: np.ndarray, predicted: np.ndarray) -> sparse.coo_matrix:
     return sparse.coo_matrix((cells.to_numpy(np.int64), (rows, columns)))
 
 
-def _sums(table: sparse.coo_matrix) -> tuple[np.ndarray, np.ndarray]:
+def _sums(table: sparse.coo_matrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.asarray(table.sum(axis=1)).ravel(), np.asarray(table.sum(axis=0)).ravel()
 
 
@@ -82,7 +82,7 @@ def _pairwise(table: sparse.coo_matrix) -> dict[str, float]:
     return _precision_recall_f1("pairwise", precision, recall)
 
 
-def _pairs(sizes: np.ndarray) -> float:
+def _pairs(sizes: NDArray[np.int64]) -> float:
     return float((sizes.astype(float) * (sizes - 1) / 2).sum())
 
 
@@ -92,7 +92,7 @@ def _precision_recall_f1(name: str, precision: float, recall: float) -> dict[str
     return {f"{name}_precision": precision, f"{name}_recall": recall, f"{name}_f1": f1}
 
 
-def _information(true: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
+def _information(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:
     from sklearn import metrics
 
     homogeneity, completeness, v_measure = metrics.homogeneity_completeness_v_measure(
@@ -144,17 +144,18 @@ def draw_confusion(labels_true: Sequence[Hashable], labels_predicted: Sequence[H
     return draw(width, height, [element("text", shares, x=4, y=14), *titles, *cells], font_size=9)
 
 
-def _worst_rows(table: np.ndarray) -> np.ndarray:
+def _worst_rows(table: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the rows to show, those with the most items off their main cluster first, then the
     largest.
     """
     best = table.argmax(axis=1)
     split = table.sum(axis=1) - table.max(axis=1)
     mixed = table.sum(axis=0)[best] - table.max(axis=1)
-    return np.lexsort((np.arange(len(table)), -table.sum(axis=1), -(split + mixed)))[:LARGEST]
+    order = np.lexsort((np.arange(len(table)), -table.sum(axis=1), -(split + mixed)))
+    return np.asarray(order[:LARGEST], np.int64)
 
 
-def _diagonal_order(table: np.ndarray, rows: np.ndarray) -> list[int]:
+def _diagonal_order(table: NDArray[np.int64], rows: NDArray[np.int64]) -> list[int]:
     """Return the columns that the rows touch, each row's main cluster at its own place in turn."""
     mains = table[rows].argmax(axis=1).tolist()
     others = np.flatnonzero(table[rows].sum(axis=0)).tolist()

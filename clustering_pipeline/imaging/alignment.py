@@ -246,7 +246,9 @@ def _about(points: Floats, shape: tuple[int, ...]) -> Mask:
 
 def _in_pixels(shares: Floats, first: tuple[int, ...], second: tuple[int, ...]) -> Reals:
     to_second = np.array([[second[1]], [second[0]]], np.float64)
-    return np.asarray(shares, np.float64) * to_second / np.array([first[1], first[0], 1.0])
+    scaled: Reals = shares.astype(np.float64) * to_second
+    shares_there: Reals = scaled / np.array([first[1], first[0], 1.0])
+    return shares_there
 
 
 def _inverse(matrix: Reals) -> Reals:
@@ -460,9 +462,8 @@ def _cast(left: Reals, right: Reals, chroma: Reals) -> Reals:
     grey = (chroma < _GREY) & (np.minimum(left[:, 0], right[:, 0]) > 25)
     if grey.sum() < _FEWEST_GREY:
         return np.zeros(2)
-    return np.clip(
-        np.median(right[grey, 1:] - left[grey, 1:], axis=0), -_LARGEST_CAST, _LARGEST_CAST
-    )
+    cast: Reals = np.median(right[grey, 1:] - left[grey, 1:], axis=0)
+    return np.clip(cast, -_LARGEST_CAST, _LARGEST_CAST)
 
 
 def _light(left: Reals, right: Reals) -> tuple[float, float]:

@@ -81,7 +81,7 @@ def _pixels(image: Image.Image) -> Pixels:
     if image.mode != "L":
         return np.asarray(image)
     try:
-        return pa.array(image).to_numpy().reshape(image.height, image.width)
+        return np.asarray(pa.array(image).to_numpy().reshape(image.height, image.width), np.uint8)
     except ValueError:
         return np.asarray(image)
 

@@ -8,6 +8,7 @@ Dagster refuses a run that would set them elsewhere.
 
 import re
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -38,7 +39,7 @@ FROM_DEFAULTS = (
 SECRET_PARTS = re.compile(r"(?<=://).*@|\?.*")
 
 
-class GpuResource(dg.ConfigurableResource):
+class GpuResource(dg.ConfigurableResource["GpuResource"]):
     """Device and precision of the neural models, and where their files are."""
 
     device: Device = Field(description="`compute.device`; auto is the best one present.")
@@ -69,7 +70,7 @@ class GpuResource(dg.ConfigurableResource):
         return f"{device}, {resolve_precision(hardware, device)}"
 
 
-class GeminiResource(dg.ConfigurableResource):
+class GeminiResource(dg.ConfigurableResource["GeminiResource"]):
     """The Gemini model that translates class words, and whether it can be asked; the key itself is
     never shown.
     """
@@ -81,7 +82,7 @@ class GeminiResource(dg.ConfigurableResource):
     source: str = Field(FROM_SETTINGS, description="Where these values come from.")
 
 
-class StorageResource(dg.ConfigurableResource):
+class StorageResource(dg.ConfigurableResource["StorageResource"]):
     """Where pictures, manifests and cached results are kept."""
 
     root: str = Field(
@@ -90,7 +91,7 @@ class StorageResource(dg.ConfigurableResource):
     source: str = Field(FROM_SETTINGS, description="Where these values come from.")
 
 
-class EngineResource(dg.ConfigurableResource):
+class EngineResource(dg.ConfigurableResource["EngineResource"]):
     """What the batches of the stages run on."""
 
     engine: str = Field(description="`compute.engine`; local is processes on this machine.")
@@ -98,7 +99,7 @@ class EngineResource(dg.ConfigurableResource):
     source: str = Field(FROM_SETTINGS, description="Where these values come from.")
 
 
-def make_resources(project: Project) -> dict[str, dg.ConfigurableResource]:
+def make_resources(project: Project) -> dict[str, dg.ConfigurableResource[Any]]:
     """Return the resources by name; where the settings cannot be used, they show the defaults and
     say so.
     """

@@ -11,10 +11,11 @@ from clustering_pipeline.review.actions import (
     read_incoming,
 )
 from clustering_pipeline.review.progress import ReviewProgress
-from clustering_pipeline.review.store import CorrectionStore, ListingReference
+from clustering_pipeline.review.store import KEEP, CorrectionStore, ListingReference
 
 __all__ = [
     "INCOMING_SUFFIXES",
+    "KEEP",
     "CorrectionStore",
     "Incoming",
     "ListingReference",

@@ -2,7 +2,7 @@
 collections have them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -184,7 +184,12 @@ def _leaves(rng: np.random.Generator) -> NDArray[np.uint8]:
     length = rng.uniform(0.25, 0.45)
     contours = [_leaf(0.5 + reach * np.cos(t), 0.5 - reach * np.sin(t), length, -t) for t in turns]
     masks = [_filled([contour]) for contour in contours]
-    return np.maximum.reduce(masks)
+    return _union(masks)
+
+
+def _union(masks: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    union: NDArray[np.uint8] = np.maximum.reduce(masks)
+    return union
 
 
 def _stripes(rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -209,7 +214,7 @@ def _chevrons(rng: np.random.Generator) -> NDArray[np.uint8]:
                       [0.92, top + depth + thickness], [0.5, top + thickness],
                       [0.08, top + depth + thickness]])
         )  # fmt: skip
-    return np.maximum.reduce([_filled([contour]) for contour in contours])
+    return _union([_filled([contour]) for contour in contours])
 
 
 def _monogram(rng: np.random.Generator) -> NDArray[np.uint8]:

@@ -48,7 +48,7 @@ def _round_shading(width: int, gloss: float) -> NDArray[np.float32]:
     across = np.linspace(-1, 1, width, dtype=np.float32)
     body = 0.62 + 0.42 * np.sqrt(np.clip(1 - across**2, 0, 1))
     streak = gloss * np.exp(-(((across + 0.45) / 0.09) ** 2))
-    return (body + streak)[None, :, None].astype(np.float32)
+    return np.asarray(body + streak, np.float32)[None, :, None]
 
 
 def _shaded(

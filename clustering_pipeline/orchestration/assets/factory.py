@@ -187,7 +187,7 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
         context: dg.AssetExecutionContext,
         project: dg.ResourceParam[Project],
         **upstream: pd.DataFrame,
-    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
         run = _asset_run(context, project, frames)
         arguments: dict[str, Any] = {name: upstream[name] for name in frames}
         arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
@@ -242,9 +242,10 @@ def frame_type(name: str) -> dg.DagsterType:
             PandasColumn(column, constraints=present if column in manifest.key else [])
             for column in manifest.schema.names
         ]
-        return create_dagster_pandas_dataframe_type(
+        made: dg.DagsterType = create_dagster_pandas_dataframe_type(
             f"{name}_manifest", f"The manifest `{name}`.", columns
         )
+        return made
 
 
 def check_spec(check: Check, asset: dg.AssetKey) -> dg.AssetCheckSpec:
@@ -315,7 +316,7 @@ def _asset_run(
 
 def _materialise(
     made: AssetResult, facts: Mapping[str, int | float | str], manifest: Manifest
-) -> dg.MaterializeResult:
+) -> dg.MaterializeResult[pd.DataFrame]:
     frame = made.result.manifest
     metadata = {name: _shown(fact) for name, fact in facts.items()}
     metadata |= {

@@ -3,7 +3,7 @@ itself.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -33,7 +33,7 @@ def make_sync_report(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefiniti
     )
     def sync_report(
         context: dg.AssetExecutionContext, project: dg.ResourceParam[Project]
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         """Category × asset: fresh, stale and why, missing, failed; overrides in force; categories
         that are overdue.
         """
@@ -49,7 +49,7 @@ def make_sync_report(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefiniti
             for name in ("category", "stands", "problem", "overrides", "last run", "next refresh")
         ]
 
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             metadata={
                 "categories": len(statuses),
                 "fresh_categories": sum(_unsettled(status) == "" for status in statuses),

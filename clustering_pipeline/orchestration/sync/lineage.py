@@ -10,10 +10,14 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar
 
 import dagster as dg
 
-from clustering_pipeline.orchestration.runtime.dagster_internals import BaseAssetGraph
+from clustering_pipeline.orchestration.runtime.dagster_internals import (
+    BaseAssetGraph,
+    BaseAssetNode,
+)
 
 SOURCE_VERSION = "clustering_pipeline/source_version"
 SOURCE_CHANGED = "its source changed"
@@ -31,6 +35,9 @@ class Status(StrEnum):
     FAILED = "failed"
 
 
+AssetNode = TypeVar("AssetNode", bound=BaseAssetNode)
+
+
 @dataclass(frozen=True)
 class Lineage:
     """The partitioned assets by name (`settings/clusters`): parents first, what each is made from,
@@ -42,7 +49,7 @@ class Lineage:
     code_versions: Mapping[str, str | None]
 
     @classmethod
-    def of(cls, graph: BaseAssetGraph) -> "Lineage":
+    def of(cls, graph: BaseAssetGraph[AssetNode]) -> "Lineage":
         """Return the lineage of the partitioned assets of an asset graph."""
         nodes = [
             graph.get(key) for key in graph.toposorted_asset_keys if graph.get(key).is_partitioned

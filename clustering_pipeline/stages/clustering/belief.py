@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustering_pipeline.core.evidence_model import EvidenceModel, load_model, probability_of
 from clustering_pipeline.stages.clustering.problem import NOISE, Edges
@@ -26,7 +27,7 @@ def membership_model() -> EvidenceModel:
     return load_model(Path(__file__).with_name("membership.json"))
 
 
-def membership_evidence(labels: np.ndarray, odds: Edges) -> dict[str, np.ndarray]:
+def membership_evidence(labels: NDArray[np.int64], odds: Edges) -> dict[str, NDArray[np.float64]]:
     """Return features of each node's place in its cluster (float64, n), NaN for nodes that are
     alone.
 
@@ -67,7 +68,7 @@ def membership_evidence(labels: np.ndarray, odds: Edges) -> dict[str, np.ndarray
     }
 
 
-def belief(labels: np.ndarray, odds: Edges, model: EvidenceModel) -> np.ndarray:
+def belief(labels: NDArray[np.int64], odds: Edges, model: EvidenceModel) -> NDArray[np.float64]:
     """Return the probability that each node belongs to its cluster (float64, n); 1 for nodes that
     are alone.
     """
@@ -76,7 +77,7 @@ def belief(labels: np.ndarray, odds: Edges, model: EvidenceModel) -> np.ndarray:
     return np.where(np.isfinite(features["best"]), found, 1.0)
 
 
-def true_share(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def true_share(labels: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the share of the other members of each node's cluster that have its truth (float64,
     n), NaN for nodes alone.
     """
@@ -86,14 +87,14 @@ def true_share(labels: np.ndarray, truth: np.ndarray) -> np.ndarray:
     )
     others = np.bincount(cluster)[cluster] - 1
     same = np.bincount(both.ravel())[both.ravel()] - 1
-    return np.divide(
-        same, others, out=np.full(len(labels), np.nan), where=(others > 0) & (labels != NOISE)
-    )
+    share = np.full(len(labels), np.nan)
+    np.divide(same, others, out=share, where=(others > 0) & (labels != NOISE))
+    return share
 
 
 def _two_greatest(
-    size: int, nodes: np.ndarray, weights: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    size: int, nodes: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the greatest and the second weight at each node (float64, n), ABSENT where there is
     none.
     """

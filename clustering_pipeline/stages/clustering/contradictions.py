@@ -14,6 +14,7 @@ from math import lgamma
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from clustering_pipeline.core.titles import (
@@ -122,10 +123,10 @@ def without_split(edges: Edges, nodes: Sequence[str]) -> Edges:
     return edges.where(~_touching_split(edges, nodes))
 
 
-def _touching_split(edges: Edges, nodes: Sequence[str]) -> np.ndarray:
+def _touching_split(edges: Edges, nodes: Sequence[str]) -> NDArray[np.bool_]:
     split = np.zeros(len(nodes), bool)
     split[[indices[0] for indices in _variant_indices(nodes).values() if len(indices) > 1]] = True
-    return split[edges.rows] | split[edges.columns]
+    return np.asarray(split[edges.rows] | split[edges.columns], np.bool_)
 
 
 def _handed_over(
@@ -172,8 +173,8 @@ _SEEDS = 4
 
 
 def cut_contradicted(
-    labels: np.ndarray, contradictions: Edges, matches: Edges, least: float
-) -> np.ndarray:
+    labels: NDArray[np.int64], contradictions: Edges, matches: Edges, least: float
+) -> NDArray[np.int64]:
     """Return labels (int64, n) in which no module can be cut in two with a gain of `least` or more.
 
     The weights of `contradictions` are natural logarithms of odds, negative where two crops could
@@ -196,7 +197,7 @@ def cut_contradicted(
     return result
 
 
-def best_cut(against: sparse.csr_matrix, least: float) -> np.ndarray | None:
+def best_cut(against: sparse.csr_matrix, least: float) -> NDArray[np.bool_] | None:
     """Return which nodes (bool, n) to part from the others with the greatest gain, or None when
     none is worth `least`.
 
@@ -213,7 +214,7 @@ def best_cut(against: sparse.csr_matrix, least: float) -> np.ndarray | None:
 
 
 def _by_module(
-    labels: np.ndarray, edges: Edges, factor: float
+    labels: NDArray[np.int64], edges: Edges, factor: float
 ) -> dict[int, list[tuple[int, int, float]]]:
     found = defaultdict(list)
     inside = edges.where(labels[edges.rows] == labels[edges.columns])
@@ -228,7 +229,7 @@ def _by_module(
     return found
 
 
-def _matrix(members: np.ndarray, pairs: list[tuple[int, int, float]]) -> sparse.csr_matrix:
+def _matrix(members: NDArray[np.int64], pairs: list[tuple[int, int, float]]) -> sparse.csr_matrix:
     """Return the symmetric matrix (n, n) of the pairs among `members`, which are sorted."""
     rows, columns, weights = (np.array(side) for side in zip(*pairs, strict=True))
     first, second = np.searchsorted(members, rows), np.searchsorted(members, columns)
@@ -249,7 +250,7 @@ def _seeds(against: sparse.csr_matrix) -> list[tuple[int, int]]:
     ]
 
 
-def _start(against: sparse.csr_matrix, first: int, second: int) -> np.ndarray:
+def _start(against: sparse.csr_matrix, first: int, second: int) -> NDArray[np.float64]:
     """Return a side (1 or -1, n) for each node: with the one of the two that contradicts it
     less.
     """
@@ -258,7 +259,7 @@ def _start(against: sparse.csr_matrix, first: int, second: int) -> np.ndarray:
     return sides
 
 
-def _improved(against: sparse.csr_matrix, sides: np.ndarray) -> np.ndarray:
+def _improved(against: sparse.csr_matrix, sides: NDArray[np.float64]) -> NDArray[np.float64]:
     """Move the node that gains most to the other side until none gains."""
     sides = sides.copy()
     pull = against @ sides
@@ -274,7 +275,7 @@ def _improved(against: sparse.csr_matrix, sides: np.ndarray) -> np.ndarray:
     return sides
 
 
-def _gain(against: sparse.csr_matrix, sides: np.ndarray) -> float:
+def _gain(against: sparse.csr_matrix, sides: NDArray[np.float64]) -> float:
     """Return the evidence across the cut, no more than the strongest contradiction of each node of
     the smaller side.
     """

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clustering_pipeline.core.graph import DisjointSets
 from clustering_pipeline.stages.clustering.problem import NOISE
@@ -100,8 +101,8 @@ def _indices(
 
 
 def impose(
-    labels: np.ndarray, statements: ResolvedCorrections, links: Iterable[Link]
-) -> np.ndarray:
+    labels: NDArray[np.int64], statements: ResolvedCorrections, links: Iterable[Link]
+) -> NDArray[np.int64]:
     """Return labels (int64, n) in which every statement holds and no other listing moves without
     need.
 
@@ -123,7 +124,7 @@ def impose(
     return moved
 
 
-def _move_single(labels: np.ndarray, statements: ResolvedCorrections) -> np.ndarray:
+def _move_single(labels: NDArray[np.int64], statements: ResolvedCorrections) -> NDArray[np.int64]:
     goals = defaultdict(list)
     for a, b in statements.same:
         goals[a].append(b)
@@ -143,7 +144,7 @@ def _move_single(labels: np.ndarray, statements: ResolvedCorrections) -> np.ndar
     return labels
 
 
-def _join_clusters(labels: np.ndarray, statements: ResolvedCorrections) -> np.ndarray:
+def _join_clusters(labels: NDArray[np.int64], statements: ResolvedCorrections) -> NDArray[np.int64]:
     for a, b in statements.same:
         targets = [int(labels[item]) for item in (a, b) if labels[item] != NOISE]
         target = min(targets, default=int(labels.max()) + 1)
@@ -155,7 +156,7 @@ def _join_clusters(labels: np.ndarray, statements: ResolvedCorrections) -> np.nd
 
 def _cut(
     members: Sequence[int], statements: ResolvedCorrections, links: Iterable[Link]
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """Return 0-based parts of one cluster: its links are laid strongest first, save those that
     would break a statement.
     """

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from clustering_pipeline.core.errors import InputError
@@ -16,19 +17,19 @@ from clustering_pipeline.stages.clustering.problem import NOISE, Edges
 
 # All distances between so many rows fill about 3 GB.
 LARGEST_DENSE = 20_000
-Pairs = tuple[np.ndarray, np.ndarray]
+Pairs = tuple[NDArray[np.integer], NDArray[np.integer]]
 # Pairs kept between the two passes (8 bytes each); above, the distances are computed a second time.
 KEPT_PAIRS = 60_000_000
 
 
 def dbscan(
-    vectors: np.ndarray,
+    vectors: NDArray[np.float32],
     eps: float,
     min_samples: int,
     *,
-    weights: np.ndarray | None = None,
+    weights: NDArray[np.int64] | NDArray[np.float64] | None = None,
     block_rows: int = 1024,
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """Return scikit-learn's labels (int64, n) for `DBSCAN(eps, min_samples, metric="cosine")` with
     `sample_weight=weights`.
 
@@ -50,7 +51,9 @@ def dbscan(
     return _label(mass >= min_samples, again)
 
 
-def dbscan_on_links(size: int, pairs: Pairs, min_samples: int, weights: np.ndarray) -> np.ndarray:
+def dbscan_on_links(
+    size: int, pairs: Pairs, min_samples: int, weights: NDArray[np.float64]
+) -> NDArray[np.int64]:
     """Return DBSCAN's labels (int64, n) where `pairs` (each once) are the nodes within eps of each
     other.
     """
@@ -63,9 +66,9 @@ def dbscan_on_links(size: int, pairs: Pairs, min_samples: int, weights: np.ndarr
     return _label(mass >= min_samples, [pairs])
 
 
-def _label(cores: np.ndarray, pairs: Iterable[Pairs]) -> np.ndarray:
+def _label(cores: NDArray[np.bool_], pairs: Iterable[Pairs]) -> NDArray[np.int64]:
     size = len(cores)
-    parts: np.ndarray = np.arange(size)
+    parts: NDArray[np.int64] = np.arange(size)
     border = list[Pairs]()
     for rows, columns in pairs:
         both = cores[rows] & cores[columns]
@@ -84,15 +87,20 @@ def _label(cores: np.ndarray, pairs: Iterable[Pairs]) -> np.ndarray:
     return np.where(lowest < size, lowest, labels)
 
 
-def _outer(cores: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> Iterator[Pairs]:
+def _outer(
+    cores: NDArray[np.bool_], rows: NDArray[np.integer], columns: NDArray[np.integer]
+) -> Iterator[Pairs]:
     for outer, core in ((rows, columns), (columns, rows)):
         reached = ~cores[outer] & cores[core]
         yield outer[reached], core[reached]
 
 
 def hdbscan(
-    vectors: np.ndarray, listings: np.ndarray, min_cluster_size: int, min_samples: int
-) -> np.ndarray:
+    vectors: NDArray[np.float32],
+    listings: NDArray[np.int64],
+    min_cluster_size: int,
+    min_samples: int,
+) -> NDArray[np.int64]:
     """Return HDBSCAN's labels (int64, n; Campello, Moulavi and Sander 2013) over unit vectors (n,
     d).
 
@@ -110,7 +118,7 @@ def hdbscan(
     return labels
 
 
-def agglomerative(vectors: np.ndarray, linkage: str, distance: float) -> np.ndarray:
+def agglomerative(vectors: NDArray[np.float32], linkage: str, distance: float) -> NDArray[np.int64]:
     """Return labels (int64, n) of unit vectors merged while the `linkage` ("average" or "complete")
     cosine distance is at most `distance`. Raises InputError above `LARGEST_DENSE` nodes.
     """
@@ -127,11 +135,11 @@ def agglomerative(vectors: np.ndarray, linkage: str, distance: float) -> np.ndar
     search = AgglomerativeClustering(
         n_clusters=None, distance_threshold=distance, metric="cosine", linkage=linkage
     )
-    labels: np.ndarray = search.fit_predict(vectors.astype(np.float64))
+    labels: NDArray[np.int64] = search.fit_predict(vectors.astype(np.float64))
     return labels.astype(np.int64)
 
 
-def spectral(size: int, edges: Edges, k: int) -> np.ndarray:
+def spectral(size: int, edges: Edges, k: int) -> NDArray[np.int64]:
     """Return labels (int64, n) of normalised spectral clustering (von Luxburg 2007) on the weighted
     graph of `edges`.
 
@@ -154,4 +162,4 @@ def spectral(size: int, edges: Edges, k: int) -> np.ndarray:
         # Products hang together in parts by nature; their eigenvectors tell the parts apart as
         # well.
         warnings.filterwarnings("ignore", message="Graph is not fully connected")
-        return search.fit_predict(affinity).astype(np.int64)
+        return np.asarray(search.fit_predict(affinity), np.int64)

@@ -4,6 +4,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
 
@@ -24,11 +25,13 @@ def load_cuml() -> ModuleType:
     return module
 
 
-def _labels(search: Any, *arguments: Any, **options: Any) -> np.ndarray:
+def _labels(search: Any, *arguments: Any, **options: Any) -> NDArray[np.int64]:
     return np.asarray(search.fit_predict(*arguments, **options)).astype(np.int64)
 
 
-def dbscan(vectors: np.ndarray, eps: float, min_samples: int, weights: np.ndarray) -> np.ndarray:
+def dbscan(
+    vectors: NDArray[np.float32], eps: float, min_samples: int, weights: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Return DBSCAN's labels (int64, n) of unit vectors within cosine distance `eps`, weighted by
     listings.
     """
@@ -43,8 +46,11 @@ def dbscan(vectors: np.ndarray, eps: float, min_samples: int, weights: np.ndarra
 
 
 def hdbscan(
-    vectors: np.ndarray, listings: np.ndarray, min_cluster_size: int, min_samples: int
-) -> np.ndarray:
+    vectors: NDArray[np.float32],
+    listings: NDArray[np.int64],
+    min_cluster_size: int,
+    min_samples: int,
+) -> NDArray[np.int64]:
     """Return HDBSCAN's labels (int64, n) of unit vectors, each repeated as often as the listings it
     stands for.
     """
@@ -57,7 +63,7 @@ def hdbscan(
     return labels
 
 
-def agglomerative(vectors: np.ndarray, k: int) -> np.ndarray:
+def agglomerative(vectors: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """Return labels (int64, n) of `k` clusters by single linkage over cosine distance, the only
     linkage that cuML has.
     """

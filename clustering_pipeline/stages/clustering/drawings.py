@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.svg import Element, circle, draw, element, polyline
@@ -16,8 +17,8 @@ WIDTH, HEIGHT, MARGIN = 520, 300, 48
 
 
 def draw_curve(
-    x: Sequence[float] | np.ndarray,
-    y: Sequence[float] | np.ndarray,
+    x: Sequence[float] | NDArray[np.float64],
+    y: Sequence[float] | NDArray[np.float64],
     *,
     title: str,
     across: str,
@@ -43,7 +44,7 @@ def draw_curve(
     return _svg(parts)
 
 
-def draw_scatter(points: np.ndarray, labels: np.ndarray, *, title: str) -> str:
+def draw_scatter(points: NDArray[np.float64], labels: NDArray[np.int64], *, title: str) -> str:
     """Return an SVG of points (float, n × 2) coloured by label (int64, n); -1 is grey."""
     if len(points) == 0:
         return _svg(_frame(title, "", ""))
@@ -60,7 +61,7 @@ def draw_scatter(points: np.ndarray, labels: np.ndarray, *, title: str) -> str:
     return _svg([*_frame(title, "", ""), *dots])
 
 
-def _place(points: np.ndarray) -> tuple[np.ndarray, list[Element]]:
+def _place(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[Element]]:
     """Return the points in pixels and the labels of the axes' ends."""
     low, high = points.min(axis=0), points.max(axis=0)
     shares = (points - low) / np.where(high > low, high - low, 1)
@@ -113,13 +114,15 @@ def _svg(parts: Sequence[Element]) -> str:
 SEED, LARGEST, COMPONENTS = 5, 3_000, 50
 
 
-def project(vectors: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
+def project(
+    vectors: NDArray[np.float32], method: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return `nodes` (int64, at most `LARGEST`) and their coordinates (float64, n × 2) by "pca",
     "tsne" or "umap" after PCA.
 
     Raises StageError when UMAP is asked for and umap-learn is not installed.
     """
-    nodes: np.ndarray = np.arange(len(vectors))
+    nodes: NDArray[np.int64] = np.arange(len(vectors))
     if len(nodes) > LARGEST:
         nodes = np.sort(np.random.default_rng(SEED).choice(nodes, LARGEST, replace=False))
     chosen = vectors[nodes].astype(np.float64)
@@ -129,7 +132,7 @@ def project(vectors: np.ndarray, method: str) -> tuple[np.ndarray, np.ndarray]:
     return nodes, _tsne(reduced) if method == "tsne" else _umap(reduced)
 
 
-def _principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
+def _principal_components(vectors: NDArray[np.float64], count: int) -> NDArray[np.float64]:
     """Return the coordinates (n × count) along the axes of greatest variance, each axis turned so
     that its largest part is positive.
     """
@@ -145,17 +148,17 @@ def _principal_components(vectors: np.ndarray, count: int) -> np.ndarray:
     return np.pad(placed, ((0, 0), (0, max(0, min(2, count) - placed.shape[1]))))
 
 
-def _tsne(reduced: np.ndarray) -> np.ndarray:
+def _tsne(reduced: NDArray[np.float64]) -> NDArray[np.float64]:
     from sklearn.manifold import TSNE
 
     perplexity = min(30.0, (len(reduced) - 1) / 3)
-    placed: np.ndarray = TSNE(
+    placed: NDArray[np.float32] = TSNE(
         2, init="pca", perplexity=perplexity, random_state=SEED
     ).fit_transform(reduced)
     return placed.astype(float)
 
 
-def _umap(reduced: np.ndarray) -> np.ndarray:
+def _umap(reduced: NDArray[np.float64]) -> NDArray[np.float64]:
     try:
         import umap
     except ImportError as error:
@@ -163,7 +166,9 @@ def _umap(reduced: np.ndarray) -> np.ndarray:
             "clusters.projection is umap, but umap-learn is not installed. Install it, or set "
             "clusters.projection to tsne."
         ) from error
-    placed: np.ndarray = umap.UMAP(n_components=2, random_state=SEED).fit_transform(reduced)
+    placed: NDArray[np.float32] = umap.UMAP(n_components=2, random_state=SEED).fit_transform(
+        reduced
+    )
     return placed.astype(float)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clustering_pipeline.core.duplicates import keepers
 from clustering_pipeline.core.titles import TitleFacts
@@ -154,11 +155,11 @@ def build_problem(
         else no_edges()
     )
     return ClusteringProblem(
-        keys, listings.to_numpy(np.int64), linked, vectors, contradictions, odds
+        keys, np.asarray(listings, np.int64), linked, vectors, contradictions, odds
     )
 
 
-def _vectors(keys: list[str], embeddings: pd.DataFrame) -> np.ndarray:
+def _vectors(keys: list[str], embeddings: pd.DataFrame) -> NDArray[np.float32]:
     """Return unit-length float32 (n, d); zeros where a crop has no embedding."""
     width = len(embeddings["vector"].iloc[0]) if len(embeddings) else 1
     vectors = np.zeros((len(keys), width), np.float32)
@@ -167,7 +168,8 @@ def _vectors(keys: list[str], embeddings: pd.DataFrame) -> np.ndarray:
     if len(held):
         vectors[held] = np.stack(embeddings["vector"].iloc[rows[held]].to_numpy())
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norms, out=vectors, where=norms > 0)
+    np.divide(vectors, norms, out=vectors, where=norms > 0)
+    return vectors
 
 
 def _match_edges(keys: list[str], matches: pd.DataFrame) -> Edges:
@@ -189,7 +191,7 @@ def _edges_of(keys: list[str], matches: pd.DataFrame, column: str) -> Edges:
     return make_edges(rows[known], columns[known], values[known], probabilities[known], len(keys))
 
 
-def _cosine_edges(keys: list[str], vectors: np.ndarray, block_rows: int) -> Edges:
+def _cosine_edges(keys: list[str], vectors: NDArray[np.float32], block_rows: int) -> Edges:
     # Variants of one keeper have one vector; the first stands for all until links are handed over.
     first = np.flatnonzero([keeper_of(key) == key for key in keys])
     rows, columns, cosines = nearest_neighbours(vectors[first], NEIGHBOURS, block_rows)

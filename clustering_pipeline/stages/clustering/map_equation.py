@@ -14,6 +14,7 @@ few modules would otherwise be cut too readily.
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 from clustering_pipeline.core.graph import component_labels
@@ -37,7 +38,9 @@ SMALLEST_GAIN = 1e-9
 ROUNDS = 12
 
 
-def walk_on(size: int, rows: np.ndarray, columns: np.ndarray, weights: np.ndarray) -> Walk:
+def walk_on(
+    size: int, rows: NDArray[np.int64], columns: NDArray[np.int64], weights: NDArray[np.float64]
+) -> Walk:
     """Return the walk on an undirected graph of `size` nodes; each edge is given once, with a
     positive weight, no loops.
     """
@@ -49,7 +52,7 @@ def walk_on(size: int, rows: np.ndarray, columns: np.ndarray, weights: np.ndarra
     return Walk(links, np.asarray(links.sum(axis=1)).ravel(), np.zeros(size, np.int64))
 
 
-def codelength(walk: Walk, labels: np.ndarray) -> np.ndarray:
+def codelength(walk: Walk, labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the map equation's description length of the modules `labels` (int64, n) in bits per
     step, per part (float64).
 
@@ -68,14 +71,14 @@ def codelength(walk: Walk, labels: np.ndarray) -> np.ndarray:
 
 def communities(
     size: int,
-    rows: np.ndarray,
-    columns: np.ndarray,
-    weights: np.ndarray,
-    keys: np.ndarray,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    keys: NDArray[np.uint64],
     *,
     trials: int = 5,
     elsewhere: float = 0.0,
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """Return labels (int64, n, 0 to k - 1 by first member): per connected part the shortest
     description of `trials` searches.
 
@@ -105,7 +108,7 @@ def communities(
     return first_seen(labels)
 
 
-def mix(keys: np.ndarray, salt: int) -> np.ndarray:
+def mix(keys: NDArray[np.uint64], salt: int) -> NDArray[np.uint64]:
     """Return uint64 hashes of `keys` that differ with `salt` (the finaliser of SplitMix64)."""
     with np.errstate(over="ignore"):
         mixed = keys.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15) * np.uint64(salt + 1)
@@ -114,12 +117,12 @@ def mix(keys: np.ndarray, salt: int) -> np.ndarray:
         return mixed ^ (mixed >> np.uint64(31))
 
 
-def _search(walk: Walk, keys: np.ndarray) -> np.ndarray:
+def _search(walk: Walk, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Alternate moves of whole modules and of single nodes until neither shortens the description
     of any part.
     """
     labels = _move_from_start(walk, keys)
-    lengths = np.full(int(walk.part.max(initial=-1)) + 1, np.inf)
+    lengths: NDArray[np.float64] = np.full(int(walk.part.max(initial=-1)) + 1, np.inf)
     while True:
         labels = _merge_modules(walk, labels, keys)
         labels = first_seen(move_nodes(walk, labels, np.argsort(keys, kind="stable")))
@@ -129,17 +132,19 @@ def _search(walk: Walk, keys: np.ndarray) -> np.ndarray:
         lengths = shorter
 
 
-def _move_from_start(walk: Walk, keys: np.ndarray) -> np.ndarray:
+def _move_from_start(walk: Walk, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
     """Begin with every node alone; move many at once while that pays, then one by one until no move
     shortens anything.
     """
-    labels = np.arange(walk.size)
+    labels: NDArray[np.int64] = np.arange(walk.size, dtype=np.int64)
     for turn in range(ROUNDS):
         labels = move_in_parallel(walk, labels, mix(keys, turn))
     return first_seen(move_nodes(walk, labels, np.argsort(keys, kind="stable")))
 
 
-def _merge_modules(walk: Walk, labels: np.ndarray, keys: np.ndarray) -> np.ndarray:
+def _merge_modules(
+    walk: Walk, labels: NDArray[np.int64], keys: NDArray[np.uint64]
+) -> NDArray[np.int64]:
     """Treat modules as nodes and move them, level by level, until no move shortens the
     description.
     """

@@ -6,6 +6,7 @@ A method sees only nodes and evidence and returns a label per node, -1 for noise
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.core.vectors import pairs_within
@@ -19,8 +20,8 @@ ITERATIONS, RESTARTS, SEED = 25, 3, 20231
 
 
 def kmeans(
-    vectors: np.ndarray, k: int, *, weights: np.ndarray, gpu: bool = False
-) -> tuple[np.ndarray, float]:
+    vectors: NDArray[np.float32], k: int, *, weights: NDArray[np.int64], gpu: bool = False
+) -> tuple[NDArray[np.int64], float]:
     """Return labels (int64, n) and the inertia (sum of weighted squared distances) of spherical
     k-means.
 
@@ -48,10 +49,10 @@ def kmeans(
     return labels.ravel().astype(np.int64), float((counts * (2 - 2 * distances.ravel())).sum())
 
 
-ClusteringMethod = Callable[[ClusteringProblem, ClusterSettings], np.ndarray]
+ClusteringMethod = Callable[[ClusteringProblem, ClusterSettings], NDArray[np.int64]]
 
 
-def graph(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
+def graph(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """Communities of the evidence by the map equation, cut where their members contradict each
     other.
 
@@ -75,7 +76,7 @@ def graph(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     return cut_contradicted(modules, problem.contradictions, edges, settings.contradiction)
 
 
-def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
+def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """DBSCAN over cosine distance, or over one less the probability of verified matches; crops
     weigh their listings.
     """
@@ -99,7 +100,7 @@ def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
     )
 
 
-def hdbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
+def hdbscan(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """HDBSCAN over the embeddings; crops count as their listings."""
     search = cuda.hdbscan if settings.device == "gpu" else cpu.hdbscan
     return search(
@@ -107,26 +108,26 @@ def hdbscan(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray
     )
 
 
-def k_means(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
+def k_means(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """Spherical k-means on FAISS; crops weigh their listings."""
     return kmeans(
         problem.vectors, int(settings.k), weights=problem.listings, gpu=settings.device == "gpu"
     )[0]
 
 
-def spectral(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
+def spectral(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """Spectral clustering of the matches, or of the cosines of nearest neighbours."""
     return cpu.spectral(problem.size, problem.edges, int(settings.k))
 
 
-def agglomerative(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
+def agglomerative(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """Agglomerative clustering by cosine distance."""
     if settings.device == "gpu":
         return cuda.agglomerative(problem.vectors, int(settings.k))
     return cpu.agglomerative(problem.vectors, settings.linkage, settings.distance)
 
 
-def components(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
+def components(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """Connected components of pairs with cosine at least `threshold`, each member re-checked
     against its component's king.
 
@@ -137,10 +138,13 @@ def components(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndar
         sure = problem.edges.where(problem.edges.probabilities >= settings.threshold)
         return component_labels(problem.size, sure.rows, sure.columns)
     rows, columns = pairs_within(problem.vectors, 1 - settings.threshold, settings.block_rows)
-    return recheck(component_labels(problem.size, rows, columns), problem, settings.threshold)
+    labels = component_labels(problem.size, rows, columns)
+    return recheck(labels, problem, settings.threshold)
 
 
-def recheck(labels: np.ndarray, problem: ClusteringProblem, threshold: float) -> np.ndarray:
+def recheck(
+    labels: NDArray[np.int64], problem: ClusteringProblem, threshold: float
+) -> NDArray[np.int64]:
     """Return labels in which every member has a cosine of at least `threshold` to the king of its
     cluster.
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
@@ -93,7 +94,9 @@ def _best_assignment(shares: sparse.csr_matrix) -> list[tuple[int, int]]:
     return pairs
 
 
-def _blocks(row_parts: np.ndarray, column_parts: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+def _blocks(
+    row_parts: NDArray[np.int64], column_parts: NDArray[np.int64]
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     rows, columns = defaultdict(list), defaultdict(list)
     for index, part in enumerate(row_parts):
         rows[part].append(index)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import sparse
 
 from clustering_pipeline.core.graph import DisjointSets, spanning_links
@@ -18,11 +19,11 @@ from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProbl
 
 
 def attach(
-    labels: np.ndarray,
+    labels: NDArray[np.int64],
     members: Sequence[Members],
     links: Iterable[Link],
     current: Mapping[int, Members],
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """Return labels (int64, n) in which every listing that is in a numbered cluster stays there
     with its mates.
 
@@ -57,13 +58,13 @@ class Confidence:
     evidence holds it together.
     """
 
-    agreement: np.ndarray
-    within: np.ndarray
-    margin: np.ndarray
+    agreement: NDArray[np.float64]
+    within: NDArray[np.float64]
+    margin: NDArray[np.float64]
     weakest_link: dict[int, float]
 
 
-def measure_confidence(labels: np.ndarray, edges: Edges) -> Confidence:
+def measure_confidence(labels: NDArray[np.int64], edges: Edges) -> Confidence:
     """Return the confidence in `labels` (int64, n; -1 is noise) given the evidence of `edges`."""
     size = len(labels)
     rows = np.concatenate([edges.rows, edges.columns])
@@ -82,8 +83,8 @@ def measure_confidence(labels: np.ndarray, edges: Edges) -> Confidence:
 
 
 def _strongest_other(
-    size: int, rows: np.ndarray, clusters: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
+    size: int, rows: NDArray[np.int64], clusters: NDArray[np.int64], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
     strongest = np.zeros(size)
     if len(rows) == 0:
         return strongest
@@ -96,7 +97,7 @@ def _strongest_other(
     return strongest
 
 
-def _weakest_links(labels: np.ndarray, edges: Edges) -> dict[int, float]:
+def _weakest_links(labels: NDArray[np.int64], edges: Edges) -> dict[int, float]:
     inside = (labels[edges.rows] == labels[edges.columns]) & (labels[edges.rows] != NOISE)
     kept = edges.where(inside)
     order = np.argsort(-kept.probabilities, kind="stable")
@@ -118,7 +119,7 @@ AGREEING_LISTINGS, AGREEING_SHARE = 2, 0.5
 
 
 def place_listings(
-    brought: ListingPictures, problem: ClusteringProblem, node_labels: np.ndarray
+    brought: ListingPictures, problem: ClusteringProblem, node_labels: NDArray[np.int64]
 ) -> pd.DataFrame:
     """Return a row per listing with its `node` (-1 without one), `label` and crop, in an order that
     no workbook's order changes.
@@ -219,7 +220,7 @@ def _name_originals(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(reason=reasons.fillna(table["reason"]))
 
 
-def labels_of_nodes(table: pd.DataFrame, problem: ClusteringProblem) -> np.ndarray:
+def labels_of_nodes(table: pd.DataFrame, problem: ClusteringProblem) -> NDArray[np.int64]:
     """Return the final label (int64, n) of each node, that of the last of its listings; -1 where
     those match nothing.
     """

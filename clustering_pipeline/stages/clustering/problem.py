@@ -5,6 +5,7 @@ them.
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 NOISE = -1
 
@@ -15,15 +16,15 @@ class Edges:
     probabilities in 0 to 1.
     """
 
-    rows: np.ndarray
-    columns: np.ndarray
-    weights: np.ndarray
-    probabilities: np.ndarray
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def where(self, chosen: np.ndarray) -> "Edges":
+    def where(self, chosen: NDArray[np.bool_]) -> "Edges":
         """Return the edges of a boolean mask (m)."""
         return Edges(
             self.rows[chosen],
@@ -51,9 +52,9 @@ class ClusteringProblem:
     """
 
     keys: list[str]
-    listings: np.ndarray
+    listings: NDArray[np.int64]
     edges: Edges
-    vectors: np.ndarray
+    vectors: NDArray[np.float32]
     contradictions: Edges = field(default_factory=no_edges)
     odds: Edges = field(default_factory=no_edges)
 
@@ -63,13 +64,17 @@ class ClusteringProblem:
         return len(self.keys)
 
     @property
-    def hashes(self) -> np.ndarray:
+    def hashes(self) -> NDArray[np.uint64]:
         """The first 64 bits of each node's sha256 (uint64, n)."""
         return np.array([int(key[:16], 16) for key in self.keys], np.uint64)
 
 
 def make_edges(
-    rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, probabilities: np.ndarray, size: int
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    probabilities: NDArray[np.float64],
+    size: int,
 ) -> Edges:
     """Return each pair once in canonical order with its strongest evidence; loops are left out."""
     low, high = (

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import log2
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import sparse
 
 
@@ -22,8 +23,8 @@ class Walk:
     """
 
     links: sparse.csr_matrix
-    node_flow: np.ndarray
-    part: np.ndarray
+    node_flow: NDArray[np.float64]
+    part: NDArray[np.int64]
     elsewhere: float = 0.0
 
     @property
@@ -32,45 +33,56 @@ class Walk:
         return len(self.node_flow)
 
     @property
-    def link_rows(self) -> np.ndarray:
+    def link_rows(self) -> NDArray[np.int64]:
         """The row of every stored link (int64)."""
         return np.repeat(np.arange(self.size), np.diff(self.links.indptr))
 
     @property
-    def node_exit(self) -> np.ndarray:
+    def node_exit(self) -> NDArray[np.float64]:
         """The weight of each node's links to others (float64, n)."""
         return np.asarray(self.links.sum(axis=1)).ravel()
 
 
-def module_sums(walk: Walk, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def module_sums(
+    walk: Walk, labels: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return `exits` and `flows` (float64, largest label + 1): the weight that leaves each module,
     and that of its nodes.
     """
     size = int(labels.max(initial=-1)) + 1
     own = labels[walk.link_rows]
     crossing = np.where(own != labels[walk.links.indices], walk.links.data, 0.0)
-    return np.bincount(own, crossing, minlength=size), np.bincount(
-        labels, walk.node_flow, minlength=size
-    )
+    return _weighted(own, crossing, size), _weighted(labels, walk.node_flow, size)
 
 
-def part_sums(walk: Walk, labels: np.ndarray, by_module: np.ndarray) -> np.ndarray:
+def _weighted(
+    labels: NDArray[np.int64], weights: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
+    # NumPy's types do not know that weighted counts are float64.
+    return np.asarray(np.bincount(labels, weights, minlength=size), np.float64)
+
+
+def part_sums(
+    walk: Walk, labels: NDArray[np.int64], by_module: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the sums per part (float64) of a value per module; no module may reach into two
     parts.
     """
     part_of_module = np.zeros(len(by_module), np.int64)
     part_of_module[labels] = walk.part
-    return np.bincount(part_of_module, by_module, minlength=int(walk.part.max(initial=-1)) + 1)
+    return _weighted(part_of_module, by_module, int(walk.part.max(initial=-1)) + 1)
 
 
-def index_exits(walk: Walk, labels: np.ndarray, exits: np.ndarray) -> np.ndarray:
+def index_exits(
+    walk: Walk, labels: NDArray[np.int64], exits: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Return the exit weight that the index of each part's modules describes (float64), given that
     of each module.
     """
     return part_sums(walk, labels, exits) + walk.elsewhere
 
 
-def at_border(walk: Walk, labels: np.ndarray) -> np.ndarray:
+def at_border(walk: Walk, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which nodes (bool, n) have a neighbour in another module."""
     rows = walk.link_rows
     border = np.zeros(walk.size, bool)
@@ -78,14 +90,14 @@ def at_border(walk: Walk, labels: np.ndarray) -> np.ndarray:
     return border
 
 
-def membership(labels: np.ndarray, modules: int) -> sparse.csr_matrix:
+def membership(labels: NDArray[np.int64], modules: int) -> sparse.csr_matrix:
     """Return the (n, modules) matrix with a 1 where a node is in a module."""
     return sparse.csr_matrix(
         (np.ones(len(labels)), labels, np.arange(len(labels) + 1)), shape=(len(labels), modules)
     )
 
 
-def aggregate(walk: Walk, labels: np.ndarray) -> Walk:
+def aggregate(walk: Walk, labels: NDArray[np.int64]) -> Walk:
     """Return the walk whose nodes are the modules `labels` (int64, n, 0 to k - 1)."""
     modules = int(labels.max(initial=-1)) + 1
     member = membership(labels, modules)
@@ -95,16 +107,16 @@ def aggregate(walk: Walk, labels: np.ndarray) -> Walk:
     links.sort_indices()
     part = np.zeros(modules, np.int64)
     part[labels] = walk.part
-    return Walk(links, np.bincount(labels, walk.node_flow, minlength=modules), part, walk.elsewhere)
+    return Walk(links, _weighted(labels, walk.node_flow, modules), part, walk.elsewhere)
 
 
-def xlogx(values: np.ndarray) -> np.ndarray:
+def xlogx(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return x log2 x, 0 where x is not positive."""
     positive = np.maximum(values, 1e-300)
     return np.where(values > 0, positive * np.log2(positive), 0.0)
 
 
-def restrict(walk: Walk, nodes: np.ndarray) -> Walk:
+def restrict(walk: Walk, nodes: NDArray[np.int64]) -> Walk:
     """Return the walk on whole parts of the graph only, those of `nodes` (int64)."""
     if len(nodes) == walk.size:
         return walk
@@ -113,7 +125,7 @@ def restrict(walk: Walk, nodes: np.ndarray) -> Walk:
     )
 
 
-def first_seen(labels: np.ndarray) -> np.ndarray:
+def first_seen(labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the labels (int64, n) renumbered 0 to k - 1 in the order of their first members."""
     _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
@@ -123,7 +135,7 @@ def _xlogx(value: float) -> float:
     return value * log2(value) if value > 1e-300 else 0.0
 
 
-def move_nodes(walk: Walk, start: np.ndarray, order: np.ndarray) -> np.ndarray:
+def move_nodes(walk: Walk, start: NDArray[np.int64], order: NDArray[np.int64]) -> NDArray[np.int64]:
     """Move nodes one at a time to the neighbouring module that shortens the description most, until
     none does.
 
@@ -166,7 +178,7 @@ def move_nodes(walk: Walk, start: np.ndarray, order: np.ndarray) -> np.ndarray:
 class _Modules:
     """The running exit weight and flow of every module, and what a move costs."""
 
-    def __init__(self, walk: Walk, labels: np.ndarray) -> None:
+    def __init__(self, walk: Walk, labels: NDArray[np.int64]) -> None:
         exits, flows = module_sums(walk, labels)
         self.exits: list[float] = exits.tolist()
         self.flows: list[float] = flows.tolist()
@@ -221,14 +233,16 @@ class _Moves:
     `own_weight` is the weight of each of `nodes` to its own module.
     """
 
-    nodes: np.ndarray
-    own_weight: np.ndarray
-    rows: np.ndarray
-    modules: np.ndarray
-    weights: np.ndarray
+    nodes: NDArray[np.int64]
+    own_weight: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    modules: NDArray[np.int64]
+    weights: NDArray[np.float64]
 
 
-def move_in_parallel(walk: Walk, labels: np.ndarray, coins: np.ndarray) -> np.ndarray:
+def move_in_parallel(
+    walk: Walk, labels: NDArray[np.int64], coins: NDArray[np.uint64]
+) -> NDArray[np.int64]:
     """Return labels (int64, n) after one round of moves that each shorten the description on their
     own.
 
@@ -246,7 +260,7 @@ def move_in_parallel(walk: Walk, labels: np.ndarray, coins: np.ndarray) -> np.nd
     return moved
 
 
-def can_improve(walk: Walk, labels: np.ndarray) -> np.ndarray:
+def can_improve(walk: Walk, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Return which nodes (bool, n) have a move that shortens the description while all others
     stay.
     """
@@ -257,18 +271,22 @@ def can_improve(walk: Walk, labels: np.ndarray) -> np.ndarray:
     return improvable
 
 
-def _moves(walk: Walk, labels: np.ndarray, nodes: np.ndarray, taking: np.ndarray) -> _Moves:
+def _moves(
+    walk: Walk, labels: NDArray[np.int64], nodes: NDArray[np.int64], taking: NDArray[np.bool_]
+) -> _Moves:
     """Return the moves of `nodes` into other modules next to them that are `taking` (bool, n)."""
     toward = walk.links[nodes] @ membership(labels, walk.size)
     toward.sort_indices()
     rows, modules = np.repeat(np.arange(len(nodes)), np.diff(toward.indptr)), toward.indices
     own = modules == labels[nodes[rows]]
-    own_weight = np.bincount(rows[own], toward.data[own], minlength=len(nodes))
+    own_weight = np.asarray(
+        np.bincount(rows[own], toward.data[own], minlength=len(nodes)), np.float64
+    )
     chosen = taking[modules] & ~own
     return _Moves(nodes, own_weight, rows[chosen], modules[chosen], toward.data[chosen])
 
 
-def _change(walk: Walk, labels: np.ndarray, moves: _Moves) -> np.ndarray:
+def _change(walk: Walk, labels: NDArray[np.int64], moves: _Moves) -> NDArray[np.float64]:
     """Return how much longer each move makes the description, in weight times bits (float64)."""
     exits, flows = module_sums(walk, labels)
     leaving, flow = walk.node_exit[moves.nodes], walk.node_flow[moves.nodes]
@@ -284,9 +302,9 @@ def _change(walk: Walk, labels: np.ndarray, moves: _Moves) -> np.ndarray:
     )
     total = index_exits(walk, labels, exits)[walk.part[moves.nodes]][moves.rows]
     index = xlogx(total + less[moves.rows] + more) - xlogx(total)
-    change: np.ndarray = left[moves.rows] + joined + index
+    change: NDArray[np.float64] = left[moves.rows] + joined + index
     return change
 
 
-def _module_cost(exits: np.ndarray, flows: np.ndarray) -> np.ndarray:
+def _module_cost(exits: NDArray[np.float64], flows: NDArray[np.float64]) -> NDArray[np.float64]:
     return xlogx(exits + flows) - 2 * xlogx(exits)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from clustering_pipeline.core.manifests import CLUSTERS, conform
 from clustering_pipeline.settings import ClusterSettings
@@ -104,7 +105,7 @@ def run(
 
 def _cached_grouping(
     problem: ClusteringProblem, settings: ClusterSettings, context: StageContext
-) -> tuple[np.ndarray, str, int]:
+) -> tuple[NDArray[np.int64], str, int]:
     """Return a label per node, the chosen parameters as JSON, and whether both came from the cache
     (1 or 0).
     """
@@ -139,7 +140,7 @@ def _cached_grouping(
     return np.asarray(rows["labels"].iloc[0], np.int64), str(rows["choices"].iloc[0]), cached
 
 
-def _group(problem: ClusteringProblem, settings: ClusterSettings) -> np.ndarray:
+def _group(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     if problem.size == 0:
         return np.empty(0, np.int64)
     labels = CLUSTERING_METHODS[settings.method](problem, settings)

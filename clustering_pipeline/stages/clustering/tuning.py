@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from clustering_pipeline.core.vectors import nearest_neighbours
 from clustering_pipeline.settings import ClusterSettings
@@ -27,11 +28,11 @@ class Choice:
     parameter: str
     value: float
     reason: str
-    x: np.ndarray
-    y: np.ndarray
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
 
 
-def knee(x: np.ndarray, y: np.ndarray) -> int:
+def knee(x: NDArray[np.float64], y: NDArray[np.float64]) -> int:
     """Return the index of the point furthest from the chord of a curve (float64, m), in units of
     its extent (Kneedle, 2011).
     """
@@ -54,7 +55,7 @@ def choose_eps(problem: ClusteringProblem, min_samples: int, block_rows: int) ->
             "eps",
             0.05,
             "fewer than three crops have neighbours: the smallest radius",
-            np.arange(len(curve)),
+            np.arange(len(curve), dtype=float),
             curve,
         )
     place = knee(np.arange(len(curve), dtype=float), curve)
@@ -66,7 +67,9 @@ def choose_eps(problem: ClusteringProblem, min_samples: int, block_rows: int) ->
     return Choice("eps", value, reason, np.arange(1, len(curve) + 1, dtype=float), curve)
 
 
-def _core_distances(problem: ClusteringProblem, min_samples: int, block_rows: int) -> np.ndarray:
+def _core_distances(
+    problem: ClusteringProblem, min_samples: int, block_rows: int
+) -> NDArray[np.float64]:
     """Return the least cosine distance (float64, n) within which a crop has `min_samples` listings,
     its own included.
     """
@@ -128,8 +131,8 @@ def choose_k(problem: ClusteringProblem, rule: str, span: tuple[int, int]) -> Ch
 
 
 def _gaps(
-    problem: ClusteringProblem, tried: np.ndarray, inertia: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    problem: ClusteringProblem, tried: NDArray[np.int64], inertia: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the gap statistic and its standard error per k (Tibshirani, Walther and Hastie 2001):
     uniform in the PCA's box.
     """
@@ -149,12 +152,12 @@ def _gaps(
     return gap, logs.std(axis=0) * np.sqrt(1 + 1 / REFERENCES)
 
 
-def _first_gap(gap: np.ndarray, errors: np.ndarray) -> int:
+def _first_gap(gap: NDArray[np.float64], errors: NDArray[np.float64]) -> int:
     enough = np.flatnonzero(gap[:-1] >= gap[1:] - errors[1:])
     return int(enough[0]) if len(enough) else len(gap) - 1
 
 
-def silhouette(vectors: np.ndarray, labels: np.ndarray) -> float:
+def silhouette(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
     """Return the mean silhouette (Rousseeuw 1987) by cosine distance of grouped nodes, on at most
     `SAMPLE`; NaN below 2 clusters.
     """
@@ -171,7 +174,7 @@ def silhouette(vectors: np.ndarray, labels: np.ndarray) -> float:
     )
 
 
-def quality_indices(vectors: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def quality_indices(vectors: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
     """Return silhouette, Davies-Bouldin, Calinski-Harabasz and inertia of the grouped nodes; NaN
     where they are not defined.
 
@@ -193,7 +196,7 @@ def quality_indices(vectors: np.ndarray, labels: np.ndarray) -> dict[str, float]
     return {**indices, "inertia": _inertia(points, names)}
 
 
-def _inertia(points: np.ndarray, names: np.ndarray) -> float:
+def _inertia(points: NDArray[np.float64], names: NDArray[np.int64]) -> float:
     codes = np.unique(names, return_inverse=True)[1]
     if len(codes) == 0:
         return 0.0
@@ -203,7 +206,9 @@ def _inertia(points: np.ndarray, names: np.ndarray) -> float:
 
 
 def sweep(
-    vectors: np.ndarray, values: Sequence[float], group: Callable[[float], np.ndarray]
+    vectors: NDArray[np.float32],
+    values: Sequence[float],
+    group: Callable[[float], NDArray[np.int64]],
 ) -> pd.DataFrame:
     """Return a row per value of a parameter: `value`, `clusters`, `noise_share`, `gap` and the
     columns of `quality_indices`.
@@ -291,7 +296,7 @@ def draw_sweep(problem: ClusteringProblem, settings: ClusterSettings) -> dict[st
     parameter, low, high, step = settings.swept()
     values = np.round(np.arange(low, high + step / 2, step), 10)
 
-    def group(value: float) -> np.ndarray:
+    def group(value: float) -> NDArray[np.int64]:
         tried = settings.at_swept(value)
         return CLUSTERING_METHODS[settings.method](problem, choose_parameters(problem, tried)[0])
 
@@ -306,7 +311,7 @@ def draw_sweep(problem: ClusteringProblem, settings: ClusterSettings) -> dict[st
 
 
 def draw_projection(
-    problem: ClusteringProblem, labels: np.ndarray, settings: ClusterSettings
+    problem: ClusteringProblem, labels: NDArray[np.int64], settings: ClusterSettings
 ) -> Mapping[str, str]:
     """Return the drawing of all crops in two dimensions, coloured by cluster; unmatched ones are
     left out when dropped.

@@ -69,7 +69,8 @@ def popcount(codes: Codes) -> NDArray[np.int64]:
         (pairs >> np.uint64(2)) & np.uint64(0x3333333333333333)
     )
     octets = (nibbles + (nibbles >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return ((octets * np.uint64(0x0101010101010101)) >> np.uint64(56)).astype(np.int64)
+    counts = (octets * np.uint64(0x0101010101010101)) >> np.uint64(56)
+    return np.asarray(counts, np.int64)
 
 
 def _distinct_pairs(codes: Codes, radius: int) -> tuple[Indices, Indices, NDArray[np.int64]]:

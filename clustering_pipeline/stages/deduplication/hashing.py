@@ -211,7 +211,7 @@ def _weights(source: int, target: int) -> NDArray[np.float64]:
     inside = (places >= first) & (places < last)
     weights = np.where(inside, _lanczos((places - centres + 0.5) / stretch), 0.0)
     fixed = weights / weights.sum(axis=0) * _ONE
-    return np.trunc(fixed + np.copysign(0.5, fixed)) / _ONE
+    return np.asarray(np.trunc(fixed + np.copysign(0.5, fixed)) / _ONE, np.float64)
 
 
 def _lanczos(places: NDArray[np.float64]) -> NDArray[np.float64]:

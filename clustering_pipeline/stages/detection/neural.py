@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import resolve_device
@@ -128,7 +129,7 @@ class PromptTexts:
             )
 
     def detections(
-        self, boxes: np.ndarray, scores: np.ndarray, labels: Iterable[str]
+        self, boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: Iterable[str]
     ) -> Detections:
         """Return detections whose labels are among the texts, synonyms folded back to their
         word.

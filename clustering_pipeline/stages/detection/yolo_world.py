@@ -88,7 +88,7 @@ def _yolo_world_class() -> Any:
     for name, value in _QUIET_AND_OFFLINE.items():
         os.environ.setdefault(name, value)
     open_image = Image.open
-    from ultralytics import YOLOWorld
+    from ultralytics.models import YOLOWorld
     from ultralytics.nn import tasks
 
     Image.open = open_image

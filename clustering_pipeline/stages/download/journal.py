@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from clustering_pipeline.core.engine import batched
 from clustering_pipeline.stages.download.answers import Validators
@@ -177,7 +177,7 @@ class Journal:
             yield self._connection
 
 
-def _entry(row: tuple) -> Entry:
+def _entry(row: tuple[Any, ...]) -> Entry:
     (
         _,
         digest,

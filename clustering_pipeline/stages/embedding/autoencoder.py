@@ -120,7 +120,8 @@ def encoder_network(dimension: int) -> "nn.Module":
 
     network = resnet18(weights=None)
     network.fc = nn.Linear(network.fc.in_features, dimension)
-    return network
+    encoder: nn.Module = network
+    return encoder
 
 
 def loss_curve(losses: Sequence[float]) -> str:

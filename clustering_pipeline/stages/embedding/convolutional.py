@@ -34,7 +34,8 @@ class VggEncoder(NeuralEncoder):
             network = vgg16(weights=None)
         load_into(network, place)
         network.classifier = network.classifier[:5]
-        return network
+        trunk: nn.Module = network
+        return trunk
 
 
 class ResNetIbnEncoder(NeuralEncoder):
@@ -71,7 +72,8 @@ def resnet50_ibn() -> "nn.Module":
         for block in stage:
             block.bn1 = _instance_batch_norm(block.bn1.num_features)
     network.fc = nn.Identity()
-    return network
+    trunk: nn.Module = network
+    return trunk
 
 
 def _instance_batch_norm(planes: int) -> "nn.Module":

@@ -87,7 +87,7 @@ def central_weight(shares: NDArray[np.float32]) -> NDArray[np.float32]:
     People hold a product into the middle of a picture that shows more than the product.
     """
     offset = (2 * shares - 1) / _CENTRAL_SPREAD
-    return np.exp(-0.5 * np.square(offset).sum(axis=1)).astype(np.float32)
+    return np.asarray(np.exp(-0.5 * np.square(offset).sum(axis=1)), np.float32)
 
 
 def detect_keypoints(
@@ -122,7 +122,7 @@ def detect_keypoints(
 def quantise_root_sift(sift: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return RootSIFT as bytes: the square root of each L1-normalised row, times 512."""
     root = np.sqrt(sift / np.maximum(sift.sum(axis=1, keepdims=True), 1e-12))
-    return np.clip(np.rint(root * _QUANTISATION), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(root * _QUANTISATION), 0, 255), np.uint8)
 
 
 def unit_descriptors(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -132,7 +132,7 @@ def _single_correspondence_maps(
     cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.stack([np.stack([cosine, -sine], axis=1), np.stack([sine, cosine], axis=1)], axis=1)
     shift = second.points[right] - np.einsum("nij,nj->ni", linear, first.points[left])
-    return np.concatenate([linear, shift[:, :, None]], axis=2).astype(np.float32)
+    return np.asarray(np.concatenate([linear, shift[:, :, None]], axis=2), np.float32)
 
 
 def _best_supported(

@@ -46,9 +46,10 @@ def plain_pairs(
     One of the two may have some more than `limit` keypoints, as noise makes them.
     """
     first, second = keypoints[pairs].T
-    return (np.maximum(first, second) <= _NOISIEST * limit) & (
+    plain: NDArray[np.bool_] = (np.maximum(first, second) <= _NOISIEST * limit) & (
         first * second <= (_TOGETHER * limit) ** 2
     )
+    return plain
 
 
 def turned_shape(features: LocalFeatures) -> TurnedShape | None:

@@ -101,7 +101,8 @@ def print_weight(
     cells: NDArray[np.float64], agreement: NDArray[np.float64], centre: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the weight of verified print: cells · (agreement · centre agreement)^¼."""
-    return cells * np.power(agreement * centre, 0.25)
+    weight: NDArray[np.float64] = cells * np.power(agreement * centre, 0.25)
+    return weight
 
 
 def _between_shares(matrix: Floats, first: LocalFeatures, second: LocalFeatures) -> Floats:

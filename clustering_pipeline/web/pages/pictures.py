@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.outputs.report import Box, thumbnail_jpeg
-from clustering_pipeline.review import Signature, actions
+from clustering_pipeline.review import KEEP, Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
 from clustering_pipeline.web.rendering import Pages, Secret
 
@@ -67,9 +67,8 @@ def _kept(library: Library, category: Category) -> dict[int, int]:
     number.
     """
     stated = library.corrections.read(category.slug)
-    rows = stated.loc[stated["kind"] == actions.KEEP, ["number", "id_a", "image_a"]].itertuples(
-        index=False, name=None
-    )
+    kept = stated[stated["kind"] == KEEP]
+    rows = kept[["number", "id_a", "image_a"]].itertuples(index=False, name=None)
     found = {}
     for number, identifier, image in rows:
         pictures = category.by_identifier.get(str(identifier), {})
