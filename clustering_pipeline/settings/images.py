@@ -45,6 +45,8 @@ _PRESETS = {
 class CatalogueSettings(StageSettings):
     """Which sheets and columns of the workbook are read, and how much of a hostile one."""
 
+    logic_version: ClassVar[str] = "2"
+
     sheets: tuple[str, ...] = Field(
         (), description="Sheets to read; all that have the two columns when empty."
     )

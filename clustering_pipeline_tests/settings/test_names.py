@@ -13,7 +13,7 @@ from clustering_pipeline.stages.prompts import AUTOMATIC_ORDER, TRANSLATORS
 
 # A raised `logic_version` changes its stage's fingerprint on purpose; nothing else may.
 DEFAULT_FINGERPRINTS = {
-    "catalogue": "58db73e90a8e430b674f043bb8816d9c0cc8c15960b4c82c1c16d82129a6d9dd",
+    "catalogue": "e888bc9083f61c72283855377db328ba46894e21983cad4067f8ade038bd8601",
     "download": "205c1d01bf0e2641f3eef0384ba4df43c740da16b3510deb4c2012ca217b654c",
     "prompts": "bd9ebdbe6f71802d43d549447bb2acb86fda8e15cc04ac6d98fee18a0b7e958e",
     "crops": "835cd45966920bb431b321cd48bbdd0071cc6fa68213a3b74c7fe51eb10883e5",

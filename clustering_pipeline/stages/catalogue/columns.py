@@ -5,7 +5,7 @@ own.
 import difflib
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
@@ -89,6 +89,7 @@ MOST = 0.8
 USUAL_HEADERS: dict[str, list[str]] = tomllib.loads(
     (Path(__file__).parent / "headers.toml").read_text(encoding="utf-8")
 )
+Filled = Callable[[int, int], int]
 ID_HEADERS, URL_HEADERS, TITLE_HEADERS = (
     USUAL_HEADERS[role] for role in ("ids", "pictures", "titles")
 )
@@ -121,17 +122,21 @@ def plain_header(header: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", without_accents(header)).strip("_")
 
 
-def find_columns(rows: Sequence[Sequence[str]], settings: CatalogueSettings) -> Columns | None:
+def find_columns(
+    rows: Sequence[Sequence[str]], settings: CatalogueSettings, filled: Filled
+) -> Columns | None:
     """Return the columns of a sheet from its first rows as text, or None when no row has a header
     for both ids and pictures.
+
+    `filled` tells how many cells of a column (from 1) below a header row hold something.
     """
     if settings.header_row is not None:
         header = (
             _lettered(rows) if settings.header_row == 0 else list(_row(rows, settings.header_row))
         )
-        return _match_header(header, settings.header_row, settings)
+        return _match_header(header, settings.header_row, settings, filled)
     for number, row in enumerate(rows[:SEARCHED_ROWS], start=1):
-        columns = _match_header(list(row), number, settings)
+        columns = _match_header(list(row), number, settings, filled)
         if columns is not None:
             return columns
     return None
@@ -158,14 +163,16 @@ def column_letters(number: int) -> str:
     return letters
 
 
-def _match_header(header: list[str], row: int, settings: CatalogueSettings) -> Columns | None:
+def _match_header(
+    header: list[str], row: int, settings: CatalogueSettings, filled: Filled
+) -> Columns | None:
     own = frozenset(own_columns(header))
     names = ["" if number in own else text for number, text in enumerate(header, start=1)]
-    identifier = _choose(names, settings.id_column, ID_HEADERS, row)
-    url = _choose(names, settings.url_column, URL_HEADERS, row)
+    identifier = _choose(names, settings.id_column, ID_HEADERS, row, filled)
+    url = _choose(names, settings.url_column, URL_HEADERS, row, filled)
     if identifier is None or url is None or identifier == url:
         return None
-    title = _choose(names, settings.title_column, TITLE_HEADERS, row)
+    title = _choose(names, settings.title_column, TITLE_HEADERS, row, filled)
     return Columns(
         row,
         identifier,
@@ -176,7 +183,9 @@ def _match_header(header: list[str], row: int, settings: CatalogueSettings) -> C
     )
 
 
-def _choose(names: list[str], wanted: str | None, usual: Sequence[str], row: int) -> int | None:
+def _choose(
+    names: list[str], wanted: str | None, usual: Sequence[str], row: int, filled: Filled
+) -> int | None:
     plain = [plain_header(name) for name in names]
     if wanted is not None:
         exact = [
@@ -187,8 +196,23 @@ def _choose(names: list[str], wanted: str | None, usual: Sequence[str], row: int
             for number, name in enumerate(plain, start=1)
             if name and name == plain_header(wanted)
         ]
-        return next(iter(exact or alike), None) or _by_letter(names, wanted, row)
-    return next((plain.index(name) + 1 for name in usual if name in plain), None)
+        return _fullest(exact or alike, row, filled) or _by_letter(names, wanted, row)
+    fitting = [
+        number for known in usual for number, name in enumerate(plain, start=1) if name == known
+    ]
+    return _fullest(fitting, row, filled)
+
+
+def _fullest(fitting: Sequence[int], row: int, filled: Filled) -> int | None:
+    """Return the first of the columns that fit, but none that holds less than half of what another
+    does: exports have columns that nobody fills.
+    """
+    if len(fitting) < 2:
+        return next(iter(fitting), None)
+    counts = [filled(column, row) for column in fitting]
+    return next(
+        column for column, count in zip(fitting, counts, strict=True) if 2 * count >= max(counts)
+    )
 
 
 def _by_letter(names: list[str], wanted: str, row: int) -> int | None:

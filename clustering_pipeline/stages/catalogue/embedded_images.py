@@ -1,14 +1,15 @@
-"""A folder of pictures, taken into the store so that what is read later is what was there when the
-run began.
+"""Pictures that come with a catalogue, in a folder or in its cells, taken into the store so that
+what is read later is what was there when the run began.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.stages.catalogue.formats.sheets import WorkbookPackage
 from clustering_pipeline.storage import BlobStore
 
 PICTURE_SUFFIXES = {
@@ -80,7 +81,7 @@ class PictureListing:
 
     def url(self, path: str) -> str:
         """Return the address of a picture: its path and the digest of its bytes."""
-        return f"file:{path}{DIGEST_MARK}{self.digests[path]}"
+        return _address(path, self.digests[path])
 
     def find(self, text: str) -> str | None:
         """Return the address of the picture that a cell names relative to the folder, or None when
@@ -90,6 +91,41 @@ class PictureListing:
             text.strip().removeprefix("file:").replace("\\", "/").removeprefix("./")
         ).as_posix()
         return self.url(path) if path in self.digests else None
+
+
+def _address(path: str, digest: str) -> str:
+    return f"file:{path}{DIGEST_MARK}{digest}"
+
+
+class CellPictures:
+    """The pictures that lie in the cells of one workbook, stored as far as cells of a listing show
+    them.
+    """
+
+    def __init__(self, package: WorkbookPackage, keep: Callable[[bytes], str]) -> None:
+        """`keep`: stores bytes and returns their sha256."""
+        self._package, self._keep = package, keep
+        self._addresses: dict[str, str | None] = {}
+
+    def url(self, part: str) -> str | None:
+        """Return the address of the picture in a part of the workbook; None when there is none, or
+        one over 64 MB.
+        """
+        if part not in self._addresses:
+            is_usable = 0 < self._package.size(part) <= MAX_PICTURE_BYTES
+            self._addresses[part] = (
+                _address(part, self._keep(self._package.read(part))) if is_usable else None
+            )
+        return self._addresses[part]
+
+    def __len__(self) -> int:
+        """How many pictures were asked for."""
+        return sum(address is not None for address in self._addresses.values())
+
+
+def digest(content: bytes) -> str:
+    """Return the sha256 in hexadecimal: what keeping bytes gives, without keeping them."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def folder_paths(content: bytes) -> list[str] | None:

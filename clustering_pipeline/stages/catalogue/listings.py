@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -14,13 +15,17 @@ from clustering_pipeline.stages.catalogue.addresses import UrlCell, parse_url_ce
 from clustering_pipeline.stages.catalogue.columns import (
     SEARCHED_ROWS,
     Columns,
+    column_letters,
     find_columns,
     is_own_sheet,
     missing_columns,
     plain_header,
 )
-from clustering_pipeline.stages.catalogue.embedded_images import PictureListing
+from clustering_pipeline.stages.catalogue.embedded_images import CellPictures, PictureListing
+from clustering_pipeline.stages.catalogue.formats.formulas import FormulaError, LinkFormula
+from clustering_pipeline.stages.catalogue.formats.sheet_details import error_fault
 from clustering_pipeline.stages.catalogue.formats.tables import (
+    ERRORS,
     SheetTable,
     Table,
     cell_text,
@@ -60,12 +65,31 @@ def select_sheets(table: Table, name: str, settings: CatalogueSettings) -> list[
     ]
     if settings.sheets:
         candidates = _named(table, name, settings.sheets)
-    found = [(sheet, find_columns(heads[sheet.name], settings)) for sheet in candidates]
+    found = [
+        (sheet, find_columns(heads[sheet.name], settings, partial(_filled, sheet)))
+        for sheet in candidates
+    ]
     selected = [SelectedSheet(sheet, columns) for sheet, columns in found if columns is not None]
     if not selected or (settings.sheets and len(selected) < len(candidates)):
         lacking = [(sheet.name, heads[sheet.name]) for sheet, columns in found if columns is None]
         raise missing_columns(name, lacking, settings)
     return selected
+
+
+def _filled(sheet: SheetTable, column: int, header_row: int) -> int:
+    """Return how many cells of a column below the header hold something."""
+    details = sheet.details
+    marked = {
+        row
+        for facts in (details.links, details.formulas, details.pictures)
+        for row, marked_column in facts
+        if marked_column == column and row > header_row
+    }
+    below = enumerate(sheet.rows[header_row:], start=header_row + 1)
+    return sum(
+        number in marked or (column <= len(row) and row[column - 1] not in ("", None))
+        for number, row in below
+    )
 
 
 def _named(table: Table, name: str, wanted: Sequence[str]) -> list[SheetTable]:
@@ -108,11 +132,13 @@ class ListingReader:
         settings: CatalogueSettings,
         pictures: PictureListing | None,
         category: tuple[str, str] | None,
+        in_cells: CellPictures | None = None,
     ) -> None:
         self._table, self._columns = sheet.table, sheet.columns
         self._details = sheet.table.details
         self._keep_all = settings.images_per_listing == "all"
         self._pictures = pictures
+        self._in_cells = in_cells
         self._category = category
         self._category_column = find_column(sheet, category[0]) if category else 0
         self._merged = self._merged_cells()
@@ -171,10 +197,8 @@ class ListingReader:
         return cells[column - 1] if column <= len(cells) else ""
 
     def _text(self, number: int, column: int) -> str:
-        position = (number, column)
-        return cell_text(
-            self._value(position), self._details.numbers.get(self._merged.get(position, position))
-        )
+        position = self._place(number, column)
+        return cell_text(self._value(position), self._details.numbers.get(position))
 
     def _pictures_of(self, number: int, shown: str) -> UrlCell:
         if self._pictures is not None:
@@ -182,9 +206,52 @@ class ListingReader:
             if found:
                 return UrlCell(tuple(found))
         cell = parse_url_cell(shown)
-        position = (number, self._columns.url)
-        link = self._details.links.get(self._merged.get(position, position))
-        return parse_url_cell(link) if link and not cell.urls else cell
+        return cell if cell.urls else self._behind(self._place(number, self._columns.url), cell)
+
+    def _behind(self, position: Position, cell: UrlCell) -> UrlCell:
+        """Return what a cell leads to that shows no address: by its formula, its picture, or a link
+        behind its text.
+        """
+        formula, part = self._details.formulas.get(position), self._details.pictures.get(position)
+        if formula is not None:
+            return self._by_formula(formula)
+        if part is not None and self._in_cells is not None:
+            url = self._in_cells.url(part)
+            return UrlCell((url,)) if url else UrlCell((), (self._missing_picture(),))
+        link = self._details.links.get(position)
+        return parse_url_cell(link) if link else cell
+
+    def _by_formula(self, formula: LinkFormula) -> UrlCell:
+        try:
+            return parse_url_cell(formula.address(self._plain_text))
+        except FormulaError as error:
+            header = self._columns.headers[self._columns.url - 1]
+            return UrlCell(
+                (),
+                (
+                    f"the formula of the cell {header!r} is not understood ({error}): put the "
+                    f"address there as text",
+                ),
+            )
+
+    def _plain_text(self, position: Position) -> str:
+        """Return the text of a cell as `&` joins it: numbers without their format; raises
+        FormulaError for one without a value.
+        """
+        fault = self._details.faults.get(position)
+        if fault:
+            raise FormulaError(f"{column_letters(position[1])}{position[0]} {fault}")
+        return cell_text(self._value(position))
+
+    def _missing_picture(self) -> str:
+        header = self._columns.headers[self._columns.url - 1]
+        return (
+            f"the cell {header!r} shows a picture that the workbook does not hold, or one over 64 "
+            f"MB: insert it anew, or give its address"
+        )
+
+    def _place(self, number: int, column: int) -> Position:
+        return self._merged.get((number, column), (number, column))
 
     def _stored_pictures(self, shown: str) -> list[str]:
         assert self._pictures is not None
@@ -194,13 +261,8 @@ class ListingReader:
 
     def _identifier_problem(self, number: int, identifier: str) -> str | None:
         header = self._columns.headers[self._columns.identifier - 1]
-        if (number, self._columns.identifier) in self._details.uncomputed:
-            return (
-                f"the cell {header!r} is a formula without a computed value: open the workbook "
-                f"in Excel and save it"
-            )
-        if not identifier:
-            return f"the cell {header!r} is empty"
+        if not identifier or identifier in ERRORS:
+            return self._without_value(number, self._columns.identifier, identifier)
         if self._columns.header_row and identifier.casefold() == header.casefold():
             return "the row repeats the header"
         return None
@@ -209,17 +271,20 @@ class ListingReader:
         header = self._columns.headers[self._columns.url - 1]
         if cell.urls:
             return None
-        if (number, self._columns.url) in self._details.uncomputed:
-            return (
-                f"the cell {header!r} is a formula without a computed value: open the workbook "
-                f"in Excel and save it"
-            )
+        if not cell.problems or shown in ERRORS:
+            return self._without_value(number, self._columns.url, shown)
         if self._pictures is not None and shown:
             return (
                 f"the cell {header!r} names {shown!r}, which is not in the folder of pictures "
                 f"and is not a web address"
             )
-        return cell.problems[0] if cell.problems else f"the cell {header!r} is empty"
+        return cell.problems[0]
+
+    def _without_value(self, number: int, column: int, shown: str) -> str:
+        """Return why a cell has nothing to read: its error, its formula, or that it is empty."""
+        fault = error_fault(shown) if shown else "is empty"
+        fault = self._details.faults.get(self._place(number, column), fault)
+        return f"the cell {self._columns.headers[column - 1]!r} {fault}"
 
     def _remark(self, number: int, identifier: str, cell: UrlCell) -> str | None:
         doubt = identifier_doubt(self._value((number, self._columns.identifier)), identifier)
@@ -270,8 +335,11 @@ def find_column(sheet: SelectedSheet, header: str) -> int:
 def column_values(sheet: SelectedSheet, header: str) -> Iterator[str]:
     """Yield the text of a column's cells below the header."""
     column = find_column(sheet, header)
-    for row in sheet.table.rows[sheet.columns.header_row :]:
-        yield cell_text(row[column - 1]) if column <= len(row) else ""
+    first, numbers = sheet.columns.header_row + 1, sheet.table.details.numbers
+    for number, row in enumerate(sheet.table.rows[first - 1 :], start=first):
+        yield (
+            cell_text(row[column - 1], numbers.get((number, column))) if column <= len(row) else ""
+        )
 
 
 def mark_duplicates(listings: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ again.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ IMAGES_FROM = "images_from"
 PICTURES = "pictures"
 CATEGORY_COLUMN = "category_column"
 CATEGORY_VALUE = "category_value"
+LOCK_FILE = re.compile(r"~\$(.+)|\.~lock\.(.+)#")
 
 
 @dataclass(frozen=True)
@@ -161,10 +163,18 @@ def _folder(path: Path | str) -> Path:
     return folder
 
 
+def _refuse_lock_file(path: Path) -> None:
+    found = LOCK_FILE.fullmatch(path.name)
+    if found:
+        program, name = ("Excel", found[1]) if found[1] else ("LibreOffice", found[2])
+        raise InputError(f"{path.name} is {program}'s mark that {name} is open. Give {name}.")
+
+
 def read_source(path: Path) -> bytes:
     """Return the bytes of a workbook; raises InputError when it is missing, empty or may not be
     read.
     """
+    _refuse_lock_file(path)
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:

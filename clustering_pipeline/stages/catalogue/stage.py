@@ -2,6 +2,7 @@
 why it has none.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,7 +11,11 @@ from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import CATALOGUE, conform
 from clustering_pipeline.core.text import category_slug
 from clustering_pipeline.settings import CatalogueSettings
-from clustering_pipeline.stages.catalogue.embedded_images import PictureListing
+from clustering_pipeline.stages.catalogue.embedded_images import (
+    CellPictures,
+    PictureListing,
+    digest,
+)
 from clustering_pipeline.stages.catalogue.formats.tables import FOLDER_SHEET, Table, read_table
 from clustering_pipeline.stages.catalogue.listings import (
     ListingReader,
@@ -58,6 +63,7 @@ def run(
                 settings.model_copy(update={"sheets": source.sheets or settings.sheets}),
                 pictures=PictureListing(context.blobs.get(listing)) if listing else None,
                 category=_category_filter(source),
+                keep=context.blobs.put,
             )
         bar.advance()
     return StageResult(conform(read.listings, CATALOGUE), read.facts)
@@ -76,23 +82,31 @@ def read_workbook(
     *,
     pictures: PictureListing | None = None,
     category: tuple[str, str] | None = None,
+    keep: Callable[[bytes], str] = digest,
 ) -> ReadWorkbook:
     """Return the listings of a table file, whatever its format.
 
     `pictures`: the stored folder whose files cells may name. `category`: (header, value) of the
-    rows to keep. Raises InputError when the file cannot be read, or no sheet has the columns.
+    rows to keep. `keep` stores a picture that lies in a cell and returns its sha256. Raises
+    InputError when the file cannot be read, or no sheet has the columns.
     """
     table = read_table(content, name, settings)
     sheets = select_sheets(table, name, settings)
+    in_cells = CellPictures(table.package, keep) if table.package else None
     rows = [
-        row for sheet in sheets for row in ListingReader(sheet, settings, pictures, category).rows()
+        row
+        for sheet in sheets
+        for row in ListingReader(sheet, settings, pictures, category, in_cells).rows()
     ]
     if not rows:
         raise _no_rows(sheets, name, category)
     listings = pd.DataFrame(rows)
     listings.insert(0, "listing", range(len(listings)))
     mark_duplicates(listings)
-    return ReadWorkbook(listings, _facts(table, sheets, listings))
+    facts = _facts(table, sheets, listings)
+    return ReadWorkbook(
+        listings, {**facts, "pictures_in_cells": len(in_cells)} if in_cells else facts
+    )
 
 
 def check_workbook(content: bytes, name: str, settings: CatalogueSettings) -> None:

@@ -6,7 +6,7 @@ from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.text import category_slug
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages import catalogue
-from clustering_pipeline.stages.catalogue import SourceRecords, stored_picture
+from clustering_pipeline.stages.catalogue import SourceRecords, read_source, stored_picture
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree
 
@@ -40,6 +40,13 @@ def test_a_category_slug_is_plain_ascii(name, slug):
 def test_a_name_without_latin_letters_is_refused(name):
     with pytest.raises(InputError, match="--category"):
         category_slug(name)
+
+
+@pytest.mark.parametrize("name", ["~$tháng 5.xlsx", ".~lock.tháng 5.xlsx#"])
+def test_the_lock_file_of_an_open_workbook_names_the_workbook(tmp_path, name):
+    (tmp_path / name).write_bytes(b"\x05Admin")
+    with pytest.raises(InputError, match=r"tháng 5\.xlsx is open\. Give tháng 5\.xlsx"):
+        read_source(tmp_path / name)
 
 
 def test_a_record_keeps_a_copy_of_the_bytes(records, tmp_path):

@@ -1,5 +1,5 @@
-"""What the value reader does not tell about an .xls sheet: zero-padded numbers, links, merged and
-hidden cells.
+"""What the value reader does not tell about an .xls sheet: numbers as shown, links, errors, merged
+and hidden cells.
 """
 
 import re
@@ -9,10 +9,14 @@ from typing import Any
 import xlrd
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.stages.catalogue.formats.number_formats import (
+    NumberFormat,
+    number_format,
+)
 from clustering_pipeline.stages.catalogue.formats.sheet_details import (
-    ZERO_PADDED,
     SheetDetails,
     check_overlap,
+    error_fault,
 )
 from clustering_pipeline.stages.catalogue.formats.sheets import damaged, password_protected
 
@@ -61,24 +65,28 @@ def _sheet_details(workbook: Any, sheet: Any) -> SheetDetails:
         for (row, column), link in sheet.hyperlink_map.items()
         if isinstance(link.url_or_path, str)
     }
-    widths = _padded_formats(workbook)
-    for row in range(sheet.nrows) if widths else ():
-        for column in range(sheet.row_len(row)):
-            width = widths.get(sheet.cell_xf_index(row, column))
-            value = sheet.cell_value(row, column)
-            if width and isinstance(value, float) and value.is_integer() and value >= 0:
-                details.numbers[row + 1, column + 1] = str(int(value)).zfill(width)
+    formats = _shown_formats(workbook)
+    for row in range(sheet.nrows):
+        for column, kind in enumerate(sheet.row_types(row)):
+            if kind == xlrd.XL_CELL_ERROR:
+                code = sheet.cell_value(row, column)
+                error = xlrd.error_text_from_code.get(code, "#ERROR")
+                details.faults[row + 1, column + 1] = error_fault(error)
+            elif formats and kind == xlrd.XL_CELL_NUMBER:
+                shown = formats.get(sheet.cell_xf_index(row, column))
+                value = sheet.cell_value(row, column)
+                if shown and value.is_integer() and value >= 0:
+                    details.numbers[row + 1, column + 1] = shown.show(str(int(value)))
     return details
 
 
-def _padded_formats(workbook: Any) -> dict[int, int]:
-    """Return the cell formats that pad with zeros ("00000"), with the digits they show."""
-    formats = {key: held.format_str for key, held in workbook.format_map.items()}
-    padded = {key: len(code) for key, code in formats.items() if code and ZERO_PADDED.match(code)}
+def _shown_formats(workbook: Any) -> dict[int, NumberFormat]:
+    """Return the cell formats that show whole numbers otherwise than by their digits."""
+    shown = {key: number_format(held.format_str or "") for key, held in workbook.format_map.items()}
     return {
-        index: padded[held.format_key]
+        index: shown_number
         for index, held in enumerate(workbook.xf_list)
-        if held.format_key in padded
+        if (shown_number := shown.get(held.format_key)) is not None
     }
 
 

@@ -5,13 +5,16 @@ A cell of a few bytes may be repeated millions of times, and numbers are kept as
 beside their value.
 """
 
+import re
 from collections.abc import Callable
 from xml.parsers import expat
 
+from clustering_pipeline.stages.catalogue.formats.formulas import link_formula
 from clustering_pipeline.stages.catalogue.formats.sheet_details import (
     EXACT_DIGITS,
     SheetDetails,
     check_overlap,
+    error_fault,
 )
 from clustering_pipeline.stages.catalogue.formats.sheets import (
     WorkbookPackage,
@@ -23,6 +26,8 @@ CONTENT_PART = "content.xml"
 MANIFEST_PART = "META-INF/manifest.xml"
 CELLS = ("table:table-cell", "table:covered-table-cell")
 VALUE_MARKS = ("office:value-type", "calcext:value-type", "table:formula")
+# What parts thousands or shows decimals or per cent: the number is an amount.
+AMOUNT = re.compile(r"[.,%\s\u00a0\u202f]")
 
 
 def document_details(
@@ -59,6 +64,7 @@ class _Scanner:
         self._details = SheetDetails()
         self._row = self._column = 0
         self._value: str | None = None
+        self._is_error = False
         self._shown: list[str] | None = None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -84,7 +90,7 @@ class _Scanner:
             check_overlap(self._file, self._details.merged, self._details)
             self.sheets[self._name] = self._details
         elif name in CELLS and self._shown is not None:
-            self._note_number("".join(self._shown))
+            self._note("".join(self._shown))
             self._shown = None
 
     def _start_row(self, attributes: dict[str, str]) -> None:
@@ -112,11 +118,23 @@ class _Scanner:
             if attributes.get("office:value-type") == "float"
             else None
         )
+        self._is_error = attributes.get("calcext:value-type") == "error"
+        formula = link_formula(attributes.get("table:formula", ""))
+        if formula:
+            self._details.formulas[self._row, self._column] = formula
         self._shown = []
 
-    def _note_number(self, shown: str) -> None:
-        if self._value is None:
-            return
-        is_padded = shown.isdigit() and shown.startswith("0") and len(shown) > 1
-        if is_padded or len(self._value) > EXACT_DIGITS:
-            self._details.numbers[self._row, self._column] = shown if is_padded else self._value
+    def _note(self, shown: str) -> None:
+        if self._is_error:
+            self._details.faults[self._row, self._column] = error_fault(shown)
+        elif self._value is not None and _is_identifier(shown, self._value):
+            self._details.numbers[self._row, self._column] = shown
+        elif self._value is not None and len(self._value) > EXACT_DIGITS:
+            self._details.numbers[self._row, self._column] = self._value
+
+
+def _is_identifier(shown: str, value: str) -> bool:
+    """Whether a whole number is shown with zeros or letters before its digits."""
+    digits = "".join(letter for letter in shown if letter.isdigit())
+    is_same = value.isdigit() and digits.lstrip("0") == value.lstrip("0")
+    return is_same and not AMOUNT.search(shown) and (digits != value or shown[0].isalpha())

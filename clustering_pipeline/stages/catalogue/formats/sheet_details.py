@@ -1,17 +1,27 @@
-"""What the value reader does not tell about an .xlsx sheet: exact digits, links, merged and hidden
-cells, uncomputed formulas.
+"""What the value reader does not tell about an .xlsx sheet: exact digits, numbers as shown, links,
+pictures, errors, merged and hidden cells, formulas without a result.
 
 Values come from calamine, which turns every number into a 64-bit float and keeps no formats. One
 streaming pass over the sheet's XML adds what matters for identifiers and pictures, and finds the
 used rectangle before calamine allocates it.
 """
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pyexpat import ExpatError, XMLParserType
 from xml.parsers import expat
 
+from clustering_pipeline.stages.catalogue.formats.formulas import LinkFormula, link_formula
+from clustering_pipeline.stages.catalogue.formats.number_formats import (
+    NumberFormat,
+    number_format,
+)
+from clustering_pipeline.stages.catalogue.formats.pictures import (
+    NAMED_PICTURE,
+    floating_pictures,
+    named_pictures,
+    placed_pictures,
+)
 from clustering_pipeline.stages.catalogue.formats.sheets import (
     SheetPart,
     WorkbookPackage,
@@ -25,8 +35,6 @@ from clustering_pipeline.stages.catalogue.formats.sheets import (
 )
 
 EXACT_DIGITS = 15
-LINK_FORMULA = re.compile(r"""\b(?:HYPERLINK|IMAGE)\s*\(\s*"((?:[^"]|"")+)\"""", re.IGNORECASE)
-ZERO_PADDED = re.compile(r"0{2,}$")
 Position = tuple[int, int]
 Corners = tuple[int, int, int, int]
 
@@ -35,20 +43,53 @@ Corners = tuple[int, int, int, int]
 class SheetDetails:
     """Facts about single cells, keyed by (row, column) from 1; only the cells where there is
     something to say.
+
+    `numbers`: as written or shown, where a float would lose digits or letters. `formulas`: those
+    that make a link. `faults`: why a cell without a value has none. `pictures`: the part of the
+    workbook that holds the picture in a cell, "" where it is missing.
     """
 
     numbers: dict[Position, str] = field(default_factory=dict)
     links: dict[Position, str] = field(default_factory=dict)
-    uncomputed: set[Position] = field(default_factory=set)
+    formulas: dict[Position, LinkFormula] = field(default_factory=dict)
+    faults: dict[Position, str] = field(default_factory=dict)
+    pictures: dict[Position, str] = field(default_factory=dict)
     hidden_rows: set[int] = field(default_factory=set)
     merged: list[Corners] = field(default_factory=list)
     last_row: int = 0
     last_column: int = 0
 
 
-def padded_styles(package: WorkbookPackage) -> dict[str, int]:
-    """Return the cell styles whose number format pads with zeros ("00000"), with the digits they
-    show.
+NO_RESULT = (
+    "is a formula that was never computed, or whose result is empty: open the workbook in Excel "
+    "and save it"
+)
+
+
+def error_fault(error: str) -> str:
+    """Return what is said of a cell with an error such as #N/A."""
+    return f"holds the error {error}: mend its formula, or type the value"
+
+
+@dataclass(frozen=True)
+class WorkbookFacts:
+    """What the cells of all sheets refer to: formats of numbers by style, parts of pictures by the
+    number of a value (Excel) or by a name (WPS).
+    """
+
+    formats: Mapping[str, NumberFormat]
+    placed: Mapping[str, str]
+    named: Mapping[str, str]
+
+
+def workbook_facts(package: WorkbookPackage) -> WorkbookFacts:
+    """Return what the cells of a workbook refer to; raises InputError when it is damaged."""
+    return WorkbookFacts(_shown_styles(package), placed_pictures(package), named_pictures(package))
+
+
+def _shown_styles(package: WorkbookPackage) -> dict[str, NumberFormat]:
+    """Return the formats of the cell styles that show whole numbers otherwise than by their
+    digits.
     """
     part = next(
         (
@@ -61,26 +102,25 @@ def padded_styles(package: WorkbookPackage) -> dict[str, int]:
     if part is None or part not in package:
         return {}
     root = parse_xml(package, part)
-    widths = {}
-    for element in root.iter():
-        if local_name(element.tag) == "numFmt" and ZERO_PADDED.match(element.get("formatCode", "")):
-            widths[element.get("numFmtId")] = len(element.get("formatCode", ""))
-    formats = next((element for element in root if local_name(element.tag) == "cellXfs"), None)
-    styles = enumerate(formats if formats is not None else ())
-    return {
-        str(index): widths[style.get("numFmtId")]
-        for index, style in styles
-        if style.get("numFmtId") in widths
+    codes = {
+        element.get("numFmtId"): element.get("formatCode", "")
+        for element in root.iter()
+        if local_name(element.tag) == "numFmt"
     }
+    styles = next((element for element in root if local_name(element.tag) == "cellXfs"), None)
+    formats = {
+        str(index): number_format(codes.get(style.get("numFmtId"), ""))
+        for index, style in enumerate(styles if styles is not None else ())
+    }
+    return {index: shown for index, shown in formats.items() if shown is not None}
 
 
-def sheet_details(
-    package: WorkbookPackage, sheet: SheetPart, padded: dict[str, int]
-) -> SheetDetails:
+def sheet_details(package: WorkbookPackage, sheet: SheetPart, facts: WorkbookFacts) -> SheetDetails:
     """Return the details of one sheet; raises InputError when its XML is damaged."""
-    scanner = _Scanner(padded)
+    scanner = _Scanner(facts)
     try:
         scanner.parse(package.read_xml(sheet.part))
+        floating = floating_pictures(package, sheet)
     except (ExpatError, ValueError, KeyError) as error:
         raise damaged(package.name, error) from error
     outside = {
@@ -95,6 +135,8 @@ def sheet_details(
         if identifier in outside:
             for row in range(first_row, min(last_row, details.last_row) + 1):
                 details.links.setdefault((row, column), outside[identifier])
+    for position, part in floating.items():
+        details.pictures.setdefault(position, part)
     return details
 
 
@@ -110,12 +152,14 @@ def check_overlap(name: str, ranges: Sequence[Corners], details: SheetDetails) -
 class _Scanner:
     """Collects the details while expat walks over the sheet."""
 
-    def __init__(self, padded: dict[str, int]) -> None:
+    def __init__(self, facts: WorkbookFacts) -> None:
         self.details = SheetDetails()
         self.hyperlinks: list[tuple[Corners, str]] = []
-        self._padded = padded
+        self._facts = facts
+        self._shared: dict[str, tuple[Position, LinkFormula]] = {}
         self._row = self._column = 0
-        self._style = self._kind = self._formula = self._value = ""
+        self._style = self._kind = self._formula = self._value = self._mark = ""
+        self._group = ""
         self._text: list[str] | None = None
 
     def parse(self, content: bytes) -> None:
@@ -130,7 +174,7 @@ class _Scanner:
             f"{prefix}row": self._start_row,
             f"{prefix}c": self._start_cell,
             f"{prefix}v": self._start_text,
-            f"{prefix}f": self._start_text,
+            f"{prefix}f": self._start_formula,
             f"{prefix}t": self._start_text,
             f"{prefix}mergeCell": lambda attributes: self.details.merged.append(
                 range_corners(attributes["ref"])
@@ -168,9 +212,14 @@ class _Scanner:
         self._column = reference_column(reference) if reference else self._column + 1
         self._style = attributes.get("s", "")
         self._kind = attributes.get("t", "n")
-        self._formula = self._value = ""
+        self._mark = attributes.get("vm", "")
+        self._formula = self._value = self._group = ""
 
     def _start_text(self, attributes: dict[str, str]) -> None:
+        self._text = []
+
+    def _start_formula(self, attributes: dict[str, str]) -> None:
+        self._group = attributes.get("si", "") if attributes.get("t") == "shared" else ""
         self._text = []
 
     def _add_text(self, text: str) -> None:
@@ -197,21 +246,42 @@ class _Scanner:
         if self._column > self.details.last_column:
             self.details.last_column = self._column
         self.details.last_row = max(self.details.last_row, self._row)
+        if self._mark and self._mark in self._facts.placed:
+            self.details.pictures[position] = self._facts.placed[self._mark]
+        elif self._kind == "e" and self._value:
+            self.details.faults[position] = error_fault(self._value)
         if self._formula:
             self._note_formula(position)
         if self._kind == "n" and self._value:
             self._note_number(position)
 
     def _note_formula(self, position: Position) -> None:
-        link = LINK_FORMULA.search(self._formula)
-        if link:
-            self.details.links[position] = link[1].replace('""', '"')
+        formula = self._link_formula(position)
+        picture = NAMED_PICTURE.search(self._formula)
+        if formula:
+            self.details.formulas[position] = formula
+        elif picture:
+            self.details.pictures[position] = self._facts.named.get(picture[1], "")
         elif not self._value:
-            self.details.uncomputed.add(position)
+            self.details.faults[position] = (
+                "is a formula whose result is empty" if self._kind == "str" else NO_RESULT
+            )
+
+    def _link_formula(self, position: Position) -> LinkFormula | None:
+        """Return the link that the formula makes; a cell that was filled down has that of the first
+        one, moved.
+        """
+        formula = link_formula(self._formula)
+        if formula and self._group:
+            self._shared[self._group] = (position, formula)
+        if formula or self._group not in self._shared:
+            return formula
+        (row, column), shared = self._shared[self._group]
+        return LinkFormula(shared.text, position[0] - row, position[1] - column)
 
     def _note_number(self, position: Position) -> None:
-        width = self._padded.get(self._style)
-        if width and self._value.isdigit():
-            self.details.numbers[position] = self._value.zfill(width)
+        shown = self._facts.formats.get(self._style)
+        if shown and self._value.isdigit():
+            self.details.numbers[position] = shown.show(self._value)
         elif len(self._value) > EXACT_DIGITS:
             self.details.numbers[position] = self._value

@@ -63,6 +63,10 @@ class WorkbookPackage:
     def __contains__(self, part: str) -> bool:
         return part in self._names
 
+    def size(self, part: str) -> int:
+        """Return how many bytes `part` unpacks to, as declared; 0 when it is missing."""
+        return self._names[part].file_size if part in self._names else 0
+
     def read(self, part: str) -> bytes:
         """Return the bytes of `part`, never more than its declared size; raises InputError when it
         is missing or damaged.

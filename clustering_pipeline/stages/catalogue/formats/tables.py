@@ -7,7 +7,6 @@ import datetime
 import io
 import re
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
@@ -28,8 +27,8 @@ from clustering_pipeline.stages.catalogue.formats.open_document import (
 )
 from clustering_pipeline.stages.catalogue.formats.sheet_details import (
     SheetDetails,
-    padded_styles,
     sheet_details,
+    workbook_facts,
 )
 from clustering_pipeline.stages.catalogue.formats.sheets import (
     WorkbookPackage,
@@ -42,6 +41,9 @@ EXACT_DIGITS = 15
 SCIENTIFIC = re.compile(r"[+-]?\d(?:[.,]\d+)?[eE]\+?\d{2,3}$")
 # Excel keeps 15 digits of a number that is typed; a 64-bit float has 17 at most.
 FLOAT_DIGITS = 17
+ERRORS = frozenset(
+    {"#N/A", "#REF!", "#VALUE!", "#DIV/0!", "#NAME?", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"}
+)
 ZIP_MAGIC = b"PK\x03\x04"
 EMPTY_ZIP_MAGIC = b"PK\x05\x06"
 OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -61,6 +63,18 @@ OTHER_FILES = {
 }
 
 
+# With which element a page begins that a shop or a program saved under a table's name.
+PAGE = re.compile(
+    r"<(?:!doctype|!--|\?xml|html|head|body|meta|title|style|script|table|div|center|font|workbook)\b"
+    r"|<!--",
+    re.IGNORECASE,
+)
+UNREAD_PICTURES = (
+    "the pictures that lie in this .ods workbook are not read: save it as .xlsx, or give their "
+    "addresses"
+)
+
+
 @dataclass
 class SheetTable:
     """One sheet: `rows[i]` are the cells of row i + 1 from column A on; rows may differ in
@@ -74,13 +88,14 @@ class SheetTable:
 
 @dataclass(frozen=True)
 class Table:
-    """A table file: its kind (`xlsx`, `xls`, `ods`, `csv`, `parquet`, `folder`), its sheets, and
-    remarks on how it was read.
+    """A table file: its kind (`xlsx`, `xls`, `ods`, `csv`, `parquet`, `folder`), its sheets,
+    remarks on how it was read, and the package that the pictures in its cells lie in.
     """
 
     kind: str
     sheets: list[SheetTable]
     remarks: tuple[str, ...] = ()
+    package: WorkbookPackage | None = None
 
 
 def table_kind(content: bytes) -> str:
@@ -122,27 +137,32 @@ def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
         return _within_limits(
             Table(kind, [SheetTable(PurePath(name).stem, sheet)], remarks), name, settings
         )
-    readers: dict[str, Callable[[], list[SheetTable]]] = {
-        "parquet": lambda: _read_parquet(content, name, settings),
-        "xlsx": lambda: _read_xlsx(content, name, settings),
-        "ods": lambda: _read_ods(content, name, settings),
-        "xls": lambda: _read_xls(content, name, settings),
-    }
-    return _within_limits(Table(kind, readers[kind]()), name, settings)
+    readers = {"parquet": _read_parquet, "xlsx": _read_xlsx, "ods": _read_ods, "xls": _read_xls}
+    return _within_limits(readers[kind](content, name, settings), name, settings)
 
 
 def _refuse_other_files(content: bytes, name: str) -> None:
     described = next(
         (text for magic, text in OTHER_FILES.items() if content.startswith(magic)), None
     )
-    if content.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html", b"<?xml")):
-        described = "a web page or XML document"
+    if PAGE.match(_beginning(content)):
+        raise InputError(
+            f"{name} is a web page or XML document under the name of a table. Open it in Excel or "
+            "LibreOffice, save it as .xlsx, and give that file."
+        )
     if described:
         raise InputError(
             f"{name} is {described}, not a table. Give an .xlsx, .xlsm, .xls, .ods, .csv, .tsv or "
-            ".parquet file; from a web page or another program, export or save the table as .xlsx "
-            "first."
+            ".parquet file."
         )
+
+
+def _beginning(content: bytes) -> str:
+    """Return the first letters of a text whatever its encoding, without a mark and blanks before
+    them.
+    """
+    plain = content[:2048].replace(b"\0", b"").decode("latin-1")
+    return plain.lstrip("\xef\xbb\xbf\xff\xfe \t\r\n")[:200]
 
 
 def _within_limits(table: Table, name: str, settings: CatalogueSettings) -> Table:
@@ -161,15 +181,15 @@ def _within_limits(table: Table, name: str, settings: CatalogueSettings) -> Tabl
     return table
 
 
-def _read_xlsx(content: bytes, name: str, settings: CatalogueSettings) -> list[SheetTable]:
+def _read_xlsx(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
     package.verify()
-    padded = padded_styles(package)
+    facts = workbook_facts(package)
     sheets = worksheets(package)[: settings.max_sheets + 1]
-    details = {sheet.name: sheet_details(package, sheet, padded) for sheet in sheets}
-    for sheet, facts in details.items():
-        check_cells(name, sheet, facts.last_row * facts.last_column, settings)
-    return _read_calamine(content, name, details)
+    details = {sheet.name: sheet_details(package, sheet, facts) for sheet in sheets}
+    for sheet, found in details.items():
+        check_cells(name, sheet, found.last_row * found.last_column, settings)
+    return Table("xlsx", _read_calamine(content, name, details), package=package)
 
 
 def check_cells(name: str, sheet: str, cells: int, settings: CatalogueSettings) -> None:
@@ -182,19 +202,22 @@ def check_cells(name: str, sheet: str, cells: int, settings: CatalogueSettings) 
         )
 
 
-def _read_ods(content: bytes, name: str, settings: CatalogueSettings) -> list[SheetTable]:
+def _read_ods(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
     package.verify()
     details = document_details(
         package, lambda sheet, cells: check_cells(name, sheet, cells, settings)
     )
-    return _read_calamine(content, name, details)
+    remarks = (
+        (UNREAD_PICTURES,) if any(part.startswith("Pictures/") for part in package.names) else ()
+    )
+    return Table("ods", _read_calamine(content, name, details), remarks)
 
 
-def _read_xls(content: bytes, name: str, settings: CatalogueSettings) -> list[SheetTable]:
+def _read_xls(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     if ENCRYPTED_STREAM in content:
         raise password_protected(name)
-    return _read_calamine(content, name, old_workbook_details(content, name))
+    return Table("xls", _read_calamine(content, name, old_workbook_details(content, name)))
 
 
 def _read_calamine(content: bytes, name: str, details: dict[str, SheetDetails]) -> list[SheetTable]:
@@ -233,7 +256,7 @@ def _calamine_sheet(
     )
 
 
-def _read_parquet(content: bytes, name: str, settings: CatalogueSettings) -> list[SheetTable]:
+def _read_parquet(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     try:
         file = pq.ParquetFile(io.BytesIO(content))
         metadata = file.metadata
@@ -250,11 +273,8 @@ def _read_parquet(content: bytes, name: str, settings: CatalogueSettings) -> lis
     except (pa.ArrowException, OSError) as error:
         raise damaged(name, error) from error
     columns = [[_parquet_cell(value) for value in column.to_pylist()] for column in table.columns]
-    return [
-        SheetTable(
-            PurePath(name).stem, [list(table.column_names), *map(list, zip(*columns, strict=True))]
-        )
-    ]
+    rows = [list(table.column_names), *map(list, zip(*columns, strict=True))]
+    return Table("parquet", [SheetTable(PurePath(name).stem, rows)])
 
 
 def _parquet_cell(value: Any) -> Any:
