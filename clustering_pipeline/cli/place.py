@@ -13,6 +13,7 @@ from clustering_pipeline.core.progress import ProgressListener
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import RunOverrides
 
+CORRECTION_ASSETS = ("corrections", "overruled_pictures")
 # Asked for by nobody in a terminal; Dagster reads it when its first module is imported.
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
@@ -64,3 +65,10 @@ def read_overrides(
     )
     everyone = [*allowed, *(host for host in hosts if host not in allowed)]
     return RunOverrides.read([*assignments, f"download.allow_hosts={everyone!r}"], file)
+
+
+def waiting_sentence(sources: Sequence[str]) -> str:
+    """Return what a person is told of sources that changed while a run read them no more."""
+    names = ["newer corrections" if name in CORRECTION_ASSETS else name for name in sources]
+    waiting = " and ".join(dict.fromkeys(names))
+    return f"Changed while this ran, and waiting for the next run: {waiting}."

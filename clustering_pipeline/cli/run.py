@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from clustering_pipeline.cli.place import find_project, read_overrides, working
+from clustering_pipeline.cli.place import find_project, read_overrides, waiting_sentence, working
 from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.project import Project
@@ -203,16 +203,17 @@ def _refuse_unreadable(request: RunRequest, project: Project, slug: str) -> None
 
 def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
     started = time.monotonic()
-    source = job.project.sources.record(
-        request.catalogue,
-        job.category.name,
-        output=job.output,
-        sheets=request.sheets,
-        images_from=request.images_from,
-        category_column=request.category_column,
-        category_value=job.category.value,
-    )
-    _materialise(job.project, source.category, request.force, terminal)
+    with job.project.home.using_storage():
+        source = job.project.sources.record(
+            request.catalogue,
+            job.category.name,
+            output=job.output,
+            sheets=request.sheets,
+            images_from=request.images_from,
+            category_column=request.category_column,
+            category_value=job.category.value,
+        )
+        _materialise(job.project, source.category, request.force, terminal)
     return _outcome(job.project, source.category, time.monotonic() - started)
 
 
@@ -222,7 +223,11 @@ def _materialise(project: Project, category: str, force: bool, terminal: Termina
     from clustering_pipeline.orchestration.sync.synchronise import synchronise
 
     with open_instance(project.home) as instance, working(project, terminal) as reporting:
-        synchronise(category, pipeline=open_pipeline(reporting), instance=instance, force=force)
+        report = synchronise(
+            category, pipeline=open_pipeline(reporting), instance=instance, force=force
+        )
+    if report.waiting:
+        terminal.note(waiting_sentence(report.waiting))
 
 
 def _outcome(project: Project, category: str, seconds: float) -> RunOutcome:

@@ -39,13 +39,17 @@ def prune(
 ) -> None:
     """Remove pictures, features and workbooks that no category refers to any more."""
     from clustering_pipeline.orchestration.runtime.instance import open_instance, runs_in_flight
+    from clustering_pipeline.orchestration.runtime.lost_runs import end_lost_commands
     from clustering_pipeline.project.storage_report import find_unused, remove_unused
 
     terminal, project = terminal_of(context), find_project()
-    with open_instance(project.home) as instance:
-        if runs := runs_in_flight(instance):
+    with open_instance(project.home) as instance, project.home.pruning() as is_alone:
+        end_lost_commands(project.home, instance)
+        under_way = [f"the run {run.run_id[:8]}" for run in runs_in_flight(instance)]
+        if under_way or not is_alone:
+            working = under_way[0] if under_way else "another command"
             raise StageError(
-                f"The run {runs[0].run_id[:8]} is under way, and what it has fetched belongs to no "
+                f"Something is under way here ({working}), and what it has fetched belongs to no "
                 "manifest yet. Prune when it has ended; nothing was removed."
             )
         unused = find_unused(project)

@@ -7,7 +7,12 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from clustering_pipeline.cli.place import choose_category, find_project, working
+from clustering_pipeline.cli.place import (
+    choose_category,
+    find_project,
+    waiting_sentence,
+    working,
+)
 from clustering_pipeline.cli.terminal import Terminal, terminal_of
 
 if TYPE_CHECKING:
@@ -38,10 +43,10 @@ def sync(context: typer.Context, category: CategoryOption = None) -> None:
         )
     for report in reports:
         done = ", ".join(report.materialised) or "nothing: all of it is fresh"
-        terminal.details(
-            f"Category {report.category}",
-            [("materialised", done), ("time", f"{report.seconds:.1f} s")],
-        )
+        rows = [("materialised", done), ("time", f"{report.seconds:.1f} s")]
+        if report.waiting:
+            rows.append(("note", waiting_sentence(report.waiting)))
+        terminal.details(f"Category {report.category}", rows)
     terminal.emit(
         {
             "categories": [

@@ -3,14 +3,14 @@ live.
 """
 
 import os
-import shutil
 import tempfile
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings import SETTINGS_FILE
-from clustering_pipeline.storage import FileTree, layout
+from clustering_pipeline.storage import FileTree, hold, layout
 
 SUFFIX = ".retired"
 
@@ -39,6 +39,7 @@ HOME_VARIABLE = "DAGSTER_HOME"
 INSTANCE_FILE = "dagster.yaml"
 CHECKOUT = Path(__file__).resolve().parents[2]
 # A wheel carries the file inside the package; a checkout has it in its own dagster_home.
+_SECONDS_OF_A_LOOK = 1.0
 TEMPLATES = (CHECKOUT / "dagster_home" / INSTANCE_FILE, Path(__file__).with_name(INSTANCE_FILE))
 
 
@@ -95,9 +96,7 @@ class PipelineHome:
             for folder in (self.path, self.state, self.storage):
                 folder.mkdir(parents=True, exist_ok=True)
             if not (self.path / INSTANCE_FILE).exists():
-                shutil.copyfile(
-                    next(path for path in TEMPLATES if path.exists()), self.path / INSTANCE_FILE
-                )
+                self._write_instance_file()
             with tempfile.TemporaryFile(dir=self.state):
                 pass
         except OSError as error:
@@ -106,3 +105,28 @@ class PipelineHome:
                 f"{HOME_VARIABLE} to a folder that this account may write to."
             ) from error
         return self
+
+    def _write_instance_file(self) -> None:
+        # Another command may open the home at the same moment: it finds the whole file, or none.
+        template = next(path for path in TEMPLATES if path.exists())
+        with tempfile.NamedTemporaryFile(dir=self.path, delete=False) as file:
+            file.write(template.read_bytes())
+        Path(file.name).chmod(template.stat().st_mode)
+        Path(file.name).replace(self.path / INSTANCE_FILE)
+
+    def working_on(
+        self, category: str, seconds: float = _SECONDS_OF_A_LOOK
+    ) -> AbstractContextManager[bool]:
+        """Have a category alone while the block runs; gives False when another process has it.
+
+        One who only looks whether it is free has it for a moment, which `seconds` bridge.
+        """
+        return hold(self.state / layout.LOCKS / f"{category}.lock", seconds=seconds)
+
+    def using_storage(self) -> AbstractContextManager[bool]:
+        """Keep others from pruning the storage while the block runs."""
+        return hold(self.state / layout.STORAGE_LOCK, shared=True)
+
+    def pruning(self) -> AbstractContextManager[bool]:
+        """Have the storage alone while the block runs; gives False when somebody uses it."""
+        return hold(self.state / layout.STORAGE_LOCK, seconds=_SECONDS_OF_A_LOOK)

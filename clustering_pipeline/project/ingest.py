@@ -146,7 +146,8 @@ def _take_in_file(
             )
         content = folder.read(name)
         read_workbook(content, name, project.category_settings(category).catalogue)
-        _record(project, category, _local_copy(project, folder, name, content))
+        with project.home.using_storage():
+            _record(project, category, _local_copy(project, folder, name, content))
     except (InputError, OSError) as error:
         findings.problems.append(
             str(error) if isinstance(error, InputError) else f"{name} cannot be read ({error})."

@@ -11,6 +11,7 @@ from clustering_pipeline.storage.feature_tables import (
 )
 from clustering_pipeline.storage.files import BlobStore, FileTree
 from clustering_pipeline.storage.local_database import LocalDatabase
+from clustering_pipeline.storage.locks import hold
 from clustering_pipeline.storage.manifests import ManifestStore
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "ManifestStore",
     "cache_facts",
     "compute_missing",
+    "hold",
     "layout",
 ]
 

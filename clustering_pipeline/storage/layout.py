@@ -13,6 +13,8 @@ DELIVERIES = "deliveries.sqlite"
 CORRECTIONS = "corrections.sqlite"
 REVIEW_PROGRESS = "review_progress.sqlite"
 LOCKS = "locks"
+# Held by who opens the databases of the home, by who uses the storage, and by who prunes it.
+OPENING_LOCK, STORAGE_LOCK = "opening.lock", "storage.lock"
 # Workbooks of a catalogue folder that is not local.
 CATALOGUE_COPIES = "catalogues"
 CLUSTER_DRAWINGS = "cluster_drawings"

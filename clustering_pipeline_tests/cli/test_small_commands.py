@@ -10,6 +10,7 @@ import openpyxl
 import pytest
 
 from clustering_pipeline.cli.ui import _free_port
+from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline_tests.cli.conftest import Call
 
 
@@ -72,3 +73,14 @@ def test_ui_refuses_a_port_that_is_taken(call: Call):
         answer = call("ui", "--port", taken.getsockname()[1])
     assert answer.code == 2
     assert "Choose another --port" in answer.error
+
+
+def test_nothing_is_pruned_while_somebody_uses_the_storage(home: Path, call: Call):
+    project = Project(PipelineHome(home).prepare())
+    unreferenced = project.blobs.put(b"fetched a moment ago")
+    with project.home.using_storage():
+        refused = call("storage", "prune", "--yes")
+    assert refused.code == 3
+    assert "under way" in refused.error
+    assert project.blobs.has(unreferenced)
+    assert call("storage", "prune", "--yes", "--json").json["files"] == 1

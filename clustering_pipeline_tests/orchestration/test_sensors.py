@@ -10,11 +10,8 @@ import dagster as dg
 import pytest
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.orchestration.runtime.instance import (
-    add_category,
-    open_instance,
-    working_alone,
-)
+from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance
+from clustering_pipeline.orchestration.runtime.turns import working_alone
 from clustering_pipeline.orchestration.schedules import REFRESH_TAG
 from clustering_pipeline.orchestration.sensors import failure_message_of, post
 from clustering_pipeline.project import PipelineHome

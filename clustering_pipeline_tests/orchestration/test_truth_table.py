@@ -5,6 +5,7 @@ and by what `sync` runs.
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -182,6 +183,24 @@ def test_a_row_removed(table):
     table.expect({"catalogue", "labeled_excel"}, AFTER_CATALOGUE | AFTER_PICTURES | AFTER_CLUSTERS)
     assert len(table.project.manifests.read("clusters", SERUM)) == 3
     assert table.installation.shop.server.requests.total() == asked
+
+
+def test_a_correction_that_comes_during_a_run_waits_for_the_next(table):
+    a, b = list(table.project.manifests.read("catalogue", SERUM)["product_base_id"])[:2]
+    pipeline, looks = open_pipeline(table.project), []
+
+    def read_sources(category):
+        looks.append(category)
+        if len(looks) == 2:
+            table.project.corrections.different(a, b, author="a reviewer", category=category)
+        return pipeline.read_sources(category)
+
+    table.installation.settings("report:\n  language: vi\n")
+    busy = replace(pipeline, read_sources=read_sources)
+    report = synchronise(SERUM, pipeline=busy, instance=table.instance)
+    assert report.waiting == ("corrections",)
+    assert "clusters" not in report.materialised
+    assert {"corrections", "clusters"} <= table.sync()
 
 
 def with_new_logic() -> dg.Definitions:

@@ -192,7 +192,8 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
         arguments: dict[str, Any] = {name: upstream[name] for name in frames}
         arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
         started = time.monotonic()
-        made = declared.compute(run, arguments)
+        with project.home.using_storage():
+            made = declared.compute(run, arguments)
         outcome = made if isinstance(made, AssetResult) else AssetResult(made)
         facts = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
         facts["seconds"] = round(time.monotonic() - started, 3)

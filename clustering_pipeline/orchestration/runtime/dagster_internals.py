@@ -2,10 +2,15 @@
 pinned to its minor.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph, BaseAssetNode
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.errors import DagsterUserCodeUnreachableError
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.storage.tags import GRPC_INFO_TAG, MAX_RETRIES_TAG
 from dagster._grpc.client import DagsterGrpcClient
 from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
@@ -23,4 +28,31 @@ __all__ = [
     "DagsterUserCodeUnreachableError",
     "SerializableErrorInfo",
     "UnresolvedAssetJobDefinition",
+    "waiting_for_slots",
 ]
+
+
+@contextmanager
+def waiting_for_slots(
+    take_turn: Callable[[dg.DagsterInstance, str], None], seconds: float
+) -> Iterator[None]:
+    """Call `take_turn` with the instance and the id of a run of this process whenever it waits for
+    the slot of a pool, and look for a free one every so many seconds.
+
+    Dagster's own wait in a process asks without a pause, because its interval is never above zero.
+    """
+
+    def interval(context: InstanceConcurrencyContext) -> float:
+        if not context.has_pending_claims():
+            return 0.0
+        take_turn(context._instance, context._run_id)
+        for step in context.pending_claim_steps():
+            context._pending_timeouts[step] = 0.0
+        return seconds
+
+    own = InstanceConcurrencyContext.interval_to_next_pending_claim_check
+    InstanceConcurrencyContext.interval_to_next_pending_claim_check = interval  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        InstanceConcurrencyContext.interval_to_next_pending_claim_check = own  # type: ignore[method-assign]

@@ -1,20 +1,18 @@
-"""The Dagster instance of a home: its database, the categories it knows, who is working on them,
-and the pools that limit how many steps use one scarce thing at a time.
+"""The Dagster instance of a home: its database, the categories it knows, their runs, and the pools
+that limit how many steps use one scarce thing at a time.
 """
 
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from pathlib import Path
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 import dagster as dg
 
-from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.orchestration.jobs import CATEGORIES
 from clustering_pipeline.project import PipelineHome
-from clustering_pipeline.storage import layout
+from clustering_pipeline.storage import hold, layout
 
 GPU, NETWORK, GEMINI = "gpu", "network", "gemini"
 # One model on the device, a few categories downloading, and one caller of Gemini: what the instance
@@ -87,8 +85,12 @@ def open_instance(home: PipelineHome) -> Iterator[dg.DagsterInstance]:
     home.prepare()
     # Whatever Dagster starts in this process looks for its home here.
     os.environ["DAGSTER_HOME"] = str(home.path)
-    with quick_commits(), dg.DagsterInstance.from_config(str(home.path)) as instance:
-        set_missing_limits(instance)
+    with quick_commits(), ExitStack() as stack:
+        # Dagster makes its tables without a thought of another process that does so too.
+        with hold(home.state / layout.OPENING_LOCK):
+            instance = stack.enter_context(dg.DagsterInstance.from_config(str(home.path)))
+            _ = instance.run_storage, instance.schedule_storage
+            set_missing_limits(instance)
         yield instance
 
 
@@ -111,57 +113,6 @@ def runs_in_flight(
     """Return the runs that are queued or under way, of one category or of all."""
     tags = {PARTITION_TAG: category} if category else None
     return list(instance.get_runs(dg.RunsFilter(statuses=list(IN_FLIGHT), tags=tags)))
-
-
-@contextmanager
-def working_alone(
-    home: PipelineHome, instance: dg.DagsterInstance, category: str
-) -> Iterator[None]:
-    """Hold a category for this process; raises StageError when another process or a run of the
-    daemon has it.
-    """
-    with _locked(_lock_of(home, category)) as locked:
-        if not locked:
-            raise StageError(
-                f"Another command is working on the category {category}. Wait until it has ended; "
-                f"nothing was started here."
-            )
-        for run in runs_in_flight(instance, category):
-            if COMMAND_LINE_TAG in run.tags:
-                # Only the holder of the lock runs from the command line, so that this one ended
-                # without saying so.
-                instance.report_run_failed(run, "The process of this run has ended.")
-            else:
-                raise StageError(
-                    f"The Dagster run {run.run_id[:8]} of the category {category} is "
-                    f"{run.status.value.lower()}. Wait for it, or cancel it in the UI under Runs; "
-                    "nothing was started here."
-                )
-        yield
-
-
-def is_worked_on(home: PipelineHome, category: str) -> bool:
-    """Whether a command of this machine holds a category."""
-    with _locked(_lock_of(home, category)) as locked:
-        return not locked
-
-
-def _lock_of(home: PipelineHome, category: str) -> Path:
-    return home.state / layout.LOCKS / f"{category}.lock"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[bool]:
-    import fcntl
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def set_missing_limits(instance: dg.DagsterInstance) -> None:

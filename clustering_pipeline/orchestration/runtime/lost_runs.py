@@ -23,8 +23,8 @@ from clustering_pipeline.orchestration.runtime.dagster_internals import (
 )
 from clustering_pipeline.orchestration.runtime.instance import (
     COMMAND_LINE_TAG,
+    IN_FLIGHT,
     PARTITION_TAG,
-    is_worked_on,
 )
 from clustering_pipeline.project import PipelineHome
 
@@ -38,15 +38,47 @@ def lost_runs(home: PipelineHome, instance: dg.DagsterInstance) -> Iterator[dg.D
     """
     for run in instance.get_runs(dg.RunsFilter(statuses=UNDER_WAY)):
         if COMMAND_LINE_TAG in run.tags:
-            if not is_worked_on(home, run.tags.get(PARTITION_TAG, "")):
+            if _has_no_command(home, instance, run):
                 yield run
         elif GRPC_INFO_TAG in run.tags and not _is_executed(run) and not _has_worker(instance, run):
             yield run
 
 
+def end_lost_commands(home: PipelineHome, instance: dg.DagsterInstance) -> None:
+    """End the runs whose command is gone, of every category that no process of this home holds."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=list(IN_FLIGHT))):
+        if COMMAND_LINE_TAG in run.tags and _has_no_command(home, instance, run):
+            end_as_lost(instance, run)
+
+
+def end_as_lost(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
+    """Record that nobody works on a run any more, and give back its slots."""
+    instance.report_run_failed(run, "Whoever worked on this run is gone.")
+    instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
+def free_slots_of_ended_runs(instance: dg.DagsterInstance) -> None:
+    """Give back the slots, and the places in the queues for them, of runs that are over."""
+    storage = instance.event_log_storage
+    for run_id in storage.get_concurrency_run_ids():
+        run = instance.get_run_by_id(run_id)
+        if run is None or (run.is_finished and not _has_worker(instance, run)):
+            storage.free_concurrency_slots_for_run(run_id)
+
+
+def _has_no_command(home: PipelineHome, instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the command of a run is gone: nobody holds the category, and still it is not over."""
+    with home.working_on(run.tags.get(PARTITION_TAG, ""), seconds=0) as is_free:
+        if not is_free:
+            return False
+        # It may have ended, and let go of the category, since the run was read.
+        now = instance.get_run_by_id(run.run_id)
+        return now is not None and not now.is_finished
+
+
 def _has_worker(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether the process of a run whose code server was on this machine is there without it."""
-    if not json.loads(run.tags[GRPC_INFO_TAG]).get("socket"):
+    if not json.loads(run.tags.get(GRPC_INFO_TAG, "{}")).get("socket"):
         return False
     started = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
     events = [

@@ -1,7 +1,7 @@
 """Brings a category up to date: whatever is stale or missing, in order, and only that."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,8 +9,10 @@ import dagster as dg
 
 from clustering_pipeline.core.errors import PipelineError, StageError
 from clustering_pipeline.orchestration.runtime.execution import materialise
-from clustering_pipeline.orchestration.runtime.instance import add_category, working_alone
+from clustering_pipeline.orchestration.runtime.instance import add_category
+from clustering_pipeline.orchestration.runtime.turns import waiting_in_turn, working_alone
 from clustering_pipeline.orchestration.sync.lineage import (
+    SOURCE_CHANGED,
     AssetState,
     Lineage,
     Materialised,
@@ -27,12 +29,16 @@ SourceReader = Callable[[str], Mapping[str, SourceVersion]]
 
 @dataclass(frozen=True)
 class SyncReport:
-    """What a synchronisation did: the assets it materialised in order, and the ids of its runs."""
+    """What a synchronisation did: the assets it materialised in order, and the ids of its runs.
+
+    `waiting`: the sources that changed while it ran, after it had read them.
+    """
 
     category: str
     materialised: tuple[str, ...]
     runs: tuple[str, ...]
     seconds: float
+    waiting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,13 +57,21 @@ class Pipeline:
         return cls(definitions, project, lineage, partial(source_versions, project))
 
     def states(
-        self, instance: dg.DagsterInstance, category: str, demanded: Mapping[str, str] | None = None
+        self,
+        instance: dg.DagsterInstance,
+        category: str,
+        demanded: Mapping[str, str] | None = None,
+        settled: Collection[str] = (),
     ) -> dict[str, AssetState]:
-        """Return the state of every asset of a category as it is now; `demanded` should run in any
-        case, with the reason.
+        """Return the state of every asset of a category as it is now.
+
+        `demanded` should run in any case, with the reason. `settled`: assets that count as made
+        from their sources, whatever these have become meanwhile.
         """
         held = read_materialised(instance, self.lineage, [category])[category]
-        return judge(self.lineage, held, self.read_sources(category), demanded)
+        sources = self.read_sources(category)
+        in_question = {name: sources[name] for name in sources if name not in settled}
+        return judge(self.lineage, held, in_question, demanded)
 
 
 def bring_up_to_date(
@@ -71,26 +85,35 @@ def bring_up_to_date(
     """Materialise what is stale, missing or demanded until nothing is left, everything when
     `force`.
 
-    Raises InputError or StageError.
+    A source is read once: what people say or set while this runs waits for the next time. Raises
+    InputError or StageError.
     """
     started, materialised, runs = time.monotonic(), list[str](), list[str]()
     lineage = pipeline.lineage
-    batch = (
-        list(lineage.order)
-        if force
-        else plan(lineage, pipeline.states(instance, category, demanded))
+    states = pipeline.states(instance, category, demanded)
+    batch = list(lineage.order) if force else plan(lineage, states)
+    unread = {name for name, state in states.items() if state.certain}
+    with waiting_in_turn(pipeline.project.home):
+        while batch:
+            if again := sorted(set(batch) & set(materialised)):
+                raise StageError(
+                    f"{', '.join(again)} of the category {category} changed again right after "
+                    "being materialised. Something else works on the category meanwhile; run once "
+                    "more when it has ended."
+                )
+            runs.append(materialise(pipeline.definitions, instance, batch, category))
+            materialised += batch
+            settled = set(lineage.order) - (unread - set(materialised))
+            batch = plan(lineage, pipeline.states(instance, category, settled=settled))
+    newer = pipeline.states(instance, category) if materialised else {}
+    waiting = [name for name, state in newer.items() if state.why == SOURCE_CHANGED]
+    return SyncReport(
+        category,
+        tuple(materialised),
+        tuple(runs),
+        time.monotonic() - started,
+        tuple(waiting),
     )
-    while batch:
-        if again := sorted(set(batch) & set(materialised)):
-            raise StageError(
-                f"{', '.join(again)} of the category {category} changed again right after being "
-                "materialised. Something else changes the sources meanwhile; run once more when "
-                "it has ended."
-            )
-        runs.append(materialise(pipeline.definitions, instance, batch, category))
-        materialised += batch
-        batch = plan(lineage, pipeline.states(instance, category))
-    return SyncReport(category, tuple(materialised), tuple(runs), time.monotonic() - started)
 
 
 def synchronise(
