@@ -39,7 +39,7 @@ def _add(project: Project, file: Path, author: str) -> int:
     from clustering_pipeline.review import read_incoming
 
     incoming = read_incoming(file, author, project.blobs, project.settings.installation().catalogue)
-    return len(project.corrections.add_new(incoming.statements))
+    return len(project.corrections.add_new(incoming.corrections))
 
 
 @corrections_app.command("export")

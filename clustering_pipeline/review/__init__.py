@@ -7,21 +7,17 @@ from clustering_pipeline.review.actions import (
     INCOMING_SUFFIXES,
     Incoming,
     Signature,
-    Statement,
     read_incoming,
 )
 from clustering_pipeline.review.progress import ReviewProgress
-from clustering_pipeline.review.store import KEEP, CorrectionStore, ListingReference
+from clustering_pipeline.review.store import CorrectionStore
 
 __all__ = [
     "INCOMING_SUFFIXES",
-    "KEEP",
     "CorrectionStore",
     "Incoming",
-    "ListingReference",
     "ReviewProgress",
     "Signature",
-    "Statement",
     "actions",
     "read_incoming",
 ]

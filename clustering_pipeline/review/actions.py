@@ -1,18 +1,24 @@
-"""What a person does to clusters, as statements for the store of corrections."""
+"""What a person does to clusters, as corrections for their store."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clustering_pipeline.core.corrections import (
+    Correction,
+    Different,
+    Keep,
+    ListingReference,
+    Name,
+    Same,
+    Statement,
+)
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.report import Cluster, Listing
 from clustering_pipeline.outputs.workbook import read_label_edits
-from clustering_pipeline.review.files import SUFFIXES, read_statements
-from clustering_pipeline.review.store import DIFFERENT, KEEP, NAME, SAME
+from clustering_pipeline.review.files import SUFFIXES, read_corrections_file
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.storage import BlobStore
-
-Statement = Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -22,18 +28,22 @@ class Signature:
     author: str
     category: str
 
+    def under(self, statement: Statement) -> Correction:
+        """Return a statement with this signature."""
+        return Correction(statement, self.author, self.category)
 
-def same(a: Listing, b: Listing, by: Signature) -> list[Statement]:
+
+def same(a: Listing, b: Listing, by: Signature) -> list[Correction]:
     """Return the statement that two listings show one product."""
-    return [_pair(SAME, a, b, by)]
+    return [by.under(Same(_reference(a), _reference(b)))]
 
 
-def different(a: Listing, b: Listing, by: Signature) -> list[Statement]:
+def different(a: Listing, b: Listing, by: Signature) -> list[Correction]:
     """Return the statement that two listings show two products."""
-    return [_pair(DIFFERENT, a, b, by)]
+    return [by.under(Different(_reference(a), _reference(b)))]
 
 
-def merge(first: Cluster, second: Cluster, by: Signature) -> list[Statement]:
+def merge(first: Cluster, second: Cluster, by: Signature) -> list[Correction]:
     """Return what joins two clusters: their representatives show one product."""
     if first.cluster_id == second.cluster_id:
         raise InputError(
@@ -42,54 +52,50 @@ def merge(first: Cluster, second: Cluster, by: Signature) -> list[Statement]:
     return same(first.representative, second.representative, by)
 
 
-def split(cluster: Cluster, chosen: Sequence[Listing], by: Signature) -> list[Statement]:
+def split(cluster: Cluster, chosen: Sequence[Listing], by: Signature) -> list[Correction]:
     """Return what takes the chosen listings out of a cluster into one of their own.
 
     The chosen are the same product as the first of them, and each differs from the first that
     stays.
     """
     staying = _others(cluster, chosen)
-    together = [_pair(SAME, chosen[0], listing, by) for listing in chosen[1:]]
-    return [*together, *(_pair(DIFFERENT, listing, staying[0], by) for listing in chosen)]
+    together = [
+        by.under(Same(_reference(chosen[0]), _reference(listing))) for listing in chosen[1:]
+    ]
+    return [
+        *together,
+        *(by.under(Different(_reference(listing), _reference(staying[0]))) for listing in chosen),
+    ]
 
 
 def move(
     cluster: Cluster, chosen: Sequence[Listing], target: Cluster, by: Signature
-) -> list[Statement]:
+) -> list[Correction]:
     """Return what moves the chosen listings of a cluster to another one."""
     if target.cluster_id == cluster.cluster_id:
         raise InputError(
             f"The listings are in cluster {target.cluster_id} already. Choose another cluster."
         )
     staying = _others(cluster, chosen)
-    statements: list[Statement] = []
+    statements: list[Correction] = []
     for listing in chosen:
         statements += [
-            _pair(DIFFERENT, listing, staying[0], by),
-            _pair(SAME, listing, target.representative, by),
+            by.under(Different(_reference(listing), _reference(staying[0]))),
+            by.under(Same(_reference(listing), _reference(target.representative))),
         ]
     return statements
 
 
-def name(cluster: Cluster, text: str, by: Signature) -> list[Statement]:
+def name(cluster: Cluster, text: str, by: Signature) -> list[Correction]:
     """Return the statement of what people call a cluster."""
-    return [
-        {
-            "kind": NAME,
-            "cluster_id": cluster.cluster_id,
-            "name": text,
-            "category": by.category,
-            "author": by.author,
-        }
-    ]
+    return [by.under(Name(cluster.cluster_id, text))]
 
 
-def keep(listing: Listing, by: Signature) -> list[Statement]:
+def keep(listing: Listing, by: Signature) -> list[Correction]:
     """Return the statement that a listing's picture is to be compared although the pipeline
     rejected it.
     """
-    place = {"id_a": listing.product_base_id, "image_a": listing.image_sha256}
-    return [{"kind": KEEP, **place, "category": by.category, "author": by.author}]
+    return [by.under(Keep(_reference(listing)))]
 
 
 def _others(cluster: Cluster, chosen: Sequence[Listing]) -> list[Listing]:
@@ -102,16 +108,8 @@ def _others(cluster: Cluster, chosen: Sequence[Listing]) -> list[Listing]:
     return staying
 
 
-def _pair(kind: str, a: Listing, b: Listing, by: Signature) -> Statement:
-    return {
-        "kind": kind,
-        "id_a": a.product_base_id,
-        "image_a": a.image_sha256,
-        "id_b": b.product_base_id,
-        "image_b": b.image_sha256,
-        "category": by.category,
-        "author": by.author,
-    }
+def _reference(listing: Listing) -> ListingReference:
+    return ListingReference(listing.product_base_id, listing.image_sha256)
 
 
 WORKBOOKS = (".xlsx", ".xlsm", ".ods")
@@ -122,11 +120,11 @@ INCOMING_SUFFIXES = tuple(sorted({*WORKBOOKS, *SUFFIXES}))
 
 @dataclass(frozen=True)
 class Incoming:
-    """The statements of a file; `category` is that of a labelled workbook, None for a list of
-    statements.
+    """The corrections of a file; `category` is that of a labelled workbook, None for a list of
+    corrections.
     """
 
-    statements: Sequence[Statement]
+    corrections: Sequence[Correction]
     category: str | None = None
 
 
@@ -141,12 +139,10 @@ def read_incoming(
     if path.suffix.lower() in WORKBOOKS and path.is_file():
         edits = read_label_edits(path, blobs, settings)
         if edits is not None:
-            signed = [
-                {**row, "category": edits.category, "author": author} for row in edits.statements
-            ]
-            return Incoming(signed, edits.category)
+            signature = Signature(author, edits.category)
+            return Incoming([signature.under(said) for said in edits.statements], edits.category)
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{path.name} is neither a labelled workbook of ours nor a list of corrections."
             )
-    return Incoming(read_statements(path, author))
+    return Incoming(read_corrections_file(path, author))

@@ -4,36 +4,33 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import openpyxl
-import pandas as pd
 from openpyxl.utils.exceptions import InvalidFileException
 
+from clustering_pipeline.core.corrections import (
+    COLUMNS,
+    Correction,
+    CorrectionError,
+    Withdraw,
+    as_row,
+    parse_correction,
+)
 from clustering_pipeline.core.errors import InputError, StageError
 
-FILE_COLUMNS = (
-    "kind",
-    "id_a",
-    "image_a",
-    "id_b",
-    "image_b",
-    "cluster_id",
-    "name",
-    "category",
-    "author",
-    "time",
-)
+# A withdrawal names a row of one database, so that none is exchanged.
+FILE_COLUMNS = tuple(column for column in COLUMNS if column != "withdrawn")
 SUFFIXES = (".xlsx", ".csv", ".json")
 
 
-def read_statements(path: Path, author: str) -> list[dict[str, object]]:
-    """Return the statements of a file as mappings from column to value; `author` signs those that
-    name none.
+def read_corrections_file(path: Path, author: str) -> list[Correction]:
+    """Return the corrections of a file; `author` signs those that name nobody.
 
-    Raises InputError when the file cannot be read or is no table of statements.
+    Raises InputError when the file cannot be read or is no table of corrections, and for a row that
+    says nothing.
     """
     readers = {".xlsx": _read_workbook, ".csv": _read_csv, ".json": _read_json}
     reader = readers[_suffix(path)]
@@ -51,15 +48,17 @@ def read_statements(path: Path, author: str) -> list[dict[str, object]]:
             f"The corrections in {path} cannot be read ({error}). Give an .xlsx, a CSV in UTF-8 or "
             f"a JSON list with the columns {', '.join(FILE_COLUMNS)}."
         ) from error
-    return [_statement(row, author, path, position) for position, row in enumerate(rows, 1)]
+    return [
+        _correction(row, author, f"Correction {position} of {path.name}")
+        for position, row in enumerate(rows, 1)
+    ]
 
 
-def write_statements(path: Path, statements: pd.DataFrame) -> int:
-    """Write statements (columns `FILE_COLUMNS`) as the format that the file name asks for and
-    return how many there are.
-    """
+def write_corrections(path: Path, corrections: Sequence[Correction]) -> int:
+    """Write corrections in the format that the file name asks for and return how many there are."""
     rows = [
-        {column: row[column] for column in FILE_COLUMNS} for row in statements.to_dict("records")
+        {column: cell for column, cell in as_row(correction).items() if column in FILE_COLUMNS}
+        for correction in corrections
     ]
     writers = {".xlsx": _workbook_bytes, ".csv": _csv_bytes, ".json": _json_bytes}
     content = writers[_suffix(path)](rows)
@@ -83,19 +82,12 @@ def _suffix(path: Path) -> str:
     return suffix
 
 
-def _statement(row: Mapping[str, Any], author: str, path: Path, position: int) -> dict[str, object]:
-    texts = {column: _text(row.get(column)) for column in FILE_COLUMNS}
-    statement: dict[str, object] = {column: text for column, text in texts.items() if text}
-    statement.setdefault("author", author)
-    if number := texts["cluster_id"]:
-        try:
-            statement["cluster_id"] = int(float(number))
-        except (ValueError, OverflowError) as error:
-            raise InputError(
-                f"{path}: correction {position} has the cluster_id {number!r}. Give the number of "
-                f"a cluster."
-            ) from error
-    return statement
+def _correction(row: Mapping[str, Any], author: str, place: str) -> Correction:
+    cells = {column: _text(row.get(column)) for column in FILE_COLUMNS}
+    correction = parse_correction({**cells, "author": cells["author"] or author}, place)
+    if isinstance(correction.statement, Withdraw):
+        raise CorrectionError("is of the kind 'withdraw'", place)
+    return correction
 
 
 def _text(value: object) -> str:

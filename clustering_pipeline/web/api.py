@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Path, Query, UploadFile
-from fastapi.encoders import jsonable_encoder
 
+from clustering_pipeline.core.corrections import Correction
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.search import Mode
-from clustering_pipeline.review import Signature, Statement, actions
+from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library
 from clustering_pipeline.web.schemas import (
     ActionIn,
@@ -26,6 +26,7 @@ from clustering_pipeline.web.schemas import (
     SplitIn,
     cluster_detail,
     cluster_out,
+    correction_out,
     found_out,
 )
 from clustering_pipeline.web.search_service import MOST_HITS, Finder
@@ -92,14 +93,10 @@ def _add_corrections(router: APIRouter, library: Library, options: ServeOptions)
     @router.get("/categories/{slug}/corrections", tags=["corrections"])
     def corrections(slug: Slug) -> list[CorrectionOut]:
         """The corrections in force."""
-        waiting = set(library.pending(library.category(slug))["number"])
-        stated = library.corrections.read(slug)
-        rows = stated.astype(object).where(stated.notna(), None).to_dict("records")
+        waiting = library.pending(library.category(slug))
         return [
-            CorrectionOut(
-                **_known({str(name): row[name] for name in row}), pending=row["number"] in waiting
-            )
-            for row in rows
+            correction_out(recorded, recorded.number in waiting)
+            for recorded in library.corrections.in_force(slug)
         ]
 
     @router.post("/categories/{slug}/corrections", tags=["corrections"], status_code=201)
@@ -108,8 +105,8 @@ def _add_corrections(router: APIRouter, library: Library, options: ServeOptions)
         listings.
         """
         category = library.category(slug)
-        statements = _statements(category, action, Signature(options.author, slug))
-        return Recorded(corrections=library.corrections.add(statements))
+        corrections = _corrections(category, action, Signature(options.author, slug))
+        return Recorded(corrections=library.corrections.add(corrections))
 
     @router.delete("/categories/{slug}/corrections/{number}", tags=["corrections"])
     def withdraw(slug: Slug, number: Count) -> Recorded:
@@ -172,9 +169,9 @@ def _category_out(library: Library, category: Category) -> CategoryOut:
     )
 
 
-def _statements(
+def _corrections(
     category: Category, action: PairIn | NameIn | MergeIn | SplitIn | MoveIn, by: Signature
-) -> Sequence[Statement]:
+) -> Sequence[Correction]:
     if isinstance(action, PairIn):
         state = actions.same if action.kind == "same" else actions.different
         return state(category.listing(action.listing_a), category.listing(action.listing_b), by)
@@ -192,10 +189,3 @@ def _statements(
     if isinstance(action, SplitIn):
         return actions.split(cluster, chosen, by)
     return actions.move(cluster, chosen, category.cluster(action.target), by)
-
-
-def _known(row: dict[str, Any]) -> dict[str, Any]:
-    known: dict[str, Any] = jsonable_encoder(
-        {name: row[name] for name in CorrectionOut.model_fields if name in row}
-    )
-    return known

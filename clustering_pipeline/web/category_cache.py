@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 import pandas as pd
 from cachetools import LRUCache
 
+from clustering_pipeline.core.corrections import ListingReference
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.manifests import (
     CATALOGUE,
@@ -128,12 +129,15 @@ class Category:
         """One listing per keeper crop: the first one."""
         return first_by_keeper(self.listings.values())
 
-    @cached_property
-    def by_identifier(self) -> Mapping[str, Mapping[object, Listing]]:
-        """The listings of each product_base_id by the sha256 of their picture, the first of them
-        under None as well.
+    def listing_named(self, reference: ListingReference) -> Listing | None:
+        """Return the listing that a correction names, the first of an id without a picture; None
+        when this category has none.
         """
-        found: dict[str, dict[object, Listing]] = {}
+        return self._by_identifier.get(reference.product_base_id, {}).get(reference.image_sha256)
+
+    @cached_property
+    def _by_identifier(self) -> Mapping[str, Mapping[str | None, Listing]]:
+        found: dict[str, dict[str | None, Listing]] = {}
         for listing in self.listings.values():
             of_picture = found.setdefault(listing.product_base_id, {None: listing})
             of_picture.setdefault(listing.image_sha256, listing)
@@ -285,11 +289,12 @@ class Library:
             )
         return path.rpartition("/")[2], self.project.outputs.read(path)
 
-    def pending(self, category: Category) -> pd.DataFrame:
-        """Return the corrections that the clusters shown do not honour yet."""
-        stated = self.corrections.read(category.slug)
+    def pending(self, category: Category) -> set[int]:
+        """Return the numbers of the corrections that the clusters shown do not honour yet."""
         assert category.tables.corrections is not None
-        return stated[~stated["number"].isin(category.tables.corrections["number"])]
+        honoured = set(category.tables.corrections["number"])
+        in_force = self.corrections.in_force(category.slug)
+        return {recorded.number for recorded in in_force} - honoured
 
     def _search_files(self, slug: str) -> FileTree:
         return FileTree(self.project.search_root(slug))

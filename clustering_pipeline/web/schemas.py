@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from clustering_pipeline.core.corrections import RecordedCorrection, as_row
 from clustering_pipeline.outputs.report import Cluster, Link, Listing
 from clustering_pipeline.outputs.search import VerifiedHit
 from clustering_pipeline.web.search_service import Found
@@ -188,6 +189,12 @@ class FoundOut(BaseModel):
     regions: list[RegionOut]
     seconds: float
     hits: list[HitOut]
+
+
+def correction_out(recorded: RecordedCorrection, pending: bool) -> CorrectionOut:
+    """Return a correction as JSON."""
+    row = {"number": recorded.number, "pending": pending, **as_row(recorded.correction)}
+    return CorrectionOut.model_validate({name: row[name] for name in CorrectionOut.model_fields})
 
 
 def listing_out(listing: Listing) -> ListingOut:

@@ -17,6 +17,13 @@ from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster_graphql.schema import create_schema
 
 import clustering_pipeline.definitions
+from clustering_pipeline.core.corrections import (
+    Correction,
+    Different,
+    Keep,
+    ListingReference,
+    Same,
+)
 from clustering_pipeline.definitions import build_definitions, open_pipeline
 from clustering_pipeline.orchestration.runtime.execution import materialise
 from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance
@@ -253,15 +260,17 @@ def test_a_correction_added(table):
     ids = table.project.manifests.read("catalogue", SERUM)["product_base_id"]
     numbers = table.project.manifests.read("clusters", SERUM)["cluster_id"]
     are_together = numbers.iloc[0] == numbers.iloc[-1] >= 0
-    state = table.project.corrections.different if are_together else table.project.corrections.same
-    state(ids.iloc[0], ids.iloc[-1], author="a person")
+    pair = (ListingReference(str(ids.iloc[0])), ListingReference(str(ids.iloc[-1])))
+    statement = Different(*pair) if are_together else Same(*pair)
+    table.project.corrections.add([Correction(statement, "a person")])
     table.expect({"corrections"}, {"clusters"} | AFTER_CLUSTERS)
 
 
 @pytest.mark.slow
 def test_a_reject_overruled(table):
     listing = table.project.manifests.read("catalogue", SERUM)["product_base_id"].iloc[0]
-    number = table.project.corrections.keep(listing, author="a person")
+    statement = Keep(ListingReference(str(listing)))
+    [number] = table.project.corrections.add([Correction(statement, "a person")])
     picture = table.project.manifests.read("raw_images", SERUM)["image_sha256"].iloc[0]
     table.expect(
         {"overruled_pictures", "corrections"},

@@ -5,11 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg2
 import pytest
 
+from clustering_pipeline.core.corrections import Correction, Name, Withdraw
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.outputs.report import review_order
 from clustering_pipeline.review import CorrectionStore, ReviewProgress
 from clustering_pipeline_tests.docker.processes import POSTGRES, postgres
 from clustering_pipeline_tests.outputs.report import samples
+from clustering_pipeline_tests.review.sayings import same, say, statements
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,42 +46,35 @@ def place(server):
 
 def test_statements_are_kept_read_and_undone(place, tmp_path):
     store = CorrectionStore(place)
-    number = store.same("a", "b", author="Lan", category="toner")
-    store.name(7, "Kem chống nắng 50 ml", author="Minh")
+    number = say(store, same("a", "b"), category="toner")
+    named = Name(7, "Kem chống nắng 50 ml")
+    say(store, named, author="Minh")
     store.undo(number, author="Lan")
     again = CorrectionStore(place)
-    assert again.read()["name"].tolist() == ["Kem chống nắng 50 ml"]
-    assert again.history()["kind"].tolist() == ["same", "name", "withdraw"]
-    assert again.history(1)["withdrawn"].tolist() == [number]
+    assert statements(again) == [named]
+    assert [said.statement for said in again.history()] == [same("a", "b"), named, Withdraw(number)]
     with pytest.raises(InputError, match="no correction 1 in force"):
         store.undo(number, author="Lan")
     in_file = CorrectionStore(tmp_path / "corrections.sqlite")
-    store.export_file(tmp_path / "said.csv")
-    assert in_file.import_file(tmp_path / "said.csv") == 1
-    assert in_file.read()["name"].tolist() == again.read()["name"].tolist()
+    in_file.add([said.correction for said in again.in_force()])
+    assert in_file.manifest()["name"].tolist() == again.manifest()["name"].tolist()
 
 
-def test_many_at_once_lose_and_double_nothing(place, tmp_path):
-    source = CorrectionStore(tmp_path / "source.sqlite")
-    source.add(
-        [{"kind": "same", "id_a": f"a{row}", "id_b": "b", "author": "Lan"} for row in range(20)]
-    )
-    source.export_file(tmp_path / "said.json")
+def test_many_at_once_lose_and_double_nothing(place):
+    said = [Correction(same(f"a{row}", "b"), "Lan") for row in range(20)]
     with ThreadPoolExecutor(8) as pool:
-        added = list(
-            pool.map(lambda _: CorrectionStore(place).import_file(tmp_path / "said.json"), range(8))
-        )
+        added = list(pool.map(lambda _: len(CorrectionStore(place).add_new(said)), range(8)))
         numbers = list(
-            pool.map(lambda row: CorrectionStore(place).same(f"c{row}", "d", author="x"), range(16))
+            pool.map(lambda row: say(CorrectionStore(place), same(f"c{row}", "d")), range(16))
         )
     assert sorted(added) == [0] * 7 + [20]
     assert len(set(numbers)) == 16
-    assert len(CorrectionStore(place).read()) == 36
+    assert len(CorrectionStore(place).in_force()) == 36
 
 
 def test_rows_can_be_neither_changed_nor_removed(place):
     store = CorrectionStore(place)
-    store.same("a", "b", author="Lan")
+    say(store, same("a", "b"))
     for statement in (
         "UPDATE corrections SET id_a = 'z'",
         "DELETE FROM corrections",
@@ -89,7 +84,7 @@ def test_rows_can_be_neither_changed_nor_removed(place):
         with pytest.raises(psycopg2.errors.RaiseException, match="only ever added"):
             connection.cursor().execute(statement)
         connection.close()
-    assert store.read()["id_a"].tolist() == ["a"]
+    assert statements(store) == [same("a", "b")]
 
 
 def test_what_was_looked_at_is_shared_too(place, tmp_path):
@@ -104,5 +99,5 @@ def test_what_was_looked_at_is_shared_too(place, tmp_path):
 def test_the_password_is_in_no_message(place):
     store = CorrectionStore(place.replace(":secret@", ":wrong-secret@"))
     with pytest.raises(StageError, match=r"postgresql://dagster@127\.0\.0\.1") as caught:
-        store.read()
+        store.in_force()
     assert "wrong-secret" not in str(caught.value) + store.place + repr(caught.value.__cause__)

@@ -102,7 +102,7 @@ def group_again(project):
     context = project.context(SLUG, logging.getLogger("test"))
     names = (*PICTURES, "matches")
     frames = {name: project.manifests.read(name, SLUG) for name in (*names, "local_features")}
-    stated = CorrectionStore(project.home.state / "corrections.sqlite").read(SLUG)
+    stated = CorrectionStore(project.home.state / "corrections.sqlite").manifest(SLUG)
     clusters = clustering.run(
         **{name: frames[name] for name in names},
         corrections=stated,

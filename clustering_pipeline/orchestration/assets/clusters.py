@@ -44,7 +44,7 @@ def corrections(catalogue: pd.DataFrame, run: AssetRun) -> AssetResult:
     """The statements of people that concern this category: same, different, keep, and the names of
     clusters.
     """
-    statements = run.project.corrections.read(run.category)
+    statements = run.project.corrections.manifest(run.category)
     known = set(catalogue["product_base_id"].dropna())
     concerned = statements[
         statements["id_a"].isin(known)

@@ -123,7 +123,7 @@ def overruled_pictures(
     """
     from clustering_pipeline.stages.deduplication import overrides_stage
 
-    statements = run.project.corrections.read(run.category)
+    statements = run.project.corrections.manifest(run.category)
     result = overrides_stage.run(corrections=statements, catalogue=catalogue, raw_images=raw_images)
     return AssetResult(result, overrides_version(statements))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from clustering_pipeline.core.corrections import Keep
 from clustering_pipeline.core.manifests import CORRECTIONS, content_version
 from clustering_pipeline.orchestration.sync.lineage import SourceVersion
 from clustering_pipeline.project import Project
@@ -42,7 +43,7 @@ def corrections_version(statements: pd.DataFrame) -> str:
 
 def overrides_version(statements: pd.DataFrame) -> str:
     """Return the version of what such corrections say about rejects."""
-    return content_version(statements[statements["kind"] == "keep"], CORRECTIONS)
+    return content_version(statements[statements["kind"] == Keep.kind], CORRECTIONS)
 
 
 def delivery_version(source: "CatalogueSource") -> str:
@@ -60,7 +61,7 @@ def source_versions(project: Project, category: str) -> dict[str, SourceVersion]
     settings, source = project.category_settings(category), project.sources.load(category)
     versions = {f"settings/{name}": settings_version(settings.stage(name)) for name in STAGES}
     versions["catalogue"] = SourceVersion(catalogue_version(source))
-    statements = project.corrections.read(category)
+    statements = project.corrections.manifest(category)
     versions["corrections"] = SourceVersion(corrections_version(statements))
     versions["overruled_pictures"] = SourceVersion(overrides_version(statements))
     versions["labeled_excel"] = SourceVersion(delivery_version(source))

@@ -12,10 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from clustering_pipeline.core.corrections import (
+    Different,
+    ListingReference,
+    Name,
+    Same,
+    Statement,
+)
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.workbook.placement import present
 from clustering_pipeline.settings import CatalogueSettings
@@ -48,12 +54,10 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class LabelEdits:
-    """The category of the workbook and the statements that its edits amount to, with the columns of
-    a correction.
-    """
+    """The category of the workbook and the statements that its edits amount to."""
 
     category: str
-    statements: list[dict[str, Any]]
+    statements: list[Statement]
 
 
 def store_labels(
@@ -167,16 +171,23 @@ def _cluster_number(text: str, place: str) -> int | None:
         ) from error
 
 
-def _statements(written: pd.DataFrame, edited: pd.DataFrame) -> list[dict[str, Any]]:
+def _statements(written: pd.DataFrame, edited: pd.DataFrame) -> list[Statement]:
     moved = _moved(written, edited)
-    keepers = _representatives(written, {identifier for identifier, *_ in moved})
+    keepers = _representatives(written, {item.listing.product_base_id for item in moved})
     return [*_pair_statements(moved, keepers), *_name_statements(written, edited)]
 
 
-def _moved(
-    written: pd.DataFrame, edited: pd.DataFrame
-) -> list[tuple[str, str | None, int | None, int | None]]:
-    """Return (id, image, old number, new number) of every listing whose number was changed.
+@dataclass(frozen=True)
+class _Moved:
+    """A listing whose cluster number was changed; None: it has no number."""
+
+    listing: ListingReference
+    old: int | None
+    new: int | None
+
+
+def _moved(written: pd.DataFrame, edited: pd.DataFrame) -> list[_Moved]:
+    """Return every listing whose number was changed.
 
     An id on several rows is compared as a set of rows, since rows may have been sorted.
     """
@@ -191,8 +202,10 @@ def _moved(
         ]
         remaining = list(after.get(str(identifier), []))
         changed = [pair for pair in before if not _take(remaining, pair[1])]
-        pairs = zip(changed, remaining, strict=False)
-        moved += [(str(identifier), image, old, new) for (image, old), new in pairs]
+        moved += [
+            _Moved(ListingReference(str(identifier), image), old, new)
+            for (image, old), new in zip(changed, remaining, strict=False)
+        ]
     return moved
 
 
@@ -203,7 +216,7 @@ def _take(numbers: list[int | None], number: int | None) -> bool:
     return True
 
 
-def _representatives(written: pd.DataFrame, moved: set[str]) -> dict[int, dict[str, Any]]:
+def _representatives(written: pd.DataFrame, moved: set[str]) -> dict[int, ListingReference]:
     """Return a listing that stayed for each cluster, its representative where that stayed."""
     stayed = written[~written["product_base_id"].isin(moved) & written["cluster_id"].notna()]
     ordered = stayed.sort_values(
@@ -211,42 +224,28 @@ def _representatives(written: pd.DataFrame, moved: set[str]) -> dict[int, dict[s
     )
     rows = ordered.drop_duplicates("cluster_id")[["cluster_id", "product_base_id", "image_sha256"]]
     return {
-        int(number): {"id": identifier, "image": present(image)}
+        int(number): ListingReference(identifier, present(image))
         for number, identifier, image in rows.itertuples(index=False)
     }
 
 
 def _pair_statements(
-    moved: list[tuple[str, str | None, int | None, int | None]], keepers: dict[int, dict[str, Any]]
-) -> Iterator[dict[str, Any]]:
+    moved: list[_Moved], keepers: dict[int, ListingReference]
+) -> Iterator[Statement]:
     """Yield `same` with what bears the new number and `different` from what kept the old one."""
     keepers = dict(keepers)
-    for identifier, image, old, new in moved:
-        if new is not None and new != NO_MATCH:
-            if new in keepers:
-                yield _pair("same", identifier, image, keepers[new])
-            else:
-                keepers[new] = {"id": identifier, "image": image}
-        if (
-            old is not None
-            and old != NO_MATCH
-            and old in keepers
-            and keepers[old]["id"] != identifier
-        ):
-            yield _pair("different", identifier, image, keepers[old])
+    for item in moved:
+        if item.new is not None and item.new != NO_MATCH:
+            stayed = keepers.setdefault(item.new, item.listing)
+            if stayed != item.listing:
+                yield Same(item.listing, stayed)
+        if item.old is not None and item.old != NO_MATCH and item.old in keepers:
+            stayed = keepers[item.old]
+            if stayed.product_base_id != item.listing.product_base_id:
+                yield Different(item.listing, stayed)
 
 
-def _pair(kind: str, identifier: str, image: str | None, other: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "id_a": identifier,
-        "image_a": image,
-        "id_b": other["id"],
-        "image_b": other["image"],
-    }
-
-
-def _name_statements(written: pd.DataFrame, edited: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _name_statements(written: pd.DataFrame, edited: pd.DataFrame) -> Iterator[Statement]:
     """Yield `name` for every issued cluster on whose rows a name was typed; the one typed most
     often wins.
 
@@ -263,4 +262,4 @@ def _name_statements(written: pd.DataFrame, edited: pd.DataFrame) -> Iterator[di
             typed[int(number)][name] += 1
     issued = set(written["cluster_id"].dropna().astype(int))
     for number in sorted(issued & set(typed)):
-        yield {"kind": "name", "cluster_id": number, "name": typed[number].most_common(1)[0][0]}
+        yield Name(number, typed[number].most_common(1)[0][0])

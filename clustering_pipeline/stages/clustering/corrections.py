@@ -1,23 +1,30 @@
 """What people said, imposed on a grouping of listings."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.corrections import (
+    Different,
+    ListingReference,
+    RecordedCorrection,
+    Same,
+)
 from clustering_pipeline.core.graph import DisjointSets
 from clustering_pipeline.stages.clustering.problem import NOISE
 
 Link = tuple[int, int, float]
+# The listings of each product_base_id: an index and the sha256 of its images.
+ListingsById = Mapping[str, Sequence[tuple[int, frozenset[str]]]]
 
 
 @dataclass
 class ResolvedCorrections:
-    """ResolvedCorrections over listing indices that agree with each other, the newest first where
-    they did not.
+    """What people said as pairs of listing indices that agree with each other; where they did not,
+    the newest holds.
 
     `contradicted`: numbers of statements that a newer one overrules. `unresolved`: those whose
     listings are not here.
@@ -60,43 +67,41 @@ class _Sets(DisjointSets[int]):
 
 
 def resolve_statements(
-    corrections: pd.DataFrame, listings_of: dict[str, list[tuple[int, frozenset[str]]]]
+    corrections: Iterable[RecordedCorrection], listings_of: ListingsById
 ) -> ResolvedCorrections:
-    """Return the statements of a CORRECTIONS frame as pairs of listing indices; of two that
-    contradict the newer counts.
-
-    `listings_of` maps a product_base_id to its listings, each an index and the sha256 of its
-    images.
+    """Return what is said of pairs as pairs of listing indices; of two statements that contradict
+    each other the newer counts.
     """
-    statements, sets = ResolvedCorrections(), _Sets()
-    pairs = corrections[corrections["kind"].isin(["same", "different"])]
-    for row in pairs.sort_values("number", ascending=False).to_dict("records"):
-        first = _indices(listings_of, row["id_a"], row["image_a"])
-        second = _indices(listings_of, row["id_b"], row["image_b"])
-        links = [(a, b) for a in first for b in second if a != b]
+    resolved, sets = ResolvedCorrections(), _Sets()
+    for recorded in sorted(corrections, key=lambda item: item.number, reverse=True):
+        match recorded.statement:
+            case Same(a, b):
+                accept, accepted = sets.try_join, resolved.same
+            case Different(a, b):
+                accept, accepted = sets.separate, resolved.different
+            case _:
+                continue
+        links = [
+            (first, second)
+            for first in _indices(listings_of, a)
+            for second in _indices(listings_of, b)
+            if first != second
+        ]
         if not links:
-            statements.unresolved.append(int(row["number"]))
+            resolved.unresolved.append(recorded.number)
             continue
-        accept, accepted = (
-            (sets.try_join, statements.same)
-            if row["kind"] == "same"
-            else (sets.separate, statements.different)
-        )
         agreed = [link for link in links if accept(*link)]
         accepted.extend(agreed)
         if len(agreed) < len(links):
-            statements.contradicted.append(int(row["number"]))
-    return statements
+            resolved.contradicted.append(recorded.number)
+    return resolved
 
 
-def _indices(
-    listings_of: dict[str, list[tuple[int, frozenset[str]]]], identifier: str, image: str | None
-) -> list[int]:
-    anywhere = pd.isna(image)
+def _indices(listings_of: ListingsById, said: ListingReference) -> list[int]:
     return [
         index
-        for index, images in listings_of.get(str(identifier), [])
-        if anywhere or image in images
+        for index, images in listings_of.get(said.product_base_id, ())
+        if said.image_sha256 is None or said.image_sha256 in images
     ]
 
 

@@ -4,13 +4,14 @@ reason why it has none.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.corrections import Name, RecordedCorrection, read_corrections
 from clustering_pipeline.core.manifests import CLUSTERS, conform
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.contradictions import variant_pairs
@@ -79,11 +80,12 @@ def run(
         table["label"] = attach(
             table["label"].to_numpy(), _members(table), links, register.current(category)
         )
-    statements = resolve_statements(corrections, _listings_of(table, raw_images))
+    said = read_corrections(corrections)
+    statements = resolve_statements(said, _listings_of(table, raw_images))
     table["label"] = impose(table["label"].to_numpy(), statements, listing_links(table, problem))
     table = describe(settle(table, settings), problem, statements.same)
     numbers, changes = _issue_numbers(table, register, category)
-    manifest = conform(_manifest(table, numbers, corrections), CLUSTERS)
+    manifest = conform(_manifest(table, numbers, _names(said)), CLUSTERS)
     told, drawings = drawn_choices(choices)
     drawings |= draw_sweep(problem, settings) if settings.sweep else {}
     drawings |= (
@@ -191,9 +193,7 @@ def _issue_numbers(
     return dict(zip(members, numbers, strict=True)), changes
 
 
-def _manifest(
-    table: pd.DataFrame, numbers: dict[int, int], corrections: pd.DataFrame
-) -> pd.DataFrame:
+def _manifest(table: pd.DataFrame, numbers: dict[int, int], names: dict[int, str]) -> pd.DataFrame:
     sizes = table["label"].map(table["label"].value_counts())
     clustered, unmatched = table["label"] != NOISE, table["status"] == "no_match"
     result = table[
@@ -213,15 +213,14 @@ def _manifest(
         table["label"].map(numbers).astype("Int64").where(clustered).mask(unmatched, -1)
     )
     result["cluster_size"] = sizes.where(clustered).mask(unmatched, 1).astype("Int64")
-    named = (
-        corrections[corrections["kind"] == "name"]
-        .sort_values("number")
-        .drop_duplicates("cluster_id", keep="last")
-    )
-    result["cluster_name"] = result["cluster_id"].map(
-        dict(zip(named["cluster_id"], named["name"], strict=True))
-    )
+    result["cluster_name"] = result["cluster_id"].map(names)
     return result
+
+
+def _names(corrections: Iterable[RecordedCorrection]) -> dict[int, str]:
+    """Return the newest name of each cluster."""
+    statements = (recorded.statement for recorded in corrections)
+    return {said.cluster_id: said.name for said in statements if isinstance(said, Name)}
 
 
 def _facts(manifest: pd.DataFrame, problem: ClusteringProblem, settings: ClusterSettings) -> Facts:

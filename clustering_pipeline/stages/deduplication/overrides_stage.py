@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from clustering_pipeline.core.corrections import Keep, read_corrections
 from clustering_pipeline.core.manifests import OVERRULED_PICTURES, conform
 from clustering_pipeline.stages.contract import StageResult
 
@@ -11,17 +12,24 @@ def run(
 ) -> StageResult:
     """Return the pictures that people want kept; manifest OVERRULED_PICTURES.
 
-    A correction `keep` names a listing by its id, and with `image_a` one of its pictures, else all
-    of them.
+    A correction `keep` names a listing by its id, and perhaps one of its pictures, else all of
+    them.
     """
-    keep = corrections.loc[corrections["kind"] == "keep", ["id_a", "image_a"]]
+    kept = [
+        recorded.statement.listing
+        for recorded in read_corrections(corrections)
+        if isinstance(recorded.statement, Keep)
+    ]
+    keep = pd.DataFrame(
+        [(listing.product_base_id, listing.image_sha256) for listing in kept],
+        columns=["product_base_id", "image"],
+        dtype=object,
+    )
     pictures = raw_images.loc[raw_images["image_sha256"].notna(), ["listing", "image_sha256"]]
     ids = catalogue[["listing", "product_base_id"]]
-    named = keep.merge(ids, left_on="id_a", right_on="product_base_id").merge(
-        pictures, on="listing"
-    )
-    meant = named["image_a"].isna() | (named["image_a"] == named["image_sha256"])
+    named = keep.merge(ids, on="product_base_id").merge(pictures, on="listing")
+    meant = named["image"].isna() | (named["image"] == named["image_sha256"])
     frame = named.loc[meant, ["image_sha256"]].drop_duplicates()
     return StageResult(
-        conform(frame, OVERRULED_PICTURES), {"statements": len(keep), "pictures": len(frame)}
+        conform(frame, OVERRULED_PICTURES), {"statements": len(kept), "pictures": len(frame)}
     )

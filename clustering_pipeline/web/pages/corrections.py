@@ -6,14 +6,22 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from clustering_pipeline.core.corrections import (
+    Correction,
+    Different,
+    Keep,
+    ListingReference,
+    Same,
+    Statement,
+)
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.report import Listing
-from clustering_pipeline.review import INCOMING_SUFFIXES, Statement, read_incoming
+from clustering_pipeline.review import INCOMING_SUFFIXES, read_incoming
 from clustering_pipeline.web.category_cache import Category, Library, Shelf
 from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
 
@@ -26,13 +34,13 @@ WORKBOOK_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.she
 
 @dataclass(frozen=True)
 class Proposal:
-    """What an uploaded file would record in a category: its new statements, and how many it has in
+    """What an uploaded file would record in a category: its new corrections, and how many it has in
     all.
     """
 
     slug: str
     file_name: str
-    statements: Sequence[Statement]
+    corrections: Sequence[Correction]
     said: int
 
 
@@ -65,17 +73,19 @@ def _add_history(router: APIRouter, library: Library, pages: Pages) -> None:
     @router.get("/c/{slug}/corrections")
     def history(request: Request, slug: str, imported: int | None = None) -> HTMLResponse:
         category = library.category(slug)
-        in_force = set(library.corrections.read(slug)["number"])
-        rows = library.corrections.history().to_dict("records")[::-1]
-        shown = [row for row in rows if row["category"] in (None, slug)]
-        waiting = set(library.pending(category)["number"])
+        in_force = {recorded.number for recorded in library.corrections.in_force(slug)}
+        shown = [
+            recorded
+            for recorded in reversed(library.corrections.history())
+            if recorded.correction.category in (None, slug)
+        ]
         return pages.render(
             request,
             "corrections.html",
             category=category,
             rows=shown,
             in_force=in_force,
-            waiting=waiting,
+            waiting=library.pending(category),
             imported=imported,
             suffixes=",".join(INCOMING_SUFFIXES),
             has_workbook=library.workbook_path(slug) is not None,
@@ -124,8 +134,8 @@ def _add_incoming(router: APIRouter, library: Library, pages: Pages) -> None:
     def preview(request: Request, slug: str, name: str) -> HTMLResponse:
         category, proposal = library.category(slug), shelf.get(name)
         shown = [
-            _with_listings(category, statement)
-            for statement in proposal.statements[:STATEMENTS_SHOWN]
+            (correction.statement, _listings_of(category, correction.statement))
+            for correction in proposal.corrections[:STATEMENTS_SHOWN]
         ]
         return pages.render(
             request, "proposal.html", category=category, proposal=proposal, shown=shown
@@ -139,7 +149,7 @@ def _add_incoming(router: APIRouter, library: Library, pages: Pages) -> None:
             raise InputError(
                 f"The upload is for the category {proposal.slug}. Open its page of corrections."
             )
-        added = library.corrections.add_new(proposal.statements)
+        added = library.corrections.add_new(proposal.corrections)
         return RedirectResponse(f"/c/{slug}/corrections?imported={len(added)}", 303)
 
 
@@ -165,27 +175,30 @@ def read_proposal(library: Library, slug: str, file: UploadFile, author: str) ->
             f"This is the workbook of the category {incoming.category}. Open its page of "
             f"corrections."
         )
-    if len(incoming.statements) > MOST_STATEMENTS:
+    if len(incoming.corrections) > MOST_STATEMENTS:
         raise InputError(
-            f"The file holds {len(incoming.statements):,} statements, and pages take "
+            f"The file holds {len(incoming.corrections):,} statements, and pages take "
             f"{MOST_STATEMENTS:,} at once. Use clustering-pipeline corrections import."
         )
     return Proposal(
-        slug, name[:120], library.corrections.new(incoming.statements), len(incoming.statements)
+        slug, name[:120], library.corrections.new(incoming.corrections), len(incoming.corrections)
     )
 
 
-def _with_listings(category: Category, statement: Statement) -> dict[str, Any]:
-    """Return a statement with the listings that it speaks of, None for one that this category does
-    not have.
+def _listings_of(
+    category: Category, statement: Statement
+) -> list[tuple[ListingReference, Listing | None]]:
+    """Return the listings that a statement speaks of as it names them, and as this category has
+    them, None where it does not.
     """
-    sides: list[Listing | None] = [
-        category.by_identifier.get(str(statement.get(f"id_{side}")), {}).get(
-            statement.get(f"image_{side}")
-        )
-        for side in "ab"
-    ]
-    return {**statement, "first": sides[0], "second": sides[1]}
+    match statement:
+        case Same(a, b) | Different(a, b):
+            named = [a, b]
+        case Keep(listing):
+            named = [listing]
+        case _:
+            named = []
+    return [(reference, category.listing_named(reference)) for reference in named]
 
 
 def _download(content: bytes, name: str, media_type: str) -> Response:

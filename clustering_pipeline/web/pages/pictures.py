@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from clustering_pipeline.core.corrections import Keep
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.outputs.report import Box, thumbnail_jpeg
-from clustering_pipeline.review import KEEP, Signature, actions
+from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
 from clustering_pipeline.web.rendering import Pages, Secret
 
@@ -66,15 +67,12 @@ def _kept(library: Library, category: Category) -> dict[int, int]:
     """Return the statement by which each listing that people keep is kept, by the listing's
     number.
     """
-    stated = library.corrections.read(category.slug)
-    kept = stated[stated["kind"] == KEEP]
-    rows = kept[["number", "id_a", "image_a"]].itertuples(index=False, name=None)
     found = {}
-    for number, identifier, image in rows:
-        pictures = category.by_identifier.get(str(identifier), {})
-        listing = pictures.get(image if isinstance(image, str) else None)
-        if listing is not None:
-            found[listing.listing] = int(number)
+    for recorded in library.corrections.in_force(category.slug):
+        if isinstance(recorded.statement, Keep):
+            listing = category.listing_named(recorded.statement.listing)
+            if listing is not None:
+                found[listing.listing] = recorded.number
     return found
 
 

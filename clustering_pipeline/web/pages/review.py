@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from clustering_pipeline.core.corrections import Correction
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.outputs.report import Cluster, Link, Listing, PairView, pair_evidence
-from clustering_pipeline.review import Signature, Statement, actions
+from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.settings import VerificationSettings
 from clustering_pipeline.stages.features import load_features
 from clustering_pipeline.storage import BlobStore
@@ -75,13 +76,13 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         slug: str,
         number: int,
         secret: str,
-        make: Callable[[Category, Cluster, Signature], Sequence[Statement]],
+        make: Callable[[Category, Cluster, Signature], Sequence[Correction]],
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
         cluster = category.cluster(number)
-        statements = make(category, cluster, Signature(pages.options.author, slug))
-        numbers = library.corrections.add(statements)
+        corrections = make(category, cluster, Signature(pages.options.author, slug))
+        numbers = library.corrections.add(corrections)
         library.progress.mark(slug, cluster, author=pages.options.author)
         return _back_to(slug, number, numbers)
 

@@ -5,6 +5,7 @@ import io
 import openpyxl
 import pytest
 
+from clustering_pipeline.core.corrections import Name
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.workbook import WorkbookNotes, read_label_edits
 from clustering_pipeline.outputs.workbook.edits import LABELS_MARK
@@ -38,7 +39,9 @@ def edited(tmp_path, change, rows=None):
 
 
 def kinds(edits):
-    return [(row["kind"], row.get("id_a"), row.get("id_b")) for row in edits.statements]
+    return [
+        (said.kind, said.a.product_base_id, said.b.product_base_id) for said in edits.statements
+    ]
 
 
 def test_an_unedited_workbook_says_nothing(tmp_path):
@@ -73,7 +76,7 @@ def test_a_number_taken_away_parts_the_listing_from_its_cluster(tmp_path, value)
 
 def test_a_name_typed_on_one_row_names_the_cluster(tmp_path):
     edits = edited(tmp_path, lambda sheet: sheet.cell(5, NAME, "Toner hoa hồng"))
-    assert edits.statements == [{"kind": "name", "cluster_id": 2, "name": "Toner hoa hồng"}]
+    assert edits.statements == [Name(2, "Toner hoa hồng")]
 
 
 def test_sorted_and_deleted_rows_are_no_edits(tmp_path):

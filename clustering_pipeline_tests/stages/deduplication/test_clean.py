@@ -5,6 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from clustering_pipeline.core.corrections import (
+    Correction,
+    Keep,
+    ListingReference,
+    Same,
+    as_row,
+)
 from clustering_pipeline.core.manifests import CROPS, OVERRULED_PICTURES, RAW_IMAGES, empty
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.deduplication import clean_stage, overrides_stage
@@ -69,13 +76,17 @@ def test_a_reject_is_overruled_by_setting_or_by_a_person(shelf):
 def test_what_people_keep_are_all_pictures_of_a_listing_or_the_one_they_name():
     catalogue = pd.DataFrame({"listing": [0, 1, 2], "product_base_id": ["a", "b", "b"]})
     pictures = pd.DataFrame({"listing": [0, 1, 1, 2], "image_sha256": ["p", "q", "r", None]})
-    statements = pd.DataFrame(
-        {
-            "kind": ["keep", "keep", "same", "keep"],
-            "id_a": ["a", "b", "b", "x"],
-            "image_a": [None, "r", "q", None],
-        }
-    )
+    statements = [
+        Keep(ListingReference("a")),
+        Keep(ListingReference("b", "r")),
+        Same(ListingReference("b", "q"), ListingReference("a")),
+        Keep(ListingReference("x")),
+    ]
+    rows = [
+        {"number": number, **as_row(Correction(statement, "Lan"))}
+        for number, statement in enumerate(statements, 1)
+    ]
+    statements = pd.DataFrame(rows)
     assert overrides_stage.run(
         corrections=statements, catalogue=catalogue, raw_images=pictures
     ).manifest["image_sha256"].tolist() == ["p", "r"]
