@@ -2,13 +2,15 @@
 review.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from clustering_pipeline.imaging.containers import JPEG_SIGNATURE
 from clustering_pipeline.imaging.headers import (
     DAMAGE,
     DEFAULT_LIMITS,
@@ -18,6 +20,8 @@ from clustering_pipeline.imaging.headers import (
 )
 
 Pixels = NDArray[np.uint8]
+Draft = Callable[[Image.Image], object]
+Convert = Callable[[Image.Image], Image.Image]
 
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -29,6 +33,16 @@ _TRANSPOSES = {
     8: Image.Transpose.ROTATE_90,
 }
 _DEEP_MODES = ("I", "F")
+# Grey levels within which a picture counts as blank, as for the quality of crops.
+_BLANK = 16
+_DARK = 64
+# Frames of an animation that are looked at, and pixels of all of them.
+_FRAMES = 24
+_FRAME_PIXELS = 160_000_000
+# What may follow a JPEG that ends without its mark: nothing, and data for pixels that lack some. A
+# single pattern can be the code of a long run of nothing.
+_FILLERS = (b"", bytes(range(1, 255)), bytes(range(254, 0, -1)), b"\x55" * 254, b"\xaa" * 254)
+_ENDS = tuple(filler + b"\xff\xd9" for filler in _FILLERS)
 
 
 def decode_image(
@@ -36,42 +50,94 @@ def decode_image(
 ) -> Pixels:
     """Return the picture as (height, width, 3) uint8 RGB, turned upright by its EXIF orientation.
 
-    Transparency is laid over white, CMYK, palette, grey and 16-bit pictures are converted, of an
-    animation the first frame is taken. `at_least` (pixels) allows a JPEG to be decoded at a half,
-    quarter or eighth of its size as long as its shorter side keeps that many pixels: much faster,
-    for thumbnails and overviews.
+    Transparency is laid over white, or over dark grey where white shows nothing; CMYK, palette,
+    grey and 16-bit pictures are converted. Of an animation the first frame is taken, or where that
+    is blank the one of most contrast among the next. `at_least` (pixels) allows a JPEG to be
+    decoded at a half, quarter or eighth of its size as long as its shorter side keeps that many
+    pixels: much faster, for thumbnails and overviews.
 
     Raises ImageError `not_an_image`, `unsupported_format`, `truncated`, `bomb` or `too_small`; the
     limits are checked before anything is decoded.
     """
-    image, orientation = open_image(content, limits)
-    if at_least is not None:
-        image.draft("RGB", _draft_size(image.size, at_least))
-    return _decode(image, orientation, _to_rgb)
+
+    def draft(image: Image.Image) -> None:
+        if at_least is not None:
+            image.draft("RGB", _draft_size(image.size, at_least))
+
+    return _decode(content, limits, draft, _to_rgb)
 
 
 def decode_grey(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
-    """Return the picture as (height, width) uint8 grey (ITU-R 601 luma), upright, transparency over
-    white.
+    """Return the picture as (height, width) uint8 grey (ITU-R 601 luma), upright, otherwise as
+    `decode_image` does.
 
     Of a JPEG this is its luma plane as stored, which takes half the time of decoding its colours.
     Raises ImageError.
     """
-    image, orientation = open_image(content, limits)
-    image.draft("L", None)
-    return _decode(image, orientation, _to_grey)
+    return _decode(content, limits, lambda image: image.draft("L", None), _to_grey)
 
 
-def _decode(
-    image: Image.Image, orientation: int, convert: Callable[[Image.Image], Image.Image]
-) -> Pixels:
+def _decode(content: bytes, limits: ImageLimits, draft: Draft, convert: Convert) -> Pixels:
     try:
-        upright = convert(image)
+        return _decode_whole(content, limits, draft, convert)
+    except ImageError as error:
+        is_jpeg = error.kind == "truncated" and content.startswith(JPEG_SIGNATURE)
+        # Half of the mark may be there.
+        scans = content.removesuffix(b"\xff")
+        if not is_jpeg or not _is_whole_without_end(scans, limits):
+            raise
+    return _decode_whole(scans + _ENDS[0], limits, draft, convert)
+
+
+def _is_whole_without_end(content: bytes, limits: ImageLimits) -> bool:
+    """Whether a JPEG lacks nothing but its end mark: whatever follows makes no difference to pixels
+    that are all there, at their full size.
+    """
+    first = b""
+    for end in _ENDS:
+        try:
+            pixels = _decode_whole(content + end, limits, lambda image: None, _to_rgb)
+        except ImageError:
+            return False
+        digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
+        first = first or digest
+        if digest != first:
+            return False
+    return True
+
+
+def _decode_whole(content: bytes, limits: ImageLimits, draft: Draft, convert: Convert) -> Pixels:
+    image, orientation = open_image(content, limits)
+    draft(image)
+    try:
+        upright = convert(_shown_frame(image))
         if orientation in _TRANSPOSES:
             upright = upright.transpose(_TRANSPOSES[orientation])
         return _pixels(upright)
     except DAMAGE as error:
         raise _undecodable(image, error) from error
+
+
+def _shown_frame(image: Image.Image) -> Image.Image:
+    """Return the picture, or of an animation that begins blank the frame of most contrast."""
+    if image.format == "TIFF" or not getattr(image, "is_animated", False):
+        return image
+    best = _to_rgb(image).copy()
+    if _contrast(best) >= _BLANK:
+        return best
+    for frame in _later_frames(image):
+        best = max(best, frame, key=_contrast)
+    return best
+
+
+def _later_frames(image: Image.Image) -> Iterator[Image.Image]:
+    most = min(_FRAMES, _FRAME_PIXELS // (image.width * image.height))
+    for number in range(1, most):
+        try:
+            image.seek(number)
+        except EOFError:
+            return
+        yield _to_rgb(image).copy()
 
 
 def _pixels(image: Image.Image) -> Pixels:
@@ -98,7 +164,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(_DEEP_MODES):
         return _eight_bits(image).convert("RGB")
     if image.has_transparency_data:
-        return _over_white(image.convert("RGBA"))
+        return _over_ground(image.convert("RGBA"))
     return image.convert("RGB")
 
 
@@ -109,9 +175,24 @@ def _to_grey(image: Image.Image) -> Image.Image:
     return _to_rgb(image).convert("L")
 
 
-def _over_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, image).convert("RGB")
+def _over_ground(image: Image.Image) -> Image.Image:
+    """Lay a picture with transparency over white, a white one over dark grey."""
+    over_white = _over(image, 255)
+    if _contrast(over_white) >= _BLANK:
+        return over_white
+    over_dark = _over(image, _DARK)
+    return over_dark if _contrast(over_dark) >= _BLANK else over_white
+
+
+def _over(image: Image.Image, grey: int) -> Image.Image:
+    ground = Image.new("RGBA", image.size, (grey, grey, grey, 255))
+    return Image.alpha_composite(ground, image).convert("RGB")
+
+
+def _contrast(image: Image.Image) -> int:
+    """Return how many levels the values of an RGB picture span, in the channel where it is most."""
+    values = np.asarray(image)
+    return int(np.ptp(values, axis=(0, 1)).max())
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -11,6 +11,13 @@ from typing import Literal
 
 from PIL import Image, UnidentifiedImageError
 
+from clustering_pipeline.imaging.containers import (
+    JPEG_SIGNATURE,
+    PNG_SIGNATURE,
+    jpeg_scans,
+    png_pixels,
+)
+
 ImageErrorKind = Literal["not_an_image", "unsupported_format", "truncated", "bomb", "too_small"]
 # A short list of codecs keeps hostile bytes away from Pillow's rarely used parsers (some of them
 # start programs).
@@ -79,6 +86,8 @@ class ImageLimits:
     # 80 million RGB pixels are 240 MB; Pillow itself refuses 179 million.
     largest_pixels: int = 80_000_000
     smallest_side: int = 8
+    # Scans of a progressive JPEG times its pixels: twenty over the largest picture take seconds.
+    largest_scanned: int = 1_600_000_000
 
     def check(self, width: int, height: int) -> None:
         """Raise ImageError `bomb` or `too_small` when width × height (pixels) is out of bounds."""
@@ -93,6 +102,19 @@ class ImageLimits:
                 "too_small",
                 f"The picture is {width} × {height} pixels; each side needs at least "
                 f"{self.smallest_side}.",
+            )
+
+    def check_scans(self, content: bytes, width: int, height: int) -> None:
+        """Raise ImageError `bomb` when the scans of a JPEG pass over more pixels than are
+        decoded.
+        """
+        most = self.largest_scanned // (width * height)
+        # Counting the letters of a marker is fast and never too low.
+        if content.count(b"\xff\xda") > most and (scans := jpeg_scans(content)) > most:
+            raise ImageError(
+                "bomb",
+                f"The picture has {scans:,} scans over {width} × {height} pixels; at most "
+                f"{most:,} are decoded at that size.",
             )
 
 
@@ -122,17 +144,20 @@ def probe(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFacts:
 def open_image(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> tuple[Image.Image, int]:
     """Return Pillow's undecoded image and its EXIF orientation, 1 to 8; raises ImageError."""
     try:
-        image = _open(content)
-        if image.format == "PNG":
+        if content.startswith(PNG_SIGNATURE):
+            content = png_pixels(content)
             # Decoding passes over wrong checksums; verifying uses the image up.
-            image.verify()
-            image = _open(content)
+            _open(content).verify()
+        image = _open(content)
     except UnidentifiedImageError as error:
         raise _unidentified(content) from error
     except (Image.DecompressionBombError, *DAMAGE) as error:
         raise _unreadable(error) from error
     limits.check(*image.size)
-    return image, _orientation(image)
+    if content.startswith(JPEG_SIGNATURE):
+        limits.check_scans(content, *image.size)
+    # Pillow turns a TIFF by itself: its size at once, its pixels when they are loaded.
+    return image, 1 if image.format == "TIFF" else _orientation(image)
 
 
 def _open(content: bytes) -> Image.Image:

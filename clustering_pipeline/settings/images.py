@@ -255,6 +255,8 @@ class PromptSettings(StageSettings):
 class CropSettings(StageSettings):
     """Which detector finds the product and which boxes count."""
 
+    logic_version: ClassVar[str] = "2"
+
     crop: Literal["on", "off"] = Field("on", description="off: the whole picture is the crop.")
     detector: DetectorName = Field("contour", description="What finds the boxes.")
     model: str | None = Field(

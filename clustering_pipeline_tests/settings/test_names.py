@@ -16,7 +16,7 @@ DEFAULT_FINGERPRINTS = {
     "catalogue": "e888bc9083f61c72283855377db328ba46894e21983cad4067f8ade038bd8601",
     "download": "205c1d01bf0e2641f3eef0384ba4df43c740da16b3510deb4c2012ca217b654c",
     "prompts": "bd9ebdbe6f71802d43d549447bb2acb86fda8e15cc04ac6d98fee18a0b7e958e",
-    "crops": "835cd45966920bb431b321cd48bbdd0071cc6fa68213a3b74c7fe51eb10883e5",
+    "crops": "340e3cae84485981a47c9701794459b632fb3b6b7471001c426bebade064f0d4",
     "clean_images": "195e84896512051994a14c26d9212f908b2fe0e1ce2bb7751c3637bbca44f3b5",
     "local_features": "82db7096607cb8b7bc8a2e63b374cf087ed1f9a964545e03b22746b9a0b9f48b",
     "embeddings": "0322b0fb4d0c0a3064bd66a60cd53e2c445746a7aaa57f6ed1756bf4eb6db1a8",
@@ -62,7 +62,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "crops",
             {"detector": "yolo-world", "mask": "sam"},
-            "09640e5aa628a90002516f59a44def7b8edf14bb94a27425e6423862fa7f8d42",
+            "87dd31e35aa880757bd7ebe2d90802c4bb956a5c3dfe43493ef5dd5c6ecee128",
         ),
         (
             "prompts",

@@ -90,7 +90,8 @@ def run(
     )
     table = context.tables.table("crops", fingerprint, _SCHEMA)
     work = _Work(detector, prompts, settings, context.blobs, given, segmenter)
-    usable = raw_images[raw_images["image_sha256"].notna() & raw_images["error_kind"].isna()]
+    # One with an error as well is held from before: only asking for a newer one failed.
+    usable = raw_images[raw_images["image_sha256"].notna()]
     rows, cached = compute_missing(
         table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context)
     )

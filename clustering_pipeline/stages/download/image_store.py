@@ -24,6 +24,8 @@ from clustering_pipeline.storage import BlobStore
 # together.
 _GIANT_PIXELS = 16_000_000
 _giants = threading.Lock()
+# Raised when bytes that were refused may be read now.
+_DECODER = 2
 _REMEDIES: Final[dict[ImageErrorKind, str]] = {
     "not_an_image": "Correct the URL, or put a picture there.",
     "truncated": "Put a whole picture in its place.",
@@ -59,8 +61,8 @@ def violation(picture: Picture, settings: DownloadSettings) -> Failure | None:
 
 
 def limits_digest(settings: DownloadSettings) -> str:
-    """Return the limits that a verdict on bytes depends on."""
-    return _digest(settings.max_bytes, settings.max_pixels, settings.min_side)
+    """Return the limits and the version of the decoder that a verdict on bytes depends on."""
+    return _digest(settings.max_bytes, settings.max_pixels, settings.min_side, _DECODER)
 
 
 def reach_digest(settings: DownloadSettings) -> str:

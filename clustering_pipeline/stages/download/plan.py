@@ -19,8 +19,8 @@ from clustering_pipeline.storage import BlobStore
 # Remote stores answer slowly, each look-up by itself.
 _LOOKUPS_AT_ONCE = 16
 _SECONDS_PER_DAY = 86_400
-# Verdicts that another limit on bytes or pixels may turn.
-_LIMIT_KINDS = frozenset({"too_large", "bomb", "too_small"})
+# Verdicts that another limit on bytes or pixels, or another decoder, may turn.
+_LIMIT_KINDS = frozenset({"too_large", "bomb", "too_small", "truncated"})
 
 
 @dataclass(frozen=True, slots=True)

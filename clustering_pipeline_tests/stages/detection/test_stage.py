@@ -54,6 +54,23 @@ def crops(digests, context, settings=None, prompts=None):
     )
 
 
+def test_a_picture_that_is_kept_while_its_refresh_failed_has_its_crops(context):
+    digest = context.blobs.put(to_png(product_on_white()))
+    kept = raw_images([digest]).assign(
+        error_kind="not_found", error="asking for a newer one failed"
+    )
+    found = detection.run(
+        raw_images=kept,
+        english_prompts=empty(ENGLISH_PROMPTS),
+        catalogue=empty(CATALOGUE),
+        settings=CropSettings(),
+        context=context,
+    ).manifest
+    assert (
+        found["crop_sha256"].tolist() == crops([digest], context).manifest["crop_sha256"].tolist()
+    )
+
+
 def test_the_product_is_found_on_a_plain_background(context):
     digest = context.blobs.put(to_png(product_on_white()))
     row = crops([digest], context).manifest.iloc[0]
