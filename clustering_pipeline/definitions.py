@@ -4,9 +4,8 @@ import dagster as dg
 
 from clustering_pipeline.core.manifests import MANIFESTS
 from clustering_pipeline.orchestration.assets import ASSETS
-from clustering_pipeline.orchestration.io_manager import ManifestIOManager
 from clustering_pipeline.orchestration.jobs import CATEGORY_JOB, make_jobs
-from clustering_pipeline.orchestration.resources import make_resources
+from clustering_pipeline.orchestration.resources import ManifestIOManager, make_resources
 from clustering_pipeline.orchestration.schedules import make_schedules
 from clustering_pipeline.orchestration.sensors import make_sensors
 from clustering_pipeline.orchestration.sync.synchronise import Pipeline

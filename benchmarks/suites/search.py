@@ -25,7 +25,7 @@ from benchmarks.figures import Figure, Options, SuiteUnavailableError
 from clustering_pipeline.imaging import load_image
 from clustering_pipeline.outputs.report import Listing
 from clustering_pipeline.outputs.search import Mode, PictureSearch, SearchIndex
-from clustering_pipeline.outputs.search.vectors import VectorTable, build_lists
+from clustering_pipeline.outputs.search.index import VectorTable, build_lists
 from clustering_pipeline.settings import SearchSettings
 from clustering_pipeline.web import ServeOptions, create_app
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from clustering_pipeline.core.svg import Element, draw, element
+from clustering_pipeline.core.markup import Element, draw, element
 
 Reals = NDArray[np.float64]
 NOISE = frozenset({"", "-1", "-1.0", "nan", "none", "<na>"})

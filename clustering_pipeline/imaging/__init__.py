@@ -20,7 +20,6 @@ from clustering_pipeline.imaging.crops import (
     unpack_mask,
     without_background,
 )
-from clustering_pipeline.imaging.decoding import Pixels, decode_grey, decode_image
 from clustering_pipeline.imaging.headers import (
     DEFAULT_LIMITS,
     ImageError,
@@ -29,7 +28,16 @@ from clustering_pipeline.imaging.headers import (
     ImageLimits,
     probe,
 )
-from clustering_pipeline.imaging.resizing import fit_within, resize, thumbnail, to_jpeg, to_png
+from clustering_pipeline.imaging.pixels import (
+    Pixels,
+    decode_grey,
+    decode_image,
+    fit_within,
+    resize,
+    thumbnail,
+    to_jpeg,
+    to_png,
+)
 
 __all__ = [
     "DEFAULT_LIMITS",

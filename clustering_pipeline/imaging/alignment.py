@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.imaging.decoding import decode_image
-from clustering_pipeline.imaging.resizing import fit_within, to_jpeg
+from clustering_pipeline.imaging.pixels import decode_image, fit_within, to_jpeg
 
 Floats = NDArray[np.float32]
 Reals = NDArray[np.float64]

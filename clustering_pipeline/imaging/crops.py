@@ -5,9 +5,8 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.imaging.decoding import Pixels, decode_image
 from clustering_pipeline.imaging.headers import DEFAULT_LIMITS, ImageLimits
-from clustering_pipeline.imaging.resizing import to_png
+from clustering_pipeline.imaging.pixels import Pixels, decode_image, to_png
 from clustering_pipeline.storage import BlobStore
 
 Box = tuple[int, int, int, int]

@@ -3,7 +3,8 @@ when it was loaded.
 
 They show and do not set: a run reads the settings again and makes the context of its stages from
 them (`Project.context`), where a category may have its own. No asset takes these resources, so
-Dagster refuses a run that would set them elsewhere.
+Dagster refuses a run that would set them elsewhere. Manifests between assets go through an I/O
+manager: one Parquet file per asset and partition, nothing pickled.
 """
 
 import re
@@ -11,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 from pydantic import Field
 
 from clustering_pipeline.core.engine import available_cores
-from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.core.hardware import (
     Device,
     Hardware,
@@ -22,10 +24,12 @@ from clustering_pipeline.core.hardware import (
     resolve_device,
     resolve_precision,
 )
+from clustering_pipeline.core.manifests import Manifest
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import PipelineSettings
 from clustering_pipeline.stages.prompts import has_credentials
 
+MANIFEST_METADATA = "clustering_pipeline/manifest"
 FROM_SETTINGS = (
     "the settings, when this location was loaded; a run reads them again, and a "
     "category may have its own"
@@ -121,3 +125,33 @@ def make_resources(project: Project) -> dict[str, dg.ConfigurableResource[Any]]:
             engine=compute.engine, workers=compute.workers or available_cores(), source=source
         ),
     }
+
+
+class ManifestIOManager(dg.IOManager):
+    """Keeps the manifest of each asset and partition below `manifests/` of the storage."""
+
+    def __init__(self, project: Project, manifests: dict[str, Manifest]) -> None:
+        """`manifests`: the schemas by name; an asset names its own in its definition's metadata."""
+        self.project = project
+        self.manifests = manifests
+
+    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
+        manifest = self.manifests[context.definition_metadata[MANIFEST_METADATA]]
+        self.project.manifests.write(
+            context.asset_key.to_user_string(), _partition(context), obj, manifest
+        )
+
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        asset, category = context.asset_key.to_user_string(), _partition(context)
+        frame = self.project.manifests.read(asset, category)
+        if frame is None:
+            raise StageError(
+                f"`{asset}` of the category `{category}` is not there yet, and this asset is made "
+                "from it. Materialise it first, or let `clustering-pipeline sync --category "
+                f"{category}` make everything that is missing, in order."
+            )
+        return frame
+
+
+def _partition(context: dg.InputContext | dg.OutputContext) -> str | None:
+    return context.partition_key if context.has_partition_key else None

@@ -10,7 +10,11 @@ import dagster as dg
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.orchestration.jobs import CATEGORY_JOB, REPORT_JOB
 from clustering_pipeline.orchestration.sync.lineage import Lineage
-from clustering_pipeline.orchestration.sync.requests import active_categories, is_busy, next_request
+from clustering_pipeline.orchestration.sync.synchronise import (
+    active_categories,
+    is_busy,
+    next_request,
+)
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import RefreshSettings
 from clustering_pipeline.settings.installation import Cron

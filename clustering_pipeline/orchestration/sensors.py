@@ -15,7 +15,7 @@ from clustering_pipeline.orchestration.runtime.dagster_internals import Unresolv
 from clustering_pipeline.orchestration.runtime.execution import asset_of_step, words_of
 from clustering_pipeline.orchestration.runtime.instance import PARTITION_TAG
 from clustering_pipeline.orchestration.sync.lineage import Lineage
-from clustering_pipeline.orchestration.sync.requests import (
+from clustering_pipeline.orchestration.sync.synchronise import (
     UNTIL_FRESH_TAG,
     active_categories,
     is_busy,

@@ -8,7 +8,7 @@ from fastapi import Form, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.core.templates import open_templates
+from clustering_pipeline.core.markup import open_templates
 from clustering_pipeline.outputs.report import Language, Texts, certainty, link_words, read_words
 from clustering_pipeline.web.security import ServeOptions
 

@@ -28,8 +28,7 @@ from clustering_pipeline.definitions import build_definitions, open_pipeline
 from clustering_pipeline.orchestration.runtime.execution import materialise
 from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance
 from clustering_pipeline.orchestration.sync.lineage import Status
-from clustering_pipeline.orchestration.sync.requests import active_categories
-from clustering_pipeline.orchestration.sync.synchronise import synchronise
+from clustering_pipeline.orchestration.sync.synchronise import active_categories, synchronise
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.project.storage_report import find_unused, remove_unused
 from clustering_pipeline.settings import ClusterSettings

@@ -16,8 +16,8 @@ import pyarrow as pa
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import MANIFESTS, Manifest, content_version
 from clustering_pipeline.orchestration.checks import SCHEMA, UNIQUE_KEYS, Check, Evidence
-from clustering_pipeline.orchestration.io_manager import MANIFEST_METADATA
 from clustering_pipeline.orchestration.jobs import CATEGORIES
+from clustering_pipeline.orchestration.resources import MANIFEST_METADATA
 from clustering_pipeline.orchestration.sync.lineage import SOURCE_VERSION
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import STAGES, StageSettings

@@ -9,7 +9,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from clustering_pipeline.core.errors import PipelineError
-from clustering_pipeline.core.templates import open_templates
+from clustering_pipeline.core.markup import open_templates
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
 from clustering_pipeline.outputs.report.charts import (
     draw_map,

@@ -7,7 +7,7 @@ from clustering_pipeline.outputs.search.image_search import (
     WordSearch,
     has_text_tower,
 )
-from clustering_pipeline.outputs.search.index_files import current_version
+from clustering_pipeline.outputs.search.index import current_version
 from clustering_pipeline.outputs.search.lookup import (
     MODES,
     Hit,

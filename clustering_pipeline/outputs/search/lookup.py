@@ -10,8 +10,13 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.outputs.search.index_files import IndexFiles, current_version, read_index
-from clustering_pipeline.outputs.search.vectors import Nearest, Vectors
+from clustering_pipeline.outputs.search.index import (
+    IndexFiles,
+    Nearest,
+    Vectors,
+    current_version,
+    read_index,
+)
 from clustering_pipeline.settings import (
     CropSettings,
     EmbeddingSettings,

@@ -11,9 +11,14 @@ import pyarrow as pa
 
 from clustering_pipeline.core.duplicates import perceptual_keepers
 from clustering_pipeline.core.manifests import COUNT, TEXT, WRITTEN_FILES, columns, conform
-from clustering_pipeline.outputs.search.index_files import IndexFiles, write_index
+from clustering_pipeline.outputs.search.index import (
+    IndexFiles,
+    Vectors,
+    VectorTable,
+    build_lists,
+    write_index,
+)
 from clustering_pipeline.outputs.search.lookup import QuerySettings
-from clustering_pipeline.outputs.search.vectors import Vectors, VectorTable, build_lists
 from clustering_pipeline.settings import SearchSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.storage import FileTree

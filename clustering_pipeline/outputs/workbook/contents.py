@@ -11,7 +11,7 @@ from clustering_pipeline.core.manifests import LISTING_STATUSES
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
 from clustering_pipeline.outputs.workbook.notes import Sections, Seen
 from clustering_pipeline.outputs.workbook.ooxml.added_sheet import AddedSheet, Picture, place
-from clustering_pipeline.outputs.workbook.ooxml.markup import CellValue
+from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue
 from clustering_pipeline.outputs.workbook.placement import CONFIDENCE_DECIMALS, Placement, present
 from clustering_pipeline.settings import WorkbookSettings
 from clustering_pipeline.stages.catalogue import (

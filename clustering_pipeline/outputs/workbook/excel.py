@@ -19,13 +19,13 @@ from clustering_pipeline.outputs.workbook.ooxml.added_sheet import (
     place,
     put_sheet,
 )
-from clustering_pipeline.outputs.workbook.ooxml.markup import (
+from clustering_pipeline.outputs.workbook.ooxml.parts import (
     MAX_CELL_CHARACTERS,
     UNWRITABLE,
     CellValue,
+    WorkbookParts,
     cell_markup,
 )
-from clustering_pipeline.outputs.workbook.ooxml.parts import WorkbookParts
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import (
     MAX_HYPERLINKS,
     SheetAdditions,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.outputs.workbook.ooxml.markup import FORMULA_STARTS, CellValue
+from clustering_pipeline.outputs.workbook.ooxml.parts import FORMULA_STARTS, CellValue
 from clustering_pipeline.outputs.workbook.placement import Placement, cell_value, place_columns
 from clustering_pipeline.stages.catalogue import OWN_COLUMNS, SelectedSheet, Table, cell_text
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from clustering_pipeline.core.errors import InputError, StageError
-from clustering_pipeline.outputs.workbook.ooxml.markup import CellValue
+from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import MAX_COLUMN
 from clustering_pipeline.stages.catalogue import OWN_COLUMNS, OWN_PREFIX, SelectedSheet
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.svg import Element, circle, draw, element, polyline
+from clustering_pipeline.core.markup import Element, circle, draw, element, polyline
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import FileTree, layout
 

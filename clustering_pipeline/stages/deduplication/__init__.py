@@ -3,9 +3,13 @@ its duplicates.
 """
 
 from clustering_pipeline.stages.deduplication import clean_stage, overrides_stage, semantic_stage
-from clustering_pipeline.stages.deduplication.funnel import draw_funnel
 from clustering_pipeline.stages.deduplication.hamming import Pairs, pairs_within
-from clustering_pipeline.stages.deduplication.left_out import LeftOut, left_out, write_pairs_page
+from clustering_pipeline.stages.deduplication.left_out import (
+    LeftOut,
+    draw_funnel,
+    left_out,
+    write_pairs_page,
+)
 
 __all__ = [
     "LeftOut",

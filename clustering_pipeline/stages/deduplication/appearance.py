@@ -3,16 +3,24 @@ those alone.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from clustering_pipeline.imaging import ImageError, Pixels, fit_within, load_crop, resize, to_jpeg
+from clustering_pipeline.settings import CleanImageSettings
+from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication.hashing import Orientation
-from clustering_pipeline.stages.deduplication.quality import CropSource
+from clustering_pipeline.stages.deduplication.quality import (
+    CropSource,
+    compute_per_crop,
+    fingerprint_of,
+)
 from clustering_pipeline.storage import BlobStore
 
 SIDE = 32
@@ -203,3 +211,14 @@ def _regions(values: NDArray[np.float32]) -> NDArray[np.float32]:
         axis=(1, 3)
     )
     return means
+
+
+def look_at(
+    crops: pd.DataFrame, settings: CleanImageSettings, context: StageContext
+) -> pd.DataFrame:
+    """Return LOOKS, a row per crop in their order."""
+    fingerprint = fingerprint_of("looks", settings.logic_version, *LOOKS.names)
+    batch = partial(look_batch, blobs=context.blobs)
+    return compute_per_crop(
+        "Comparing look-alikes", batch, crops, LOOKS, fingerprint, settings, context
+    )[0]

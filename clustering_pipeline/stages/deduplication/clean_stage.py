@@ -12,14 +12,10 @@ import pandas as pd
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, conform
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.deduplication.funnel import draw_funnel, funnel_facts
+from clustering_pipeline.stages.deduplication.appearance import look_at
 from clustering_pipeline.stages.deduplication.keepers import Merits
+from clustering_pipeline.stages.deduplication.left_out import draw_funnel, funnel_facts
 from clustering_pipeline.stages.deduplication.overrides import judge, overruled
-from clustering_pipeline.stages.deduplication.per_crop import (
-    compute_per_crop,
-    fingerprint_of,
-    look_at,
-)
 from clustering_pipeline.stages.deduplication.perceptual import (
     Duplicate,
     Hashes,
@@ -27,7 +23,12 @@ from clustering_pipeline.stages.deduplication.perceptual import (
     find_duplicates,
     orientations,
 )
-from clustering_pipeline.stages.deduplication.quality import MEASURES, measure_batch
+from clustering_pipeline.stages.deduplication.quality import (
+    MEASURES,
+    compute_per_crop,
+    fingerprint_of,
+    measure_batch,
+)
 from clustering_pipeline.storage import cache_facts
 
 _BOX = ["x0", "y0", "x1", "y1"]

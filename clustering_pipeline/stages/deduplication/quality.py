@@ -1,15 +1,20 @@
 """How usable a picture is, judged on the product and not on the white around it."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
 import cv2
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.manifests import REAL, TEXT, TEXTS, VECTOR, columns
 from clustering_pipeline.imaging import Box, ImageError, cut, decode_grey
+from clustering_pipeline.settings import CleanImageSettings
+from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication.hashing import (
     PHASH_SIDE,
     low_frequencies,
@@ -17,7 +22,7 @@ from clustering_pipeline.stages.deduplication.hashing import (
     shrink,
     to_hexadecimal,
 )
-from clustering_pipeline.storage import BlobStore
+from clustering_pipeline.storage import BlobStore, compute_missing
 
 Grey = NDArray[np.uint8]
 Region = Literal["product", "whole"]
@@ -211,3 +216,43 @@ def _measure_stored(crop: CropSource, blobs: BlobStore, region: Region) -> dict[
     part = np.ascontiguousarray(cut(grey, crop.box))
     whole = grey if crop.is_main else part
     return measure(whole, whole if part.shape == whole.shape else part, region)
+
+
+Batch = Callable[[list[CropSource]], list[dict[str, Any]]]
+
+
+def fingerprint_of(*parts: str) -> str:
+    """Return the fingerprint of what is measured, which no limit changes."""
+    return sha256(" ".join(parts).encode()).hexdigest()
+
+
+def compute_per_crop(
+    title: str,
+    batch: Batch,
+    crops: pd.DataFrame,
+    schema: pa.Schema,
+    fingerprint: str,
+    settings: CleanImageSettings,
+    context: StageContext,
+) -> tuple[pd.DataFrame, int]:
+    """Return a row of `schema` per crop, in their order, and how many were kept from before.
+
+    `crops`: `crop_sha256`, `image_sha256`, box and `is_main`; `batch` returns rows with a `key`
+    each.
+    """
+    sources = {source.key: source for source in map(_source, crops.to_dict("records"))}
+    table = context.tables.table("clean_images", fingerprint, schema)
+
+    def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
+        with context.progress.track(title, len(missing), "crop") as bar:
+            work = [sources[key] for key in missing]
+            for rows in context.engine.map_batches(batch, work, batch_size=settings.batch_size):
+                yield pd.DataFrame(rows, columns=["key", *schema.names])
+                bar.advance(len(rows))
+
+    return compute_missing(table, sources, compute)
+
+
+def _source(row: dict[Any, Any]) -> CropSource:
+    box = (int(row["x0"]), int(row["y0"]), int(row["x1"]), int(row["y1"]))
+    return CropSource(row["crop_sha256"], row["image_sha256"], box, bool(row["is_main"]))

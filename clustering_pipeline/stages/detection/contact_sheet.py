@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from clustering_pipeline.core.errors import PipelineError
-from clustering_pipeline.core.templates import open_templates
+from clustering_pipeline.core.markup import open_templates
 from clustering_pipeline.imaging import (
     ImageError,
     Pixels,

@@ -2,7 +2,7 @@
 its kind and a sentence.
 """
 
-from clustering_pipeline.stages.download.failures import (
+from clustering_pipeline.stages.download.answers import (
     FAILURE_KINDS,
     Failure,
     FailureKind,

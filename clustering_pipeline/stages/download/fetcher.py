@@ -11,9 +11,16 @@ from yarl import URL
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.download.addresses import AddressGuard, UrlError, parse_url
-from clustering_pipeline.stages.download.answers import Answer, Content, NotModified, Redirect
-from clustering_pipeline.stages.download.failures import Failure, FetchError, failure
-from clustering_pipeline.stages.download.image_store import image_limits, picture_failure, verify
+from clustering_pipeline.stages.download.answers import (
+    Answer,
+    Content,
+    Failure,
+    FetchError,
+    NotModified,
+    Redirect,
+    failure,
+)
+from clustering_pipeline.stages.download.journal import image_limits, picture_failure, verify
 from clustering_pipeline.stages.download.schedule import Job, Schedule
 from clustering_pipeline.stages.download.transport import LargeBodies, Transport
 

@@ -10,9 +10,16 @@ import pandas as pd
 from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.catalogue import stored_picture
 from clustering_pipeline.stages.download.addresses import UrlError, parse_url
-from clustering_pipeline.stages.download.failures import Failure, failure
-from clustering_pipeline.stages.download.image_store import limits_digest, reach_digest, violation
-from clustering_pipeline.stages.download.journal import Entry, Journal, Picture, journal_key
+from clustering_pipeline.stages.download.answers import Failure, failure
+from clustering_pipeline.stages.download.journal import (
+    Entry,
+    Journal,
+    Picture,
+    journal_key,
+    limits_digest,
+    reach_digest,
+    violation,
+)
 from clustering_pipeline.stages.download.schedule import Job
 from clustering_pipeline.storage import BlobStore
 

@@ -14,8 +14,7 @@ from typing import TypeAlias
 from yarl import URL
 
 from clustering_pipeline.settings import DownloadSettings
-from clustering_pipeline.stages.download.answers import Refusal, Validators
-from clustering_pipeline.stages.download.failures import Failure
+from clustering_pipeline.stages.download.answers import Failure, Refusal, Validators
 
 
 class Breaker:

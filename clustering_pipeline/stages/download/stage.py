@@ -19,11 +19,9 @@ from clustering_pipeline.core.manifests import RAW_IMAGES, conform
 from clustering_pipeline.core.progress import ProgressBar
 from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.download.answers import Content, Validators
-from clustering_pipeline.stages.download.failures import Failure
+from clustering_pipeline.stages.download.answers import Content, Failure, Validators
 from clustering_pipeline.stages.download.fetcher import Fetcher, Traffic, run_in_own_loop
-from clustering_pipeline.stages.download.image_store import ImageStore
-from clustering_pipeline.stages.download.journal import Journal
+from clustering_pipeline.stages.download.journal import ImageStore, Journal
 from clustering_pipeline.stages.download.plan import (
     Outcome,
     Plan,

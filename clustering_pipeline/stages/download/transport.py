@@ -27,12 +27,12 @@ from clustering_pipeline.stages.download.answers import (
     Refusal,
     Validators,
     error_refusal,
+    failure,
     redirect,
     status_refusal,
     too_large,
     unasked_encoding,
 )
-from clustering_pipeline.stages.download.failures import failure
 
 LARGE_BYTES = 2_000_000
 _LARGE_AT_ONCE = 8

@@ -15,8 +15,8 @@ import numpy as np
 
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.core.hardware import Hardware, resolve_device
+from clustering_pipeline.core.markup import draw, element, polyline
 from clustering_pipeline.core.progress import Progress
-from clustering_pipeline.core.svg import draw, element, polyline
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.models import ImagePreprocessing, load_into
 from clustering_pipeline.stages.contract import StageContext

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import CORRECTIONS, ENGLISH_PROMPTS, MANIFESTS, empty
-from clustering_pipeline.orchestration.io_manager import MANIFEST_METADATA, ManifestIOManager
+from clustering_pipeline.orchestration.resources import MANIFEST_METADATA, ManifestIOManager
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.storage import FileTree, ManifestStore
 

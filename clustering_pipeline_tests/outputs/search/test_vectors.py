@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering_pipeline.outputs.search.vectors import VectorTable, build_lists
+from clustering_pipeline.outputs.search.index import VectorTable, build_lists
 
 
 def unit(rows):

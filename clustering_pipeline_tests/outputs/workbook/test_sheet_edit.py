@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.styles import Font
 
-from clustering_pipeline.outputs.workbook.ooxml.markup import cell_markup
+from clustering_pipeline.outputs.workbook.ooxml.parts import cell_markup
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import SheetAdditions, add_to_sheet
 from clustering_pipeline_tests.outputs.workbook.test_untouched import SHEET, packed, parts
 

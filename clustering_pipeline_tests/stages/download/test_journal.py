@@ -3,8 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_pipeline.stages.download.answers import Validators
-from clustering_pipeline.stages.download.failures import Failure, failure
+from clustering_pipeline.stages.download.answers import Failure, Validators, failure
 from clustering_pipeline.stages.download.journal import Journal, Picture, journal_key
 
 PICTURE = Picture("a" * 64, "JPEG", 40, 30, 1_234)

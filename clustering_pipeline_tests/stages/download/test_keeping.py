@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.download import FAILURE_KINDS
-from clustering_pipeline.stages.download.image_store import image_limits, verify
+from clustering_pipeline.stages.download.journal import image_limits, verify
 from clustering_pipeline_tests.stages.download import corpus
 from clustering_pipeline_tests.stages.download.conftest import picture
 

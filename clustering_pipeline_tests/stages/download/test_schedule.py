@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from clustering_pipeline.settings import DownloadSettings
-from clustering_pipeline.stages.download.answers import Refusal
-from clustering_pipeline.stages.download.failures import failure, status_failure
+from clustering_pipeline.stages.download.answers import Refusal, failure, status_failure
 from clustering_pipeline.stages.download.schedule import Job, Schedule
 
 REFUSED = Refusal(failure("connect", "refused"), retryable=True, host_down=True)

@@ -3,17 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clustering_pipeline.outputs.workbook.ooxml.markup import (
+from clustering_pipeline.outputs.workbook.ooxml.parts import (
     DECLARATION,
     DRAWING_TYPE,
     SHEET_TYPE,
     CellStyles,
     CellValue,
     Dialect,
+    WorkbookParts,
     attribute,
     cell_markup,
 )
-from clustering_pipeline.outputs.workbook.ooxml.parts import WorkbookParts
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import MAX_HYPERLINKS
 from clustering_pipeline.outputs.workbook.placement import free_name
 from clustering_pipeline.stages.catalogue import (

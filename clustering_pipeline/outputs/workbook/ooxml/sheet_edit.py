@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from clustering_pipeline.outputs.workbook.ooxml.markup import attribute
+from clustering_pipeline.outputs.workbook.ooxml.parts import attribute
 from clustering_pipeline.stages.catalogue import column_letters, range_corners, reference_column
 
 # What may stand between the cells of a sheet and its links, by the order of the standard (ECMA-376

@@ -2,13 +2,14 @@
 
 import re
 
-from clustering_pipeline.outputs.workbook.ooxml.markup import (
+from clustering_pipeline.outputs.workbook.ooxml.parts import (
     DECLARATION,
     STYLES_TYPE,
     CellStyles,
+    WorkbookParts,
     attribute,
+    insert_before_end,
 )
-from clustering_pipeline.outputs.workbook.ooxml.parts import WorkbookParts, insert_before_end
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import namespace_prefix
 
 BARE_STYLES = (

@@ -1,4 +1,4 @@
-from clustering_pipeline.core.svg import canvas, circle, draw, element, polyline
+from clustering_pipeline.core.markup import canvas, circle, draw, element, polyline
 
 
 def test_text_and_attributes_are_escaped_once():

@@ -1,8 +1,12 @@
-"""SVG drawings from elements; text and values of attributes are escaped here and nowhere else."""
+"""What pages are made of: SVG drawings from elements, whose text and values of attributes are
+escaped here and nowhere else, and the templates of HTML pages.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from html import escape
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 @dataclass(frozen=True)
@@ -89,3 +93,18 @@ def polyline(points: Iterable[tuple[float, float]], **attributes: object) -> Ele
 def circle(x: float, y: float, radius: float, **attributes: object) -> Element:
     """Return a circle around (x, y), to a tenth of a unit."""
     return element("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=radius, **attributes)
+
+
+def open_templates(*packages: str) -> Environment:
+    """Return the templates in the folders `templates` of packages, the first that has one; values
+    are escaped.
+
+    A name that a template uses and was not given is an error.
+    """
+    return Environment(
+        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
