@@ -10,6 +10,8 @@ from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import terminal_of
 from clustering_pipeline.project import Project
 
+SHOWN = 10
+
 corrections_app = typer.Typer(
     help="Statements of people: same(a, b), different(a, b), name(cluster), keep(a).",
     no_args_is_help=True,
@@ -30,16 +32,34 @@ def import_corrections(
     `run` honours them.
     """
     terminal = terminal_of(context)
-    added = _add(find_project(), file, author or getpass.getuser())
+    added, unknown = _add(find_project(), file, author or getpass.getuser())
     terminal.details(f"Read {file}", [("statements added", added)])
-    terminal.emit({"file": str(file.absolute()), "added": added})
+    for sentence in unknown[:SHOWN]:
+        terminal.note(f"{sentence} What was said of it is kept and has no effect until it is.")
+    if len(unknown) > SHOWN:
+        terminal.note(f"{len(unknown) - SHOWN:,} more are not known either.")
+    terminal.emit({"file": str(file.absolute()), "added": added, "unknown": unknown})
 
 
-def _add(project: Project, file: Path, author: str) -> int:
-    from clustering_pipeline.review import read_incoming
+def _add(project: Project, file: Path, author: str) -> tuple[int, list[str]]:
+    """Add the statements of a file; return how many were new, and which names nobody knows."""
+    from clustering_pipeline.review import read_incoming, unknown_references
 
     incoming = read_incoming(file, author, project.blobs, project.settings.installation().catalogue)
-    return len(project.corrections.add_new(incoming.corrections))
+    added = project.corrections.add_new(incoming.corrections)
+    return len(added), unknown_references(incoming.corrections, _listings(project))
+
+
+def _listings(project: Project) -> dict[str, set[str]]:
+    """Return the ids of all listings by category."""
+    tables = {
+        source.category: project.manifests.read("catalogue", source.category)
+        for source in project.sources.all()
+    }
+    return {
+        category: set() if table is None else set(table["product_base_id"].dropna())
+        for category, table in tables.items()
+    }
 
 
 @corrections_app.command("export")

@@ -12,6 +12,8 @@ from clustering_pipeline.core.errors import InputError
 if TYPE_CHECKING:
     from clustering_pipeline.evaluation import Truth
 
+SHOWN = 5
+
 
 def evaluate(
     context: typer.Context,
@@ -42,6 +44,8 @@ def evaluate(
     labels = read_truth(truth)
     metrics = evaluate_workbook(workbook, labels)
     show_metrics(terminal, metrics)
+    if labels.several:
+        terminal.note(_ambiguous(labels))
     drawn = None if matrix is None else str(_draw(matrix, workbook, labels))
     terminal.emit(
         {
@@ -49,7 +53,18 @@ def evaluate(
             "truth": str(truth.absolute()),
             "matrix": drawn,
             "metrics": metrics,
+            "in_several_groups": {key: list(groups) for key, groups in labels.several.items()},
         }
+    )
+
+
+def _ambiguous(labels: "Truth") -> str:
+    examples = [
+        f"{key} ({', '.join(groups)})" for key, groups in list(labels.several.items())[:SHOWN]
+    ]
+    return (
+        f"{len(labels.several):,} of the truth stand in several groups: {'; '.join(examples)}"
+        f"{'; …' if len(labels.several) > SHOWN else ''}. The last group counts; give one each."
     )
 
 

@@ -2,11 +2,10 @@
 product.
 """
 
-import csv
 import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
+from clustering_pipeline.core.delimited import read_delimited
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.evaluation.scores import score_clusters
 
@@ -28,11 +28,13 @@ STATUS_COLUMNS = ("cp_status", "status")
 @dataclass(frozen=True)
 class Truth:
     """`groups` maps a picture's file name (key "image") or a `product_base_id` to the name of its
-    product.
+    product; `several` tells the products of those that stand in more than one, of which the last
+    counts.
     """
 
     key: Literal["image", "product_base_id"]
     groups: Mapping[str, str]
+    several: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def key_of(self, cell: object) -> str | None:
         """Return the key of a workbook cell, an id or one or several URLs, or None when it is
@@ -70,25 +72,26 @@ def read_truth(path: Path) -> Truth:
 
 
 def parse_truth(content: bytes, name: str) -> Truth:
-    """Return the gold labels in the bytes of a CSV with the columns `image,group` or
-    `product_base_id,group`.
+    """Return the gold labels in the bytes of a CSV, delimited and encoded in any usual way, with
+    the columns `image,group` or `product_base_id,group`.
+
+    Raises InputError when it has others or no labelled row.
     """
-    try:
-        rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-        header = [column.strip() for column in rows.fieldnames or ()]
-        rows.fieldnames = header
-        key = _key_column(header, name)
-        groups = {(row[key] or "").strip(): (row[GROUP] or "").strip() for row in rows}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(
-            f"The truth file {name} is not a CSV in UTF-8 ({error}). Save it as CSV UTF-8."
-        ) from error
+    header, rows = read_delimited(content, f"The truth file {name}").by_header()
+    key = _key_column(header, name)
+    groups: dict[str, str] = {}
+    several: dict[str, list[str]] = {}
+    for row in rows:
+        labelled, group = row.get(key, "").strip(), row.get(GROUP, "").strip()
+        if groups.get(labelled, group) != group:
+            several.setdefault(labelled, [groups[labelled]]).append(group)
+        groups[labelled] = group
     groups.pop("", None)
     if not groups:
         raise InputError(
             f"The truth file {name} has a header and no labelled row. Give a row per listing."
         )
-    return Truth(key, groups)
+    return Truth(key, groups, several)
 
 
 def _key_column(header: list[str], name: str) -> Literal["image", "product_base_id"]:

@@ -8,6 +8,7 @@ from clustering_pipeline.review.actions import (
     Incoming,
     Signature,
     read_incoming,
+    unknown_references,
 )
 from clustering_pipeline.review.progress import ReviewProgress
 from clustering_pipeline.review.store import CorrectionStore
@@ -20,4 +21,5 @@ __all__ = [
     "Signature",
     "actions",
     "read_incoming",
+    "unknown_references",
 ]

@@ -1,6 +1,6 @@
 """What a person does to clusters, as corrections for their store."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,6 +126,35 @@ class Incoming:
 
     corrections: Sequence[Correction]
     category: str | None = None
+
+
+def unknown_references(
+    corrections: Sequence[Correction], known: Mapping[str, Collection[str]]
+) -> list[str]:
+    """Return a sentence for each category and each listing that corrections name and nobody knows.
+
+    `known`: the ids of the listings by category.
+    """
+    everywhere = {identifier for ids in known.values() for identifier in ids}
+    categories, listings = dict[str, None](), dict[str, None]()
+    for correction in corrections:
+        category = correction.category
+        if category is not None and category not in known:
+            categories[f"The category {category!r} is not known here."] = None
+            continue
+        ids = everywhere if category is None else known[category]
+        place = f"in {category}" if category else "in any category"
+        for reference in references(correction.statement):
+            if reference.product_base_id not in ids:
+                listings[f"No listing {reference.product_base_id!r} is {place}."] = None
+    return [*categories, *listings]
+
+
+def references(statement: Statement) -> tuple[ListingReference, ...]:
+    """Return the listings that a statement names."""
+    if isinstance(statement, Same | Different):
+        return statement.a, statement.b
+    return (statement.listing,) if isinstance(statement, Keep) else ()
 
 
 def read_incoming(

@@ -19,6 +19,7 @@ from clustering_pipeline.core.corrections import (
     as_row,
     parse_correction,
 )
+from clustering_pipeline.core.delimited import guarded, read_delimited, unguarded
 from clustering_pipeline.core.errors import InputError, StageError
 
 # A withdrawal names a row of one database, so that none is exchanged.
@@ -40,13 +41,12 @@ def read_corrections_file(path: Path, author: str) -> list[Correction]:
         OSError,
         ValueError,
         KeyError,
-        csv.Error,
         zipfile.BadZipFile,
         InvalidFileException,
     ) as error:
         raise InputError(
-            f"The corrections in {path} cannot be read ({error}). Give an .xlsx, a CSV in UTF-8 or "
-            f"a JSON list with the columns {', '.join(FILE_COLUMNS)}."
+            f"The corrections in {path} cannot be read ({error}). Give an .xlsx, a CSV or a "
+            f"JSON list with the columns {', '.join(FILE_COLUMNS)}."
         ) from error
     return [
         _correction(row, author, f"Correction {position} of {path.name}")
@@ -108,9 +108,9 @@ def _read_workbook(content: bytes) -> list[dict[str, Any]]:
 
 
 def _read_csv(content: bytes) -> list[dict[str, Any]]:
-    rows = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-    rows.fieldnames = _checked_header([column.strip() for column in rows.fieldnames or ()])
-    return list(rows)
+    header, rows = read_delimited(content, "the file").by_header()
+    _checked_header(header)
+    return [{column: unguarded(text) for column, text in row.items()} for row in rows]
 
 
 def _read_json(content: bytes) -> list[dict[str, Any]]:
@@ -132,9 +132,9 @@ def _workbook_bytes(rows: list[dict[str, Any]]) -> bytes:
     sheet.title = "corrections"
     for values in [FILE_COLUMNS, *(tuple(row.values()) for row in rows)]:
         sheet.append(values)
-    # A name that starts with "=" is a name, not a formula.
+    # A name that starts with "=" is a name, not a formula, also after somebody edited its cell.
     for cell in (cell for row in sheet.iter_rows() for cell in row if isinstance(cell.value, str)):
-        cell.data_type = "s"
+        cell.data_type, cell.quotePrefix = "s", guarded(cell.value) != cell.value
     buffer = io.BytesIO()
     book.save(buffer)
     return buffer.getvalue()
@@ -144,7 +144,10 @@ def _csv_bytes(rows: list[dict[str, Any]]) -> bytes:
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, FILE_COLUMNS)
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows(
+        {name: guarded(cell) if isinstance(cell, str) else cell for name, cell in row.items()}
+        for row in rows
+    )
     return buffer.getvalue().encode("utf-8-sig")
 
 

@@ -2,6 +2,8 @@
 on.
 """
 
+import csv
+import json
 import socket
 import sys
 from pathlib import Path
@@ -49,6 +51,49 @@ def test_corrections_go_out_as_they_came_in(call: Call, tmp_path: Path):
     assert call("corrections", "import", first, "--json").json["added"] == 0
     assert call("corrections", "export", second, "--json").json["written"] == 2
     assert second.read_text().count("Lan") == 2
+
+
+def test_corrections_go_out_without_formulas_and_come_back(call: Call, tmp_path: Path):
+    first, second, third = (tmp_path / name for name in ("in.json", "out.csv", "again.json"))
+    listing = "=cmd|' /C calc'!A0"
+    first.write_text(
+        json.dumps([{"kind": "same", "id_a": listing, "id_b": "-7", "author": "@Lan"}])
+    )
+    assert call("corrections", "import", first, "--json").json["added"] == 1
+    call("corrections", "export", second)
+    cells = [cell for row in csv.reader(second.open(encoding="utf-8-sig")) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@"))]
+    assert call("corrections", "import", second, "--json").json["added"] == 0
+    call("corrections", "export", third)
+    assert json.loads(third.read_text())[0]["id_a"] == listing
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_corrections_and_truths_of_excel_are_read(
+    call: Call, labelled: Path, tmp_path: Path, encoding: str
+):
+    corrections, truth = tmp_path / "c.csv", tmp_path / "t.csv"
+    corrections.write_bytes("kind;id_a;id_b\nsame;000;001\n".encode(encoding))
+    truth.write_bytes("product_base_id;group\n000;a\n001;a\n002;b\n".encode(encoding))
+    assert call("corrections", "import", corrections, "--json").json["added"] == 1
+    assert (
+        call("evaluate", labelled, "--truth", truth, "--json").json["metrics"]["rows_scored"] == 3
+    )
+
+
+def test_a_listing_in_two_groups_of_the_truth_is_named(call: Call, labelled: Path, tmp_path: Path):
+    truth = tmp_path / "t.csv"
+    truth.write_text("product_base_id,group\n000,a\n000,b\n001,a\n")
+    answer = call("evaluate", labelled, "--truth", truth)
+    assert "000 (a, b)" in answer.errors and answer.code == 0
+
+
+def test_listings_and_categories_that_nobody_knows_are_named(call: Call, tmp_path: Path):
+    file = tmp_path / "c.csv"
+    file.write_text("kind,id_a,id_b,category\nsame,1,2,\nsame,1,2,khong-co\n")
+    answer = call("corrections", "import", file)
+    assert answer.code == 0
+    assert "'khong-co' is not known" in answer.errors and "No listing '1'" in answer.errors
 
 
 def test_corrections_that_cannot_be_read_are_refused(call: Call, tmp_path: Path):

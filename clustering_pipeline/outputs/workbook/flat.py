@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clustering_pipeline.core.delimited import guarded
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.outputs.workbook.ooxml.parts import FORMULA_STARTS, CellValue
+from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue
 from clustering_pipeline.outputs.workbook.placement import Placement, cell_value, place_columns
 from clustering_pipeline.stages.catalogue import OWN_COLUMNS, SelectedSheet, Table, cell_text
 
@@ -24,9 +25,9 @@ ARROW_TYPES = {
 }
 
 
-def to_csv(sheets: list[SelectedSheet], labels: pd.DataFrame) -> bytes:
-    """Return the sheet with its labels as comma-separated UTF-8 with a byte order mark, which Excel
-    opens as it should.
+def to_csv(table: Table, sheets: list[SelectedSheet], labels: pd.DataFrame) -> bytes:
+    """Return the sheet with its labels as UTF-8 with a byte order mark, which Excel opens as it
+    should: delimited as a CSV source is, with its line `sep=`, else by commas.
 
     The user's cells stay as they are; text of ours that a spreadsheet would take for a formula gets
     an apostrophe. Raises InputError when several sheets hold listings.
@@ -34,9 +35,16 @@ def to_csv(sheets: list[SelectedSheet], labels: pd.DataFrame) -> bytes:
     sheet = _only_sheet(sheets, "CSV")
     placement = place_columns(sheet)
     by_row = _values_by_row(labels)
+    source = table.text
     buffer = io.StringIO(newline="")
-    writer = csv.writer(buffer, lineterminator="\r\n")
-    for number, cells in enumerate(sheet.table.rows, start=1):
+    writer = csv.writer(
+        buffer, delimiter=source.delimiter if source else ",", lineterminator="\r\n"
+    )
+    first = 1
+    if source and source.has_separator_line:
+        buffer.write(f"sep={source.delimiter}\r\n")
+        first = 2
+    for number, cells in enumerate(sheet.table.rows[first - 1 :], start=first):
         texts = [
             cell_text(value, sheet.table.details.numbers.get((number, column)))
             for column, value in enumerate(cells, 1)
@@ -78,9 +86,7 @@ def _with_labels(
 def _csv_text(value: CellValue) -> str:
     if value is None:
         return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(FORMULA_STARTS) else value
-    return str(value)
+    return guarded(value) if isinstance(value, str) else str(value)
 
 
 def to_parquet(

@@ -87,7 +87,7 @@ def label_workbook(
     check_same_rows(sheets, labels)
     suffix = Path(output_name).suffix.lower()
     if suffix == ".csv":
-        return LabelledWorkbook(to_csv(sheets, labels), len(labels))
+        return LabelledWorkbook(to_csv(table, sheets, labels), len(labels))
     if suffix == ".parquet":
         return LabelledWorkbook(to_parquet(content, table, sheets, labels), len(labels))
     excel = ExcelOutput(content, name, table, sheets, limits.max_uncompressed_megabytes)

@@ -47,6 +47,17 @@ def test_a_csv_keeps_its_cells_and_guards_ours(tmp_path):
     assert rows[2][0] == "1234567890123456789"
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize("line", [True, False])
+def test_a_csv_keeps_its_delimiter_and_the_line_that_tells_it(tmp_path, delimiter, line):
+    source = (f"sep={delimiter}\r\n" if line else "") + CSV.replace(",", delimiter)
+    once = label(source.encode(), tmp_path, name="c.csv", output_name="c.clustered.csv")
+    lines = once.decode("utf-8-sig").splitlines()
+    assert lines[:1] == ([f"sep={delimiter}"] if line else lines[:1])
+    assert lines[line].split(delimiter) == ["id", "image", "tên", *OWN_COLUMNS]
+    assert label(once, tmp_path, name="c.csv", output_name="c.clustered.csv") == once
+
+
 def test_our_own_csv_is_updated(tmp_path):
     once = label(CSV.encode(), tmp_path, name="c.csv", output_name="c.clustered.csv")
     assert records(label(once, tmp_path, name="c.csv", output_name="c.clustered.csv")) == records(

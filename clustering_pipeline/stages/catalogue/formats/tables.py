@@ -16,10 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import python_calamine as calamine
 
+from clustering_pipeline.core.delimited import DelimitedText, read_delimited
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.embedded_images import folder_paths
-from clustering_pipeline.stages.catalogue.formats.delimited import read_delimited
 from clustering_pipeline.stages.catalogue.formats.legacy_excel import old_workbook_details
 from clustering_pipeline.stages.catalogue.formats.open_document import (
     CONTENT_PART,
@@ -89,13 +89,15 @@ class SheetTable:
 @dataclass(frozen=True)
 class Table:
     """A table file: its kind (`xlsx`, `xls`, `ods`, `csv`, `parquet`, `folder`), its sheets,
-    remarks on how it was read, and the package that the pictures in its cells lie in.
+    remarks on how it was read, the package that pictures in its cells lie in, and how a `csv` is
+    delimited.
     """
 
     kind: str
     sheets: list[SheetTable]
     remarks: tuple[str, ...] = ()
     package: WorkbookPackage | None = None
+    text: DelimitedText | None = None
 
 
 def table_kind(content: bytes) -> str:
@@ -133,10 +135,9 @@ def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     kind = table_kind(content)
     if kind == "csv":
         _refuse_other_files(content, name)
-        sheet, remarks = read_delimited(content, name)
-        return _within_limits(
-            Table(kind, [SheetTable(PurePath(name).stem, sheet)], remarks), name, settings
-        )
+        text = read_delimited(content, name)
+        sheet = SheetTable(PurePath(name).stem, text.rows)
+        return _within_limits(Table(kind, [sheet], text.remarks, text=text), name, settings)
     readers = {"parquet": _read_parquet, "xlsx": _read_xlsx, "ods": _read_ods, "xls": _read_xls}
     return _within_limits(readers[kind](content, name, settings), name, settings)
 

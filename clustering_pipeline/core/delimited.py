@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from charset_normalizer import from_bytes
 
@@ -27,27 +28,74 @@ SAMPLE_BYTES = 1 << 16
 SAMPLE_RECORDS = 200
 MAX_FIELD_CHARACTERS = 2**24
 MAX_STRAY_QUOTES = 100
+UNREAD = "\ufffd"
+BEYOND_ASCII = re.compile("[^\x00-\x7f]")
+# UTF-8 letters beyond ASCII for each byte that is no UTF-8.
+MOST_DAMAGE = 8
+SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
+# What a spreadsheet takes for a formula, and what `guarded` made of it.
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
 NOT_IN_TEXT = re.compile("[\ufffd\x01-\x08\x0b\x0e-\x1f]")
 
 
-def read_delimited(content: bytes, name: str) -> tuple[list[list[str]], tuple[str, ...]]:
-    """Return the records of delimited text, and remarks on its encoding, its delimiter and quotes
-    that never close.
+@dataclass(frozen=True)
+class DelimitedText:
+    """The records of delimited text, what parts their fields, whether the first of them is a line
+    such as `sep=;` that only tells that, and remarks on how it was read.
+    """
 
-    Raises InputError when the bytes are not text.
+    rows: list[list[str]]
+    delimiter: str
+    has_separator_line: bool = False
+    remarks: tuple[str, ...] = ()
+
+    def by_header(self) -> tuple[list[str], list[dict[str, str]]]:
+        """Return the header and the other records that hold something, by its names."""
+        rows = [row for row in self.rows[self.has_separator_line :] if any(row)]
+        header = [name.strip() for name in rows[0]] if rows else []
+        return header, [dict(zip(header, row, strict=False)) for row in rows[1:]]
+
+
+def read_delimited(content: bytes, name: str) -> DelimitedText:
+    """Return the records of delimited text in any usual encoding and with any usual delimiter.
+
+    Remarks tell of the encoding, the delimiter, letters that could not be read and quotes that
+    never close. Raises InputError when the bytes are not text, or a field has no end.
     """
     encoding, text = decode(content, name)
-    delimiter = find_delimiter(text)
-    rows, stray = _records(text, delimiter)
+    separator = SEPARATOR_LINE.match(text)
+    delimiter = separator[1] if separator else find_delimiter(text)
+    try:
+        rows, stray = _records(text, delimiter)
+    except csv.Error as error:
+        raise InputError(
+            f"{name} cannot be read as a table ({error}). Open it in Excel or LibreOffice and save "
+            f"it as .xlsx."
+        ) from error
     remarks = [
         f"read as {encoding} text delimited by {'tab' if delimiter == chr(9) else delimiter}"
     ]
+    unread = text.count(UNREAD) if encoding == "utf-8" else 0
+    if unread:
+        remarks.append(f"{unread} bytes are no UTF-8 and are shown as {UNREAD}")
     if stray:
         remarks.append(
             f"a quote opened in record {', '.join(map(str, stray))} never closes and was read as a "
             f"plain character"
         )
-    return rows, tuple(remarks)
+    return DelimitedText(rows, delimiter, separator is not None, tuple(remarks))
+
+
+def guarded(text: str) -> str:
+    """Return text for a cell of a CSV with an apostrophe before what a spreadsheet would take for a
+    formula.
+    """
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """Return what `guarded` was given."""
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
 
 
 def decode(content: bytes, name: str) -> tuple[str, str]:
@@ -57,12 +105,18 @@ def decode(content: bytes, name: str) -> tuple[str, str]:
     for mark, encoding in BYTE_ORDER_MARKS:
         if content.startswith(mark):
             return encoding, _decode_all(content, encoding, name)
+    if b"\0" in content[:SAMPLE_BYTES]:
+        return _decode_wide(content, name)
     try:
-        if b"\0" not in content[:SAMPLE_BYTES]:
-            return "utf-8", content.decode("utf-8")
+        return "utf-8", content.decode("utf-8")
     except UnicodeDecodeError:
-        return _decode_legacy(content, name)
-    return _decode_wide(content, name)
+        text = content.decode("utf-8", errors="replace")
+    # Letters of another encoding are hardly ever UTF-8 by chance: a few bytes that are none are
+    # damage.
+    others = len(BEYOND_ASCII.findall(text)) - text.count(UNREAD)
+    if others > MOST_DAMAGE * text.count(UNREAD):
+        return "utf-8", text
+    return _decode_legacy(content, name)
 
 
 def _decode_all(content: bytes, encoding: str, name: str) -> str:
