@@ -52,6 +52,8 @@ _OPTIONAL = (
 _KEYS = (
     ("GEMINI_API_KEY", "Gemini's translations"),
     ("GOOGLE_API_KEY", "Gemini's translations"),
+    ("GOOGLE_GENAI_USE_ENTERPRISE", "Gemini through Vertex"),
+    ("GOOGLE_GENAI_USE_VERTEXAI", "Gemini through Vertex"),
     ("GOOGLE_APPLICATION_CREDENTIALS", "Gemini through Vertex"),
     ("HF_TOKEN", "gated models"),
 )

@@ -29,6 +29,11 @@ from clustering_pipeline.models.inference import (
     torch_type,
 )
 from clustering_pipeline.models.inventory import Check, HeldModel, check_models, held_models
+from clustering_pipeline.models.open_clip import (
+    build_open_clip_tower,
+    is_open_clip,
+    read_open_clip_preprocessing,
+)
 from clustering_pipeline.models.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -36,8 +41,10 @@ from clustering_pipeline.models.preprocessing import (
     preprocessing_from_configuration,
     read_preprocessing,
 )
+from clustering_pipeline.models.pretrained import load_pretrained
+from clustering_pipeline.models.repository import files_to_pull
 from clustering_pipeline.models.restricted_checkpoint import read_tensors
-from clustering_pipeline.models.text_tower import ClipTextTower
+from clustering_pipeline.models.text_tower import TextTower
 
 __all__ = [
     "GRAPH_INPUT",
@@ -48,19 +55,23 @@ __all__ = [
     "VECTOR_LENGTH",
     "BatchRunner",
     "Check",
-    "ClipTextTower",
     "Forward",
     "HeldModel",
     "ImagePreprocessing",
     "ModelCard",
+    "TextTower",
+    "build_open_clip_tower",
     "check_models",
     "classifier_directions",
     "efficientnet_lite_graph",
     "file_digest",
+    "files_to_pull",
     "fill",
     "find_card",
     "held_models",
+    "is_open_clip",
     "load_into",
+    "load_pretrained",
     "load_state_dict",
     "loading_problem",
     "locate_model",
@@ -71,6 +82,7 @@ __all__ = [
     "pull_model",
     "quiet_transformers",
     "read_model_type",
+    "read_open_clip_preprocessing",
     "read_preprocessing",
     "read_tensors",
     "remembered",

@@ -1,5 +1,6 @@
 """Loads weights without running code that a file brings along."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -12,16 +13,20 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def load_state_dict(place: Path) -> "dict[str, torch.Tensor]":
+def load_state_dict(
+    place: Path, wanted: Callable[[str], bool] | None = None
+) -> "dict[str, torch.Tensor]":
     """Return the tensors of a safetensors file, or of a pickled checkpoint that holds nothing but
     tensors.
 
     `place` is the file, or a folder with exactly one weight file. Training wrappers ("state_dict",
-    "model", "module.") are taken off. Raises StageError when the file is damaged or would run code.
+    "model", "module.") are taken off. `wanted` says by name which tensors are read; those of
+    safetensors stay on the disk until they are used. Raises StageError when the file is damaged or
+    would run code.
     """
     path = _single_file(place)
     try:
-        state = _read(path)
+        state = _read(path, wanted)
     except Exception as error:
         raise StageError(
             f"The weights in {path} cannot be loaded: {loading_problem(error)}. Only safetensors "
@@ -29,6 +34,13 @@ def load_state_dict(place: Path) -> "dict[str, torch.Tensor]":
             "with `safetensors.torch.save_file`, or pull the model again."
         ) from error
     return {name.removeprefix("module."): value for name, value in state.items()}
+
+
+def load_shards(
+    files: Sequence[Path], wanted: Callable[[str], bool] | None = None
+) -> "dict[str, torch.Tensor]":
+    """Return the tensors of several weight files together, as `load_state_dict`."""
+    return {name: value for file in files for name, value in load_state_dict(file, wanted).items()}
 
 
 def loading_problem(error: Exception) -> str:
@@ -41,6 +53,12 @@ def loading_problem(error: Exception) -> str:
         return (
             "it is a pickled file with more in it than tensors, which could run code, and was "
             "not opened"
+        )
+    if "TorchScript" in str(error):
+        return (
+            "it is a TorchScript program, as OpenAI publishes its CLIP models, and was not opened "
+            "because a program can run code. The same weights are there as `clustering-pipeline "
+            "models pull clip-vit-l-14` and clip-vit-b-32"
         )
     if "ignore_mismatched_sizes" in str(error):
         return "config.json describes tensors of other shapes than the weights hold"
@@ -113,17 +131,21 @@ def _single_file(place: Path) -> Path:
     return found[0]
 
 
-def _read(path: Path) -> "dict[str, torch.Tensor]":
+def _read(path: Path, wanted: Callable[[str], bool] | None) -> "dict[str, torch.Tensor]":
     if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+        from safetensors import safe_open
 
-        return load_file(path)
+        with safe_open(path, framework="pt") as tensors:
+            names = list(tensors.keys())
+            return {
+                name: tensors.get_tensor(name) for name in names if wanted is None or wanted(name)
+            }
     import torch
 
     content: Any = torch.load(path, map_location="cpu", weights_only=True)
     for wrapper in ("state_dict", "model"):
         content = content.get(wrapper, content)
-    return dict(content)
+    return {name: value for name, value in content.items() if wanted is None or wanted(name)}
 
 
 def _some(names: list[str]) -> str:

@@ -3,6 +3,8 @@ a hub.
 """
 
 import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPResponse
 from pathlib import Path
@@ -10,29 +12,52 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.progress import Progress
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
-from clustering_pipeline.models.files import file_digest
+from clustering_pipeline.models.files import (
+    cached_snapshots,
+    file_digest,
+    locate_model,
+    model_digest,
+)
+from clustering_pipeline.models.inventory import model_problem
+from clustering_pipeline.models.repository import files_to_pull
 
-PATTERNS = ("*.safetensors", "*.json", "*.txt", "*.model")
 PIECE_BYTES = 1 << 20
 
 
 def pull_model(name: str, models_folder: Path, progress: Progress) -> Path:
     """Fetch the model `name` (a card's name, or a repository `owner/name`) and return its folder; a
-    broken-off pull resumes.
+    broken-off pull resumes, and files in the hub's own cache of this machine are copied from there.
 
-    Raises InputError for an unknown name, StageError when there is no network, no room on the disk,
-    or another file than expected.
+    Of a repository one layout of its weights is fetched, see `files_to_pull`; where the hub's cache
+    holds all of it, that folder is returned. It ends by finding the model by its name and checking
+    weights, configuration and preprocessing. Raises InputError for an unknown name, StageError when
+    there is no network, no room on the disk, a licence to accept first, another file than the
+    published one, or a model that a run could not use.
     """
     card = _card_of(name)
     folder = models_folder / card.folder_name
-    _check_room(models_folder, card)
+    models_folder.mkdir(parents=True, exist_ok=True)
     if card.is_single_file:
+        _check_room(models_folder, card, card.megabytes)
         _pull_file(card, folder, progress)
     else:
-        _pull_repository(card, folder)
+        folder = _pull_repository(card, folder)
+    _check_usable(card, models_folder)
     return folder
+
+
+def _check_usable(card: ModelCard, models_folder: Path) -> None:
+    """Find the model as a run will find it, and open what it will open."""
+    model = card.name
+    place = locate_model(model, Hardware(models_folder=models_folder), "compute.models")
+    problem = model_problem(place, card)
+    if problem:
+        raise StageError(
+            f"{model} was fetched from {card.source}, but a run could not use it: {problem}"
+        )
 
 
 def _card_of(name: str) -> ModelCard:
@@ -40,37 +65,124 @@ def _card_of(name: str) -> ModelCard:
     if card:
         return card
     if name.count("/") == 1 and not name.startswith(("/", ".")):
-        return ModelCard(name, name, "encoder", 0, "see its model card")
+        return ModelCard(name, name, "model", 0, "see its model card")
     raise InputError(
         f"No model is called {name!r}. Known are {', '.join(MODEL_CARDS)}; or give a repository as "
         f"owner/name."
     )
 
 
-def _check_room(models_folder: Path, card: ModelCard) -> None:
-    models_folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(models_folder).free // 1_000_000
-    if free < card.megabytes * 1.05:
+def _check_room(models_folder: Path, card: ModelCard, megabytes: float) -> None:
+    free = shutil.disk_usage(models_folder).free / 1_000_000
+    if free < megabytes * 1.05:
         raise StageError(
-            f"{card.name} needs {card.megabytes} MB and {models_folder} has {free} MB free. Free "
-            f"some space or set compute.models."
+            f"{card.name} needs {megabytes:,.0f} MB and {models_folder} has {free:,.0f} MB free. "
+            f"Free some space or set compute.models."
         )
 
 
-def _pull_repository(card: ModelCard, folder: Path) -> None:
+@dataclass(frozen=True)
+class _Listing:
+    """A repository at one commit: the size in bytes of each file, and the sha256 of the large
+    ones.
+    """
+
+    commit: str
+    sizes: Mapping[str, int]
+    digests: Mapping[str, str]
+
+
+def _pull_repository(card: ModelCard, folder: Path) -> Path:
     try:
         from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import GatedRepoError
     except ImportError as error:
         raise StageError(
             "Pulling models needs the extra `models`: `uv sync --extra models`."
         ) from error
+    listing = _list_repository(card, folder)
     try:
-        # Resumes by itself, verifies sizes and shows its own progress on standard error.
+        chosen = files_to_pull(listing.sizes, card.files)
+    except ValueError as error:
+        raise StageError(
+            f"{card.name} cannot be pulled from {card.source}: {error}. Choose a repository that "
+            f"publishes whole weights of PyTorch."
+        ) from error
+    if not folder.exists() and (cached := _cached(card, listing.commit, chosen)):
+        return cached
+    missing = [name for name in chosen if not _is_held(folder / name, listing.sizes[name])]
+    _check_room(folder.parent, card, sum(listing.sizes[name] for name in missing) / 1_000_000)
+    try:
+        # Resumes by itself and shows its own progress on standard error.
         snapshot_download(
-            card.source, local_dir=folder, allow_patterns=list(card.files or PATTERNS)
+            card.source, revision=listing.commit, local_dir=folder, allow_patterns=chosen
         )
+    except GatedRepoError as error:
+        # The list of a gated repository is open to everybody, its files are not.
+        raise StageError(_gated(card)) from error
     except Exception as error:
         raise _failed(card, folder, error) from error
+    _check_published(card, folder, {name: listing.digests.get(name) for name in chosen})
+    return folder
+
+
+def _cached(card: ModelCard, commit: str, names: Sequence[str]) -> Path | None:
+    """Return the hub cache's folder of this commit if it holds all files and a run would find
+    it.
+    """
+    return next(
+        (
+            place
+            for place in cached_snapshots(card.source, card.revision)
+            if place.name == commit and all((place / name).is_file() for name in names)
+        ),
+        None,
+    )
+
+
+def _is_held(file: Path, size: int) -> bool:
+    return file.is_file() and file.stat().st_size == size
+
+
+def _list_repository(card: ModelCard, folder: Path) -> _Listing:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    try:
+        found = HfApi().model_info(card.source, revision=card.revision or None, files_metadata=True)
+    except GatedRepoError as error:
+        raise StageError(_gated(card)) from error
+    except RepositoryNotFoundError as error:
+        raise StageError(
+            f"The hub has no repository {card.source} that this machine may read. Check the name; "
+            "for a private one, or after a token has expired, log in anew with `hf auth login`."
+        ) from error
+    except Exception as error:
+        raise _failed(card, folder, error) from error
+    files = found.siblings or []
+    return _Listing(
+        str(found.sha),
+        {file.rfilename: file.size or 0 for file in files},
+        {file.rfilename: file.lfs.sha256 for file in files if file.lfs},
+    )
+
+
+def _gated(card: ModelCard) -> str:
+    return (
+        f"{card.name} is gated ({card.licence}). Accept its licence at "
+        f"https://huggingface.co/{card.source} with an account of the hub, log in on this machine "
+        f"with `hf auth login` or set HF_TOKEN to a token of that account, and pull again."
+    )
+
+
+def _check_published(card: ModelCard, folder: Path, digests: Mapping[str, str | None]) -> None:
+    """Compare files with what the repository lists; the sizes alone would let a changed byte
+    through.
+    """
+    for name, published in digests.items():
+        if published and (digest := model_digest(folder / name)) != published:
+            (folder / name).unlink()
+            raise _not_published(f"{card.source}/{name}", digest, published)
 
 
 def _pull_file(card: ModelCard, folder: Path, progress: Progress) -> None:
@@ -124,16 +236,19 @@ def _check_digest(card: ModelCard, partial: Path) -> None:
     digest = file_digest(partial)
     if not digest.startswith(card.sha256_prefix):
         partial.unlink()
-        raise StageError(
-            f"What {card.source} sent is not the published file (sha256 {digest[:8]}…, expected "
-            f"{card.sha256_prefix}…); it was removed. Pull again; if it happens twice, do not "
-            "trust the connection."
-        )
+        raise _not_published(card.source, digest, card.sha256_prefix)
+
+
+def _not_published(source: str, digest: str, published: str) -> StageError:
+    return StageError(
+        f"What {source} sent is not the published file (sha256 {digest[:8]}…, expected "
+        f"{published[:8]}…); it was removed. Pull again; if it happens twice, do not trust the "
+        "connection."
+    )
 
 
 def _failed(card: ModelCard, folder: Path, error: Exception) -> StageError:
     return StageError(
-        f"{card.name} could not be fetched from {card.source}: {error}. Check the network, and for "
-        "gated models that you are logged in with an accepted licence. What arrived is kept in "
-        f"{folder}, and the next pull goes on from there."
+        f"{card.name} could not be fetched from {card.source}: {error}. Check the network. What "
+        f"arrived is kept in {folder}, and the next pull goes on from there."
     )

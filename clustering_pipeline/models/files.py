@@ -17,6 +17,8 @@ CONFIGURATION_FILES = (
     "labels.json",
     "open_clip_config.json",
 )
+# The files that say what model a folder holds, in the layouts of transformers and of OpenCLIP.
+MODEL_DESCRIPTIONS = ("config.json", "open_clip_config.json")
 DIGESTS_FILE = ".digests.json"
 READ_BYTES = 1 << 22
 
@@ -106,31 +108,32 @@ def _places(model: str, hardware: Hardware) -> Iterator[Path]:
     folder_name = card.folder_name if card else model.replace("/", "--")
     if hardware.models_folder is not None and "/" not in folder_name and ".." not in folder_name:
         yield from _file_or_folder(hardware.models_folder / folder_name)
-    cached = _hub_cache(card.source if card else model)
-    if cached is not None:
-        yield cached
+    yield from cached_snapshots(card.source if card else model, card.revision if card else "")
 
 
 def _file_or_folder(folder: Path) -> Iterator[Path]:
-    single = (
-        list(weight_files(folder))
-        if folder.is_dir() and not (folder / "config.json").exists()
-        else []
-    )
+    described = any((folder / name).exists() for name in MODEL_DESCRIPTIONS)
+    single = list(weight_files(folder)) if folder.is_dir() and not described else []
     yield single[0] if len(single) == 1 else folder
 
 
-def _hub_cache(repository: str) -> Path | None:
+def cached_snapshots(repository: str, revision: str) -> Iterator[Path]:
+    """Yield the snapshots of a repository in the hub's cache of this machine: the commit that its
+    card names, then the main branch as it was last asked for.
+    """
     try:
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
     except ImportError:
-        return None
-    try:
-        found = try_to_load_from_cache(repository, "config.json")
-    except HFValidationError:
-        return None
-    return Path(found).parent if isinstance(found, str) else None
+        return
+    for commit in (revision, "main") if revision else ("main",):
+        for description in MODEL_DESCRIPTIONS:
+            try:
+                found = try_to_load_from_cache(repository, description, revision=commit)
+            except HFValidationError:
+                return
+            if isinstance(found, str):
+                yield Path(found).parent
 
 
 def remembered(folder: Path, entry: str, make: Callable[[], str]) -> str:

@@ -8,7 +8,14 @@ from zipfile import BadZipFile, ZipFile
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard
-from clustering_pipeline.models.files import locate_model, model_digest, weight_files
+from clustering_pipeline.models.files import (
+    locate_model,
+    model_digest,
+    read_model_type,
+    weight_files,
+)
+from clustering_pipeline.models.open_clip import is_open_clip, read_open_clip_preprocessing
+from clustering_pipeline.models.preprocessing import read_preprocessing
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,7 @@ def check_models(hardware: Hardware) -> Iterator[Check]:
     """Open every held weight file and hash it; no pickled file is unpickled."""
     for held in held_models(hardware):
         if held.place is not None:
-            problem = _problem(held.place, held.card)
+            problem = model_problem(held.place, held.card)
             yield Check(held, None if problem else model_digest(held.place), problem)
 
 
@@ -60,7 +67,10 @@ def _place(card: ModelCard, hardware: Hardware) -> Path | None:
         return None
 
 
-def _problem(place: Path, card: ModelCard) -> str | None:
+def model_problem(place: Path, card: ModelCard) -> str | None:
+    """Return the sentence that says why a run could not use the model at `place`, None when it
+    could: damaged weights, or no configuration or preprocessing beside them.
+    """
     for file in [place] if place.is_file() else weight_files(place):
         problem = (
             _unreadable_safetensors(file)
@@ -69,6 +79,20 @@ def _problem(place: Path, card: ModelCard) -> str | None:
         )
         if problem:
             return f"{file} is damaged ({problem}). Pull the model again."
+    return None if place.is_file() or card.kind == "model" else _undescribed(place, card)
+
+
+def _undescribed(place: Path, card: ModelCard) -> str | None:
+    """Return what is wrong with a folder's configuration, and with an encoder's preprocessing."""
+    try:
+        if is_open_clip(place):
+            read_open_clip_preprocessing(place)
+            return None
+        read_model_type(place)
+        if card.kind == "encoder":
+            read_preprocessing(place)
+    except StageError as error:
+        return str(error)
     return None
 
 

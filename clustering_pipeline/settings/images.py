@@ -15,6 +15,7 @@ TranslatorName = Literal["auto", "gemini", "glossary"]
 DetectorName = Literal["contour", "yolo-world", "grounding-dino", "owlv2", "faster-rcnn", "given"]
 
 LONGEST_WORD = 80
+FIRST_GEMINI_MODEL = "gemini-2.5-flash"
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ class PromptSettings(StageSettings):
     )
     synonyms: int = Field(4, ge=0, le=20, description="Synonyms kept per word.")
     gemini_model: str = Field(
-        "gemini-2.5-flash", min_length=1, description="Gemini model that translates."
+        "gemini-3.5-flash-lite", min_length=1, description="Gemini model that translates."
     )
     gemini_timeout: float = performance_field(
         30.0, "Seconds that one request to Gemini may take.", gt=0, le=600
@@ -231,14 +232,37 @@ class PromptSettings(StageSettings):
         3, "Requests made before a failing or unusable answer counts.", ge=1, le=10
     )
     gemini_retry_delay: float = performance_field(
-        1.0, "Seconds before the first repeated request; doubled each time.", ge=0, le=60
+        1.0,
+        "Seconds before the first repeated request where the server names no wait; doubled each "
+        "time.",
+        ge=0,
+        le=60,
     )
-    gemini_input_price: float = performance_field(
-        0.30, "US dollars per million tokens sent, for the cost shown.", ge=0
+    gemini_longest_wait: float = performance_field(
+        120.0, "Longest wait, in seconds, that the server may ask for before a repeat.", ge=0
     )
-    gemini_output_price: float = performance_field(
-        2.50, "US dollars per million tokens received, for the cost shown.", ge=0
+    gemini_input_price: float | None = performance_field(
+        None,
+        "US dollars per million tokens sent, for the cost shown; the model's published price when "
+        "unset.",
+        ge=0,
     )
+    gemini_output_price: float | None = performance_field(
+        None,
+        "US dollars per million tokens received, thoughts included; the published price when "
+        "unset.",
+        ge=0,
+    )
+
+    def fingerprint(self, *parts: str) -> str:
+        """As every stage's. The default model stands under the name of the first one: a provider
+        that retires a model must not make held translations be asked for again.
+        """
+        default = type(self).model_fields["gemini_model"].default
+        if self.gemini_model != default:
+            return super().fingerprint(*parts)
+        first = self.model_copy(update={"gemini_model": FIRST_GEMINI_MODEL})
+        return StageSettings.fingerprint(first, *parts)
 
     @field_validator("words")
     @classmethod

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,9 @@ def held(home):
     folder = home / "models" / "openai--clip-vit-base-patch32"
     folder.mkdir(parents=True)
     save_file({"weight": np.ones(3, np.float32)}, folder / "model.safetensors")
-    (folder / "config.json").write_text("{}")
+    (folder / "config.json").write_text('{"model_type": "clip"}')
+    preprocessing = {"size": 224, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(preprocessing))
     return folder
 
 
@@ -36,6 +40,13 @@ def test_check_finds_damage(call, held):
     answer = call("models", "check")
     assert answer.code == 3
     assert "clip-vit-b-32" in answer.error
+
+
+def test_check_finds_a_model_without_preprocessing(call, held):
+    (held / "preprocessor_config.json").unlink()
+    answer = call("models", "check")
+    assert answer.code == 3
+    assert "preprocessor_config.json" in answer.output
 
 
 def test_check_finds_a_pickled_file_that_was_cut_off(call, home):

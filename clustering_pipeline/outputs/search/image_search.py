@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.core.hardware import resolve_device
 from clustering_pipeline.imaging import Box, Pixels, cut, without_background
-from clustering_pipeline.models import ClipTextTower, locate_model
+from clustering_pipeline.models import TextTower, locate_model
 from clustering_pipeline.outputs.search.index import Vectors
 from clustering_pipeline.outputs.search.lookup import Hit, Mode, SearchIndex
 from clustering_pipeline.settings import EmbeddingSettings
@@ -45,7 +45,7 @@ class WordSearch:
             settings.model or ClipEncoder.default_model, context.hardware, "embeddings.model"
         )
         self._index = index
-        self._tower = ClipTextTower(place, resolve_device(context.hardware))
+        self._tower = TextTower(place, resolve_device(context.hardware))
 
     def search(self, words: str, top: int = 10) -> list[Hit]:
         """Return the `top` listings whose pictures are nearest to the words."""

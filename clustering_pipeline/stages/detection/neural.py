@@ -13,6 +13,7 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import resolve_device
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.models import (
+    load_pretrained,
     loading_problem,
     locate_model,
     model_digest,
@@ -30,13 +31,10 @@ def open_pretrained(place: Path, model_class: str, name: str, device: str) -> tu
 
     Raises StageError for weights with holes, which the library would fill with random numbers.
     """
-    transformers = quiet_transformers()
-    processor: Any = transformers.AutoProcessor.from_pretrained(
+    processor: Any = quiet_transformers().AutoProcessor.from_pretrained(
         place, local_files_only=True, trust_remote_code=False
     )
-    model, report = getattr(transformers, model_class).from_pretrained(
-        place, local_files_only=True, trust_remote_code=False, output_loading_info=True
-    )
+    model, report = load_pretrained(model_class, place)
     if report["missing_keys"] or report["mismatched_keys"]:
         raise StageError(f"The weights in {place} are not a complete {name} model. Pull it again.")
     return processor, model.eval().to(device)

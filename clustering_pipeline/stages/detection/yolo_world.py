@@ -9,7 +9,7 @@ from PIL import Image
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.imaging import Pixels
-from clustering_pipeline.models import ClipTextTower, locate_model, model_digest
+from clustering_pipeline.models import TextTower, locate_model, model_digest
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection.neural import NeuralDetector, PromptTexts
 from clustering_pipeline.stages.detection.selection import Detections
@@ -44,7 +44,7 @@ class YoloWorldDetector(NeuralDetector):
         """Load the detector and the text tower."""
         self._model: Any = _yolo_world_class()(str(place))
         self._device = device
-        self._tower = ClipTextTower(self._text_place(context), device)
+        self._tower = TextTower(self._text_place(context), device)
         self._texts: tuple[str, ...] = ()
 
     def detect_one(self, pixels: Pixels, texts: PromptTexts) -> Detections:

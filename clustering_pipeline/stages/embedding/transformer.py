@@ -1,17 +1,21 @@
 """Image towers of Hugging Face transformers: CLIP, SigLIP, ViT, DINOv2, DINOv3 and ResNet."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.models import ImagePreprocessing, quiet_transformers, read_model_type
-from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding.neural import NeuralEncoder
-from clustering_pipeline.stages.embedding.open_clip import (
+from clustering_pipeline.models import (
+    ImagePreprocessing,
     build_open_clip_tower,
     is_open_clip,
+    load_pretrained,
+    quiet_transformers,
+    read_model_type,
     read_open_clip_preprocessing,
 )
+from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.embedding.neural import NeuralEncoder
 
 if TYPE_CHECKING:
     import torch
@@ -33,22 +37,18 @@ class TransformerEncoder(NeuralEncoder):
     towers: ClassVar[dict[str, tuple[str, str]]]
     _attribute = ""
 
+    def place(self, context: StageContext) -> Path:
+        """Return the folder of the weights, also where the setting names a file in it."""
+        found = super().place(context)
+        return found if found.is_dir() else _described_folder(found)
+
     def build(self, place: Path) -> "nn.Module":
-        transformers = quiet_transformers()
         class_name, attribute = self._tower(place)
-        tower_class = getattr(transformers, class_name)
         configuration = _tower_configuration(
-            transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
+            quiet_transformers().AutoConfig.from_pretrained(place, trust_remote_code=False)
         )
         options = {"add_pooling_layer": False} if attribute == "first_token" else {}
-        tower, report = tower_class.from_pretrained(
-            place,
-            config=configuration,
-            local_files_only=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **options,
-        )
+        tower, report = load_pretrained(class_name, place, configuration, **options)
         _require_complete(place, report)
         self._attribute = attribute
         built: nn.Module = tower
@@ -77,7 +77,7 @@ class ClipEncoder(TransformerEncoder):
     """Contrastive image-text models: CLIP (Radford et al. 2021), SigLIP (Zhai et al. 2023) and
     fixed-size SigLIP 2.
 
-    SigLIP is read in the layout of OpenCLIP too, which the Marqo e-commerce models have.
+    Both are read in the layout of OpenCLIP too, in which LAION, DataComp, DFN and Marqo publish.
     """
 
     default_model = "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"
@@ -99,8 +99,8 @@ class ClipEncoder(TransformerEncoder):
     def build(self, place: Path) -> "nn.Module":
         if not is_open_clip(place):
             return super().build(place)
-        self._attribute = "pooler_output"
-        return build_open_clip_tower(place)
+        tower, self._attribute = build_open_clip_tower(place)
+        return tower
 
 
 class VitEncoder(TransformerEncoder):
@@ -135,6 +135,21 @@ class ResNetEncoder(TransformerEncoder):
     towers: ClassVar[dict[str, tuple[str, str]]] = {"resnet": ("ResNetModel", "pooler_output")}
 
 
+def _described_folder(file: Path) -> Path:
+    """Return the folder of a weight file; raises StageError when it does not say what model it
+    is.
+    """
+    folder = file.parent
+    if is_open_clip(folder) or (folder / "config.json").is_file():
+        return folder
+    raise StageError(
+        f"{file} has no configuration beside it, and its tensors alone do not say what model it "
+        "is. Set the model to a folder that also holds config.json or open_clip_config.json, as "
+        "`clustering-pipeline models pull` fetches it. OpenAI's .pt files of CLIP are programs and "
+        "never opened: pull clip-vit-l-14 or clip-vit-b-32 instead."
+    )
+
+
 def _tower_configuration(configuration: Any) -> Any:
     """Return the image tower's part of a two-tower configuration, with the projection that both
     towers share.
@@ -151,7 +166,7 @@ def _tower_configuration(configuration: Any) -> Any:
     return tower
 
 
-def _require_complete(place: Path, report: dict[str, Any]) -> None:
+def _require_complete(place: Path, report: Mapping[str, Any]) -> None:
     """Refuse weights with holes: the library would fill them with random numbers."""
     wanting = [*report["missing_keys"], *(entry[0] for entry in report["mismatched_keys"])]
     if wanting:

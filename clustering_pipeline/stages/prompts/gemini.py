@@ -1,9 +1,9 @@
 """Translates class words with Gemini, through the google-genai client and a response schema."""
 
 import json
-import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,14 +13,21 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.text import normal_form
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.prompts.gemini_models import find_gemini_model
+from clustering_pipeline.stages.prompts.gemini_requests import (
+    ENTERPRISE_VARIABLES,
+    GLOSSARY_REMEDY,
+    KEY_VARIABLES,
+    Attempts,
+    Usage,
+    has_credentials,
+    uses_enterprise,
+)
 from clustering_pipeline.stages.prompts.glossary import Prompt, Translation
 
 if TYPE_CHECKING:
     from google import genai
 
-KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
-VERTEX_VARIABLE = "GOOGLE_GENAI_USE_VERTEXAI"
-TRANSIENT_STATUSES = [408, 429, 500, 502, 503, 504]
 # One to four plain words of letters: what a detector's text tower was trained on.
 NOUN = re.compile(r"[a-z][a-z'-]{1,24}( [a-z][a-z'-]{1,24}){0,3}")
 NOT_THINGS = frozenset(
@@ -46,13 +53,6 @@ INSTRUCTION = (
     "understands and up to {synonyms} English synonyms: lower case, singular, one to four words, "
     "visible physical things only, and no noun for two words."
 )
-
-
-def has_credentials() -> bool:
-    """Whether the environment holds a Gemini key, or says that Vertex AI is used."""
-    return any(os.environ.get(name) for name in KEY_VARIABLES) or os.environ.get(
-        VERTEX_VARIABLE, ""
-    ).lower() in ("1", "true")
 
 
 class GeminiTranslator:
@@ -93,47 +93,55 @@ class GeminiTranslator:
         self, words: list[str]
     ) -> tuple[dict[str, tuple[str, tuple[str, ...]]], dict[str, int | float | str]]:
         client = _client(self.settings)
-        problem = ""
-        usage = {"gemini_requests": 0, "gemini_input_tokens": 0, "gemini_output_tokens": 0}
-        for _ in range(self.settings.gemini_attempts):
-            text = self._ask(client, words, usage)
+        attempts, usage, problem = Attempts(self.settings), Usage(), ""
+        while attempts.left > 0:
+            text = attempts.ask(lambda: self._send(client, words), usage)
             try:
-                return usable_answers(text, words, self.settings.synonyms), {
-                    **usage,
-                    "gemini_cost_usd": self._cost(usage),
-                }
+                answers = usable_answers(text, words, self.settings.synonyms)
             except ValueError as error:
                 problem = str(error)
+            else:
+                return answers, self._facts(usage)
         raise StageError(
             f"{self.settings.gemini_model} gave no usable translation after "
             f"{self.settings.gemini_attempts} requests: {problem}. Set prompts.translator to "
             "glossary, choose another prompts.gemini_model, or correct prompts.words."
         )
 
-    def _ask(self, client: "genai.Client", words: list[str], usage: dict[str, int]) -> str:
-        try:
-            response = client.models.generate_content(
-                model=self.settings.gemini_model,
-                contents=json.dumps(words, ensure_ascii=False),
-                config=_request(self.settings),
-            )
-        except Exception as error:  # noqa: BLE001 - the client raises httpx, google.auth and its own kinds alike
-            raise StageError(
-                f"Gemini ({self.settings.gemini_model}) did not answer: "
-                f"{_without_secrets(str(error))}. Check the network, the key in "
-                f"{' or '.join(KEY_VARIABLES)} and its quota, or set prompts.translator to "
-                "glossary."
-            ) from None
-        counted = response.usage_metadata
-        usage["gemini_requests"] += 1
-        usage["gemini_input_tokens"] += (counted and counted.prompt_token_count) or 0
-        usage["gemini_output_tokens"] += (counted and counted.candidates_token_count) or 0
-        return response.text or ""
+    def _send(self, client: "genai.Client", words: list[str]) -> Any:
+        return client.models.generate_content(
+            model=self.settings.gemini_model,
+            contents=json.dumps(words, ensure_ascii=False),
+            config=_request(self.settings),
+        )
 
-    def _cost(self, usage: dict[str, int]) -> float:
-        dollars = usage["gemini_input_tokens"] * self.settings.gemini_input_price
-        dollars += usage["gemini_output_tokens"] * self.settings.gemini_output_price
-        return round(dollars / 1_000_000, 8)
+    def _facts(self, usage: Usage) -> dict[str, int | float | str]:
+        facts: dict[str, int | float | str] = {
+            "gemini_requests": usage.requests,
+            "gemini_input_tokens": usage.input,
+            "gemini_output_tokens": usage.output,
+            "gemini_thinking_tokens": usage.thinking,
+        }
+        prices = self._prices()
+        if prices is None:
+            return {
+                **facts,
+                "gemini_cost": "unknown: set prompts.gemini_input_price and gemini_output_price",
+            }
+        dollars = usage.input * prices[0] + (usage.output + usage.thinking) * prices[1]
+        return {**facts, "gemini_cost_usd": round(dollars / 1_000_000, 8)}
+
+    def _prices(self) -> tuple[float, float] | None:
+        """Return US dollars per million tokens of question and of answer, None when they are not
+        known.
+        """
+        stated = self.settings.gemini_input_price, self.settings.gemini_output_price
+        model = find_gemini_model(self.settings.gemini_model)
+        published = model.prices(datetime.now(UTC).date()) if model else (None, None)
+        asked, answered = (
+            price if own is None else own for own, price in zip(stated, published, strict=True)
+        )
+        return None if asked is None or answered is None else (asked, answered)
 
 
 def usable_answers(
@@ -187,7 +195,7 @@ def _client(settings: PromptSettings) -> "genai.Client":
     if not has_credentials():
         raise StageError(
             f"No Gemini key is set. Put one into {' or '.join(KEY_VARIABLES)}, or use Vertex AI "
-            f"with {VERTEX_VARIABLE}=true, or set prompts.translator to glossary."
+            f"with {ENTERPRISE_VARIABLES[0]}=true, {GLOSSARY_REMEDY}."
         )
     try:
         from google import genai
@@ -197,16 +205,21 @@ def _client(settings: PromptSettings) -> "genai.Client":
             "Gemini needs the extra `models`: `uv sync --extra models`, or set prompts.translator "
             "to glossary."
         ) from error
-    retries = types.HttpRetryOptions(
-        attempts=settings.gemini_attempts,
-        initial_delay=settings.gemini_retry_delay,
-        http_status_codes=TRANSIENT_STATUSES,
-    )
-    return genai.Client(
-        http_options=types.HttpOptions(
-            timeout=int(settings.gemini_timeout * 1000), retry_options=retries
+    # Without options of its own the client makes one request, so that waits are ours.
+    options = types.HttpOptions(timeout=int(settings.gemini_timeout * 1000))
+    try:
+        return genai.Client(http_options=options)
+    except Exception as error:  # noqa: BLE001 - google.auth raises kinds of its own
+        through = " and ".join(("GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"))
+        remedy = (
+            f"Vertex AI needs {through} with credentials of Google Cloud, or a key in "
+            f"GOOGLE_API_KEY"
+            if uses_enterprise()
+            else f"Check the key in {' or '.join(KEY_VARIABLES)}"
         )
-    )
+        raise StageError(
+            f"Gemini cannot be asked: {str(error).rstrip('.')}. {remedy}, {GLOSSARY_REMEDY}."
+        ) from None
 
 
 def _request(settings: PromptSettings) -> Any:
@@ -222,17 +235,12 @@ def _request(settings: PromptSettings) -> Any:
         },
         required=["word", "english", "synonyms"],
     )
+    model = find_gemini_model(settings.gemini_model)
     return types.GenerateContentConfig(
         system_instruction=INSTRUCTION.format(synonyms=settings.synonyms),
         temperature=0,
         seed=0,
+        thinking_config=types.ThinkingConfig(**model.least_thinking()) if model else None,
         response_mime_type="application/json",
         response_schema=types.Schema(type=types.Type.ARRAY, items=row),
     )
-
-
-def _without_secrets(message: str) -> str:
-    for name in KEY_VARIABLES:
-        secret = os.environ.get(name)
-        message = message.replace(secret, "…") if secret else message
-    return message[:500]

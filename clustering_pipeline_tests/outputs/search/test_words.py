@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.models import ClipTextTower
+from clustering_pipeline.models import TextTower
 from clustering_pipeline.outputs.search import (
     QuerySettings,
     SearchIndex,
@@ -42,7 +42,7 @@ def test_words_find_the_picture_that_lies_where_they_do(tmp_path):
     )
     tables = category.tables(context)
     embeddings = samples.embeddings(tables)
-    vectors = ClipTextTower(folder, "cpu").encode(
+    vectors = TextTower(folder, "cpu").encode(
         [chr(ord("a") + number) for number in range(len(embeddings))]
     )
     embeddings["vector"] = [np.asarray(vector) for vector in vectors]

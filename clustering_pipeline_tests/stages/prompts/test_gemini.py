@@ -2,9 +2,12 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +18,7 @@ from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages import prompts
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.prompts.gemini import usable_answers
+from clustering_pipeline.stages.prompts.gemini_models import GEMINI_MODELS, find_gemini_model
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 pytest.importorskip("google.genai")
@@ -30,10 +34,12 @@ GOOD = [
 class GeminiServer:
     """Answers `generateContent` with the scripted replies in turn, the last one for ever."""
 
-    def __init__(self, *replies: tuple[int, str] | Callable[[], tuple[int, str]]) -> None:
+    def __init__(self, *replies: tuple[Any, ...] | Callable[[], tuple[Any, ...]]) -> None:
         self.replies = list(replies)
         self.requests: list[dict] = []
         self.keys: list[str | None] = []
+        self.paths: list[str] = []
+        self.moments: list[float] = []
         self.release = threading.Event()
         server = self
 
@@ -43,10 +49,14 @@ class GeminiServer:
                     json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 )
                 server.keys.append(self.headers.get("x-goog-api-key"))
+                server.paths.append(self.path)
+                server.moments.append(time.monotonic())
                 reply = server.replies.pop(0) if len(server.replies) > 1 else server.replies[0]
-                status, body = reply() if callable(reply) else reply
+                status, body, *headers = reply() if callable(reply) else reply
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
+                for name, value in headers[0].items() if headers else ():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body.encode())
 
@@ -238,3 +248,127 @@ def test_any_text_from_the_model_is_either_refused_or_clean(text):
             part.replace(" ", "").replace("-", "").replace("'", "").isalpha()
             for part in (noun, *synonyms)
         )
+
+
+def refused(status, *details, headers=()):
+    body = {"error": {"code": status, "message": "scripted", "status": "X", "details": details}}
+    return status, json.dumps(body), dict(headers)
+
+
+RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        refused(429, {"@type": RETRY_INFO, "retryDelay": "0.4s"}),
+        refused(503, headers={"Retry-After": "0.4"}),
+    ],
+    ids=["RetryInfo", "Retry-After"],
+)
+def test_the_wait_that_the_server_asks_for_is_kept(gemini, context, reply):
+    server = gemini(reply, says(GOOD))
+    prompts.run(settings=settings(), context=context)
+    first, second = server.moments
+    assert second - first >= 0.4
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        refused(429, {"@type": RETRY_INFO, "retryDelay": "45s"}),
+        refused(429, headers={"Retry-After": "Fri, 31 Dec 2999 23:59:59 GMT"}),
+    ],
+    ids=["RetryInfo", "Retry-After as a date"],
+)
+def test_a_wait_longer_than_the_limit_is_not_begun(gemini, context, reply):
+    server = gemini(reply)
+    with pytest.raises(StageError, match=r"asks to wait .*prompts\.gemini_longest_wait"):
+        prompts.run(settings=settings(gemini_longest_wait=10), context=context)
+    assert len(server.requests) == 1
+
+
+def test_a_blocked_question_is_named_and_not_asked_again(gemini, context):
+    server = gemini((200, json.dumps({"promptFeedback": {"blockReason": "PROHIBITED_CONTENT"}})))
+    with pytest.raises(StageError, match=r"refused.*PROHIBITED_CONTENT.*prompts\.words"):
+        prompts.run(settings=settings(), context=context)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("reason", ["SAFETY", "MAX_TOKENS", "RECITATION"])
+def test_a_stopped_answer_is_named_and_not_asked_again(gemini, context, reason):
+    candidate = {"content": {"role": "model", "parts": [{"text": "["}]}, "finishReason": reason}
+    server = gemini((200, json.dumps({"candidates": [candidate]})))
+    with pytest.raises(StageError, match=reason):
+        prompts.run(settings=settings(), context=context)
+    assert len(server.requests) == 1
+
+
+def thinking(server):
+    """The one limit of thoughts that was sent; the API takes either spelling of its name."""
+    ((name, value),) = server.requests[0]["generationConfig"]["thinkingConfig"].items()
+    return {"thinkingLevel": "thinking_level", "thinkingBudget": "thinking_budget"}.get(
+        name, name
+    ), value
+
+
+def test_thoughts_are_few_and_paid_for(gemini, context):
+    status, body = says(GOOD)
+    answer = json.loads(body)
+    answer["usageMetadata"]["thoughtsTokenCount"] = 1000
+    server = gemini((status, json.dumps(answer)))
+    facts = prompts.run(settings=settings(), context=context).facts
+    assert thinking(server) == ("thinking_level", "MINIMAL")
+    assert facts["gemini_thinking_tokens"] == 1000
+    assert facts["gemini_cost_usd"] == pytest.approx((100 * 0.30 + 1040 * 2.50) / 1e6)
+
+
+def test_models_before_gemini_3_are_told_a_budget(gemini, context):
+    server = gemini(says(GOOD))
+    prompts.run(settings=settings(gemini_model="gemini-2.5-flash-lite"), context=context)
+    assert thinking(server) == ("thinking_budget", 0)
+
+
+def test_the_price_of_an_unknown_model_is_not_made_up(gemini, context):
+    gemini(says(GOOD))
+    unknown = {"gemini_model": "gemini-9-nano"}
+    facts = prompts.run(settings=settings(**unknown), context=context).facts
+    assert "gemini_cost_usd" not in facts and "gemini_input_price" in facts["gemini_cost"]
+    priced = settings(**unknown, synonyms=3, gemini_input_price=1, gemini_output_price=2)
+    facts = prompts.run(settings=priced, context=context).facts
+    assert facts["gemini_cost_usd"] == pytest.approx((100 + 2 * 40) / 1e6)
+
+
+@pytest.mark.parametrize("name", ["GOOGLE_GENAI_USE_ENTERPRISE", "GOOGLE_GENAI_USE_VERTEXAI"])
+def test_vertex_is_asked_when_the_environment_says_so(gemini, context, monkeypatch, name):
+    server = gemini(says(GOOD))
+    monkeypatch.setenv(name, "true")
+    monkeypatch.setenv("GOOGLE_API_KEY", "secret-key")
+    monkeypatch.delenv("GEMINI_API_KEY")
+    monkeypatch.setenv("GOOGLE_VERTEX_BASE_URL", server.address)
+    assert prompts_of(prompts.run(settings=settings(), context=context))["chai"][0] == "bottle"
+    assert "publishers/google/models/gemini-3.5-flash-lite" in server.paths[0]
+
+
+def test_vertex_without_a_project_says_what_it_needs(monkeypatch, context):
+    for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GOOGLE_GENAI_USE_ENTERPRISE", "true")
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
+    with pytest.raises(StageError, match="GOOGLE_CLOUD_PROJECT"):
+        prompts.run(settings=settings(), context=context)
+
+
+def test_prices_double_on_the_day_they_do():
+    model = find_gemini_model("models/gemini-3.8-flash-preview-09-2026")
+    assert model.prices(date(2026, 12, 31)) == (0.75, 3.75)
+    assert model.prices(date(2027, 1, 1)) == (1.5, 7.5)
+    assert find_gemini_model("gemini-2.5-flash-lite-preview-09-2025").name.endswith("lite")
+    assert find_gemini_model("gemini-2.5-flashy") is None
+
+
+def test_held_translations_outlive_the_default_model():
+    assert PromptSettings().gemini_model in GEMINI_MODELS
+    first = PromptSettings(gemini_model="gemini-2.5-flash")
+    assert PromptSettings().fingerprint() == first.fingerprint()
+    assert PromptSettings(gemini_model="gemini-3.8-flash").fingerprint() != first.fingerprint()
