@@ -90,9 +90,7 @@ class PairSet:
         matcher = self.prepared.matcher(self.settings(), titles=False)
         found = matcher.by_pictures()
         every = range(len(matcher.products))
-        lines, _ = read_texts(
-            matcher.products, list(every), matcher.settings.reader, matcher.context
-        )
+        lines = read_texts(matcher.products, list(every), matcher.settings.reader, matcher.context)
         return matcher.with_text_neighbours(found, lines), lines
 
     def examined(self, variant: Variant) -> Examined:

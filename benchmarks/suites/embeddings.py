@@ -28,7 +28,7 @@ from clustering_pipeline.core.engine import LocalEngine
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages import embedding
-from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.embedding import open_encoder
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline.synthetic import draw_products, encode_jpeg, studio_picture
@@ -262,13 +262,13 @@ def _resilience(options: Options) -> list[Figure]:
     plan = scratch / "plan.json"
     plan.write_text(json.dumps({"model": str(model), "scratch": str(scratch), "crops": crops}))
     killed = _run_until(plan, scratch, 0.6 * count)
-    first = _embed_plan(plan)
+    first, held = _embed_plan(plan)
     shared = crops[: count // 2] + [
         blobs.put(_plain_jpeg(seed)) for seed in range(count, count + count // 2)
     ]
-    second = _embed(model, scratch, shared)
-    again = (count - first.facts["cache_hits"]) / (count - killed)
-    computed = 1 - second.facts["cache_hits"] / len(shared)
+    _, shared_held = _embed(model, scratch, shared)
+    again = (count - held) / (count - killed)
+    computed = 1 - shared_held / len(shared)
     return [
         Figure(
             f"crops without a vector among {count} with one damaged picture",
@@ -325,20 +325,23 @@ def _plain_jpeg(seed: int) -> bytes:
     return encode_jpeg(tiles.repeat(12, 0).repeat(12, 1), 80)
 
 
-def _embed_plan(plan: Path) -> Any:
+def _embed_plan(plan: Path) -> tuple[StageResult, int]:
     content = json.loads(plan.read_text())
     return _embed(Path(content["model"]), Path(content["scratch"]), content["crops"])
 
 
-def _embed(model: Path, scratch: Path, crops: list[str]) -> Any:
+def _embed(model: Path, scratch: Path, crops: list[str]) -> tuple[StageResult, int]:
+    """Return what the stage made, and how many vectors it held before."""
     settings = EmbeddingSettings(encoder="clip", model=str(model), batch_size=32)
     clean = _clean_images(scratch / "blobs", crops, side=72)
-    return embedding.run(
+    context = _context(scratch, "tables")
+    result = embedding.run(
         clean_images=clean,
         local_features=empty(LOCAL_FEATURES),
         settings=settings,
-        context=_context(scratch, "tables"),
+        context=context,
     )
+    return result, context.cache.hits
 
 
 if __name__ == "__main__":

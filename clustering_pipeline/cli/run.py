@@ -13,6 +13,10 @@ from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.project import Project
 
+# The steps that the summary names, the longest ones, and from how many seconds on.
+STEPS_SHOWN = 4
+SHORTEST_SHOWN = 0.5
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -37,7 +41,8 @@ class RunRequest:
 class RunOutcome:
     """What a run wrote. Paths are absolute; `metrics` is filled by who knows the truth.
 
-    `message` says why the workbook is not where it was asked for, when it is not.
+    `steps`: what was materialised, in order, and how long each took. `message` says why the
+    workbook is not where it was asked for, when it is not.
     """
 
     category: str
@@ -49,6 +54,21 @@ class RunOutcome:
     seconds: float
     metrics: dict[str, float | int]
     message: str = ""
+    steps: tuple["StepTime", ...] = ()
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """What one asset took that a run materialised: `rows` of its result, and how many rows of the
+    work it found in the cache (`cache_hits`) and computed (`cache_misses`).
+    """
+
+    asset: str
+    seconds: float
+    rows: int
+    rows_per_second: float
+    cache_hits: int
+    cache_misses: int
 
 
 def run(
@@ -213,11 +233,14 @@ def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
             category_column=request.category_column,
             category_value=job.category.value,
         )
-        _materialise(job.project, source.category, request.force, terminal)
-    return _outcome(job.project, source.category, time.monotonic() - started)
+        made = _materialise(job.project, source.category, request.force, terminal)
+    return _outcome(job.project, source.category, time.monotonic() - started, made)
 
 
-def _materialise(project: Project, category: str, force: bool, terminal: Terminal) -> None:
+def _materialise(
+    project: Project, category: str, force: bool, terminal: Terminal
+) -> tuple[str, ...]:
+    """Return the assets that were materialised, in order."""
     from clustering_pipeline.definitions import open_pipeline
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.sync.synchronise import synchronise
@@ -228,9 +251,12 @@ def _materialise(project: Project, category: str, force: bool, terminal: Termina
         )
     if report.waiting:
         terminal.note(waiting_sentence(report.waiting))
+    return report.materialised
 
 
-def _outcome(project: Project, category: str, seconds: float) -> RunOutcome:
+def _outcome(
+    project: Project, category: str, seconds: float, materialised: Sequence[str]
+) -> RunOutcome:
     clusters = project.manifests.read("clusters", category)
     if clusters is None:
         raise StageError(
@@ -253,6 +279,23 @@ def _outcome(project: Project, category: str, seconds: float) -> RunOutcome:
         seconds=round(seconds, 2),
         metrics={},
         message=str(delivery.get("message") or ""),
+        steps=tuple(
+            _step_time(project, category, asset)
+            for asset in materialised
+            if not asset.startswith("settings/")
+        ),
+    )
+
+
+def _step_time(project: Project, category: str, asset: str) -> StepTime:
+    facts = project.manifests.read_facts(asset, category)
+    return StepTime(
+        asset,
+        seconds=float(facts["seconds"]),
+        rows=int(facts["rows"]),
+        rows_per_second=float(facts["rows_per_second"]),
+        cache_hits=int(facts["cache_hits"]),
+        cache_misses=int(facts["cache_misses"]),
     )
 
 
@@ -266,8 +309,19 @@ def show_outcome(terminal: Terminal, outcome: RunOutcome) -> None:
         ("report", outcome.report or "none"),
         ("listings", f"{outcome.rows:,}: {counts}"),
         ("clusters", f"{outcome.clusters:,}"),
-        ("time", f"{outcome.seconds:.1f} s"),
+        ("time", f"{outcome.seconds:.1f} s{_longest_steps(outcome.steps)}"),
     ]
     if outcome.message:
         rows.insert(1, ("note", outcome.message))
     terminal.details(f"Category {outcome.category}", rows)
+
+
+def _longest_steps(steps: Sequence[StepTime]) -> str:
+    """Return in words which steps took longest, and how many rows of each a second."""
+    longest = sorted(steps, key=lambda step: -step.seconds)[:STEPS_SHOWN]
+    shown = [
+        f"{step.asset} {step.seconds:.1f} s ({step.rows_per_second:,.0f} rows/s)"
+        for step in longest
+        if step.seconds >= SHORTEST_SHOWN
+    ]
+    return f", most of it for {', '.join(shown)}" if shown else ""

@@ -8,10 +8,9 @@ from typing import Literal
 
 import pandas as pd
 
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.manifests import Manifest, to_table
 from clustering_pipeline.settings import PipelineSettings
-
-Facts = Mapping[str, int | float | str]
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Outcome:
 
     passed: bool
     sentence: str
-    figures: Mapping[str, int | float | str] = field(default_factory=dict)
+    figures: Facts = field(default_factory=dict)
     severity: Literal["warn", "error"] = "warn"
 
 

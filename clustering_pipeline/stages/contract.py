@@ -4,13 +4,13 @@ A stage is a module `stage` (`<what>_stage` where a package has several) with on
 All its parameters are keywords: frames named as their manifests, settings by class, and `context`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from clustering_pipeline.core.engine import Engine, LocalEngine
+from clustering_pipeline.core.facts import CacheCount, Facts
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.progress import Progress, SilentProgress
 from clustering_pipeline.storage import BlobStore, FeatureTables
@@ -34,12 +34,18 @@ class StageContext:
     # The slug of the category whose stages these are; numbers and drawings are kept by it.
     category: str = ""
 
+    @property
+    def cache(self) -> CacheCount:
+        """What was asked of the caches so far; feature tables count by themselves."""
+        return self.tables.count
+
 
 @dataclass(frozen=True)
 class StageResult:
-    """A stage's manifest and the facts about the run that a person wants to see: counts, shares,
-    cache hits, throughput.
+    """A stage's manifest and the facts about the run that a person wants to see.
+
+    What every run tells is measured around it: rows, cache hits and misses, seconds.
     """
 
     manifest: pd.DataFrame
-    facts: Mapping[str, int | float | str] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)

@@ -6,7 +6,6 @@ from clustering_pipeline.storage import layout
 from clustering_pipeline.storage.feature_tables import (
     FeatureTable,
     FeatureTables,
-    cache_facts,
     compute_missing,
 )
 from clustering_pipeline.storage.files import BlobStore, FileTree
@@ -25,7 +24,6 @@ __all__ = [
     "FileTree",
     "LocalDatabase",
     "ManifestStore",
-    "cache_facts",
     "compute_missing",
     "hold",
     "layout",

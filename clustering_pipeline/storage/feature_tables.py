@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from clustering_pipeline.core.facts import CacheCount
 from clustering_pipeline.storage.files import FileTree
 
 KEY = "key"
@@ -33,9 +34,12 @@ class FeatureTable:
     content hash.
     """
 
-    def __init__(self, files: FileTree, folder: str, schema: pa.Schema) -> None:
-        """`schema`: the columns of a row besides `key`."""
+    def __init__(
+        self, files: FileTree, folder: str, schema: pa.Schema, count: CacheCount | None = None
+    ) -> None:
+        """`schema`: the columns of a row besides `key`; `count` is told what was asked and held."""
         self.files = files
+        self.count = count or CacheCount()
         self.folder = folder
         self.schema = schema.insert(0, pa.field(KEY, pa.string(), nullable=False))
 
@@ -105,12 +109,13 @@ class FeatureTables:
     def __init__(self, root: str) -> None:
         """`root`: a folder or an fsspec URL."""
         self.files = FileTree(root)
+        self.count = CacheCount()
 
     def table(self, stage: str, fingerprint: str, schema: pa.Schema) -> FeatureTable:
         """Return the table of `stage` under `fingerprint`, whose rows have the columns of `schema`
         besides `key`.
         """
-        return FeatureTable(self.files, f"{stage}/{fingerprint[:24]}", schema)
+        return FeatureTable(self.files, f"{stage}/{fingerprint[:24]}", schema, self.count)
 
 
 def compute_missing(
@@ -118,9 +123,9 @@ def compute_missing(
     keys: Iterable[str],
     compute: Callable[[list[str]], Iterator[pd.DataFrame]],
     columns: Sequence[str] | None = None,
-) -> tuple[pd.DataFrame, int]:
-    """Return one row per distinct key (indexed by key, in order of first appearance) and how many
-    came from the cache.
+) -> pd.DataFrame:
+    """Return one row per distinct key (indexed by key, in order of first appearance); the table
+    counts how many of them it held.
 
     `compute` gets the missing keys and yields frames with a `key` column; each is kept within
     seconds, and when `compute` fails, so that a killed run goes on where it stopped. `columns`:
@@ -129,19 +134,13 @@ def compute_missing(
     distinct = list(dict.fromkeys(keys))
     held = table.read(distinct, columns)
     known = set(held.index)
+    table.count.add(len(distinct), len(held))
     fresh = []
     for frame in _kept_in_time(table, compute([key for key in distinct if key not in known])):
         row = frame.set_index(KEY)
         fresh.append(row if columns is None else row[list(columns)])
     rows = pd.concat([held, *fresh]) if fresh else held
-    return rows.loc[distinct], len(held)
-
-
-def cache_facts(rows: int, hits: int) -> dict[str, int]:
-    """Return the facts of a stage that needed so many distinct rows, `hits` of which came from its
-    cache.
-    """
-    return {"cache_hits": hits, "cache_misses": rows - hits}
+    return rows.loc[distinct]
 
 
 def _kept_in_time(table: FeatureTable, computed: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

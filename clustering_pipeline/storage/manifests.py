@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from urllib.parse import quote
 
 import pandas as pd
@@ -10,10 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.facts import Facts, current_name
 from clustering_pipeline.core.manifests import Manifest, to_frame, to_table, write_parquet
 from clustering_pipeline.storage.files import FileTree
-
-Facts = Mapping[str, int | float | str]
 
 
 class ManifestStore:
@@ -54,7 +52,8 @@ class ManifestStore:
     def read_facts(self, asset: str, category: str | None) -> Facts:
         """Return the figures of the run that wrote the manifest; empty when there are none."""
         try:
-            return dict(json.loads(self.files.read(self.path_of(asset, category, ".facts.json"))))
+            held = json.loads(self.files.read(self.path_of(asset, category, ".facts.json")))
+            return {current_name(name): fact for name, fact in held.items()}
         except (FileNotFoundError, ValueError):
             return {}
 

@@ -60,6 +60,10 @@ def at_home(finished: Finished, monkeypatch: pytest.MonkeyPatch, call: Call) -> 
     return call
 
 
+# What two runs with the same result may differ in.
+TIMES = {"seconds": 0, "steps": []}
+
+
 def rows_of(workbook: Path | str) -> list[dict[str, object]]:
     header, *rows = openpyxl.load_workbook(workbook).worksheets[0].iter_rows(values_only=True)
     return [dict(zip(header, row, strict=True)) for row in rows]
@@ -78,6 +82,19 @@ def test_run_writes_the_workbook_and_says_where_in_one_json_object(finished: Fin
     assert (
         result["rows"] == sum(result["status_counts"].values()) == len(finished.catalogue.listings)
     )
+
+
+def test_a_run_says_where_its_time_went(finished: Finished, at_home: Call):
+    result = json.loads(finished.answer.output)
+    steps = {step["asset"]: step for step in result["steps"]}
+    assert {"catalogue", "raw_images", "crops", "matches", "clusters", "labeled_excel"} <= set(
+        steps
+    )
+    assert sum(step["seconds"] for step in steps.values()) <= result["seconds"]
+    assert steps["crops"]["cache_misses"] > 0 and steps["crops"]["rows"] > 0
+    again = at_home(*finished.arguments, "--force").json
+    held = {step["asset"]: step["cache_hits"] for step in again["steps"]}
+    assert held["crops"] == steps["crops"]["cache_hits"] + steps["crops"]["cache_misses"]
 
 
 def test_every_row_is_there_in_order_with_a_cluster_or_a_reason(finished: Finished):
@@ -120,7 +137,7 @@ def test_second_run_asks_for_no_picture_that_is_held_and_gives_the_same(
     }
     assert not held & set(finished.shop.requests)
     first = json.loads(finished.answer.output)
-    assert {**again.json, "seconds": 0} == {**first, "seconds": 0}
+    assert {**again.json, **TIMES} == {**first, **TIMES}
 
 
 def test_status_and_sync_after_a_run(finished: Finished, at_home: Call):
@@ -141,7 +158,7 @@ def test_a_setting_for_one_run_does_not_stay(finished: Finished, at_home: Call):
     other = at_home(*finished.arguments, "--set", "clusters.method=dbscan")
     assert other.code == 0, other.errors
     after = at_home(*finished.arguments).json
-    assert {**after, "seconds": 0} == {**before, "seconds": 0}
+    assert {**after, **TIMES} == {**before, **TIMES}
 
 
 def test_category_names_with_slashes_and_accents_keep_their_display_name(

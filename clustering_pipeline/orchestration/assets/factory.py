@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.facts import Fact, Facts, measured_facts
 from clustering_pipeline.core.manifests import MANIFESTS, Manifest, content_version
 from clustering_pipeline.orchestration.checks import SCHEMA, UNIQUE_KEYS, Check, Evidence
 from clustering_pipeline.orchestration.jobs import CATEGORIES
@@ -44,7 +45,7 @@ class AssetRun:
     category: str
     project: Project
     stage: StageContext
-    facts: Mapping[str, Mapping[str, int | float | str]] = field(default_factory=dict)
+    facts: Mapping[str, Facts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,10 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
         with project.home.using_storage():
             made = declared.compute(run, arguments)
         outcome = made if isinstance(made, AssetResult) else AssetResult(made)
-        facts = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
-        facts["seconds"] = round(time.monotonic() - started, 3)
+        seconds = time.monotonic() - started
+        told = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
+        rows = int(told.get("rows", len(outcome.result.manifest)))
+        facts = told | measured_facts(rows, run.stage.cache, seconds)
         name, manifests = asset_key.to_user_string(), project.manifests
         evidence = Evidence(
             result=outcome.result.manifest,
@@ -316,7 +319,7 @@ def _asset_run(
 
 
 def _materialise(
-    made: AssetResult, facts: Mapping[str, int | float | str], manifest: Manifest
+    made: AssetResult, facts: Facts, manifest: Manifest
 ) -> dg.MaterializeResult[pd.DataFrame]:
     frame = made.result.manifest
     metadata = {name: _shown(fact) for name, fact in facts.items()}
@@ -333,9 +336,9 @@ def _materialise(
     )
 
 
-def _plain(fact: Any) -> int | float | str:
+def _plain(fact: Any) -> Fact:
     """Return a fact as Python's own number or text, which is what JSON and Dagster take."""
-    plain: int | float | str = fact.item() if hasattr(fact, "item") else fact
+    plain: Fact = fact.item() if hasattr(fact, "item") else fact
     return plain
 
 

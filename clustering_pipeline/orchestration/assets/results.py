@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import pandas as pd
 
+from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.manifests import WRITTEN_FILES, conform
 from clustering_pipeline.orchestration.assets.factory import (
     AssetResult,
@@ -117,7 +118,7 @@ def _result(
 ) -> AssetResult:
     address = run.project.outputs.address(kept)
     written = {kept: hashlib.sha256(labelled.content).hexdigest()}
-    facts: dict[str, int | float | str] = {
+    facts: dict[str, Fact] = {
         "rows": labelled.rows,
         "workbook": str(delivered.path if delivered else address),
     }
@@ -200,12 +201,12 @@ def category_report(
     written = pd.DataFrame(
         {"path": [path], "sha256": [hashlib.sha256(page).hexdigest()], "rows": [len(clusters)]}
     )
-    facts: dict[str, int | float | str] = {"bytes": len(page), "report": files.address(path)}
+    facts: dict[str, Fact] = {"bytes": len(page), "report": files.address(path)}
     links = {"open_report": page_link(run, "report"), "review": page_link(run, "review")}
     return AssetResult(StageResult(conform(written, WRITTEN_FILES), facts), metadata=links)
 
 
-def _facts(run: AssetRun) -> dict[str, dict[str, int | float | str]]:
+def _facts(run: AssetRun) -> dict[str, dict[str, Fact]]:
     facts = {step: dict(run.facts[step]) for step in STEPS}
     in_force = run.project.category_settings(run.category)
     facts["settings"] = {

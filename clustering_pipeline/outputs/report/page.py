@@ -9,6 +9,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.core.facts import Fact, Facts
 from clustering_pipeline.core.markup import open_templates
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
 from clustering_pipeline.outputs.report.charts import (
@@ -31,12 +32,12 @@ from clustering_pipeline.storage import BlobStore, layout
 QUALITY = 72
 DRAWING = "_svg"
 FUNNEL = "funnel of pictures"
-Facts = Mapping[str, Mapping[str, int | float | str]]
+FactsOfSteps = Mapping[str, Facts]
 
 
 def write_report(
     tables: CategoryTables,
-    facts: Facts,
+    facts: FactsOfSteps,
     settings: ReportSettings,
     context: StageContext,
     *,
@@ -85,7 +86,7 @@ def _source(environment: Environment, name: str) -> str:
 
 def _content(
     tables: CategoryTables,
-    facts: Facts,
+    facts: FactsOfSteps,
     settings: ReportSettings,
     matching: MatchSettings,
     context: StageContext,
@@ -122,7 +123,7 @@ def _content(
     }
 
 
-def _drawings(facts: Facts, context: StageContext) -> dict[str, str]:
+def _drawings(facts: FactsOfSteps, context: StageContext) -> dict[str, str]:
     """Return the drawings that the steps left, as data URIs by title; as an image nothing in an SVG
     can run.
     """
@@ -140,7 +141,7 @@ def _drawings(facts: Facts, context: StageContext) -> dict[str, str]:
     }
 
 
-def _figures(values: Mapping[str, int | float | str]) -> dict[str, int | float | str]:
+def _figures(values: Facts) -> dict[str, Fact]:
     return {name: value for name, value in values.items() if not name.endswith(DRAWING)}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.manifests import CATALOGUE, conform
 from clustering_pipeline.core.text import category_slug
 from clustering_pipeline.settings import CatalogueSettings
@@ -40,7 +41,7 @@ class ReadWorkbook:
     """
 
     listings: pd.DataFrame
-    facts: dict[str, int | float | str]
+    facts: dict[str, Fact]
 
 
 def run(
@@ -155,11 +156,9 @@ def _no_rows(
     )
 
 
-def _facts(
-    table: Table, sheets: list[SelectedSheet], listings: pd.DataFrame
-) -> dict[str, int | float | str]:
+def _facts(table: Table, sheets: list[SelectedSheet], listings: pd.DataFrame) -> dict[str, Fact]:
     usable = int(listings["usable"].sum())
-    facts: dict[str, int | float | str] = {
+    facts: dict[str, Fact] = {
         "listings": len(listings),
         "usable": usable,
         "invalid_rows": len(listings) - usable,

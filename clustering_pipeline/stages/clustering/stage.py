@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.corrections import Name, RecordedCorrection, read_corrections
+from clustering_pipeline.core.facts import Fact, Facts
 from clustering_pipeline.core.manifests import CLUSTERS, conform
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.contradictions import variant_pairs
@@ -43,7 +44,6 @@ from clustering_pipeline.stages.clustering.tuning import (
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.storage import compute_missing, layout
 
-Facts = dict[str, int | float | str]
 _GROUPING = pa.schema([("labels", pa.list_(pa.int64())), ("choices", pa.string())])
 
 
@@ -72,7 +72,7 @@ def run(
         catalogue, raw_images, crops, clean_images, semantic_duplicates, settings
     )
     problem = build_problem(brought, embeddings, matches, settings)
-    node_labels, choices, cached = _cached_grouping(problem, settings, context)
+    node_labels, choices = _cached_grouping(problem, settings, context)
     table = place_listings(brought, problem, node_labels)
     register = NumberRegister(context.state / layout.CLUSTER_NUMBERS)
     if settings.attach:
@@ -102,15 +102,13 @@ def run(
     kept = {
         f"{name}_svg": digest for name, digest in keep_drawings(context, category, drawings).items()
     }
-    return StageResult(manifest, {**facts, **kept, "grouping_from_cache": cached})
+    return StageResult(manifest, {**facts, **kept})
 
 
 def _cached_grouping(
     problem: ClusteringProblem, settings: ClusterSettings, context: StageContext
-) -> tuple[NDArray[np.int64], str, int]:
-    """Return a label per node, the chosen parameters as JSON, and whether both came from the cache
-    (1 or 0).
-    """
+) -> tuple[NDArray[np.int64], str]:
+    """Return a label per node, and the chosen parameters as JSON."""
     content = hashlib.sha256("".join(problem.keys).encode())
     edges = problem.edges
     against = problem.contradictions
@@ -138,8 +136,8 @@ def _cached_grouping(
             )
 
     table = context.tables.table("clusters", settings.fingerprint(), _GROUPING)
-    rows, cached = compute_missing(table, [content.hexdigest()], compute)
-    return np.asarray(rows["labels"].iloc[0], np.int64), str(rows["choices"].iloc[0]), cached
+    rows = compute_missing(table, [content.hexdigest()], compute)
+    return np.asarray(rows["labels"].iloc[0], np.int64), str(rows["choices"].iloc[0])
 
 
 def _group(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
@@ -249,7 +247,7 @@ def _changed(changes: list[Change]) -> Facts:
 
 
 def _contradictions(statements: ResolvedCorrections) -> Facts:
-    told: Facts = {
+    told: dict[str, Fact] = {
         "corrections_contradicted": len(statements.contradicted),
         "corrections_unresolved": len(statements.unresolved),
     }

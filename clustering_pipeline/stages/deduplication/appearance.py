@@ -221,4 +221,4 @@ def look_at(
     batch = partial(look_batch, blobs=context.blobs)
     return compute_per_crop(
         "Comparing look-alikes", batch, crops, LOOKS, fingerprint, settings, context
-    )[0]
+    )

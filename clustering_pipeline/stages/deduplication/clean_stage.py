@@ -29,7 +29,6 @@ from clustering_pipeline.stages.deduplication.quality import (
     fingerprint_of,
     measure_batch,
 )
-from clustering_pipeline.storage import cache_facts
 
 _BOX = ["x0", "y0", "x1", "y1"]
 _SIZE = ["image_width", "image_height"]
@@ -51,15 +50,13 @@ def run(
     """
     distinct = _distinct_crops(crops)
     distinct["file_size"] = distinct["image_sha256"].map(_file_sizes(raw_images)).fillna(0.0)
-    measured, cached = _measured(distinct, settings, context)
+    measured = _measured(distinct, settings, context)
     verdicts = _verdicts(measured, settings, (*settings.keep, *overruled_pictures["image_sha256"]))
     duplicates = _duplicates(measured, verdicts, settings, context) if settings.duplicates else []
     manifest = _manifest(measured, verdicts, duplicates)
     facts = funnel_facts(raw_images, crops, manifest)
     drawing = context.blobs.put(draw_funnel(facts))
-    return StageResult(
-        manifest, {**facts, **cache_facts(len(distinct), cached), "funnel_of_pictures_svg": drawing}
-    )
+    return StageResult(manifest, {**facts, "funnel_of_pictures_svg": drawing})
 
 
 def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:
@@ -82,15 +79,15 @@ def _file_sizes(raw_images: pd.DataFrame) -> dict[str, float]:
 
 def _measured(
     distinct: pd.DataFrame, settings: CleanImageSettings, context: StageContext
-) -> tuple[pd.DataFrame, int]:
+) -> pd.DataFrame:
     fingerprint = fingerprint_of(
         "measures", settings.logic_version, settings.region, *MEASURES.names
     )
     batch = partial(measure_batch, blobs=context.blobs, region=settings.region)
-    rows, cached = compute_per_crop(
+    rows = compute_per_crop(
         "Judging pictures", batch, distinct, MEASURES, fingerprint, settings, context
     )
-    return pd.concat([distinct, rows.reset_index(drop=True)], axis=1), cached
+    return pd.concat([distinct, rows.reset_index(drop=True)], axis=1)
 
 
 def _verdicts(

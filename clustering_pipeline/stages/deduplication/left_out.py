@@ -13,12 +13,12 @@ import pandas as pd
 
 from clustering_pipeline.core.duplicates import linked
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.markup import Element, canvas, element, open_templates
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.storage import BlobStore
 
-Facts = dict[str, int | float | str]
 _THUMBNAIL = 160
 # Rejects of a kind without a limit of its own are as doubtful as an average pair.
 _UNKNOWN_DOUBT = 0.5
@@ -34,33 +34,30 @@ def funnel_facts(
     status = clean_images["status"]
     rejected = clean_images.loc[status == "rejected", "reason_kind"].value_counts().sort_index()
     return {
-        "pictures of listings": int(pictured.sum()),
-        "distinct pictures": int(raw_images.loc[pictured, "image_sha256"].nunique()),
+        "pictures_of_listings": int(pictured.sum()),
+        "distinct_pictures": int(raw_images.loc[pictured, "image_sha256"].nunique()),
         "crops": int(crops["crop_sha256"].notna().sum()),
-        "distinct crops": len(clean_images),
-        "crops good enough": int((status != "rejected").sum()),
-        "crops kept": int((status == "kept").sum()),
+        "distinct_crops": len(clean_images),
+        "crops_good_enough": int((status != "rejected").sum()),
+        "crops_kept": int((status == "kept").sum()),
         "duplicates": int((status == "duplicate").sum()),
-        **{
-            f"rejected: {str(kind).replace('_', ' ')}": int(count)
-            for kind, count in rejected.items()
-        },
+        **{f"rejected_{kind}": int(count) for kind, count in rejected.items()},
     }
 
 
 _STEPS = (
-    "pictures of listings",
-    "distinct pictures",
-    "distinct crops",
-    "crops good enough",
-    "crops kept",
+    "pictures_of_listings",
+    "distinct_pictures",
+    "distinct_crops",
+    "crops_good_enough",
+    "crops_kept",
 )
 
 
 _WIDTH, _ROW, _LABEL = 640, 34, 190
 
 
-def draw_funnel(facts: Mapping[str, int | float | str]) -> bytes:
+def draw_funnel(facts: Facts) -> bytes:
     """Return an SVG bar per step of the funnel, from the facts of `clean_images`: what is left, and
     what each step took.
     """
@@ -81,7 +78,7 @@ def _row(place: int, step: str, count: int, lost: int, largest: int) -> tuple[El
     change = f" (−{lost:,})" if lost > 0 else f" (+{-lost:,})" if lost < 0 else ""
     width = room * count / largest
     return (
-        element("text", step, x=_LABEL - 10, y=top + 22, text_anchor="end"),
+        element("text", step.replace("_", " "), x=_LABEL - 10, y=top + 22, text_anchor="end"),
         element(
             "rect",
             x=_LABEL,
@@ -130,7 +127,7 @@ def left_out(
 def write_pairs_page(
     clean_images: pd.DataFrame,
     semantic_duplicates: pd.DataFrame,
-    facts: Mapping[str, int | float | str],
+    facts: Facts,
     settings: CleanImageSettings,
     blobs: BlobStore,
     most: int = 300,

@@ -234,8 +234,8 @@ def compute_per_crop(
     fingerprint: str,
     settings: CleanImageSettings,
     context: StageContext,
-) -> tuple[pd.DataFrame, int]:
-    """Return a row of `schema` per crop, in their order, and how many were kept from before.
+) -> pd.DataFrame:
+    """Return a row of `schema` per crop, in their order.
 
     `crops`: `crop_sha256`, `image_sha256`, box and `is_main`; `batch` returns rows with a `key`
     each.

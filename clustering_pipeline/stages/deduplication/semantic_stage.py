@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.graph import Indices, components
 from clustering_pipeline.core.manifests import SEMANTIC_DUPLICATES, conform
 from clustering_pipeline.imaging import decode_image
@@ -77,11 +78,10 @@ def run(
         )
         linked &= ~spared
         frame.loc[linked, "reason"] = [_reason(row) for row in frame[linked].itertuples()]
-    verb = "linked to a keeper" if settings.found == "link" else "rejected"
-    facts: dict[str, int | float | str] = {
+    facts: dict[str, Fact] = {
         "crops": len(frame),
-        verb: int(linked.sum()),
-        "cosine threshold": threshold,
+        "linked" if settings.found == "link" else "rejected": int(linked.sum()),
+        "cosine_threshold": threshold,
     }
     return StageResult(conform(frame, SEMANTIC_DUPLICATES), facts)
 

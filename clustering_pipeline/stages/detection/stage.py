@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.manifests import CROPS, conform
 from clustering_pipeline.imaging import (
     ImageError,
@@ -26,7 +27,7 @@ from clustering_pipeline.stages.detection.given import GivenBoxes, digest_of, gi
 from clustering_pipeline.stages.detection.masks import Mask, Segmenter, make_segmenter
 from clustering_pipeline.stages.detection.selection import Detections, Selected, select
 from clustering_pipeline.stages.prompts import Prompt, read_prompts
-from clustering_pipeline.storage import BlobStore, cache_facts, compute_missing
+from clustering_pipeline.storage import BlobStore, compute_missing
 
 _CROP = pa.struct([field for field in CROPS.schema if field.name not in ("image_sha256", "error")])
 _SCHEMA = pa.schema([("crops", pa.list_(_CROP)), ("error", pa.string())])
@@ -92,11 +93,11 @@ def run(
     work = _Work(detector, prompts, settings, context.blobs, given, segmenter)
     # One with an error as well is held from before: only asking for a newer one failed.
     usable = raw_images[raw_images["image_sha256"].notna()]
-    rows, cached = compute_missing(
+    rows = compute_missing(
         table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context)
     )
     manifest = _manifest(rows)
-    return StageResult(manifest, {**_facts(manifest), **cache_facts(len(rows), cached)})
+    return StageResult(manifest, _facts(manifest))
 
 
 def _digest(prompts: Sequence[Prompt]) -> str:
@@ -209,14 +210,14 @@ def _manifest(rows: pd.DataFrame) -> pd.DataFrame:
     return conform(pd.DataFrame(records, columns=CROPS.schema.names), CROPS)
 
 
-def _facts(manifest: pd.DataFrame) -> dict[str, int | float | str]:
+def _facts(manifest: pd.DataFrame) -> Facts:
     images = manifest["image_sha256"].nunique()
     found = manifest.loc[manifest["score"].notna(), "image_sha256"].nunique()
     return {
         "pictures": images,
         "crops": int(manifest["crop_sha256"].notna().sum()),
-        "pictures with a detection": found,
-        "detection share": round(found / images, 4) if images else 0.0,
-        "crops without background": int(manifest["mask"].notna().sum()),
-        "damaged pictures": int(manifest["error"].notna().sum()),
+        "pictures_with_a_detection": found,
+        "detection_share": round(found / images, 4) if images else 0.0,
+        "crops_without_background": int(manifest["mask"].notna().sum()),
+        "damaged_pictures": int(manifest["error"].notna().sum()),
     }

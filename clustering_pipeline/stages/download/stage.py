@@ -15,6 +15,7 @@ import pandas as pd
 
 from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.facts import Fact, Facts
 from clustering_pipeline.core.manifests import RAW_IMAGES, conform
 from clustering_pipeline.core.progress import ProgressBar
 from clustering_pipeline.settings import DownloadSettings
@@ -29,10 +30,9 @@ from clustering_pipeline.stages.download.plan import (
     make_plan,
     outcome,
 )
-from clustering_pipeline.storage import BlobStore, cache_facts
+from clustering_pipeline.storage import BlobStore
 
 WORST_HOSTS = 10
-Facts = dict[str, int | float | str]
 OK: Final = "ok"
 FAILED: Final = "failed"
 
@@ -77,6 +77,7 @@ def run(
         plan = make_plan(listed["url"], journal, context.blobs, settings)
         traffic = _fetch(plan, journal, settings, context)
         rows = _rows(listed, plan.keys, _outcomes(plan, journal, settings))
+    context.cache.add(len(plan.keys), len(plan.keys) - traffic.pictures)
     manifest = conform(rows, RAW_IMAGES)
     return StageResult(
         manifest, summarise(manifest, len(plan.keys), traffic, time.monotonic() - started)
@@ -177,12 +178,11 @@ def summarise(manifest: pd.DataFrame, distinct: int, traffic: Traffic, seconds: 
     """
     failed = manifest["image_sha256"].isna()
     asked = traffic.pictures
-    facts: Facts = {
+    facts: dict[str, Fact] = {
         "pictures": len(manifest),
         "distinct_urls": distinct,
         "distinct_images": int(manifest["image_sha256"].nunique()),
         "asked": asked,
-        **cache_facts(distinct, distinct - asked),
         "requests": traffic.requests,
         "megabytes_received": round(traffic.bytes / 1e6, 3),
         "seconds": round(seconds, 3),

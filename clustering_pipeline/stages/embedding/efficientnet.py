@@ -2,7 +2,7 @@
 onnxruntime, with colour beside it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.imaging import Pixels, fit_within
 from clustering_pipeline.models import (
     GRAPH_INPUT,
@@ -91,7 +92,7 @@ class EfficientNetEncoder:
             f"{shipped_vocabulary().digest}"
         )
 
-    def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
+    def facts(self, context: StageContext) -> Facts:
         return {
             "model": self.settings.model or "lite0",
             "dimension": VECTOR_LENGTH + len(shipped_vocabulary().colour_projection),

@@ -1,11 +1,12 @@
 """What an encoder is, and the registry of encoders by name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding.autoencoder import AutoencoderEncoder
@@ -37,7 +38,7 @@ class Encoder(Protocol):
     def identity(self, context: StageContext) -> str:
         """Return what names the weights and the preprocessing: part of the cache's fingerprint."""
 
-    def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
+    def facts(self, context: StageContext) -> Facts:
         """Return what a person wants to know of the encoder: dimension, input size, normalisation,
         device.
         """

@@ -1,7 +1,7 @@
 """The embedded encoder: aggregated local features and colour, with nothing to download."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.features import LocalFeatures, unit_descriptors
@@ -175,7 +176,7 @@ class LocalEncoder:
     def identity(self, context: StageContext) -> str:
         return self._learnt.digest
 
-    def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
+    def facts(self, context: StageContext) -> Facts:
         return {"dimension": len(self._learnt.projection) + len(self._learnt.colour_projection)}
 
     def preparation(self, context: StageContext) -> LocalPreparation:

@@ -1,6 +1,6 @@
 """What all neural image encoders share: finding weights, preprocessing, batches on a device."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.hardware import resolve_device, resolve_precision
 from clustering_pipeline.models import (
     BatchRunner,
@@ -76,7 +77,7 @@ class NeuralEncoder:
             f"{self.preprocessing(context).digest()}"
         )
 
-    def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
+    def facts(self, context: StageContext) -> Facts:
         preprocessing = self.preprocessing(context)
         height, width = preprocessing.input_size
         device = resolve_device(context.hardware)

@@ -1,6 +1,5 @@
 """Any image tower that was exported to ONNX."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.models import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -45,7 +45,7 @@ class OnnxEncoder:
     def identity(self, context: StageContext) -> str:
         return f"onnx {model_digest(self._file(context))} {self._preprocessing(context).digest()}"
 
-    def facts(self, context: StageContext) -> Mapping[str, int | float | str]:
+    def facts(self, context: StageContext) -> Facts:
         height, width = self._preprocessing(context).input_size
         return {"model": str(self.settings.model), "input_size": f"{height} x {width}"}
 

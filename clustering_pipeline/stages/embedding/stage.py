@@ -17,7 +17,7 @@ from clustering_pipeline.stages.embedding.encoders import Encoder, open_encoder
 from clustering_pipeline.stages.embedding.neural import Preparation
 from clustering_pipeline.stages.embedding.reduction import reduce_vectors
 from clustering_pipeline.stages.features import LocalFeatures, load_features
-from clustering_pipeline.storage import BlobStore, cache_facts, compute_missing
+from clustering_pipeline.storage import BlobStore, compute_missing
 
 _SCHEMA = pa.schema([("vector", VECTOR), ("reason", pa.string())])
 # Between a crop's digest and its picture's, where the vector depends on both.
@@ -63,7 +63,7 @@ def run(
                 bar.advance(len(prepared))
                 yield _encode_batch(encoder, prepared)
 
-    frame, cached = compute_missing(table, sorted(rows), compute)
+    frame = compute_missing(table, sorted(rows), compute)
     encoded = frame.loc[frame["reason"].isna(), ["vector"]].rename_axis("key").reset_index()
     encoded = encoded.assign(crop_sha256=encoded["key"].str.split(_BESIDE).str[0])[
         ["crop_sha256", "vector"]
@@ -71,7 +71,6 @@ def run(
     manifest = conform(reduce_vectors(encoded, clean_images, settings), EMBEDDINGS)
     facts = {
         "crops": len(manifest),
-        **cache_facts(len(frame), cached),
         "failed": len(frame) - len(manifest),
         "encoder": settings.encoder,
         **encoder.facts(context),

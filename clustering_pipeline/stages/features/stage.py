@@ -19,7 +19,7 @@ from clustering_pipeline.stages.features.palette import palette
 from clustering_pipeline.stages.features.product_region import count_copies, product_box
 from clustering_pipeline.stages.features.regions import product_mask
 from clustering_pipeline.stages.features.silhouette import silhouette
-from clustering_pipeline.storage import BlobStore, cache_facts, compute_missing
+from clustering_pipeline.storage import BlobStore, compute_missing
 
 DEFAULT_SETTINGS = LocalFeatureSettings()
 # What shows less of the product than this share of its box tells nothing of the background.
@@ -105,12 +105,11 @@ def run(
                 bar.advance(len(found))
                 yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
 
-    frame, cached = compute_missing(table, sorted(rows), compute)
+    frame = compute_missing(table, sorted(rows), compute)
     described = frame[frame["features"].notna()]
     manifest = conform(described.rename_axis("crop_sha256").reset_index(), LOCAL_FEATURES)
     facts = {
         "crops": len(manifest),
-        **cache_facts(len(frame), cached),
         "unreadable": len(frame) - len(described),
         "keypoints_median": float(manifest["keypoints"].median()) if len(manifest) else 0.0,
     }

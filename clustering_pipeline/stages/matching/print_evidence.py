@@ -59,17 +59,15 @@ def print_evidence(
     features: Sequence[str],
     settings: MatchSettings,
     context: StageContext,
-) -> tuple[pd.DataFrame, int]:
-    """Return the evidence of each pair of rows, in order, and how many came from the cache.
+) -> pd.DataFrame:
+    """Return the evidence of each pair of rows, in order.
 
     `features` are the blobs of each row's local features; a pair's evidence is known by the two and
     by how it was verified. The inliers themselves are kept, but not returned.
     """
     slices = [pairs[start : start + _SLICE] for start in range(0, len(pairs), _SLICE)] or [pairs]
     found = [_slice_evidence(some, features, settings, context) for some in slices]
-    return pd.concat([frame for frame, _ in found], ignore_index=True), sum(
-        held for _, held in found
-    )
+    return pd.concat(found, ignore_index=True)
 
 
 def _slice_evidence(
@@ -77,7 +75,7 @@ def _slice_evidence(
     features: Sequence[str],
     settings: MatchSettings,
     context: StageContext,
-) -> tuple[pd.DataFrame, int]:
+) -> pd.DataFrame:
     sides = [(features[left], features[right]) for left, right in pairs.tolist()]
     keys = [pair_key(first, second) for first, second in sides]
     blobs = dict(zip(keys, sides, strict=True))
@@ -95,8 +93,7 @@ def _slice_evidence(
                 bar.advance(len(found))
                 yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
 
-    frame, cached = compute_missing(table, keys, compute, _JUDGED)
-    return frame.loc[keys].reset_index(drop=True), cached
+    return compute_missing(table, keys, compute, _JUDGED).loc[keys].reset_index(drop=True)
 
 
 def pair_key(first: str, second: str) -> str:

@@ -106,9 +106,7 @@ def run(
         "candidates": len(candidates),
         "verified": int((judged["inliers"] > 0).sum()),
         "accepted": int((judged["weight"] > 0).sum()),
-        "pairs_cached": matcher.pairs_cached,
         "packs_read": len(lines),
-        "packs_cached": matcher.packs_cached,
     }
     return StageResult(conform(shown, MATCHES), facts)
 
@@ -192,8 +190,6 @@ class Matcher:
         self.settings = settings
         self.context = context
         self.model = model
-        self.pairs_cached = 0
-        self.packs_cached = 0
 
     def by_pictures(self) -> Candidates:
         """Return nearest neighbours of vectors and silhouettes, verified by their print, and then
@@ -258,11 +254,9 @@ class Matcher:
         )
         wanted = np.bincount(groups)[groups] == 1
         wanted[candidates.pairs[doubtful].ravel()] = True
-        lines, held = read_texts(
+        return read_texts(
             self.products, np.flatnonzero(wanted).tolist(), self.settings.reader, self.context
         )
-        self.packs_cached = held
-        return lines
 
     def examine(self, candidates: Candidates, lines: dict[int, list[TextLine]]) -> Examined:
         """Return all that is known of the candidates once `lines` were read."""
@@ -292,8 +286,7 @@ class Matcher:
         return groups
 
     def _verified(self, pairs: NDArray[np.int64]) -> Candidates:
-        raw, held = print_evidence(pairs, self.products.features, self.settings, self.context)
-        self.pairs_cached += held
+        raw = print_evidence(pairs, self.products.features, self.settings, self.context)
         raw["palette_similarity"] = pair_cosines(self.products.palettes, pairs).astype(np.float32)
         bare = (
             self.products.keypoints[pairs].max(axis=1, initial=0) <= self.settings.plain_keypoints

@@ -123,8 +123,8 @@ Place = tuple[str, str, Box, Box]
 
 def read_texts(
     products: KeptCrops, rows: Sequence[int], settings: TextReaderSettings, context: StageContext
-) -> tuple[dict[int, list[TextLine]], int]:
-    """Return the lines on the packs at `rows`, by row, and how many packs came from the cache."""
+) -> dict[int, list[TextLine]]:
+    """Return the lines on the packs at `rows`, by row."""
     places = {
         text_key(products.crops[row], products.product_boxes[row]): (
             products.images[row],
@@ -144,10 +144,10 @@ def read_texts(
                 bar.advance(len(found))
                 yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
 
-    frame, cached = compute_missing(_table(settings, context), places, compute)
+    frame = compute_missing(_table(settings, context), places, compute)
     return {
         row: lines_from_json(content) for row, content in zip(rows, frame["lines"], strict=True)
-    }, cached
+    }
 
 
 def held_texts(

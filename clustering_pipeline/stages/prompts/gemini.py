@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.text import normal_form
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages.contract import StageContext
@@ -73,6 +74,7 @@ class GeminiTranslator:
         normal = [normal_form(word) for word in words]
         held = table.read(normal)
         missing = [word for word in normal if word not in held.index]
+        context.cache.add(len(normal), len(normal) - len(missing))
         answers, facts = self._ask_until_usable(missing) if missing else ({}, {})
         table.append(
             pd.DataFrame(
@@ -87,11 +89,11 @@ class GeminiTranslator:
         prompts = tuple(
             Prompt(word, *known[key], self.name) for word, key in zip(words, normal, strict=True)
         )
-        return Translation(prompts, {"words translated before": len(held), **facts})
+        return Translation(prompts, facts)
 
     def _ask_until_usable(
         self, words: list[str]
-    ) -> tuple[dict[str, tuple[str, tuple[str, ...]]], dict[str, int | float | str]]:
+    ) -> tuple[dict[str, tuple[str, tuple[str, ...]]], dict[str, Fact]]:
         client = _client(self.settings)
         attempts, usage, problem = Attempts(self.settings), Usage(), ""
         while attempts.left > 0:

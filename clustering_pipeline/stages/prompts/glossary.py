@@ -4,12 +4,13 @@ packaging and products.
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import Protocol
 
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.text import normal_form, without_accents
 from clustering_pipeline.stages.contract import StageContext
 
@@ -78,7 +79,7 @@ class Translation:
     """One prompt per word, in the words' order, and what the translation cost."""
 
     prompts: tuple[Prompt, ...]
-    facts: Mapping[str, int | float | str] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
 
 
 class Translator(Protocol):

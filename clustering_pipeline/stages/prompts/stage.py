@@ -92,7 +92,7 @@ def run(*, settings: PromptSettings, context: StageContext) -> StageResult:
         translation = translate(words, settings, context)
         bar.advance(len(words))
     counts = Counter(prompt.translator for prompt in translation.prompts)
-    by_translator = {f"words translated by {name}": count for name, count in sorted(counts.items())}
+    by_translator = {f"words_translated_by_{name}": count for name, count in sorted(counts.items())}
     return StageResult(
         _manifest(translation.prompts), {"words": len(words), **by_translator, **translation.facts}
     )

@@ -5,6 +5,7 @@ next.
 from collections.abc import Callable, Sequence
 
 from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.prompts.gemini import GeminiTranslator
@@ -40,12 +41,12 @@ def translate(words: Sequence[str], settings: PromptSettings, context: StageCont
     """
     if settings.translator != "auto":
         return TRANSLATORS[settings.translator](settings).translate(words, context)
-    failures: dict[str, int | float | str] = {}
+    failures: dict[str, Fact] = {}
     for name in AUTOMATIC_ORDER[:-1]:
         try:
             translation = TRANSLATORS[name](settings).translate(words, context)
         except PipelineError as error:
-            failures[f"{name} was not used"] = str(error)
+            failures[f"{name}_failure"] = str(error)
         else:
             return Translation(translation.prompts, {**failures, **translation.facts})
     last = TRANSLATORS[AUTOMATIC_ORDER[-1]](settings).translate(words, context)

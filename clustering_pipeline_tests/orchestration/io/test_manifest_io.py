@@ -94,3 +94,11 @@ def test_no_partition_key_leaves_its_folder(first, second):
     path = ManifestStore.path_of("clusters", first)
     assert path.startswith("clusters/") and path.count("/") == 1 and ".." not in path
     assert (path == ManifestStore.path_of("clusters", second)) == (first == second)
+
+
+def test_facts_of_before_are_read_under_their_names_of_now(tmp_path):
+    store = ManifestStore(FileTree(str(tmp_path)))
+    store.write_facts("clean_images", "serum", {"rejected: too small": 2, "crops kept": 5})
+    assert store.read_facts("clean_images", "serum") == {"rejected_too_small": 2, "crops_kept": 5}
+    store.write_facts("english_prompts", "serum", {"gemini was not used": "No key.", "words": 3})
+    assert store.read_facts("english_prompts", "serum") == {"gemini_failure": "No key.", "words": 3}

@@ -56,10 +56,10 @@ def test_a_page_of_nothing(shelf):
 def test_the_funnel_is_a_drawing_of_its_counts():
     drawing = draw_funnel(
         {
-            "pictures of listings": 1200,
-            "distinct pictures": 1000,
-            "distinct crops": 1001,
-            "crops kept": 10,
+            "pictures_of_listings": 1200,
+            "distinct_pictures": 1000,
+            "distinct_crops": 1001,
+            "crops_kept": 10,
         }
     )
     texts = [

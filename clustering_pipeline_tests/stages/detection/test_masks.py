@@ -15,6 +15,7 @@ from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages import detection
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, FeatureTables
+from clustering_pipeline_tests.stages.cache import asked
 from clustering_pipeline_tests.stages.detection.test_neural import PROMPTS, tiny_grounding_dino
 from clustering_pipeline_tests.stages.detection.test_stage import busy, product_on_white, raw_images
 
@@ -98,7 +99,7 @@ def test_beyond_the_mask_a_crop_is_white_and_within_it_as_it_was(tmp_path, conte
     np.testing.assert_array_equal(crop[shown], plain[shown])
     assert (crop[~shown] == 255).all()
     assert row.crop_sha256 == crop_digest(crop)
-    assert result.facts["crops without background"] == 1
+    assert result.facts["crops_without_background"] == 1
 
 
 def test_grounding_dino_and_sam_work_together(tmp_path, context):
@@ -111,7 +112,7 @@ def test_grounding_dino_and_sam_work_together(tmp_path, context):
     }
     result = masked_crops(context, [busy()], tiny_sam(tmp_path / "sam"), **chosen)
     assert set(result.manifest["detector"]) == {"grounding-dino"}
-    assert result.facts["crops without background"] >= 1
+    assert result.facts["crops_without_background"] >= 1
 
 
 def test_a_picture_without_detection_keeps_its_background(tmp_path, context):
@@ -123,9 +124,12 @@ def test_a_picture_without_detection_keeps_its_background(tmp_path, context):
 def test_masks_are_not_made_twice_and_follow_their_weights(tmp_path, context):
     folder = tiny_sam(tmp_path / "sam")
     masked_crops(context, [product_on_white()], folder)
-    assert masked_crops(context, [product_on_white()], folder).facts["cache_hits"] == 1
+    asked(context)
+    masked_crops(context, [product_on_white()], folder)
+    assert asked(context) == (1, 0)
     (folder / "config.json").write_text((folder / "config.json").read_text() + "\n")
-    assert masked_crops(context, [product_on_white()], folder).facts["cache_hits"] == 0
+    masked_crops(context, [product_on_white()], folder)
+    assert asked(context) == (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from clustering_pipeline.stages import detection, prompts
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection import DETECTORS, Detections
 from clustering_pipeline.storage import BlobStore, FeatureTables
+from clustering_pipeline_tests.stages.cache import asked
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_damaged_picture_harms_itself_alone(context):
     rows = result.manifest.set_index("image_sha256")
     assert pd.isna(rows.loc[bad].crop_sha256) and "HTML" in rows.loc[bad].error
     assert rows.loc[good].is_main and pd.isna(rows.loc[good].error)
-    assert result.facts["damaged pictures"] == 1
+    assert result.facts["damaged_pictures"] == 1
 
 
 def test_pictures_that_failed_to_download_have_no_row(context):
@@ -121,15 +122,15 @@ def test_pictures_that_failed_to_download_have_no_row(context):
 
 def test_an_empty_category_gives_an_empty_manifest(context):
     result = crops([], context)
-    assert len(result.manifest) == 0 and result.facts["detection share"] == 0
+    assert len(result.manifest) == 0 and result.facts["detection_share"] == 0
 
 
 def test_nothing_is_detected_twice_and_the_batch_does_not_matter(context):
     digests = [context.blobs.put(to_png(product_on_white(seed))) for seed in range(5)]
     first = crops(digests, context, CropSettings(batch_size=2))
+    assert asked(context) == (0, 5)
     again = crops(digests[::-1] + digests[:2], context, CropSettings(batch_size=5))
-    assert (first.facts["cache_hits"], first.facts["cache_misses"]) == (0, 5)
-    assert (again.facts["cache_hits"], again.facts["cache_misses"]) == (5, 0)
+    assert asked(context) == (5, 0)
     pd.testing.assert_frame_equal(first.manifest, again.manifest)
 
 

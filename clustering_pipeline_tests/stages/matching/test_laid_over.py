@@ -14,6 +14,7 @@ from clustering_pipeline.stages.matching.text_evidence import standing_among_tex
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline.synthetic import draw_products
 from clustering_pipeline.synthetic.scenes import studio_picture
+from clustering_pipeline_tests.stages.cache import asked
 
 
 def test_verified_pairs_are_compared_and_others_are_not(tmp_path):
@@ -30,14 +31,14 @@ def test_verified_pairs_are_compared_and_others_are_not(tmp_path):
         for one in (first, darker, second)
     ]
     pairs = np.array([[0, 1], [0, 2]])
-    raw, cached = print_evidence(pairs, blobs, MatchSettings(), context)
-    assert cached == 0
+    raw = print_evidence(pairs, blobs, MatchSettings(), context)
+    assert asked(context) == (0, 2)
     same, other = raw.iloc[0], raw.iloc[1]
     assert same["aligned_correlation"] > 0.8 and same["aligned_hue"] < 0.1
     assert same["map_turn"] < 0.02 and same["map_scale"] < 0.05
     assert other["inliers"] > 0 or other[list(ALIGNED)].isna().all()
-    again, cached = print_evidence(pairs, blobs, MatchSettings(), context)
-    assert cached == 2
+    again = print_evidence(pairs, blobs, MatchSettings(), context)
+    assert asked(context) == (2, 0)
     np.testing.assert_array_equal(
         again[list(ALIGNED)].to_numpy(np.float64), raw[list(ALIGNED)].to_numpy(np.float64)
     )

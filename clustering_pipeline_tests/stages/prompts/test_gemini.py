@@ -221,7 +221,7 @@ def test_auto_hands_over_to_the_glossary_and_says_why(gemini, context, reply):
     gemini(reply)
     result = prompts.run(settings=settings(translator="auto"), context=context)
     assert {translator for *_, translator in prompts_of(result).values()} == {"glossary"}
-    assert "gemini" in str(result.facts["gemini was not used"]).lower()
+    assert "gemini" in str(result.facts["gemini_failure"]).lower()
 
 
 def test_auto_without_a_key_asks_nobody(monkeypatch, context):
@@ -229,7 +229,7 @@ def test_auto_without_a_key_asks_nobody(monkeypatch, context):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:9")
     result = prompts.run(settings=settings(translator="auto"), context=context)
-    assert "No Gemini key" in result.facts["gemini was not used"]
+    assert "No Gemini key" in result.facts["gemini_failure"]
 
 
 @given(
