@@ -250,23 +250,7 @@ WRITTEN_FILES = _manifest(
 )
 
 MANIFESTS = {
-    manifest.name: manifest
-    for manifest in (
-        SETTINGS,
-        CATALOGUE,
-        RAW_IMAGES,
-        ENGLISH_PROMPTS,
-        CROPS,
-        OVERRULED_PICTURES,
-        CLEAN_IMAGES,
-        LOCAL_FEATURES,
-        EMBEDDINGS,
-        SEMANTIC_DUPLICATES,
-        MATCHES,
-        CORRECTIONS,
-        CLUSTERS,
-        WRITTEN_FILES,
-    )
+    manifest.name: manifest for manifest in list(vars().values()) if isinstance(manifest, Manifest)
 }
 
 LISTING_STATUSES = ("clustered", "no_match", "rejected", "download_failed", "invalid_row")

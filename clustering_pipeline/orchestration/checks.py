@@ -155,24 +155,20 @@ def _detection_rate(evidence: Evidence) -> Outcome:
 
 def _rejected_share(evidence: Evidence) -> Outcome:
     """Few crops are too bad to be compared."""
-    share = _share(evidence.result["status"] == "rejected")
-    passed = share <= evidence.settings.checks.rejected_share
-    return _limited(
-        evidence,
-        "rejected_share",
-        passed,
-        f"{share:.1%} of the crops were rejected for their quality.",
-        share,
+    return _at_most(
+        evidence, "rejected_share", "rejected", "of the crops were rejected for their quality."
     )
 
 
 def _no_match_share(evidence: Evidence) -> Outcome:
     """Not nearly all listings match nothing."""
-    share = _share(evidence.result["status"] == "no_match")
-    passed = share <= evidence.settings.checks.no_match_share
-    return _limited(
-        evidence, "no_match_share", passed, f"{share:.1%} of the listings match no other.", share
-    )
+    return _at_most(evidence, "no_match_share", "no_match", "of the listings match no other.")
+
+
+def _at_most(evidence: Evidence, limit: str, status: str, words: str) -> Outcome:
+    share = _share(evidence.result["status"] == status)
+    passed = share <= getattr(evidence.settings.checks, limit)
+    return _limited(evidence, limit, passed, f"{share:.1%} {words}", share)
 
 
 def _largest_cluster_share(evidence: Evidence) -> Outcome:

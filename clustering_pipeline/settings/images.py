@@ -4,9 +4,9 @@ clean images.
 
 import re
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BaseModel, Field, field_validator
 
 from clustering_pipeline.settings.base import StageSettings, performance_field
 
@@ -341,6 +341,11 @@ class CropSettings(StageSettings):
     batch_size: int = performance_field(32, "Pictures per batch.", ge=1)
 
 
+def _limit(description: str, *, ge: int, le: int | None = None) -> Any:
+    """Return a limit on pictures; the preset's holds when it is unset."""
+    return Field(None, ge=ge, le=le, description=f"{description}; the preset's when unset.")
+
+
 class CleanImageSettings(StageSettings):
     """What is too bad to compare, and what is the same picture."""
 
@@ -352,43 +357,23 @@ class CleanImageSettings(StageSettings):
         "judged on the whole picture by the limits of the published funnel (sharpness 50, mean "
         "brightness 10 to 220).",
     )
-    minimum_sharpness: float | None = Field(
-        None,
-        ge=0,
-        description="Variance of the Laplacian, the longer side at most 256 pixels; the preset's "
-        "when unset.",
+    minimum_sharpness: float | None = _limit(
+        "Variance of the Laplacian, the longer side at most 256 pixels", ge=0
     )
-    minimum_brightness: float | None = Field(
-        None,
-        ge=0,
-        le=255,
-        description="Mean grey level under which a picture is dark; the preset's when unset.",
+    minimum_brightness: float | None = _limit(
+        "Mean grey level under which a picture is dark", ge=0, le=255
     )
-    maximum_brightness: float | None = Field(
-        None,
-        ge=0,
-        le=255,
-        description="Mean grey level above which a picture is bright; the preset's when unset.",
+    maximum_brightness: float | None = _limit(
+        "Mean grey level above which a picture is bright", ge=0, le=255
     )
-    minimum_contrast: float | None = Field(
-        None,
-        ge=0,
-        le=255,
-        description="Grey levels between the 1st and the 99th percentile; the preset's when unset.",
+    minimum_contrast: float | None = _limit(
+        "Grey levels between the 1st and the 99th percentile", ge=0, le=255
     )
-    minimum_spread: float | None = Field(
-        None,
-        ge=0,
-        le=255,
-        description="Grey levels that nearly all of the whole picture spans; the preset's when "
-        "unset.",
+    minimum_spread: float | None = _limit(
+        "Grey levels that nearly all of the whole picture spans", ge=0, le=255
     )
-    minimum_side: int | None = Field(
-        None, ge=1, description="Shorter side of a crop in pixels; the preset's when unset."
-    )
-    maximum_aspect: float | None = Field(
-        None, ge=1, description="Longer over shorter side of a crop; the preset's when unset."
-    )
+    minimum_side: int | None = _limit("Shorter side of a crop in pixels", ge=1)
+    maximum_aspect: float | None = _limit("Longer over shorter side of a crop", ge=1)
     keep: tuple[str, ...] = Field(
         (),
         description="sha256 of pictures or crops, or their first 8 or more digits, that are kept "
@@ -467,3 +452,13 @@ class CleanImageSettings(StageSettings):
 
 def _first(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else value
+
+
+class ImageSections(BaseModel):
+    """The sections of what is read, fetched, cut out and left out."""
+
+    catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
+    download: DownloadSettings = Field(default_factory=DownloadSettings)
+    prompts: PromptSettings = Field(default_factory=PromptSettings)
+    crops: CropSettings = Field(default_factory=CropSettings)
+    clean_images: CleanImageSettings = Field(default_factory=CleanImageSettings)

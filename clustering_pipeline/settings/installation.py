@@ -203,3 +203,13 @@ class ComputeSettings(BaseModel):
     models: str | None = Field(
         None, description="Folder of model files; `models` below the Dagster home when unset."
     )
+
+
+class InstallationSections(BaseModel):
+    """The sections of checks, refreshes and what belongs to the whole installation."""
+
+    checks: CheckSettings = Field(default_factory=CheckSettings)
+    refresh: RefreshSettings = Field(default_factory=RefreshSettings)
+    compute: ComputeSettings = Field(default_factory=ComputeSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
+    automation: AutomationSettings = Field(default_factory=AutomationSettings)

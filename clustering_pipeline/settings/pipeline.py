@@ -1,14 +1,8 @@
 """All settings of one category: defaults, then the settings file, then its section for the
 category, then the run.
 
-A settings file looks like this; every section is one class of this package:
-
-    clusters:
-      method: graph
-    categories:
-      kem-chong-nang:
-        clusters:
-          method: dbscan
+Every section is one class of this package, named where the classes of its kind are; `reference`
+shows what a settings file looks like.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,69 +11,27 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings.base import COMBINATION, StageSettings
-from clustering_pipeline.settings.images import (
-    CatalogueSettings,
-    CleanImageSettings,
-    CropSettings,
-    DownloadSettings,
-    PromptSettings,
-)
-from clustering_pipeline.settings.installation import (
-    AutomationSettings,
-    CheckSettings,
-    ComputeSettings,
-    RefreshSettings,
-    StorageSettings,
-)
+from clustering_pipeline.settings.images import ImageSections
+from clustering_pipeline.settings.installation import InstallationSections
 from clustering_pipeline.settings.layers import Keys, SettingsLayer, parse_value, read_layer
-from clustering_pipeline.settings.products import (
-    ClusterSettings,
-    EmbeddingSettings,
-    LocalFeatureSettings,
-    MatchSettings,
-    ReportSettings,
-    SearchSettings,
-    SemanticDuplicateSettings,
-    WorkbookSettings,
-)
+from clustering_pipeline.settings.products import ProductSections
 
 SETTINGS_FILE = "settings.yaml"
 CATEGORIES = "categories"
 
 
-class PipelineSettings(BaseModel):
+class PipelineSettings(InstallationSections, ProductSections, ImageSections):
     """Every setting of one category.
 
     `storage` and `automation` belong to the whole installation.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-    catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
-    download: DownloadSettings = Field(default_factory=DownloadSettings)
-    prompts: PromptSettings = Field(default_factory=PromptSettings)
-    crops: CropSettings = Field(default_factory=CropSettings)
-    clean_images: CleanImageSettings = Field(default_factory=CleanImageSettings)
-    local_features: LocalFeatureSettings = Field(default_factory=LocalFeatureSettings)
-    embeddings: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
-    semantic_duplicates: SemanticDuplicateSettings = Field(
-        default_factory=SemanticDuplicateSettings
-    )
-    matches: MatchSettings = Field(default_factory=MatchSettings)
-    clusters: ClusterSettings = Field(default_factory=ClusterSettings)
-    workbook: WorkbookSettings = Field(default_factory=WorkbookSettings)
-    report: ReportSettings = Field(default_factory=ReportSettings)
-    search: SearchSettings = Field(default_factory=SearchSettings)
-    checks: CheckSettings = Field(default_factory=CheckSettings)
-    refresh: RefreshSettings = Field(default_factory=RefreshSettings)
-    compute: ComputeSettings = Field(default_factory=ComputeSettings)
-    storage: StorageSettings = Field(default_factory=StorageSettings)
-    automation: AutomationSettings = Field(default_factory=AutomationSettings)
 
     def stage(self, name: str) -> StageSettings:
         """Return the settings of the stage `name`, one of `STAGES`."""

@@ -5,7 +5,7 @@ clusters, and the outputs.
 import math
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from clustering_pipeline.settings.base import StageSettings, combination_error, performance_field
 
@@ -512,3 +512,18 @@ class SearchSettings(StageSettings):
         "the number of lists that are looked into is measured for it.",
     )
     seed: int = Field(7, ge=0, description="Seed of the lists' centres.")
+
+
+class ProductSections(BaseModel):
+    """The sections of how products are described, matched, grouped and shown."""
+
+    local_features: LocalFeatureSettings = Field(default_factory=LocalFeatureSettings)
+    embeddings: EmbeddingSettings = Field(default_factory=EmbeddingSettings)
+    semantic_duplicates: SemanticDuplicateSettings = Field(
+        default_factory=SemanticDuplicateSettings
+    )
+    matches: MatchSettings = Field(default_factory=MatchSettings)
+    clusters: ClusterSettings = Field(default_factory=ClusterSettings)
+    workbook: WorkbookSettings = Field(default_factory=WorkbookSettings)
+    report: ReportSettings = Field(default_factory=ReportSettings)
+    search: SearchSettings = Field(default_factory=SearchSettings)

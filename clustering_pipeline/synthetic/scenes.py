@@ -296,6 +296,16 @@ def decorate(picture: Picture, seller: Seller) -> None:
     picture[:] = cv2.blendLinear(overlay, picture, opacity, 1 - opacity)
 
 
+@dataclass(frozen=True)
+class _Overlay:
+    """What is laid over a picture: colours (h, w, 3) and how much of them covers it (h, w), 0 to
+    255.
+    """
+
+    picture: Picture
+    coverage: NDArray[np.uint8]
+
+
 @lru_cache(maxsize=64)
 def _overlay(seller: Seller, height: int, width: int) -> tuple[Picture, NDArray[np.float32]]:
     """Return a seller's decoration as colours (h, w, 3) uint8 and opacity (h, w) float32, 0 to
@@ -303,16 +313,16 @@ def _overlay(seller: Seller, height: int, width: int) -> tuple[Picture, NDArray[
     """
     rng = np.random.default_rng(seller.seed)
     main, second = _bright_colour(rng), _bright_colour(rng)
-    picture, coverage = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+    overlay = _Overlay(np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8))
     if seller.has_frame:
-        _draw_frame(picture, coverage, main, second, rng)
+        _draw_frame(overlay, main, second, rng)
     if seller.has_banner:
-        _draw_banner(picture, coverage, seller, second, rng)
+        _draw_banner(overlay, seller, second, rng)
     for _ in range(seller.stickers):
-        _draw_sticker(picture, coverage, _bright_colour(rng), rng)
+        _draw_sticker(overlay, _bright_colour(rng), rng)
     if seller.has_watermark:
-        _draw_watermark(picture, coverage, seller)
-    return picture, coverage * np.float32(1 / 255)
+        _draw_watermark(overlay, seller)
+    return overlay.picture, overlay.coverage * np.float32(1 / 255)
 
 
 def _bright_colour(rng: np.random.Generator) -> Colour:
@@ -323,13 +333,8 @@ def _bright_colour(rng: np.random.Generator) -> Colour:
     return red, green, blue
 
 
-def _draw_frame(
-    picture: Picture,
-    coverage: NDArray[np.uint8],
-    main: Colour,
-    second: Colour,
-    rng: np.random.Generator,
-) -> None:
+def _draw_frame(overlay: _Overlay, main: Colour, second: Colour, rng: np.random.Generator) -> None:
+    picture, coverage = overlay.picture, overlay.coverage
     height, width = coverage.shape
     thickness = int(rng.uniform(0.015, 0.045) * width)
     for inset, colour in ((0, main), (thickness, second)):
@@ -343,12 +348,9 @@ def _draw_frame(
 
 
 def _draw_banner(
-    picture: Picture,
-    coverage: NDArray[np.uint8],
-    seller: Seller,
-    colour: Colour,
-    rng: np.random.Generator,
+    overlay: _Overlay, seller: Seller, colour: Colour, rng: np.random.Generator
 ) -> None:
+    picture, coverage = overlay.picture, overlay.coverage
     height, width = coverage.shape
     tall = int(height * rng.uniform(0.07, 0.13))
     top = 0 if rng.random() < 0.35 else height - tall
@@ -366,9 +368,8 @@ def _draw_banner(
     )
 
 
-def _draw_sticker(
-    picture: Picture, coverage: NDArray[np.uint8], colour: Colour, rng: np.random.Generator
-) -> None:
+def _draw_sticker(overlay: _Overlay, colour: Colour, rng: np.random.Generator) -> None:
+    picture, coverage = overlay.picture, overlay.coverage
     height, width = coverage.shape
     radius = int(rng.uniform(0.07, 0.12) * width)
     x = int(rng.choice([radius + 8, width - radius - 8]))
@@ -392,7 +393,8 @@ def _draw_sticker(
     )
 
 
-def _draw_watermark(picture: Picture, coverage: NDArray[np.uint8], seller: Seller) -> None:
+def _draw_watermark(overlay: _Overlay, seller: Seller) -> None:
+    picture, coverage = overlay.picture, overlay.coverage
     height, width = coverage.shape
     ink = np.zeros((height, width, 3), np.uint8)
     print_text(

@@ -1,48 +1,24 @@
-"""The assets of a category: a module each, which reads manifests, calls a stage and returns a
+"""The assets of a category: a module each group, which reads manifests, calls a stage and returns a
 manifest.
 
-A stage is imported by the run that needs it, so that the definitions load fast.
+A stage is imported by the run that needs it, so that the definitions load fast. Every asset that a
+module of a group holds is one of the category's.
 """
 
-from clustering_pipeline.orchestration.assets.clusters import clusters, corrections, matches
-from clustering_pipeline.orchestration.assets.features import (
-    embeddings,
-    local_features,
-    semantic_duplicates,
-)
-from clustering_pipeline.orchestration.assets.pictures import (
-    catalogue,
-    clean_images,
-    crops,
-    english_prompts,
-    overruled_pictures,
-    raw_images,
-)
-from clustering_pipeline.orchestration.assets.results import (
-    category_report,
-    labeled_excel,
-    search_index,
-)
+import dagster as dg
+
+from clustering_pipeline.orchestration.assets import clusters, features, pictures, results
 from clustering_pipeline.orchestration.assets.settings import settings_assets
 from clustering_pipeline.orchestration.assets.status import make_sync_report
 
 CATEGORY_ASSETS = [
     *settings_assets,
-    catalogue,
-    raw_images,
-    english_prompts,
-    crops,
-    overruled_pictures,
-    clean_images,
-    local_features,
-    embeddings,
-    semantic_duplicates,
-    matches,
-    corrections,
-    clusters,
-    labeled_excel,
-    category_report,
-    search_index,
+    *(
+        asset
+        for group in (pictures, features, clusters, results)
+        for asset in vars(group).values()
+        if isinstance(asset, dg.AssetsDefinition)
+    ),
 ]
 sync_report = make_sync_report(CATEGORY_ASSETS)
 ASSETS = [*CATEGORY_ASSETS, sync_report]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.duplicates import linked
+from clustering_pipeline.core.vectors import principal_axes, turned
 from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, first_by_keeper
 
 MOST_DOTS = 3000
@@ -69,9 +70,8 @@ def _places(vectors: NDArray[np.float32], clusters: list[int | None]) -> NDArray
     sums = np.zeros((groups.max() + 1, vectors.shape[1]))
     np.add.at(sums, groups, vectors)
     centres = sums / np.bincount(groups)[:, None]
-    middle = centres.mean(axis=0)
-    axes = np.linalg.svd(centres - middle, full_matrices=False)[2][:2]
-    axes = axes * np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
+    middle, axes = principal_axes(centres)
+    axes = turned(axes[:2])
     # Two clusters, or equal vectors, have fewer than two axes; the others then stay flat.
     placed = np.pad((vectors - middle) @ axes.T, ((0, 0), (0, 2 - len(axes))))
     low, high = placed.min(axis=0), placed.max(axis=0)

@@ -56,7 +56,12 @@ def build_index(
     through their keeper. `query`: the settings under which the vectors were made; they are
     recorded, and a query picture is treated by them.
     """
-    shown = _listings_of_crops(clusters, catalogue, crops, raw_images, clean_images, local_features)
+    shown = (
+        _crops_of_listings(crops, raw_images, clean_images)
+        .merge(local_features[["crop_sha256", "features"]], on="crop_sha256", how="left")
+        .merge(catalogue[["listing", "product_base_id", "title"]], on="listing")
+        .merge(clusters[["listing", "cluster_id", "cluster_size", "status"]], on="listing")
+    )
     order = _rows_by_cluster(embeddings, shown)
     vectors = _unit_vectors(order)
     shown = shown.merge(order[["crop_sha256", "row"]], on="crop_sha256").sort_values(
@@ -87,13 +92,8 @@ def build_index(
     )
 
 
-def _listings_of_crops(
-    clusters: pd.DataFrame,
-    catalogue: pd.DataFrame,
-    crops: pd.DataFrame,
-    raw_images: pd.DataFrame,
-    clean_images: pd.DataFrame,
-    local_features: pd.DataFrame,
+def _crops_of_listings(
+    crops: pd.DataFrame, raw_images: pd.DataFrame, clean_images: pd.DataFrame
 ) -> pd.DataFrame:
     """Return a row per kept crop and listing that shows it, itself or through a duplicate."""
     pictures = raw_images.loc[
@@ -113,10 +113,7 @@ def _listings_of_crops(
     rows = rows.sort_values(["crop_sha256", "listing", "position"]).drop_duplicates(
         ["crop_sha256", "listing"]
     )
-    rows = rows.drop(columns="image_sha256").merge(own, on="crop_sha256")
-    rows = rows.merge(local_features[["crop_sha256", "features"]], on="crop_sha256", how="left")
-    rows = rows.merge(catalogue[["listing", "product_base_id", "title"]], on="listing")
-    return rows.merge(clusters[["listing", "cluster_id", "cluster_size", "status"]], on="listing")
+    return rows.drop(columns="image_sha256").merge(own, on="crop_sha256")
 
 
 def _rows_by_cluster(embeddings: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.markup import Element, circle, draw, element, polyline
+from clustering_pipeline.core.vectors import principal_axes, turned
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import FileTree, layout
 
@@ -136,15 +137,8 @@ def _principal_components(vectors: NDArray[np.float64], count: int) -> NDArray[n
     """Return the coordinates (n × count) along the axes of greatest variance, each axis turned so
     that its largest part is positive.
     """
-    centred = vectors - vectors.mean(axis=0) if len(vectors) else vectors
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:count]
-    signs = (
-        np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])
-        if len(axes)
-        else np.empty(0)
-    )
-    placed = centred @ (axes * signs[:, None]).T
+    middle, axes = principal_axes(vectors)
+    placed = (vectors - middle) @ turned(axes[:count]).T
     return np.pad(placed, ((0, 0), (0, max(0, min(2, count) - placed.shape[1]))))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.vectors import nearest_neighbours
+from clustering_pipeline.core.vectors import nearest_neighbours, principal_axes
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.drawings import draw_curve, draw_scatter, project
 from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS, kmeans
@@ -137,13 +137,12 @@ def _gaps(
     uniform in the PCA's box.
     """
     random = np.random.default_rng(SEED)
-    centre = problem.vectors.mean(axis=0)
-    _, _, axes = np.linalg.svd(problem.vectors - centre, full_matrices=False)
-    turned = (problem.vectors - centre) @ axes.T
-    low, high = turned.min(axis=0), turned.max(axis=0)
+    centre, axes = principal_axes(problem.vectors)
+    placed = (problem.vectors - centre) @ axes.T
+    low, high = placed.min(axis=0), placed.max(axis=0)
     logs = np.empty((REFERENCES, len(tried)))
     for row in logs:
-        drawn = random.uniform(low, high, turned.shape) @ axes + centre
+        drawn = random.uniform(low, high, placed.shape) @ axes + centre
         drawn = (drawn / np.maximum(np.linalg.norm(drawn, axis=1, keepdims=True), 1e-12)).astype(
             np.float32
         )

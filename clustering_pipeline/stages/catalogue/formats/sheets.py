@@ -13,6 +13,8 @@ from xml.etree import ElementTree
 
 from clustering_pipeline.core.errors import InputError
 
+# What reading a part of a damaged archive raises.
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError)
 MAX_PARTS = 100_000
 CHUNK_BYTES = 1 << 20
 # The prologue of a part, where a document type declaration would stand. OOXML forbids one and no
@@ -73,14 +75,7 @@ class WorkbookPackage:
         """
         try:
             return self._archive.read(part)
-        except (
-            KeyError,
-            zipfile.BadZipFile,
-            zlib.error,
-            EOFError,
-            NotImplementedError,
-            OSError,
-        ) as error:
+        except (KeyError, *DAMAGE) as error:
             raise damaged(self.name, error) from error
 
     def read_xml(self, part: str) -> bytes:
@@ -112,13 +107,7 @@ class WorkbookPackage:
                 with self._archive.open(part) as stream:
                     while stream.read(CHUNK_BYTES):
                         pass
-            except (
-                zipfile.BadZipFile,
-                zlib.error,
-                EOFError,
-                NotImplementedError,
-                OSError,
-            ) as error:
+            except DAMAGE as error:
                 raise damaged(self.name, error) from error
 
 
