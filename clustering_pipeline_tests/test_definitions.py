@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from clustering_pipeline.definitions import build_definitions
 from clustering_pipeline.project import PipelineHome, Project
@@ -37,6 +40,20 @@ HEAVY = (
 @pytest.fixture(scope="module")
 def definitions(tmp_path_factory) -> dg.Definitions:
     return build_definitions(Project(PipelineHome(tmp_path_factory.mktemp("home"))))
+
+
+def test_the_location_has_one_name_wherever_it_is_started():
+    """A backfill of the command line names it after its module; others find its runs by that."""
+    root = Path(__file__).resolve().parents[1]
+    files = [
+        yaml.safe_load((root / name).read_text())
+        for name in ("workspace.yaml", "docker/workspace.yaml")
+    ]
+    named = [next(iter(entry.values())) for file in files for entry in file["load_from"]]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["dagster"]
+    names = {entry["location_name"] for entry in named} | {project["code_location_name"]}
+    assert names == {project["module_name"]} == {"clustering_pipeline.definitions"}
+    assert "-m clustering_pipeline.definitions" in (root / "docs/operation.md").read_text()
 
 
 def test_everything_loads(definitions):

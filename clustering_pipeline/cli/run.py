@@ -202,6 +202,7 @@ def _prepare(request: RunRequest, category: _Category) -> _Job:
     project = find_project(
         read_overrides(request.assignments, request.settings, request.hosts, slug)
     )
+    project.sources.check_name(category.name)
     if request.catalogue.is_dir() or category.value:
         project.category_settings(slug)
     else:

@@ -1,5 +1,6 @@
 """What the commands print: notes, tables, JSON, and progress bars with rate and remaining time."""
 
+import io
 import json
 import os
 import sys
@@ -36,6 +37,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self.debug = False
+        _replace_unknown_letters()
         self.errors = _console(sys.stderr)
         self.output = _console(sys.stdout)
         self._reserved: int | None = None
@@ -93,6 +95,13 @@ class Terminal:
                 (f"  {name:<{width}}  ", "dim"), value if isinstance(value, Text) else str(value)
             )
             self.output.print(line, soft_wrap=True)
+
+
+def _replace_unknown_letters() -> None:
+    """Let a stream in an encoding without some letters show a mark for each instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _console(stream: TextIO) -> Console:

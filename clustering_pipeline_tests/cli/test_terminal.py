@@ -2,6 +2,7 @@
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -111,6 +112,32 @@ def test_every_command_has_help(call: Call):
 def test_output_is_given_back_after_json(call: Call, tmp_path: Path):
     assert call("corrections", "export", tmp_path / "all.csv", "--json").json["written"] == 0
     assert call("--help").output
+
+
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        {"PYTHONIOENCODING": "cp1252"},
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"},
+    ],
+)
+def test_letters_that_a_pipe_does_not_know_are_replaced(tmp_path: Path, encoding: dict[str, str]):
+    file = tmp_path / "kem chống nắng.csv"
+    file.write_text("kind,id_a,id_b\nsame,1,2\n")
+    answer = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from clustering_pipeline.cli import main; main()",
+            "corrections",
+            "import",
+            file,
+        ],
+        env={**os.environ, **encoding, "DAGSTER_HOME": str(tmp_path / "home")},
+        capture_output=True,
+    )
+    assert (answer.returncode, b"UnicodeEncodeError" in answer.stderr) == (0, False)
+    assert b"ch?" in answer.stdout and b"statements added" in answer.stdout
 
 
 def test_terminal_of_a_context_is_made_once():

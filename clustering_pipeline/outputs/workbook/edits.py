@@ -42,6 +42,8 @@ from clustering_pipeline.storage import BlobStore
 LABELS_MARK = "sha256 of these labels"
 DIGEST = re.compile("[0-9a-f]{64}")
 NO_MATCH = -1
+# Labels that stayed behind while their listings moved; fewer may have been typed.
+LEFT_BEHIND = 2
 COLUMNS = (
     "category",
     "product_base_id",
@@ -107,6 +109,7 @@ def read_label_edits(
         _edited_rows(table, path.name, settings),
         columns=["product_base_id", "cluster_id", "cluster_name"],
     )
+    _refuse_detached(written, edited, path.name)
     return LabelEdits(str(written["category"].iloc[0]), _statements(written, edited))
 
 
@@ -116,6 +119,34 @@ def _refuse_labels_without_mark(table: Table, name: str) -> None:
             f"{name} has our columns but not the sheet Summary that tells which labels it was "
             "written with, so what was changed in it cannot be told. Import the workbook as it "
             "was written, with all its sheets."
+        )
+
+
+def _refuse_detached(written: pd.DataFrame, edited: pd.DataFrame, name: str) -> None:
+    """Raise InputError when listings were moved as a block while the labels stayed where they were
+    written: each then stands beside another product, which nobody meant.
+    """
+    if len(written) != len(edited):
+        return
+    labels = [
+        [(present(number), present(name) or None) for number, name in zip(*columns, strict=True)]
+        for columns in ((table["cluster_id"], table["cluster_name"]) for table in (written, edited))
+    ]
+    before = dict(zip(written["product_base_id"], labels[0], strict=True))
+    moved = [
+        (old, new, before.get(identifier))
+        for was, identifier, old, new in zip(
+            written["product_base_id"], edited["product_base_id"], *labels, strict=True
+        )
+        if was != identifier
+    ]
+    changed = [(old, new) for old, new, own in moved if own is not None and new[0] != own[0]]
+    left = sum(old == new for old, new in changed)
+    if left >= LEFT_BEHIND and 2 * left > len(changed):
+        raise InputError(
+            f"In {name} the listings were sorted and our columns were not: {left:,} labels stand "
+            "beside another listing than the one they were written for. Undo the sorting, or sort "
+            "all columns together, and import it then; nothing was recorded."
         )
 
 

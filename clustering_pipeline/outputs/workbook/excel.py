@@ -26,6 +26,7 @@ from clustering_pipeline.outputs.workbook.ooxml.parts import (
     WorkbookParts,
     cell_markup,
 )
+from clustering_pipeline.outputs.workbook.ooxml.ranges import OwnColumns, widen_ranges
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import (
     MAX_HYPERLINKS,
     SheetAdditions,
@@ -179,12 +180,15 @@ class ExcelOutput:
             listings=listing_tabs,
             placements={sheet.table.name: place_columns(sheet) for sheet in sheets},
         )
+        self._identifiers = {sheet.table.name: sheet.columns.identifier for sheet in sheets}
+        self.remarks: list[str] = []
 
     def add_labels(self, labels: pd.DataFrame, cluster_rows: Mapping[int, int]) -> None:
         """Write the labels beside their listings; numbers in `cluster_rows` link to that row of the
         sheet Clusters.
 
-        A sheet with more listings than Excel allows links has none.
+        A sheet with more listings than Excel allows links has none. `remarks` gets what is said of
+        tables and filters that leave our columns out.
         """
         for sheet, placement in self.tabs.placements.items():
             part = self._parts.sheets[self.tabs.listings[sheet]].part
@@ -193,6 +197,12 @@ class ExcelOutput:
             linked = cluster_rows if len(rows) <= MAX_HYPERLINKS else {}
             additions = self._additions(content, placement, rows, linked)
             self._parts.write(part, add_to_sheet(content, additions))
+            own = OwnColumns(
+                {number: placement.headers[name] for name, number in placement.columns.items()},
+                placement.header_row,
+                self._identifiers[sheet],
+            )
+            self.remarks += widen_ranges(self._parts, self.tabs.listings[sheet], own)
 
     def add_sheet(self, sheet: AddedSheet) -> None:
         """Write one of our own sheets."""

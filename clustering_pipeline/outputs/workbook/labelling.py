@@ -104,17 +104,22 @@ def label_workbook(
             LABELS_MARK: store_labels(labels, raw_images, notes.category, blobs),
         }
         excel.add_sheet(
-            summary_sheet(excel.tabs, {"Result": counts, **notes.summary, **_not_kept(losses)})
+            summary_sheet(
+                excel.tabs,
+                {
+                    "Result": counts,
+                    **notes.summary,
+                    **_listed("Not kept", losses),
+                    **_listed("Sorting", excel.remarks),
+                },
+            )
         )
     return LabelledWorkbook(excel.packed(), len(labels), losses)
 
 
-def _not_kept(losses: Sequence[str]) -> Sections:
-    return (
-        {"Not kept": {str(number): loss for number, loss in enumerate(losses, start=1)}}
-        if losses
-        else {}
-    )
+def _listed(title: str, sentences: Sequence[str]) -> Sections:
+    numbered = {str(number): sentence for number, sentence in enumerate(sentences, start=1)}
+    return {title: numbered} if numbered else {}
 
 
 def check_same_rows(sheets: list[SelectedSheet], labels: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ again.
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -76,11 +77,12 @@ class SourceRecords:
         record.
 
         The display name defaults to the file's name without its suffix. An unchanged source gives
-        an unchanged record. Raises InputError when the path cannot be read or the name gives no
-        slug.
+        an unchanged record. Raises InputError when the path cannot be read, or the name gives no
+        slug or that of another category.
         """
         source_path = Path(path).expanduser().absolute()
         name = display_name or source_path.stem
+        self.check_name(name)
         options = {}
         if source_path.is_dir():
             content = store_folder(source_path, self.blobs)
@@ -116,6 +118,21 @@ class SourceRecords:
                 "Run `clustering-pipeline run CATALOGUE --category NAME` once."
             ) from error
 
+    def check_name(self, display_name: str) -> None:
+        """Raise InputError when another category has the slug that a name gives: names that differ
+        in more than capitals and blanks are of two.
+        """
+        category = category_slug(display_name)
+        if not self.files.exists(_record_path(category)):
+            return
+        known = self.load(category)
+        if _plain(known.display_name) != _plain(display_name):
+            raise InputError(
+                f"The category {display_name!r} would have the key {category!r}, which is that of "
+                f"{known.display_name!r}, recorded from {known.path}. Write {known.display_name!r} "
+                f"if it is meant, or give this one a name with other letters with --category."
+            )
+
     def holds(self, category: str, content: bytes) -> bool:
         """Whether the record of `category` is of these very bytes."""
         return (
@@ -142,6 +159,10 @@ class SourceRecords:
         path = _record_path(source.category)
         if not self.files.exists(path) or self.files.read(path) != content:
             self.files.write(path, content)
+
+
+def _plain(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
 def _record_path(category: str) -> str:

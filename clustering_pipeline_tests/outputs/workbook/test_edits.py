@@ -125,3 +125,30 @@ def test_a_mark_that_is_a_path_is_not_followed(tmp_path):
 
     with pytest.raises(InputError, match="another home"):
         edited(tmp_path, change)
+
+
+def sort_own_cells(sheet, columns):
+    """Sort the listings by their name, the last first, as an arrow does that moves these columns only."""
+    rows = [[sheet.cell(row, column).value for column in columns] for row in range(2, 10)]
+    for number, row in enumerate(sorted(rows, key=lambda row: row[0], reverse=True), start=2):
+        for column, value in zip(columns, row, strict=True):
+            sheet.cell(number, column).value = value
+
+
+def test_a_sorting_that_left_the_labels_behind_is_noticed(tmp_path):
+    with pytest.raises(InputError, match="sorted and our columns were not"):
+        edited(tmp_path, lambda sheet: sort_own_cells(sheet, range(1, 4)))
+
+
+def test_so_it_is_beside_a_few_edits(tmp_path):
+    def change(sheet):
+        sort_own_cells(sheet, range(1, 4))
+        sheet.cell(3, NUMBER, 900)
+
+    with pytest.raises(InputError, match="sorted and our columns were not"):
+        edited(tmp_path, change)
+
+
+def test_a_sorting_that_took_the_labels_along_says_nothing(tmp_path):
+    edits = edited(tmp_path, lambda sheet: sort_own_cells(sheet, range(1, 11)))
+    assert edits.statements == []

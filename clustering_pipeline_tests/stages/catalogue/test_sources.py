@@ -1,5 +1,7 @@
 """What a category is recorded from, and where its name goes."""
 
+import unicodedata
+
 import pytest
 
 from clustering_pipeline.core.errors import InputError
@@ -47,6 +49,25 @@ def test_the_lock_file_of_an_open_workbook_names_the_workbook(tmp_path, name):
     (tmp_path / name).write_bytes(b"\x05Admin")
     with pytest.raises(InputError, match=r"tháng 5\.xlsx is open\. Give tháng 5\.xlsx"):
         read_source(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("Bơ", "Bò"), ("Kem " * 30 + "a", "Kem " * 30 + "b"), ("a/b", "a b")]
+)
+def test_a_name_that_gives_the_key_of_another_category_is_refused(records, tmp_path, first, second):
+    path = tmp_path / "c.csv"
+    path.write_text("id,image\n1,https://a.vn/1.jpg\n", encoding="utf-8")
+    recorded = records.record(path, first)
+    with pytest.raises(InputError, match="other letters with --category"):
+        records.record(path, second)
+    assert records.load(recorded.category).display_name == first
+
+
+def test_a_name_in_other_capitals_is_the_same_category(records, tmp_path):
+    path = tmp_path / "c.csv"
+    path.write_text("id,image\n1,https://a.vn/1.jpg\n", encoding="utf-8")
+    records.record(path, unicodedata.normalize("NFD", "Kem chống nắng"))
+    assert records.record(path, "KEM  chống nắng").display_name == "KEM  chống nắng"
 
 
 def test_a_record_keeps_a_copy_of_the_bytes(records, tmp_path):
