@@ -140,9 +140,8 @@ def _frames(project: Project, slug: str, pictures: list[Path]) -> dict[str, pd.D
     )
     files = FileTree(f"{project.storage_root}/outputs/{slug}/search")
     build_index(
-        *(frames[name] for name in order),
-        settings.search,
-        context,
+        **{name: frames[name] for name in order},
+        settings=settings.search,
         files=files,
         query=QuerySettings(),
     )

@@ -93,7 +93,7 @@ def _throughput(options: Options, shape: Shape, on_gpu: bool) -> list[Figure]:
     model = _save_model(options.scratch / "model", shape)
     settings = EmbeddingSettings(encoder="clip", model=str(model), batch_size=shape.batch)
     blobs = options.scratch / "blobs"
-    clean = _clean_images(blobs, list(_pictures(shape.pictures, blobs)))
+    clean = _clean_images(list(_pictures(shape.pictures, blobs)))
     context = _context(options.scratch, "identity")
     open_encoder(settings).identity(
         context
@@ -233,7 +233,7 @@ def _store_variant(base: np.ndarray, seed: int, blobs: BlobStore) -> str:
     return blobs.put(encode_jpeg((cut + noise).clip(0, 255).astype(np.uint8), 85))
 
 
-def _clean_images(blobs: Path, digests: list[str], side: int = 640) -> pd.DataFrame:
+def _clean_images(digests: list[str], side: int = 640) -> pd.DataFrame:
     frame = pd.DataFrame({name: [None] * len(digests) for name in CLEAN_IMAGES.schema.names})
     box = {"x0": 0, "y0": 0, "x1": side, "y1": side}
     return conform(
@@ -333,7 +333,7 @@ def _embed_plan(plan: Path) -> tuple[StageResult, int]:
 def _embed(model: Path, scratch: Path, crops: list[str]) -> tuple[StageResult, int]:
     """Return what the stage made, and how many vectors it held before."""
     settings = EmbeddingSettings(encoder="clip", model=str(model), batch_size=32)
-    clean = _clean_images(scratch / "blobs", crops, side=72)
+    clean = _clean_images(crops, side=72)
     context = _context(scratch, "tables")
     result = embedding.run(
         clean_images=clean,

@@ -11,11 +11,11 @@ LABEL = """
 import resource, sys, time
 from pathlib import Path
 import pandas as pd
-from clustering_pipeline.catalogue import read_workbook
-from clustering_pipeline.manifests import CLEAN_IMAGES, CLUSTERS, MATCHES, RAW_IMAGES, conform, empty
+from clustering_pipeline.stages.catalogue import read_workbook
+from clustering_pipeline.core.manifests import CLEAN_IMAGES, CLUSTERS, MATCHES, RAW_IMAGES, conform, empty
 from clustering_pipeline.settings import CatalogueSettings, WorkbookSettings
 from clustering_pipeline.storage import BlobStore
-from clustering_pipeline.workbook import label_workbook
+from clustering_pipeline.outputs.workbook import OriginalWorkbook, ResultTables, label_workbook
 
 source, scratch = Path(sys.argv[1]), Path(sys.argv[2])
 content = source.read_bytes()
@@ -26,9 +26,9 @@ frame["status"], frame["confidence"], frame["is_representative"] = "clustered", 
 clusters = conform(frame, CLUSTERS)
 start = time.perf_counter(), time.process_time()
 labelled = label_workbook(
-    content, source.name, catalogue=catalogue, raw_images=empty(RAW_IMAGES), clean_images=empty(CLEAN_IMAGES),
-    matches=empty(MATCHES), clusters=clusters, settings=WorkbookSettings(), catalogue_settings=CatalogueSettings(),
-    blobs=BlobStore(str(scratch)), output_name="labelled.xlsx",
+    OriginalWorkbook(content, source.name, CatalogueSettings()),
+    ResultTables(catalogue, empty(RAW_IMAGES), empty(CLEAN_IMAGES), empty(MATCHES), clusters),
+    settings=WorkbookSettings(), blobs=BlobStore(str(scratch)), output_name="labelled.xlsx",
 )
 (scratch / "labelled.xlsx").write_bytes(labelled.content)
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

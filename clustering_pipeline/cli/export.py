@@ -46,7 +46,7 @@ def export(
     ] = False,
 ) -> None:
     """Write the pictures of a category as one folder per cluster or per product."""
-    from clustering_pipeline.outputs.workbook import export_pictures
+    from clustering_pipeline.outputs.workbook import export_pictures, picture_table
 
     terminal, project = terminal_of(context), find_project()
     slugs = choose_category([source.category for source in project.sources.all()], category)
@@ -57,7 +57,7 @@ def export(
     with TerminalProgress(terminal.errors) as progress:
         exported = export_pictures(
             folder,
-            **_tables(project, slugs[0]),
+            picture_table(**_tables(project, slugs[0])),
             blobs=project.blobs,
             by=by.value,
             cut=crops,

@@ -137,7 +137,7 @@ LEAST_SECONDS_TO_REPORT = 1.0
 
 
 class _CountColumn(ProgressColumn):
-    """ "123/331 pictures"."""
+    """The count, as in "123/331 pictures"."""
 
     def render(self, task: Task) -> Text:
         return Text(

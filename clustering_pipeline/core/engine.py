@@ -64,6 +64,7 @@ class LocalEngine:
     def map_batches(
         self, function: BatchFunction[Item, Result], items: Sequence[Item], *, batch_size: int
     ) -> Iterator[list[Result]]:
+        """Yield the results of every batch, in the order of `items`; as `Engine`."""
         batches = batched(items, batch_size)
         if self.workers == 1 or len(items) <= batch_size * (self.smallest_pool - 1):
             yield from map(function, batches)

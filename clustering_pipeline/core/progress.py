@@ -19,7 +19,9 @@ class Progress(Protocol):
     implementations.
     """
 
-    def track(self, description: str, total: int, unit: str) -> AbstractContextManager[ProgressBar]:
+    def track(
+        self, description: str, total: int, unit: str, /
+    ) -> AbstractContextManager[ProgressBar]:
         """Open a bar over `total` items named `unit` (singular: "picture")."""
 
 
@@ -27,7 +29,8 @@ class SilentProgress:
     """Reports nothing: the default for tests and library use."""
 
     @contextmanager
-    def track(self, description: str, total: int, unit: str) -> Iterator[ProgressBar]:
+    def track(self, _description: str, _total: int, _unit: str, /) -> Iterator[ProgressBar]:
+        """Open a bar that nobody sees."""
         yield self
 
     def advance(self, count: int = 1) -> None:

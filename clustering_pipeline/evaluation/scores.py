@@ -1,5 +1,6 @@
 """Scores of a grouping against the truth, the products that were put together as a picture, and how
-far probabilities can be believed."""
+far probabilities can be believed.
+"""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass

@@ -173,6 +173,8 @@ def compare_aligned(
     the agreeing keypoints.
 
     Args:
+        first: the one that is compared.
+        second: the other, laid over it.
         shares: float32 (2, 3), maps places of the first frame to the second, both as shares of
             width and height.
         support: float32 (n, 2), agreeing keypoints as shares of the first frame's width and height;

@@ -1,5 +1,6 @@
 """Opening a picture's header: what format it is, how large, which way up, and whether it may be
-decoded."""
+decoded.
+"""
 
 import io
 import logging

@@ -136,12 +136,14 @@ class ManifestIOManager(dg.IOManager):
         self.manifests = manifests
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
+        """Write the frame as the manifest that the asset names."""
         manifest = self.manifests[context.definition_metadata[MANIFEST_METADATA]]
         self.project.manifests.write(
             context.asset_key.to_user_string(), _partition(context), obj, manifest
         )
 
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        """Return the manifest of the asset; raises StageError when it was never made."""
         asset, category = context.asset_key.to_user_string(), _partition(context)
         frame = self.project.manifests.read(asset, category)
         if frame is None:

@@ -300,7 +300,7 @@ class _CountingHandler(SimpleHTTPRequestHandler):
         self._requests[self.path] += 1
         return super().send_head()
 
-    def list_directory(self, path: Any) -> None:
+    def list_directory(self, _path: Any) -> None:
         self.send_error(404)
 
     def log_message(self, format: str, *args: Any) -> None:

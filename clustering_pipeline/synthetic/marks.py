@@ -207,13 +207,13 @@ def _stripes(rng: np.random.Generator) -> NDArray[np.uint8]:
 def _chevrons(rng: np.random.Generator) -> NDArray[np.uint8]:
     count, depth = int(rng.integers(1, 4)), rng.uniform(0.15, 0.4)
     thickness = rng.uniform(0.3, 0.6) / count
-    contours = []
-    for top in np.linspace(0.08, 0.9 - depth - thickness, count) if count > 1 else [0.25]:
-        contours.append(
-            np.array([[0.08, top + depth], [0.5, top], [0.92, top + depth],
-                      [0.92, top + depth + thickness], [0.5, top + thickness],
-                      [0.08, top + depth + thickness]])
-        )  # fmt: skip
+    tops = np.linspace(0.08, 0.9 - depth - thickness, count) if count > 1 else [0.25]
+    contours = [
+        np.array([[0.08, top + depth], [0.5, top], [0.92, top + depth],
+                  [0.92, top + depth + thickness], [0.5, top + thickness],
+                  [0.08, top + depth + thickness]])
+        for top in tops
+    ]  # fmt: skip
     return _union([_filled([contour]) for contour in contours])
 
 

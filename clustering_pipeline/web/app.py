@@ -98,7 +98,7 @@ def _add_problems(app: FastAPI, pages: Pages) -> None:
         return answer(request, error.status_code, str(error.detail))
 
     @app.exception_handler(Exception)
-    def fault(request: Request, error: Exception) -> Response:
+    def fault(request: Request, _error: Exception) -> Response:
         return answer(
             request,
             500,

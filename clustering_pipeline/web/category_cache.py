@@ -109,6 +109,7 @@ class Category:
 
     @property
     def display_name(self) -> str:
+        """The name as its file or its owner writes it."""
         return self.tables.display_name
 
     @cached_property
@@ -118,10 +119,12 @@ class Category:
 
     @cached_property
     def by_number(self) -> Mapping[int, Cluster]:
+        """Every cluster by its cluster_id."""
         return {cluster.cluster_id: cluster for cluster in self.clusters}
 
     @cached_property
     def listings(self) -> Mapping[int, Listing]:
+        """Every listing by its number."""
         return {listing.listing: listing for listing in read_listings(self.tables)}
 
     @cached_property

@@ -105,6 +105,7 @@ class Gate:
         self.options = options
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request that is refused; hand on every other."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

@@ -170,7 +170,8 @@ def test_a_file_without_authors_is_signed_by_who_imports_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name,content", [("a.csv", b"x,y\n1,2\n"), ("a.json", b"{}"), ("a.xlsx", b"PK"), ("a.txt", b"")]
+    ("name", "content"),
+    [("a.csv", b"x,y\n1,2\n"), ("a.json", b"{}"), ("a.xlsx", b"PK"), ("a.txt", b"")],
 )
 def test_files_that_are_no_corrections_are_refused(tmp_path, name, content):
     path = tmp_path / name

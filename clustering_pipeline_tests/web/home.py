@@ -116,14 +116,13 @@ def group_again(project):
 
 def _write_outputs(project, frames, clusters, context):
     build_index(
-        frames["embeddings"],
-        clusters,
-        *(
-            frames[name]
+        embeddings=frames["embeddings"],
+        clusters=clusters,
+        **{
+            name: frames[name]
             for name in ("catalogue", "crops", "raw_images", "clean_images", "local_features")
-        ),
-        SearchSettings(),
-        context,
+        },
+        settings=SearchSettings(),
         files=_below(project, "search"),
         query=QuerySettings(embeddings=EmbeddingSettings(encoder="local"), matches=MATCHING),
     )

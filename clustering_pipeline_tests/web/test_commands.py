@@ -52,7 +52,7 @@ def test_search_prints_one_json_object(finished_home, query):
 
 
 @pytest.mark.parametrize(
-    "arguments, reason",
+    ("arguments", "reason"),
     [
         (["missing.jpg"], "missing.jpg"),
         (["{query}", "--mode", "nearest"], "exact, class, cluster"),

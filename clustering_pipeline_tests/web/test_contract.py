@@ -42,7 +42,7 @@ def test_every_operation_is_tried(described):
     )
 
 
-@pytest.mark.parametrize("method, path", OPERATIONS)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_answer_is_as_described(described, method, path):
     @given(case=described[path][method].as_strategy())
     @settings(

@@ -2,6 +2,7 @@ import asyncio
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.requests import ClientDisconnect
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import PipelineHome, Project
@@ -118,7 +119,7 @@ def test_a_body_that_hides_its_length_is_cut_off(tmp_path):
         for _ in range(100):
             yield b"x" * 100
 
-    with pytest.raises(Exception) as caught:
+    with pytest.raises((ClientDisconnect, ConnectionError)):
         answer = client.post(
             "/c/x/search",
             content=endless(),
@@ -126,7 +127,6 @@ def test_a_body_that_hides_its_length_is_cut_off(tmp_path):
         )
         assert answer.status_code >= 400
         raise ConnectionError
-    assert caught.type.__name__ in ("ClientDisconnect", "ConnectionError")
 
 
 def test_a_client_that_stops_sending_is_let_go(monkeypatch):
@@ -140,7 +140,7 @@ def test_a_client_that_stops_sending_is_let_go(monkeypatch):
         if not answers and not sent:
             sent.append(True)
             return {"type": "http.request", "body": b"half", "more_body": True}
-        await asyncio.Event().wait()
+        return await asyncio.Event().wait()
 
     sent = []
     scope = {

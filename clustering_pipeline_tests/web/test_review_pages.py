@@ -161,7 +161,7 @@ def test_the_labelled_workbook_is_given_out(client, project):
 
 
 @pytest.mark.parametrize(
-    "name, content",
+    ("name", "content"),
     [("x.exe", b"MZ"), ("x.xlsx", b"no workbook"), ("x.csv", b"a,b\n1,2\n"), ("", b"")],
 )
 def test_a_file_that_holds_no_corrections_is_refused(client, name, content):
@@ -169,7 +169,7 @@ def test_a_file_that_holds_no_corrections_is_refused(client, name, content):
 
 
 @pytest.mark.parametrize(
-    "path, data",
+    ("path", "data"),
     [
         ("review/1/merge", {"target": 1}),
         ("review/1/split", {}),

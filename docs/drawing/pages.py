@@ -64,7 +64,8 @@ def draw_search(page: Page, slug: str, project: Project) -> None:
     """Search with the picture of a listing that is in a cluster."""
     clusters = project.manifests.read("clusters", slug)
     images = project.manifests.read("raw_images", slug)
-    assert clusters is not None and images is not None
+    assert clusters is not None
+    assert images is not None
     largest = clusters.sort_values(["cluster_size", "listing"], ascending=[False, True])[
         "listing"
     ].iloc[0]

@@ -58,6 +58,8 @@ def labeled_excel(
     file.
     """
     from clustering_pipeline.outputs.workbook import (
+        OriginalWorkbook,
+        ResultTables,
         default_output,
         deliver_workbook,
         label_workbook,
@@ -68,15 +70,9 @@ def labeled_excel(
     output = Path(source.output) if source.output else None
     name = (output or default_output(Path(source.path))).name
     labelled = label_workbook(
-        run.stage.blobs.get(source.sha256),
-        source.name,
-        catalogue=catalogue,
-        raw_images=raw_images,
-        clean_images=clean_images,
-        matches=matches,
-        clusters=clusters,
+        OriginalWorkbook(run.stage.blobs.get(source.sha256), source.name, catalogue_settings),
+        ResultTables(catalogue, raw_images, clean_images, matches, clusters),
         settings=settings,
-        catalogue_settings=catalogue_settings,
         blobs=run.stage.blobs,
         output_name=name,
         notes=_notes(
@@ -172,6 +168,8 @@ def category_report(
     run: AssetRun,
 ) -> AssetResult:
     """One self-contained page: what was found, what is doubtful, and what became of every row."""
+    # Made from the prompts all the same: the page shows the figures of that step.
+    del english_prompts
     from clustering_pipeline.outputs.report import CategoryTables, write_report
     from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
 
@@ -246,15 +244,14 @@ def search_index(
 
     root = run.project.search_root(run.category)
     result = build_index(
-        embeddings,
-        clusters,
-        catalogue,
-        crops,
-        raw_images,
-        clean_images,
-        local_features,
-        settings,
-        run.stage,
+        embeddings=embeddings,
+        clusters=clusters,
+        catalogue=catalogue,
+        crops=crops,
+        raw_images=raw_images,
+        clean_images=clean_images,
+        local_features=local_features,
+        settings=settings,
         files=FileTree(root),
         query=QuerySettings(
             crops=crop_settings,

@@ -51,10 +51,12 @@ class Cluster:
 
     @property
     def size(self) -> int:
+        """The number of listings."""
         return len(self.listings)
 
     @property
     def representative(self) -> Listing:
+        """The listing that stands for the cluster."""
         return self.listings[0]
 
     @property

@@ -49,8 +49,11 @@ def write_report(
     The result is kept in the state folder, so that the next different one can say what changed.
 
     Args:
+        tables: the manifests of the category.
         facts: per step the figures of its last run; "settings" and "versions" are shown in sections
             of their own, and a figure whose name ends with `_svg` names the blob of a drawing.
+        settings: language, sizes and what is shown.
+        context: the state folder and the pictures.
         matching: the settings under which the matches were made, to show what they saw; the
             defaults when absent.
     """

@@ -20,7 +20,7 @@ from clustering_pipeline.outputs.search.index import (
 )
 from clustering_pipeline.outputs.search.lookup import QuerySettings
 from clustering_pipeline.settings import SearchSettings
-from clustering_pipeline.stages.contract import StageContext, StageResult
+from clustering_pipeline.stages.contract import StageResult
 from clustering_pipeline.storage import FileTree
 
 LISTINGS = pa.schema(
@@ -37,6 +37,7 @@ NO_CLUSTER = -1
 
 
 def build_index(
+    *,
     embeddings: pd.DataFrame,
     clusters: pd.DataFrame,
     catalogue: pd.DataFrame,
@@ -45,8 +46,6 @@ def build_index(
     clean_images: pd.DataFrame,
     local_features: pd.DataFrame,
     settings: SearchSettings,
-    context: StageContext,
-    *,
     files: FileTree,
     query: QuerySettings,
 ) -> StageResult:

@@ -7,9 +7,15 @@ from clustering_pipeline.outputs.workbook.delivery import (
     deliver_workbook,
 )
 from clustering_pipeline.outputs.workbook.edits import LabelEdits, read_label_edits
-from clustering_pipeline.outputs.workbook.export import ExportedPictures, export_pictures
+from clustering_pipeline.outputs.workbook.export import (
+    ExportedPictures,
+    export_pictures,
+    picture_table,
+)
 from clustering_pipeline.outputs.workbook.labelling import (
     LabelledWorkbook,
+    OriginalWorkbook,
+    ResultTables,
     label_workbook,
     suggest_names,
 )
@@ -25,6 +31,8 @@ __all__ = [
     "ExportedPictures",
     "LabelEdits",
     "LabelledWorkbook",
+    "OriginalWorkbook",
+    "ResultTables",
     "WorkbookNotes",
     "check_output",
     "cluster_dates",
@@ -33,6 +41,7 @@ __all__ = [
     "export_pictures",
     "label_workbook",
     "pack_texts",
+    "picture_table",
     "read_label_edits",
     "suggest_names",
     "summary_sections",

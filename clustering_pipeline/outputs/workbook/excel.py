@@ -59,7 +59,7 @@ LOSSES = {
 
 
 def sheet_names(sheets: Sequence[SheetTable]) -> dict[str, str]:
-    """Return a name that Excel accepts for every sheet: at most 31 characters, none of []:*?/\\, no
+    r"""Return a name that Excel accepts for every sheet: at most 31 characters, none of []:*?/\, no
     two alike.
     """
     names: dict[str, str] = {}

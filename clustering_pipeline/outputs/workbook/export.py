@@ -36,12 +36,8 @@ class ExportedPictures:
 
 def export_pictures(
     folder: Path,
+    pictures: pd.DataFrame,
     *,
-    catalogue: pd.DataFrame,
-    raw_images: pd.DataFrame,
-    crops: pd.DataFrame,
-    clean_images: pd.DataFrame,
-    clusters: pd.DataFrame,
     blobs: BlobStore,
     by: Literal["cluster", "product"] = "cluster",
     cut: bool = False,
@@ -49,15 +45,14 @@ def export_pictures(
     link: bool = False,
     progress: Progress | None = None,
 ) -> ExportedPictures:
-    """Write the fetched pictures below `folder`, in a folder per cluster (or status) or per
-    product.
+    """Write the pictures of a `picture_table` below `folder`, in a folder per cluster (or status)
+    or per product.
 
     `cut`: the main crop instead of the whole picture. `kept_only`: only pictures that were neither
     rejected nor duplicates. `link`: hard links to the stored bytes where the file system can, else
     copies. Raises InputError when the folder holds anything already, or cannot be written.
     """
     _prepare(folder)
-    pictures = picture_table(catalogue, raw_images, crops, clean_images, clusters)
     if kept_only:
         pictures = pictures[pictures["is_kept"]].drop_duplicates("crop_sha256")
     names = _Names()

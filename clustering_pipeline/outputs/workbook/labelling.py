@@ -55,31 +55,45 @@ class LabelledWorkbook:
     losses: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class OriginalWorkbook:
+    """The user's own workbook: its bytes and name, and the settings that it was read with."""
+
+    content: bytes
+    name: str
+    settings: CatalogueSettings
+
+
+@dataclass(frozen=True)
+class ResultTables:
+    """The manifests of one run that a label is made from."""
+
+    catalogue: pd.DataFrame
+    raw_images: pd.DataFrame
+    clean_images: pd.DataFrame
+    matches: pd.DataFrame
+    clusters: pd.DataFrame
+
+
 def label_workbook(
-    content: bytes,
-    name: str,
+    original: OriginalWorkbook,
+    tables: ResultTables,
     *,
-    catalogue: pd.DataFrame,
-    raw_images: pd.DataFrame,
-    clean_images: pd.DataFrame,
-    matches: pd.DataFrame,
-    clusters: pd.DataFrame,
     settings: WorkbookSettings,
-    catalogue_settings: CatalogueSettings,
     blobs: BlobStore,
     output_name: str,
     notes: WorkbookNotes | None = None,
 ) -> LabelledWorkbook:
-    """Return the workbook `content` (named `name`) with a label beside every listing.
+    """Return the workbook with a label beside every listing.
 
-    The tables are the manifests of one run; `catalogue_settings` those that the catalogue was read
-    with. The suffix of `output_name` decides the format. Raises StageError when the tables do not
-    belong to this workbook.
+    The suffix of `output_name` decides the format. Raises StageError when the tables do not belong
+    to this workbook.
     """
+    content, name, catalogue = original.content, original.name, tables.catalogue
     notes = notes or WorkbookNotes()
-    names = suggest_names(catalogue, clusters, notes.pack_texts, notes.category_name)
-    labels = listing_labels(catalogue, clusters, names)
-    limits = catalogue_settings.model_copy(
+    names = suggest_names(catalogue, tables.clusters, notes.pack_texts, notes.category_name)
+    labels = listing_labels(catalogue, tables.clusters, names)
+    limits = original.settings.model_copy(
         update={"sheets": tuple(dict.fromkeys(catalogue["sheet"]))}
     )
     table = read_table(content, name, limits)
@@ -96,12 +110,13 @@ def label_workbook(
     rows = {int(number): row for row, number in enumerate(by_cluster["cluster_id"], start=2)}
     excel.add_labels(labels, rows if settings.sheets and settings.links else {})
     if settings.sheets:
-        pictures = cluster_pictures(by_cluster, clean_images, blobs, settings)
+        pictures = cluster_pictures(by_cluster, tables.clean_images, blobs, settings)
         excel.add_sheet(clusters_sheet(by_cluster, excel.tabs, pictures, notes.seen))
-        excel.add_sheet(problems_sheet(problems_table(catalogue, labels, raw_images), excel.tabs))
+        problems = problems_table(catalogue, labels, tables.raw_images)
+        excel.add_sheet(problems_sheet(problems, excel.tabs))
         counts = {
-            **result_counts(labels, matches),
-            LABELS_MARK: store_labels(labels, raw_images, notes.category, blobs),
+            **result_counts(labels, tables.matches),
+            LABELS_MARK: store_labels(labels, tables.raw_images, notes.category, blobs),
         }
         excel.add_sheet(
             summary_sheet(

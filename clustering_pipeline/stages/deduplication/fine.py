@@ -84,6 +84,8 @@ def least_agreement(first: NDArray[np.uint8], second: NDArray[np.uint8], shares:
     A window may be off by a pixel, and is small enough that one digit of small print fills it.
 
     Args:
+        first: uint8 (height, width, 3).
+        second: uint8 (height, width, 3), of another size or not.
         shares: float32 (2, 3), maps places of the first picture to the second, both as shares of
             width and height.
     """

@@ -27,7 +27,7 @@ class Detector(Protocol):
     # that loaded them.
     runs_in_workers: bool
 
-    def identity(self, context: StageContext) -> str:
+    def identity(self, context: StageContext, /) -> str:
         """Return what the result depends on besides settings and prompts, such as the digest of the
         weights.
         """
@@ -37,7 +37,7 @@ class Detector(Protocol):
         loaded.
         """
 
-    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
+    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt], /) -> list[Detections]:
         """Return the detections of each uint8 (height, width, 3) RGB picture, in order, whatever
         the batch.
         """
@@ -51,14 +51,14 @@ class WholeImageDetector:
     uses_prompts = False
     runs_in_workers = True
 
-    def identity(self, context: StageContext) -> str:
+    def identity(self, _context: StageContext) -> str:
         """Return the same for every picture and setting."""
         return self.name
 
     def load(self, context: StageContext) -> None:
         """Nothing to load."""
 
-    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
+    def detect(self, images: Sequence[Pixels], _prompts: Sequence[Prompt]) -> list[Detections]:
         """Return no box for any picture."""
         return [Detections.none() for _ in images]
 
@@ -73,11 +73,11 @@ class ContourDetector(WholeImageDetector):
     def __init__(self, settings: CropSettings) -> None:
         self.settings = settings
 
-    def identity(self, context: StageContext) -> str:
+    def identity(self, _context: StageContext) -> str:
         """Return the version of the rule."""
         return "contour 1"
 
-    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
+    def detect(self, images: Sequence[Pixels], _prompts: Sequence[Prompt]) -> list[Detections]:
         """Return at most one box per picture, with the score 1."""
         return [self._detect_one(pixels) for pixels in images]
 

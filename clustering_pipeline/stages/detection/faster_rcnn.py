@@ -30,7 +30,7 @@ class FasterRcnnDetector(NeuralDetector):
     default_score = 0.9
     uses_prompts = False
 
-    def open(self, place: Path, device: str, context: StageContext) -> None:
+    def open(self, place: Path, device: str, _context: StageContext) -> None:
         """Load labels and weights."""
         from torchvision.models.detection import fasterrcnn_resnet50_fpn
 
@@ -45,7 +45,7 @@ class FasterRcnnDetector(NeuralDetector):
         self._model: Any = network.eval().to(device)
         self._device = device
 
-    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
+    def detect(self, images: Sequence[Pixels], _prompts: Sequence[Prompt]) -> list[Detections]:
         """Return the detections of each uint8 (height, width, 3) RGB picture; the prompts are not
         asked for.
         """

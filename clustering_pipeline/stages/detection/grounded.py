@@ -9,21 +9,25 @@ import numpy as np
 
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection.neural import NeuralDetector, PromptTexts, open_pretrained
+from clustering_pipeline.stages.detection.neural import (
+    PromptedDetector,
+    PromptTexts,
+    open_pretrained,
+)
 from clustering_pipeline.stages.detection.selection import Detections
 
 # The length that OWLv2 was trained with.
 TEXT_TOKENS = 16
 
 
-class TransformerDetector(NeuralDetector):
+class TransformerDetector(PromptedDetector):
     """Loads a processor and a model from plain files; a subclass names the model's class and words
     its question.
     """
 
     model_class: ClassVar[str]
 
-    def open(self, place: Path, device: str, context: StageContext) -> None:
+    def open(self, place: Path, device: str, _context: StageContext) -> None:
         """Load processor and model."""
         self._processor, self._model = open_pretrained(place, self.model_class, self.name, device)
         self._device = device

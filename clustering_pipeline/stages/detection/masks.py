@@ -49,9 +49,11 @@ class SamSegmenter:
         self.settings = settings
 
     def identity(self, context: StageContext) -> str:
+        """Return the kind of model and the digest of its weights."""
         return f"sam {model_digest(self._place(context))}"
 
     def load(self, context: StageContext) -> None:
+        """Load the weights; raises StageError that names the remedy."""
         place = self._place(context)
         self._device = resolve_device(context.hardware)
         try:
@@ -72,6 +74,7 @@ class SamSegmenter:
             ) from error
 
     def masks(self, pixels: Pixels, boxes: Sequence[Box]) -> list[Mask | None]:
+        """Return a mask for each box, None for one that covers hardly any of its box."""
         if not boxes:
             return []
         found = self._segment(pixels, boxes)

@@ -2,6 +2,7 @@
 picture at a time.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,7 +41,7 @@ def open_pretrained(place: Path, model_class: str, name: str, device: str) -> tu
     return processor, model.eval().to(device)
 
 
-class NeuralDetector:
+class NeuralDetector(ABC):
     """A detector of torch.
 
     A subclass opens its model and detects in one picture, so that no result depends on a batch's
@@ -86,18 +87,13 @@ class NeuralDetector:
                 "check`, or set crops.detector to the kind that they are of."
             ) from error
 
-    def open(self, place: Path, device: str, context: StageContext) -> None:
+    @abstractmethod
+    def open(self, place: Path, device: str, context: StageContext, /) -> None:
         """Load the model at `place` on `device`."""
-        raise TypeError(f"{type(self).__name__} does not say how it is opened")
 
-    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt]) -> list[Detections]:
+    @abstractmethod
+    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt], /) -> list[Detections]:
         """Return the detections of each uint8 (height, width, 3) RGB picture, in order."""
-        texts = PromptTexts(prompts)
-        return [self.detect_one(pixels, texts) for pixels in images]
-
-    def detect_one(self, pixels: Pixels, texts: "PromptTexts") -> Detections:
-        """Return the detections of one picture."""
-        raise TypeError(f"{type(self).__name__} does not say how it detects")
 
     @property
     def minimum_score(self) -> float:
@@ -107,6 +103,19 @@ class NeuralDetector:
             if self.settings.minimum_score is None
             else self.settings.minimum_score
         )
+
+
+class PromptedDetector(NeuralDetector):
+    """A detector that is asked for words, one picture at a time."""
+
+    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt], /) -> list[Detections]:
+        """Return the detections of each uint8 (height, width, 3) RGB picture, in order."""
+        texts = PromptTexts(prompts)
+        return [self.detect_one(pixels, texts) for pixels in images]
+
+    @abstractmethod
+    def detect_one(self, pixels: Pixels, texts: "PromptTexts") -> Detections:
+        """Return the detections of one picture."""
 
 
 class PromptTexts:

@@ -11,7 +11,7 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.models import TextTower, locate_model, model_digest
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection.neural import NeuralDetector, PromptTexts
+from clustering_pipeline.stages.detection.neural import PromptedDetector, PromptTexts
 from clustering_pipeline.stages.detection.selection import Detections
 
 # Read by ultralytics when it is imported: no network, and no pip behind the user's back.
@@ -20,7 +20,7 @@ _QUIET_AND_OFFLINE = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO
 USUAL_SIDE = 640
 
 
-class YoloWorldDetector(NeuralDetector):
+class YoloWorldDetector(PromptedDetector):
     """Open-vocabulary boxes for the category's English prompts.
 
     The text features come from the text tower of transformers' CLIP ViT-B/32 and are set on the

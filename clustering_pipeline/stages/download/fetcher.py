@@ -184,10 +184,10 @@ class _RememberingSink:
         self.body: bytes | None = None
         self.failure: Failure | None = None
 
-    def content(self, key: str, content: Content) -> None:
+    def content(self, _key: str, content: Content) -> None:
         self.body = content.body
 
-    def unchanged(self, key: str) -> None:
+    def unchanged(self, _key: str) -> None:
         raise AssertionError("nothing is held that could be unchanged")
 
     def failed(self, failures: list[tuple[str, Failure]]) -> None:

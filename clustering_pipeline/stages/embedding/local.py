@@ -173,19 +173,23 @@ class LocalEncoder:
             COLOUR_SHARE if settings.colour_share is None else settings.colour_share
         )
 
-    def identity(self, context: StageContext) -> str:
+    def identity(self, _context: StageContext) -> str:
+        """Return the digest of the vocabulary."""
         return self._learnt.digest
 
-    def facts(self, context: StageContext) -> Facts:
+    def facts(self, _context: StageContext) -> Facts:
+        """Return the vector's length."""
         return {"dimension": len(self._learnt.projection) + len(self._learnt.colour_projection)}
 
-    def preparation(self, context: StageContext) -> LocalPreparation:
+    def preparation(self, _context: StageContext) -> LocalPreparation:
+        """Return what does all of the work: the vectors themselves are made by the workers."""
         return LocalPreparation(self._colour_share, self._vocabulary)
 
     def load(self, context: StageContext) -> None:
         """Nothing to load: the vocabulary is part of the package."""
 
     def encode(self, prepared: NDArray[Any]) -> Floats:
+        """Return the prepared vectors as they are."""
         return prepared
 
     @property

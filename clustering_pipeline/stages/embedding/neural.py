@@ -1,5 +1,6 @@
 """What all neural image encoders share: finding weights, preprocessing, batches on a device."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 Preparation = Callable[[Sequence[Any]], NDArray[Any]]
 
 
-class NeuralEncoder:
+class NeuralEncoder(ABC):
     """An image tower of torch.
 
     A subclass names its default weights, builds its module and says what of its output is the
@@ -62,9 +63,9 @@ class NeuralEncoder:
         """Return how a crop becomes the input: what the model's own folder says."""
         return read_preprocessing(self.place(context))
 
+    @abstractmethod
     def build(self, place: Path) -> "nn.Module":
         """Return the module with the weights at `place`."""
-        raise TypeError(f"{type(self).__name__} does not say how it is built")
 
     def pooled(self, module: "nn.Module", pixels: "torch.Tensor") -> "torch.Tensor":
         """Return the (n, dimension) vectors of normalised pixels (n, 3, height, width)."""
@@ -72,12 +73,14 @@ class NeuralEncoder:
         return vectors
 
     def identity(self, context: StageContext) -> str:
+        """Return the encoder's name, the digest of its weights and that of the preprocessing."""
         return (
             f"{type(self).__name__} {model_digest(self.place(context))} "
             f"{self.preprocessing(context).digest()}"
         )
 
     def facts(self, context: StageContext) -> Facts:
+        """Return the model, its input and what it runs on."""
         preprocessing = self.preprocessing(context)
         height, width = preprocessing.input_size
         device = resolve_device(context.hardware)
@@ -90,9 +93,11 @@ class NeuralEncoder:
         }
 
     def preparation(self, context: StageContext) -> Preparation:
+        """Return the resize and crop of a picture; it is normalised on the device."""
         return self.preprocessing(context).fit
 
     def load(self, context: StageContext) -> None:
+        """Put the model on the device; raises StageError with the remedy."""
         _require_torch(type(self).__name__)
         device = resolve_device(context.hardware)
         precision = resolve_precision(context.hardware, device)
@@ -105,6 +110,7 @@ class NeuralEncoder:
         self._runner = BatchRunner(forward, device, rows)
 
     def encode(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """Return a float32 (n, dimension) row per prepared picture."""
         if self._runner is None:
             raise RuntimeError("encode() before load()")
         return self._runner(prepared)

@@ -43,19 +43,24 @@ class OnnxEncoder:
         self._session: InferenceSession | None = None
 
     def identity(self, context: StageContext) -> str:
+        """Return the digests of the file and of the preprocessing."""
         return f"onnx {model_digest(self._file(context))} {self._preprocessing(context).digest()}"
 
     def facts(self, context: StageContext) -> Facts:
+        """Return the file and the size of its input."""
         height, width = self._preprocessing(context).input_size
         return {"model": str(self.settings.model), "input_size": f"{height} x {width}"}
 
     def preparation(self, context: StageContext) -> Preparation:
+        """Return the preprocessing of `preprocessor_config.json`, or the usual one."""
         return self._preprocessing(context)
 
     def load(self, context: StageContext) -> None:
+        """Open the file with onnxruntime; raises StageError with the remedy."""
         self._session = _open(self._file(context))
 
     def encode(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
+        """Return the first output, flattened: float32 (n, dimension)."""
         if self._session is None:
             raise RuntimeError("encode() before load()")
         (name,) = (node.name for node in self._session.get_inputs())

@@ -43,6 +43,7 @@ class TransformerEncoder(NeuralEncoder):
         return found if found.is_dir() else _described_folder(found)
 
     def build(self, place: Path) -> "nn.Module":
+        """Return the image tower; raises StageError for another kind of model, or holes in it."""
         class_name, attribute = self._tower(place)
         configuration = _tower_configuration(
             quiet_transformers().AutoConfig.from_pretrained(place, trust_remote_code=False)
@@ -55,6 +56,7 @@ class TransformerEncoder(NeuralEncoder):
         return built
 
     def pooled(self, module: "nn.Module", pixels: "torch.Tensor") -> "torch.Tensor":
+        """Return the attribute of the output that is the tower's vector, (n, dimension)."""
         output: Any = module(pixel_values=pixels)
         if self._attribute == "first_token":
             first: torch.Tensor = output.last_hidden_state[:, 0]
@@ -89,6 +91,7 @@ class ClipEncoder(TransformerEncoder):
     }
 
     def preprocessing(self, context: StageContext) -> ImagePreprocessing:
+        """Return what the folder says, in the layout of OpenCLIP or of transformers."""
         place = self.place(context)
         return (
             read_open_clip_preprocessing(place)
@@ -97,6 +100,7 @@ class ClipEncoder(TransformerEncoder):
         )
 
     def build(self, place: Path) -> "nn.Module":
+        """Return the image tower of either layout."""
         if not is_open_clip(place):
             return super().build(place)
         tower, self._attribute = build_open_clip_tower(place)

@@ -24,12 +24,14 @@ def product_box(
     """Return the box of what differs from a uniform background, or None when the background is not
     uniform.
 
-    The background is the median of the outermost pixels; it is uniform when at least
-    `uniform_share` of them lie within `tolerance` units of CIE L*a*b* from it. Components smaller
-    than `smallest_part` of the largest one are ignored.
+    The background is the median of the outermost pixels.
 
     Args:
         pixels: uint8 (height, width, 3) RGB.
+        tolerance: units of CIE L*a*b* within which a pixel is background.
+        uniform_share: the background is uniform when at least this share of the outermost pixels
+            lies within the tolerance.
+        smallest_part: components smaller than this share of the largest one are ignored.
         margin: added on every side, as a share of the box's longer side.
 
     Returns:

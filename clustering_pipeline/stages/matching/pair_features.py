@@ -44,7 +44,7 @@ def standing(name: str, pairs: Pairs, alike: Reals, count: int, spread: float = 
     """
     known = np.isfinite(alike)
     value = np.where(known, alike, -np.inf)
-    ranks = _ranks(pairs, value, count)
+    ranks = _ranks(pairs, value)
     near, best = _nearest(pairs, value, count)
     left, right = pairs.T
     found = {
@@ -188,7 +188,7 @@ def _positions(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(len(rows)) - np.repeat(first, lengths)
 
 
-def _ranks(pairs: Pairs, value: Reals, count: int) -> NDArray[np.int64]:
+def _ranks(pairs: Pairs, value: Reals) -> NDArray[np.int64]:
     """Return which candidate each is of the other, from 0: int64 (m, 2); equal values share the
     better rank.
     """

@@ -89,6 +89,8 @@ def align_text(
     that is off by a line lays different lines of one product over each other.
 
     Args:
+        first: the lines that were read on one pack.
+        second: those of the other.
         matrix: float32 (2, 3), from shares of the first product frame's width and height to those
             of the second.
     """

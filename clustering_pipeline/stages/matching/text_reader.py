@@ -56,6 +56,7 @@ class RapidTextReader:
         self._engine = _load_rapidocr(settings)
 
     def read(self, frame: NDArray[np.uint8]) -> list[TextLine]:
+        """Return the lines of an RGB frame, uint8 (height, width, 3), as rapidocr orders them."""
         found = self._engine(np.ascontiguousarray(frame[..., ::-1]))
         if found.txts is None or found.boxes is None:
             return []

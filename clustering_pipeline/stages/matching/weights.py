@@ -25,9 +25,10 @@ def profile_disagreement(
     neighbours.
 
     Args:
-        pairs: int64 (m, 2) of `count` packs.
+        pairs: int64 (m, 2), rows of packs.
         compared: whether each pair's print and text could be compared.
         contradicting: whether each compared pair contradicts itself in words, numbers or copies.
+        count: the number of packs.
 
     Returns:
         float64 (m,), 0 to 1; 0 where the two have fewer than six common neighbours.

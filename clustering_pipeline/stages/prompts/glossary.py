@@ -87,5 +87,5 @@ class Translator(Protocol):
 
     name: str
 
-    def translate(self, words: Sequence[str], context: StageContext) -> Translation:
+    def translate(self, words: Sequence[str], context: StageContext, /) -> Translation:
         """Return one prompt per word, in order; raises PipelineError when it cannot answer."""

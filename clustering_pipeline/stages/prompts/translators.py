@@ -20,7 +20,7 @@ class GlossaryTranslator:
     def __init__(self, settings: PromptSettings) -> None:
         self.synonyms = settings.synonyms
 
-    def translate(self, words: Sequence[str], context: StageContext) -> Translation:
+    def translate(self, words: Sequence[str], _context: StageContext) -> Translation:
         """Return one prompt per word, in order; it always answers."""
         return Translation(tuple(from_glossary(word, self.synonyms) for word in words))
 

@@ -16,10 +16,9 @@ PARTITIONS = dg.StaticPartitionsDefinition(["serum", "a/../../b, c.d"])
 
 
 def words(partition: str) -> pd.DataFrame:
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {"word": [partition], "english": ["bottle"], "synonyms": [["flask"]], "translator": [None]}
     )
-    return frame
 
 
 @dg.asset(

@@ -37,15 +37,14 @@ def build(tables, context, folder, **settings):
     """
     files = FileTree(str(folder))
     result = build_index(
-        embeddings(tables),
-        tables.clusters,
-        tables.catalogue,
-        tables.crops,
-        tables.raw_images,
-        tables.clean_images,
-        local_features(tables),
-        SearchSettings(**settings),
-        context,
+        embeddings=embeddings(tables),
+        clusters=tables.clusters,
+        catalogue=tables.catalogue,
+        crops=tables.crops,
+        raw_images=tables.raw_images,
+        clean_images=tables.clean_images,
+        local_features=local_features(tables),
+        settings=SearchSettings(**settings),
         files=files,
         query=QuerySettings(),
     )

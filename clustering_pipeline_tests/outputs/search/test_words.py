@@ -48,14 +48,13 @@ def test_words_find_the_picture_that_lies_where_they_do(tmp_path):
     embeddings["vector"] = [np.asarray(vector) for vector in vectors]
     files = FileTree(str(tmp_path / "search"))
     build_index(
-        embeddings,
-        *(
-            getattr(tables, name)
+        embeddings=embeddings,
+        **{
+            name: getattr(tables, name)
             for name in ("clusters", "catalogue", "crops", "raw_images", "clean_images")
-        ),
-        samples.local_features(tables),
-        SearchSettings(),
-        context,
+        },
+        local_features=samples.local_features(tables),
+        settings=SearchSettings(),
         files=files,
         query=QuerySettings(embeddings=EmbeddingSettings(encoder="clip", model=str(folder))),
     )

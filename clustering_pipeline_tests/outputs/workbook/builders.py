@@ -13,7 +13,7 @@ from clustering_pipeline.core.manifests import (
     conform,
     empty,
 )
-from clustering_pipeline.outputs.workbook import label_workbook
+from clustering_pipeline.outputs.workbook import OriginalWorkbook, ResultTables, label_workbook
 from clustering_pipeline.settings import CatalogueSettings, WorkbookSettings
 from clustering_pipeline.stages.catalogue import read_workbook
 from clustering_pipeline.storage import BlobStore
@@ -81,24 +81,26 @@ def label(
     **changes,
 ):
     """Read a table, label it with `clusters_for`, and return the bytes; `changes` replace arguments
-    of `label_workbook`.
+    and tables of `label_workbook`.
     """
     limits = catalogue_settings or CatalogueSettings()
     catalogue = changes.pop("catalogue", None)
     catalogue = read_workbook(content, name, limits).listings if catalogue is None else catalogue
     clusters = changes.pop("clusters", clusters_for)
+    tables = ResultTables(
+        catalogue=catalogue,
+        raw_images=changes.pop("raw_images", empty(RAW_IMAGES)),
+        clean_images=changes.pop("clean_images", empty(CLEAN_IMAGES)),
+        matches=changes.pop("matches", empty(MATCHES)),
+        clusters=clusters(catalogue) if callable(clusters) else clusters,
+    )
     arguments = {
-        "catalogue": catalogue,
-        "raw_images": empty(RAW_IMAGES),
-        "clean_images": empty(CLEAN_IMAGES),
-        "matches": empty(MATCHES),
-        "clusters": clusters(catalogue) if callable(clusters) else clusters,
         "settings": WorkbookSettings(),
-        "catalogue_settings": limits,
         "blobs": BlobStore(str(tmp_path / "blobs")),
         "output_name": output_name,
     }
-    return label_workbook(content, name, **arguments | changes).content
+    original = OriginalWorkbook(content, name, limits)
+    return label_workbook(original, tables, **arguments | changes).content
 
 
 def sheet_rows(content, sheet=None):

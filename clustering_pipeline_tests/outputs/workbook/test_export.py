@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.imaging import decode_image, to_png
-from clustering_pipeline.outputs.workbook import export_pictures
+from clustering_pipeline.outputs.workbook import export_pictures, picture_table
 from clustering_pipeline.outputs.workbook.export import safe_name
 from clustering_pipeline.storage import BlobStore
 
@@ -55,6 +55,11 @@ def tables(tmp_path):
     }
 
 
+def export(folder, tables, **choices):
+    manifests = {name: table for name, table in tables.items() if name != "blobs"}
+    return export_pictures(folder, picture_table(**manifests), blobs=tables["blobs"], **choices)
+
+
 def exported(folder):
     return sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
@@ -62,7 +67,7 @@ def exported(folder):
 
 
 def test_a_folder_per_cluster(tables, tmp_path):
-    result = export_pictures(tmp_path / "out", **tables)
+    result = export(tmp_path / "out", tables)
     assert exported(tmp_path / "out") == [
         "00007 Kem_ 50_ml/_a-0.png",
         "00007 Kem_ 50_ml/b-0.png",
@@ -73,7 +78,7 @@ def test_a_folder_per_cluster(tables, tmp_path):
 
 
 def test_a_folder_per_product_mixes_up_no_ids_on_any_file_system(tables, tmp_path):
-    export_pictures(tmp_path / "out", **tables, by="product")
+    export(tmp_path / "out", tables, by="product")
     assert exported(tmp_path / "out") == [
         "_a/_a-0.png",
         "b/B-0 (2).png",
@@ -83,26 +88,26 @@ def test_a_folder_per_product_mixes_up_no_ids_on_any_file_system(tables, tmp_pat
 
 
 def test_only_kept_crops(tables, tmp_path):
-    export_pictures(tmp_path / "out", **tables, cut=True, kept_only=True)
+    export(tmp_path / "out", tables, cut=True, kept_only=True)
     assert exported(tmp_path / "out") == ["00007 Kem_ 50_ml/_a-0.jpg", "no_match/B-0.jpg"]
     assert decode_image((tmp_path / "out/no_match/B-0.jpg").read_bytes()).shape == (20, 10, 3)
 
 
 def test_linked_pictures_share_the_stored_bytes(tables, tmp_path):
-    export_pictures(tmp_path / "out", **tables, link=True)
+    export(tmp_path / "out", tables, link=True)
     assert (tmp_path / "out/no_match/B-0.png").stat().st_nlink > 1
 
 
 def test_a_folder_in_use_is_refused(tables, tmp_path):
     (tmp_path / "mine.txt").touch()
     with pytest.raises(InputError, match="empty folder"):
-        export_pictures(tmp_path, **tables)
+        export(tmp_path, tables)
 
 
 def test_a_picture_that_is_gone_is_counted(tables, tmp_path):
     digest = tables["raw_images"]["image_sha256"][3]
     tables["blobs"].files.remove(tables["blobs"].path_of(digest))
-    assert export_pictures(tmp_path / "out", **tables).skipped == 1
+    assert export(tmp_path / "out", tables).skipped == 1
 
 
 @pytest.mark.parametrize("name", ["CON", "nul.txt", "..", "", "a\u202egpj.exe", "x" * 300, "a. . "])

@@ -114,7 +114,7 @@ def test_a_host_is_allowed_by_its_name_and_port(entry, host, port, is_allowed):
 
 @pytest.mark.parametrize("entry", ["", "http://shop.vn", "user@shop.vn", "shop.vn/a"])
 def test_entries_that_are_no_hosts_are_refused(entry):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="allow_hosts"):
         DownloadSettings(allow_hosts=(entry,))
 
 

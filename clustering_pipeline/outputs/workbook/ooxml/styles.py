@@ -130,7 +130,7 @@ class _StyleSheet:
         markup = re.sub(r"<(/?)(?=[a-z])", rf"<\1{self._prefix}", element).encode()
         name = f"{self._prefix}{collection}".encode()
         found = re.search(rb"<%b\b[^>]*>(.*?)</%b\s*>" % (name, name), self._content, re.DOTALL)
-        existing = _children(found[1], self._prefix) if found else []
+        existing = _children(found[1]) if found else []
         if markup in existing:
             return existing.index(markup)
         self._content = insert_before_end(self._content, markup, collection)
@@ -143,7 +143,7 @@ class _StyleSheet:
         return len(existing)
 
 
-def _children(content: bytes, prefix: str) -> list[bytes]:
+def _children(content: bytes) -> list[bytes]:
     """Return the direct children of a style collection, which never contain one of their own
     kind.
     """

@@ -165,7 +165,7 @@ class _Scanner:
     def parse(self, content: bytes) -> None:
         parser = expat.ParserCreate()
         parser.buffer_text = True
-        parser.StartElementHandler = lambda name, attributes: self._start_root(parser, name)
+        parser.StartElementHandler = lambda name, _attributes: self._start_root(parser, name)
         parser.Parse(content, True)
 
     def _start_root(self, parser: XMLParserType, root: str) -> None:
@@ -215,7 +215,7 @@ class _Scanner:
         self._mark = attributes.get("vm", "")
         self._formula = self._value = self._group = ""
 
-    def _start_text(self, attributes: dict[str, str]) -> None:
+    def _start_text(self, _attributes: dict[str, str]) -> None:
         self._text = []
 
     def _start_formula(self, attributes: dict[str, str]) -> None:

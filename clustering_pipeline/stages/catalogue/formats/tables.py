@@ -215,7 +215,7 @@ def _read_ods(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     return Table("ods", _read_calamine(content, name, details), remarks)
 
 
-def _read_xls(content: bytes, name: str, settings: CatalogueSettings) -> Table:
+def _read_xls(content: bytes, name: str, _settings: CatalogueSettings) -> Table:
     if ENCRYPTED_STREAM in content:
         raise password_protected(name)
     return Table("xls", _read_calamine(content, name, old_workbook_details(content, name)))
