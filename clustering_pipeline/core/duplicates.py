@@ -14,6 +14,15 @@ def keepers(clean_images: pd.DataFrame, semantic_duplicates: pd.DataFrame) -> pd
     `keeper` is the crop that finally stands for it, itself included; `relation` to it is "",
     "duplicate" or "semantic duplicate". One that is rejected for being too alike, as itself or by
     its keeper, has a reason `too_alike` and no keeper.
+
+    Example:
+        >>> clean = pd.DataFrame({"crop_sha256": ["a", "b", "c"]})
+        >>> clean = clean.assign(status=["kept", "duplicate", "kept"], keeper=[None, "a", None])
+        >>> semantic = pd.DataFrame({"crop_sha256": ["a", "c"], "keeper": "a", "reason": None})
+        >>> keepers(clean, semantic)["keeper"].to_list()
+        ['a', 'a', 'a']
+        >>> keepers(clean, semantic)["relation"].to_list()
+        ['', 'duplicate', 'semantic duplicate']
     """
     perceptual = perceptual_keepers(clean_images)
     alike = linked(semantic_duplicates)

@@ -100,7 +100,12 @@ def prior_shift(log_odds: Reals, prior: float, rounds: int = 100, pseudo: float 
 
 
 def probability_of(log_odds: Reals) -> Reals:
-    """Return 1 / (1 + exp(-log-odds)) without overflow."""
+    """Return 1 / (1 + exp(-log-odds)) without overflow.
+
+    Example:
+        >>> [f"{one:.2f}" for one in probability_of(np.array([-2.0, 0.0, 2.0]))]
+        ['0.12', '0.50', '0.88']
+    """
     return np.where(
         log_odds >= 0,
         1 / (1 + np.exp(-np.abs(log_odds))),

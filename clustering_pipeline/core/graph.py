@@ -19,6 +19,10 @@ Item = TypeVar("Item", bound=Hashable)
 def component_labels(count: int, first: Ends, second: Ends) -> Indices:
     """Return the connected component of each of `count` rows, 0 to k - 1 by its first row: int64
     (count,).
+
+    Example:
+        >>> component_labels(5, np.array([0, 3]), np.array([2, 4])).tolist()
+        [0, 1, 0, 2, 2]
     """
     graph = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
     labels: Indices = connected_components(graph, directed=False)[1].astype(np.int64)
@@ -28,6 +32,10 @@ def component_labels(count: int, first: Ends, second: Ends) -> Indices:
 def components(count: int, first: Indices, second: Indices) -> list[Indices]:
     """Return the connected components with two rows or more of `count` rows, each sorted, ordered
     by their first row.
+
+    Example:
+        >>> [group.tolist() for group in components(5, np.array([0, 3]), np.array([2, 4]))]
+        [[0, 2], [3, 4]]
     """
     if len(first) == 0:
         return []
@@ -45,6 +53,10 @@ def spanning_links(count: int, first: Indices, second: Indices) -> Indices:
     forest: int64, ascending.
 
     Of two links between the same rows the first counts (Kruskal 1956).
+
+    Example:
+        >>> spanning_links(3, np.array([0, 1, 0]), np.array([1, 2, 2])).tolist()
+        [0, 1]
     """
     low, high = np.minimum(first, second), np.maximum(first, second)
     distinct = np.unique(low * count + high, return_index=True)[1]

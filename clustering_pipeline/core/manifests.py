@@ -262,6 +262,11 @@ def conform(frame: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
     Missing values are None or NaN on the way in and pandas' nullable types on the way out.
     Raises ValueError when a column is missing, unknown or of another type, or when the key is not
     unique.
+
+    Example:
+        >>> words = pd.DataFrame({"word": ["chai"], "english": ["bottle"], "synonyms": [["flask"]]})
+        >>> conform(words.assign(translator=None), ENGLISH_PROMPTS).dtypes.astype(str).to_dict()
+        {'word': 'string', 'english': 'string', 'synonyms': 'object', 'translator': 'string'}
     """
     expected, given = set(manifest.schema.names), set(frame.columns)
     if expected != given:

@@ -20,6 +20,10 @@ def plain_letters(text: str) -> str:
 def plain_words(text: str) -> str:
     """Return the words of `text` in lower case without accents and punctuation, parted by single
     spaces.
+
+    Example:
+        >>> plain_words("Kem Chống Nắng (50ml) — CHÍNH HÃNG!")
+        'kem chong nang 50ml chinh hang'
     """
     bare = without_accents(text)
     return " ".join("".join(letter if letter.isalnum() else " " for letter in bare).split())
@@ -35,6 +39,12 @@ def without_accents(text: str) -> str:
 def string_similarity(first: str, second: str) -> float:
     """Return twice the matching characters over all characters; 1 when the shorter is part of the
     longer.
+
+    Example:
+        >>> string_similarity("sunplay", "sunplay watery cool")
+        1.0
+        >>> round(string_similarity("anessa", "anesta"), 3)
+        0.833
     """
     if not first or not second:
         return 0.0
@@ -70,7 +80,12 @@ _ANY = re.compile(
 
 
 def without_shop_phrases(words: str) -> str:
-    """Return plain words, parted by spaces, without what shops put into any title."""
+    """Return plain words, parted by spaces, without what shops put into any title.
+
+    Example:
+        >>> without_shop_phrases("chinh hang sua rua mat freeship")
+        'sua rua mat'
+    """
     return " ".join(_ANY.sub(" ", words).split())
 
 
@@ -82,6 +97,10 @@ def category_slug(name: str) -> str:
     most 80 characters.
 
     Raises InputError when the name has no letter or digit that can be kept.
+
+    Example:
+        >>> category_slug("Sữa rửa mặt & Tẩy trang")
+        'sua-rua-mat-tay-trang'
     """
     slug = re.sub(r"[^a-z0-9]+", "-", without_accents(name)).strip("-")[:MAX_LENGTH].rstrip("-")
     if not slug:

@@ -103,13 +103,22 @@ class Quantity:
 def read_quantities(text: str) -> frozenset[Quantity]:
     """Return the quantities that a title or the print of a pack states, in any capitals, with or
     without accents.
+
+    Example:
+        >>> sorted(map(str, read_quantities("Combo 2 chai dầu gội 0.65L, SPF50")))
+        ['2 packs', '650 ml', 'SPF 50']
     """
     plain = _OFFER.sub(" ", _plain(text))
     return frozenset([*_measures(plain), *_protection(plain), *_bundles(plain)])
 
 
 def without_quantities(text: str) -> str:
-    """Return the plain text of a title without what `read_quantities` reads in it."""
+    """Return the plain text of a title without what `read_quantities` reads in it.
+
+    Example:
+        >>> without_quantities("Sữa chống nắng Anessa SPF50+ 60ml")
+        'sua chong nang anessa +'
+    """
     plain = _plain(text)
     for pattern in (
         _OFFER,
@@ -131,6 +140,12 @@ def quantity_conflict(first: str, second: str, *, unsaid_is_single: bool = True)
     They do when both state a quantity of one kind and share no value of it, or one its volume and
     the other a mass that no filling of that volume has. With `unsaid_is_single` a text without a
     number of packs means one pack, as titles do; the print on a pack leaves it open.
+
+    Example:
+        >>> quantity_conflict("Anessa 60ml", "Anessa 90 ml")
+        '60 ml / 90 ml'
+        >>> quantity_conflict("Anessa 60ml", "Anessa 0,06 lít") is None
+        True
     """
     return conflict_between(
         read_quantities(first), read_quantities(second), unsaid_is_single=unsaid_is_single
@@ -227,6 +242,12 @@ NOTHING_SAID = TitleFacts(frozenset(), frozenset())
 def read_titles(titles: Iterable[str]) -> dict[str, TitleFacts]:
     """Return what each of the titles of a catalogue's listings says; a title may come several
     times.
+
+    Example:
+        >>> titles = ["Kem dưỡng da ban ngày Hada Labo 50g", "Kem dưỡng da ban đêm Hada Labo 50g"]
+        >>> day, night = read_titles(titles).values()
+        >>> contradiction_between(day, night)
+        'ngay / dem'
     """
     listings = Counter(titles)
     words = {title: _words(title) for title in sorted(listings)}
@@ -275,6 +296,13 @@ def substitution(first: Words, second: Words) -> str | None:
 
     Titles of near variants differ in a word or two on both sides; titles of other shops differ in
     more, or only add.
+
+    Example:
+        >>> day = frozenset("kem duong da ban ngay hada".split())
+        >>> substitution(day, day - {"ngay"} | {"dem"})
+        'ngay / dem'
+        >>> substitution(day, day | {"freeship"}) is None
+        True
     """
     left, right, shared = first - second, second - first, first & second
     if (

@@ -41,7 +41,13 @@ def near_pairs(
 def pairs_within(
     vectors: NDArray[np.float32], radius: float, block_rows: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return `rows` < `columns` (int32) of all pairs with cosine distance at most `radius`."""
+    """Return `rows` < `columns` (int32) of all pairs with cosine distance at most `radius`.
+
+    Example:
+        >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+        >>> [ends.tolist() for ends in pairs_within(vectors, 0.25, block_rows=1024)]
+        [[0], [1]]
+    """
     found = list(near_pairs(vectors, radius, block_rows))
     if not found:
         return np.empty(0, np.int32), np.empty(0, np.int32)
@@ -65,6 +71,12 @@ def nearest_neighbours(
 
     Rows come in order, `count` entries each (fewer when there are not as many others), the columns
     of a row in ascending order.
+
+    Example:
+        >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], np.float32)
+        >>> rows, columns, cosines = nearest_neighbours(vectors, 1, block_rows=1024)
+        >>> rows.tolist(), columns.tolist(), [f"{cosine:.1f}" for cosine in cosines]
+        ([0, 1, 2], [1, 0, 1], ['0.8', '0.8', '0.6'])
     """
     count = min(count, len(vectors) - 1)
     if count < 1:

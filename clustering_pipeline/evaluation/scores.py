@@ -27,6 +27,13 @@ def score_clusters(
     Fowlkes-Mallows index, and `mixed_share`: the share of predicted clusters of two or more items
     that hold items of several groups. All lie in 0 to 1, except ARI, whose least value is -0.5. A
     precision or recall over no pair at all is 1. Raises ValueError when the lengths differ.
+
+    Example:
+        >>> scores = score_clusters(["a", "a", "b", "b"], [1, 1, 1, 2])
+        >>> round(scores["bcubed_precision"], 3), round(scores["bcubed_recall"], 3)
+        (0.667, 0.75)
+        >>> scores["mixed_share"]
+        1.0
     """
     if len(labels_true) != len(labels_predicted):
         raise ValueError(
@@ -203,7 +210,13 @@ class Reliability:
 def reliability(
     probabilities: Reals, truth: Reals, weights: Reals | None = None, bins: int = 10
 ) -> Reliability:
-    """Return the curve over `bins` bins of equal width; `truth` is 0, 1 or a share between."""
+    """Return the curve over `bins` bins of equal width; `truth` is 0, 1 or a share between.
+
+    Example:
+        >>> curve = reliability(np.array([0.9, 0.92, 0.1]), np.array([1.0, 0.0, 0.0]))
+        >>> curve.said.round(2).tolist(), curve.true.tolist()
+        ([0.1, 0.91], [0.0, 0.5])
+    """
     weights = np.ones(len(probabilities)) if weights is None else weights
     number = np.minimum((np.clip(probabilities, 0, 1) * bins).astype(np.int64), bins - 1)
     total = np.bincount(number, weights, minlength=bins).astype(np.float64)
@@ -215,7 +228,12 @@ def reliability(
 
 
 def brier_score(probabilities: Reals, truth: Reals, weights: Reals | None = None) -> float:
-    """Return the weighted mean of (probability − truth)²."""
+    """Return the weighted mean of (probability − truth)².
+
+    Example:
+        >>> round(brier_score(np.array([0.9, 0.6]), np.array([1.0, 0.0])), 3)
+        0.185
+    """
     return (
         float(np.average((probabilities - truth) ** 2, weights=weights))
         if len(probabilities)

@@ -72,10 +72,14 @@ def read_truth(path: Path) -> Truth:
 
 
 def parse_truth(content: bytes, name: str) -> Truth:
-    """Return the gold labels in the bytes of a CSV, delimited and encoded in any usual way, with
+    r"""Return the gold labels in the bytes of a CSV, delimited and encoded in any usual way, with
     the columns `image,group` or `product_base_id,group`.
 
     Raises InputError when it has others or no labelled row.
+
+    Example:
+        >>> parse_truth(b"image,group\n0001.jpg,anessa\n0002.jpg,anessa\n", "truth.csv").groups
+        {'0001.jpg': 'anessa', '0002.jpg': 'anessa'}
     """
     header, rows = read_delimited(content, f"The truth file {name}").by_header()
     key = _key_column(header, name)

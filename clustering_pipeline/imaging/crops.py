@@ -63,6 +63,10 @@ def unpack_mask(content: bytes) -> NDArray[np.bool_]:
 def cut(pixels: Pixels, box: Box) -> Pixels:
     """Return the half-open region x0, y0, x1, y1 (pixels) within the picture; raises ValueError
     when nothing is left.
+
+    Example:
+        >>> cut(np.zeros((40, 60, 3), np.uint8), (-5, 10, 30, 35)).shape
+        (25, 30, 3)
     """
     x0, y0, x1, y1 = (max(0, int(edge)) for edge in box)
     region = pixels[y0:y1, x0:x1]
@@ -77,6 +81,11 @@ def cut(pixels: Pixels, box: Box) -> Pixels:
 def crop_digest(pixels: Pixels) -> str:
     """Return the sha256 in hexadecimal of a crop's normalised pixels: its size and its 8-bit RGB
     values.
+
+    Example:
+        >>> low, high = np.zeros((2, 3, 3), np.uint8), np.zeros((3, 2, 3), np.uint8)
+        >>> crop_digest(low) == crop_digest(low.copy()), crop_digest(low) == crop_digest(high)
+        (True, False)
     """
     height, width = pixels.shape[:2]
     digest = hashlib.sha256(f"{width}x{height}:".encode())

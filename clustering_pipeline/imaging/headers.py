@@ -136,6 +136,12 @@ def probe(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFacts:
 
     Raises ImageError when the bytes are no picture, or one that the limits refuse. The pixels may
     still be damaged.
+
+    Example:
+        >>> import numpy as np
+        >>> from clustering_pipeline.imaging import to_png
+        >>> probe(to_png(np.zeros((40, 60, 3), np.uint8)))
+        ImageFacts(format='PNG', width=60, height=40)
     """
     image, orientation = open_image(content, limits)
     width, height = image.size if orientation < 5 else image.size[::-1]

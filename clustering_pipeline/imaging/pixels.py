@@ -60,6 +60,11 @@ def decode_image(
 
     Raises ImageError `not_an_image`, `unsupported_format`, `truncated`, `bomb` or `too_small`; the
     limits are checked before anything is decoded.
+
+    Example:
+        >>> from clustering_pipeline.imaging import to_png
+        >>> decode_image(to_png(np.full((40, 60), 200, np.uint8)))[0, 0].tolist()
+        [200, 200, 200]
     """
 
     def draft(image: Image.Image) -> None:
@@ -224,6 +229,10 @@ def _undecodable(image: Image.Image, error: Exception) -> ImageError:
 def fit_within(pixels: Pixels, longest_side: int, enlarge: bool = False) -> Pixels:
     """Return the picture scaled so that its longest side has at most `longest_side` pixels
     (exactly, with `enlarge`).
+
+    Example:
+        >>> fit_within(np.zeros((400, 300, 3), np.uint8), 200).shape
+        (200, 150, 3)
     """
     height, width = pixels.shape[:2]
     scale = longest_side / max(height, width)

@@ -105,7 +105,7 @@ def test_rows_can_be_neither_changed_nor_removed(store):
 
 
 @pytest.mark.parametrize(
-    "row, problem",
+    ("row", "problem"),
     [
         ({"kind": "same", "id_a": "a", "id_b": "a"}, "with itself"),
         ({"kind": "same", "id_a": "a"}, "lacks one of its two listings"),

@@ -139,6 +139,10 @@ def picture_counts(tables: CategoryTables) -> list[Step]:
 def size_histogram(sizes: list[int], last: int = 12) -> list[tuple[str, int]]:
     """Return (size, clusters of that size) from 1 to `last`, where the last bin holds all larger
     ones.
+
+    Example:
+        >>> size_histogram([1, 1, 3, 20], last=4)
+        [('1', 2), ('2', 0), ('3', 1), ('4+', 1)]
     """
     counts = [0] * (last + 1)
     for size in sizes:

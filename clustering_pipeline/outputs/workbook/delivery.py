@@ -43,6 +43,10 @@ def default_output(source: Path, category: str | None = None) -> Path:
     `category`: the slug of one category of a workbook that holds several, which then is part of the
     name. An output of ours that is given as the source gets the next number:
     `<name>.clustered.2.xlsx`.
+
+    Example:
+        >>> str(default_output(Path("shop.csv"))), str(default_output(Path("shop.clustered.xlsx")))
+        ('shop.clustered.xlsx', 'shop.clustered.2.xlsx')
     """
     suffix = MACRO_SUFFIX if source.suffix.lower() == MACRO_SUFFIX else ".xlsx"
     stem = source.name if source.is_dir() else source.stem

@@ -131,6 +131,10 @@ def _is_cut(row: dict[Hashable, Any], cut: bool) -> bool:
 def safe_name(text: str) -> str:
     """Return text as a file name that every system takes: no separators or control characters, at
     most 80 characters.
+
+    Example:
+        >>> safe_name("Kem: 50/ml"), safe_name("nul.txt")
+        ('Kem_ 50_ml', '_nul.txt')
     """
     name = UNSAFE.sub("_", unicodedata.normalize("NFC", text)).strip(" .")[:MAX_NAME].rstrip(" .")
     return f"_{name}" if not name or RESERVED.match(name) else name

@@ -183,6 +183,10 @@ def common_words(titles: Sequence[str]) -> str:
     those that share most.
 
     What sellers say about the offer instead of the product is left out; "" when nothing is shared.
+
+    Example:
+        >>> common_words(["[HOT] Kem Hada Labo 50g", "Kem Hada Labo freeship", "kem HADA LABO"])
+        'Kem Hada Labo'
     """
     split = [WORD.findall(SELLING.sub(" ", BRACKETED.sub(" ", title))) for title in titles]
     counts = Counter(word for words in split for word in {word.casefold() for word in words})

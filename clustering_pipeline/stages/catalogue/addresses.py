@@ -36,6 +36,10 @@ def parse_url_cell(text: str) -> UrlCell:
 
     Paths are percent-encoded, hosts are in punycode, and a missing scheme is https. A cell may hold
     several addresses, separated by line breaks, commas, semicolons or bars, or as a JSON list.
+
+    Example:
+        >>> parse_url_cell("//cdn.shop.vn/a b.jpg | https://cdn.shop.vn/2.png")
+        UrlCell(urls=('https://cdn.shop.vn/a%20b.jpg', 'https://cdn.shop.vn/2.png'), problems=())
     """
     if len(text) > MAX_CELL_CHARACTERS:
         return UrlCell(
@@ -104,6 +108,10 @@ def normalise_url(text: str) -> str:
 
     Raises ValueError with a sentence for what is no address of a picture on the web: a path,
     another scheme, no host.
+
+    Example:
+        >>> normalise_url("shop.vn/ảnh/1.jpg")
+        'https://shop.vn/%E1%BA%A3nh/1.jpg'
     """
     shown = text if len(text) <= 80 else f"{text[:77]}…"
     if len(text) > MAX_URL_CHARACTERS:

@@ -129,6 +129,11 @@ def find_columns(
     for both ids and pictures.
 
     `filled` tells how many cells of a column (from 1) below a header row hold something.
+
+    Example:
+        >>> rows = [["Mã sản phẩm", "url_thumbnail"]]
+        >>> find_columns(rows, CatalogueSettings(), lambda column, header: 1).describe()
+        "ids from 'Mã sản phẩm', pictures from 'url_thumbnail'"
     """
     if settings.header_row is not None:
         header = (

@@ -85,11 +85,17 @@ def read_workbook(
     category: tuple[str, str] | None = None,
     keep: Callable[[bytes], str] = digest,
 ) -> ReadWorkbook:
-    """Return the listings of a table file, whatever its format.
+    r"""Return the listings of a table file, whatever its format.
 
     `pictures`: the stored folder whose files cells may name. `category`: (header, value) of the
     rows to keep. `keep` stores a picture that lies in a cell and returns its sha256. Raises
     InputError when the file cannot be read, or no sheet has the columns.
+
+    Example:
+        >>> content = b"product_base_id,url_thumbnail\n17,https://shop.vn/17.jpg\n"
+        >>> listings = read_workbook(content, "shop.csv", CatalogueSettings()).listings
+        >>> listings[["product_base_id", "sheet_row", "urls"]].to_dict("list")
+        {'product_base_id': ['17'], 'sheet_row': [2], 'urls': [['https://shop.vn/17.jpg']]}
     """
     table = read_table(content, name, settings)
     sheets = select_sheets(table, name, settings)
@@ -122,11 +128,16 @@ def check_workbook(content: bytes, name: str, settings: CatalogueSettings) -> No
 def category_values(
     content: bytes, name: str, column: str, settings: CatalogueSettings
 ) -> list[str]:
-    """Return the distinct values of a column, in order of appearance: the categories that one
+    r"""Return the distinct values of a column, in order of appearance: the categories that one
     workbook holds.
 
     Raises InputError when the column is missing, or when two values would have the same slug or
     none.
+
+    Example:
+        >>> content = b"product_base_id,url_thumbnail,loai\n1,a.vn/1.jpg,Kem\n2,a.vn/2.jpg,Son\n"
+        >>> category_values(content, "shop.csv", "loai", CatalogueSettings())
+        ['Kem', 'Son']
     """
     sheets = select_sheets(read_table(content, name, settings), name, settings)
     values = dict.fromkeys(

@@ -80,6 +80,10 @@ def belief(labels: NDArray[np.int64], odds: Edges, model: EvidenceModel) -> NDAr
 def true_share(labels: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the share of the other members of each node's cluster that have its truth (float64,
     n), NaN for nodes alone.
+
+    Example:
+        >>> true_share(np.array([0, 0, 0, 1]), np.array([7, 7, 8, 8])).tolist()
+        [0.5, 0.5, 0.0, nan]
     """
     _, cluster = np.unique(labels, return_inverse=True)
     _, both = np.unique(

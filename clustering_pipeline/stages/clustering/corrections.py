@@ -114,6 +114,12 @@ def impose(
     `links` are pairs of listings with the weight of their evidence. A listing that is the same as
     one elsewhere and different from one here moves alone; otherwise clusters that hold one product
     are joined whole, and a cluster that holds two is cut along its weakest links.
+
+    Example:
+        >>> labels = np.array([0, 0, 0, 1])
+        >>> statements = ResolvedCorrections(same=[(2, 3)], different=[(0, 2)])
+        >>> impose(labels, statements, links=[(0, 1, 2.0), (1, 2, 1.0)]).tolist()
+        [0, 0, 1, 1]
     """
     if not statements.same and not statements.different:
         return labels

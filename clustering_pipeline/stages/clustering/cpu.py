@@ -37,6 +37,12 @@ def dbscan(
     weights within eps of it, its own included, add up to `min_samples`. Clusters are numbered by
     their first core. Half of the distances are computed, once unless more than `KEPT_PAIRS` of them
     are within eps.
+
+    Example:
+        >>> vectors = np.array([[1, 0], [0.995, 0.1], [0, 1]], np.float32)
+        >>> vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        >>> dbscan(vectors, eps=0.05, min_samples=2).tolist()
+        [0, 0, -1]
     """
     counts = np.ones(len(vectors)) if weights is None else weights.astype(float)
     mass, kept, held = counts.copy(), list[Pairs](), 0

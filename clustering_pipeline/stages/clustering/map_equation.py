@@ -86,6 +86,12 @@ def communities(
     (uint64, n) are hashes of the nodes' content; they set the order of the search, so that the same
     nodes and edges give the same modules. `elsewhere` is the exit weight of modules outside each
     part; at 0 a part's description is that of the published map equation of it alone.
+
+    Example:
+        >>> rows, columns = np.array([0, 0, 1, 3, 3, 4, 2]), np.array([1, 2, 2, 4, 5, 5, 3])
+        >>> weights = np.array([1, 1, 1, 1, 1, 1, 0.1])
+        >>> communities(6, rows, columns, weights, keys=np.arange(6, dtype=np.uint64)).tolist()
+        [0, 0, 0, 1, 1, 1]
     """
     walk = walk_on(size, rows, columns, weights)
     part = component_labels(size, rows, columns)

@@ -35,6 +35,10 @@ class Choice:
 def knee(x: NDArray[np.float64], y: NDArray[np.float64]) -> int:
     """Return the index of the point furthest from the chord of a curve (float64, m), in units of
     its extent (Kneedle, 2011).
+
+    Example:
+        >>> knee(np.arange(5.0), np.array([0.0, 0.1, 0.2, 5.0, 10.0]))
+        2
     """
     spans = [span if span > 0 else 1.0 for span in (float(np.ptp(x)), float(np.ptp(y)))]
     across, up = (x - x[0]) / spans[0], (y - y[0]) / spans[1]

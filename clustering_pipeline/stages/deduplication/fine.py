@@ -38,6 +38,15 @@ _IN_PLACE = np.eye(2, 3, dtype=np.float32)
 def is_one_picture(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> bool:
     """Return whether two RGB pictures, uint8 (height, width, 3), are one: scaled, cut, brightened
     or saved again.
+
+    Example:
+        >>> from clustering_pipeline.imaging import decode_image, to_jpeg
+        >>> noise = np.random.default_rng(0).integers(0, 256, (12, 9, 3), np.uint8)
+        >>> picture = noise.repeat(30, 0).repeat(30, 1)
+        >>> is_one_picture(picture, decode_image(to_jpeg(picture)))
+        True
+        >>> is_one_picture(picture, picture[::-1])
+        False
     """
     left, right = prepare_frame(first), prepare_frame(second)
     if _agree(first, second, left, right, _IN_PLACE):

@@ -54,6 +54,11 @@ def pairs_within(codes: Codes, radius: int) -> Pairs:
 
     Equal codes are compared once: a thousand blank pictures cost no more than one. Raises
     ValueError for a radius below 0 or above 32.
+
+    Example:
+        >>> pairs = pairs_within(np.array([0b1111, 0b1110, 0], np.uint64), 2)
+        >>> pairs.first.tolist(), pairs.second.tolist(), pairs.distances.tolist()
+        ([0], [1], [1])
     """
     if not 0 <= radius <= BITS // 2:
         raise ValueError(f"a Hamming radius lies between 0 and {BITS // 2}, not {radius}")

@@ -61,6 +61,12 @@ def hash_bits(grey: Grey) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return the pHash bits (8, 8) and the dHash bits (8, 8) of a (height, width) uint8 picture.
 
     They equal `imagehash.phash` and `imagehash.dhash` of the same grey picture.
+
+    Example:
+        >>> ramp = np.tile(np.arange(0, 250, 2, dtype=np.uint8), (90, 1))
+        >>> phash, dhash = hash_bits(ramp)
+        >>> to_hexadecimal(dhash), to_hexadecimal(hash_bits(255 - ramp)[1])
+        ('ffffffffffffffff', '0000000000000000')
     """
     square, strip = shrink(grey)
     return phash_bits(low_frequencies(square)), strip[:, 1:] > strip[:, :-1]

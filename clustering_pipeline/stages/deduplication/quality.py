@@ -61,6 +61,11 @@ class Quality:
 def measure_quality(small: Grey, region: Region = "product") -> Quality:
     """Return the quality of a uint8 picture, as `normalised` gives it, within its product or as a
     whole.
+
+    Example:
+        >>> plain = np.full((64, 64), 128, np.uint8)
+        >>> measure_quality(plain, "picture").sharpness
+        0.0
     """
     mask = product_mask(small) if region == "product" else None
     laplacian = cv2.Laplacian(small, cv2.CV_16S)

@@ -41,6 +41,10 @@ def parse_url(text: str) -> URL:
 
     The path and query of a URL in plain ASCII stay as they are written, since some hosts sign them;
     others are escaped.
+
+    Example:
+        >>> parse_url("https://shop.vn/ảnh.jpg#top")
+        URL('https://shop.vn/%E1%BA%A3nh.jpg')
     """
     stripped = text.strip()
     if not stripped:
@@ -159,6 +163,12 @@ def embedded_addresses(address: IPAddress) -> list[IPAddress]:
 def refused_because(address: IPAddress) -> str | None:
     """Return what makes an address unreachable for us ("a loopback address"), or None for a public
     one.
+
+    Example:
+        >>> refused_because(ipaddress.ip_address("::ffff:127.0.0.1"))
+        'a loopback address'
+        >>> refused_because(ipaddress.ip_address("8.8.8.8")) is None
+        True
     """
     embedded = embedded_addresses(address)
     # A carrier is as public as what it carries: ::ffff:8.8.8.8 is fine, though itself reserved.

@@ -98,7 +98,12 @@ def failure(kind: FailureKind, sentence: str, http_status: int | None = None) ->
 
 
 def status_failure(status: int, host: str) -> Failure:
-    """Return the failure that an HTTP status other than a picture, a redirect or 304 stands for."""
+    """Return the failure that an HTTP status other than a picture, a redirect or 304 stands for.
+
+    Example:
+        >>> status_failure(404, "cdn.shop.vn").kind
+        'not_found'
+    """
     kind = "server_error" if status >= 500 else _STATUS_KINDS.get(status, "http_error")
     sentence = _STATUS_SENTENCES[kind].format(host=host, status=status)
     return Failure(kind, sentence, status, kind in TRANSIENT_KINDS or status == 425)

@@ -163,6 +163,10 @@ def packaged_weights(variant: str) -> Path:
 def letterboxed(pixels: Pixels, side: int) -> Pixels:
     """Return the picture in the middle of a white square, scaled so that its longer side fills
     it.
+
+    Example:
+        >>> letterboxed(np.zeros((50, 100, 3), np.uint8), 10)[:, 0, 0].tolist()
+        [255, 255, 0, 0, 0, 0, 0, 255, 255, 255]
     """
     scaled = fit_within(pixels, side, enlarge=True)
     square = np.full((side, side, 3), 255, np.uint8)

@@ -94,6 +94,12 @@ def vlad(descriptors: Floats, words: Floats, weights: Floats | None = None) -> F
     Each descriptor's difference from its nearest word is summed per word, times its weight where
     `weights`, float32 (n,), are given; each word's sum is scaled to unit length (Arandjelović and
     Zisserman 2013), then the whole vector.
+
+    Example:
+        >>> words = np.eye(2, 128, dtype=np.float32)
+        >>> descriptors = np.eye(3, 128, dtype=np.float32)
+        >>> vlad(descriptors, words).shape
+        (256,)
     """
     residuals = np.zeros_like(words)
     if len(descriptors):

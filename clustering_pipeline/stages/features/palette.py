@@ -32,6 +32,12 @@ def palette(frame: NDArray[np.uint8], background: Mask | None = None) -> NDArray
     Args:
         frame: uint8 (height, width, 3).
         background: bool (height, width), pixels that are not the product.
+
+    Example:
+        >>> red, blue = np.zeros((2, 64, 64, 3), np.uint8)
+        >>> red[..., 0], blue[..., 2] = 200, 200
+        >>> f"{palette(red) @ palette(red):.2f} {palette(red) @ palette(blue):.2f}"
+        '1.00 0.00'
     """
     lab = to_lab(resize(frame, _SIDE, _SIDE))
     centres = (

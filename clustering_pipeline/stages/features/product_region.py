@@ -36,6 +36,12 @@ def product_box(
 
     Returns:
         x0, y0, x1, y1: half-open pixels of `pixels`, or None.
+
+    Example:
+        >>> picture = np.full((200, 100, 3), 255, np.uint8)
+        >>> picture[50:150, 30:70] = (200, 30, 30)
+        >>> product_box(picture, margin=0.0)
+        (30, 50, 70, 150)
     """
     height, width = pixels.shape[:2]
     lab = to_lab(fit_within(pixels, _SEARCH_SIDE))

@@ -25,6 +25,12 @@ def silhouette(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
     The background is a plane in L*a*b* fitted to the outermost pixels; a crop whose border is no
     even gradient has an empty silhouette (zeros). Colour and contrast direction leave no trace, so
     that a white mark on red equals a black one on white.
+
+    Example:
+        >>> picture = np.full((200, 100, 3), 255, np.uint8)
+        >>> picture[50:150, 30:70] = (200, 30, 30)
+        >>> silhouette(picture).shape, int(silhouette(picture).min())
+        ((64, 64), 255)
     """
     lab = to_lab(fit_within(crop, _SEARCH_SIDE))
     distance = _distance_from_gradient(lab)

@@ -67,6 +67,10 @@ def _index() -> tuple[dict[str, Entry], dict[str, Entry]]:
 def from_glossary(word: str, synonyms: int) -> Prompt:
     """Return the glossary's prompt for a word, with at most `synonyms` synonyms; a word that it
     lacks stands for itself.
+
+    Example:
+        >>> from_glossary("Chai", synonyms=1)
+        Prompt(word='Chai', english='bottle', synonyms=('plastic bottle',), translator='glossary')
     """
     entry = look_up(word)
     if entry is None:

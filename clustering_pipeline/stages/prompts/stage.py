@@ -75,6 +75,10 @@ _WORDS_BY_PHRASE: tuple[tuple[str, tuple[str, ...]], ...] = (
 def class_words(display_name: str) -> tuple[str, ...]:
     """Return the class words that fit a category's display name or slug; packaging in general when
     none is known.
+
+    Example:
+        >>> class_words("Dầu gội")
+        ('chai', 'gói', 'túi')
     """
     name = f" {without_accents(normal_form(display_name)).replace('-', ' ')} "
     return next(
