@@ -178,7 +178,7 @@ def _real_originals(options: Options, count: int) -> list[Pixels]:
 
 
 def variants(original: Pixels) -> dict[str, bytes]:
-    """Return a picture and its copies: compressed anew, at half the size, cropped by 5 % and
+    """Return a picture and its copies: compressed again, at half the size, cropped by 5 % and
     brighter.
     """
     height, width = original.shape[:2]

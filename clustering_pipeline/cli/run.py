@@ -116,7 +116,7 @@ def run(
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Compute everything anew, not only what is not fresh.")
+        bool, typer.Option("--force", help="Compute everything again, not only what is not fresh.")
     ] = False,
 ) -> None:
     """Write CATALOGUE with a cluster_id for every listing; what is fresh from an earlier run is not

@@ -1,4 +1,4 @@
-"""The storage of one installation, found anew from the settings file whenever a run asks."""
+"""The storage of one installation, found again from the settings file whenever a run asks."""
 
 import logging
 from dataclasses import dataclass, field

@@ -66,7 +66,7 @@ def find_unused(project: Project) -> Unused:
 
 
 def remove_unused(project: Project, unused: Unused) -> None:
-    """Remove blobs, and before them the cached rows that name them, so that a stage computes anew
+    """Remove blobs, and before them the cached rows that name them, so that a stage computes again
     what it needs again.
     """
     gone = pa.array(unused.digests, pa.string())

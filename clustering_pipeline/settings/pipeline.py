@@ -67,7 +67,7 @@ class RunOverrides:
 
 @dataclass(frozen=True)
 class SettingsSource:
-    """The settings file of an installation, read anew whenever it is asked, and what one run
+    """The settings file of an installation, read again whenever it is asked, and what one run
     overrides.
     """
 

@@ -2,7 +2,7 @@
 
 A table is a folder of immutable Parquet parts, each written beside and renamed, read as their
 union. Two writers never touch the same file; a row written twice is the same row. Parts of like
-size are joined once there are many of them, so that each row is written anew a few times only,
+size are joined once there are many of them, so that each row is written again a few times only,
 however large its table grows (O'Neil et al., "The log-structured merge-tree", 1996).
 """
 

@@ -133,7 +133,7 @@ class BlobStore:
         except FileNotFoundError as error:
             raise StageError(
                 f"The stored bytes {digest[:12]}… are missing from {self.files.root}. Run the "
-                "category again with --force to fetch and compute them anew."
+                "category again with --force to fetch and compute them again."
             ) from error
 
     def has(self, digest: str) -> bool:

@@ -61,8 +61,7 @@ class Pages:
         if not secrets.compare_digest(given.encode(), self.form_secret.encode()):
             raise HTTPException(
                 403,
-                "The form is from before the server was started anew. Reload the page and try "
-                "again.",
+                "The form is from before the server was restarted. Reload the page and try again.",
             )
 
 

@@ -98,7 +98,7 @@ def make_home(folder):
 
 
 def group_again(project):
-    """Do what the next run does with corrections: group anew, then write index and report."""
+    """Do what the next run does with corrections: group again, then write index and report."""
     context = project.context(SLUG, logging.getLogger("test"))
     names = (*PICTURES, "matches")
     frames = {name: project.manifests.read(name, SLUG) for name in (*names, "local_features")}

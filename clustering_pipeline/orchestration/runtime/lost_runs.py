@@ -94,7 +94,7 @@ def _exists(process_id: int) -> bool:
     try:
         os.kill(process_id, 0)
     except (ProcessLookupError, PermissionError):
-        # A process of another account is not ours: the number was given anew.
+        # A process of another account is not ours: the number was given out again.
         return False
     return True
 

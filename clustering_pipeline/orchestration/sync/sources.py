@@ -69,7 +69,7 @@ def source_versions(project: Project, category: str) -> dict[str, SourceVersion]
 
 
 def refresh_record(project: Project, category: str) -> "CatalogueSource":
-    """Return the category's record, made anew when the bytes on disk are no longer those that were
+    """Return the category's record, made again when the bytes on disk are no longer those that were
     recorded.
     """
     source = project.sources.load(category)

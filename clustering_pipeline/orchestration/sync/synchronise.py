@@ -128,7 +128,7 @@ def synchronise(
     """Bring the assets of `category` up to date with its workbook, its settings and its
     corrections.
 
-    Pictures that could not be had for a passing reason, or that the refresh policy wants anew, are
+    Pictures that failed for a passing reason, or that the refresh policy wants again, are
     asked for again. Raises InputError for what the user can put right, StageError when a stage
     fails or the category is busy.
     """

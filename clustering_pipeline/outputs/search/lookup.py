@@ -155,7 +155,7 @@ class SearchIndex:
         if len(self) and len(vector) != dimension:
             raise InputError(
                 f"The query has {len(vector)} numbers and the index {dimension}. The index was "
-                "built with another encoder: materialise search_index anew."
+                "built with another encoder: materialise search_index again."
             )
         unit: Vectors = vector / max(float(np.linalg.norm(vector)), 1e-12)
         return unit

@@ -85,7 +85,7 @@ def pack_texts(
     """Return the largest lines that the matching read on the packs of clusters without titles, by
     crop, from the top down.
 
-    Nothing is read anew: a pack whose text was not needed to match it has none here.
+    Nothing is read again: a pack whose text was not needed to match it has none here.
     """
     titled = set(catalogue.loc[catalogue["title"].notna(), "listing"])
     clustered = clusters[clusters["status"] == "clustered"]

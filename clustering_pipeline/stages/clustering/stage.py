@@ -165,7 +165,7 @@ def _listings_of(
 
 
 def _members(table: pd.DataFrame) -> list[Members]:
-    """Return the names of each row: an id whose picture was taken anew, and a picture listed anew,
+    """Return the names of each row: an id whose picture was taken again, and a picture listed again,
     are each known by the other.
     """
     rows = zip(table["product_base_id"], table["image_sha256"], strict=True)

@@ -157,7 +157,7 @@ def _round_exactly(sums: NDArray[np.float32], grey: Grey, exact: NDArray[np.floa
 
 def _in_float32(grey: Grey) -> NDArray[np.float32]:
     """Return the picture as float32 in memory that is used again by this thread's next picture."""
-    # Asking the system for megabytes anew takes longer than the product itself.
+    # Asking the system for megabytes again takes longer than the product itself.
     buffer: NDArray[np.float32] | None = getattr(_scratch, "buffer", None)
     if buffer is None or buffer.size < grey.size:
         buffer = _scratch.buffer = np.empty(grey.size, np.float32)

@@ -85,7 +85,7 @@ class Failure:
 
 
 class FetchError(InputError):
-    """A picture asked for on its own could not be had; `failure` says why."""
+    """A picture asked for on its own could not be downloaded; `failure` says why."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.sentence)

@@ -228,7 +228,7 @@ class Schedule:
         self.unfinished -= 1
 
     def redirected(self, job: Job, url: URL, now: float) -> None:
-        """Send the job on to another address, where it queues anew with what is left of its
+        """Send the job on to another address, where it queues again with what is left of its
         time.
         """
         host = self._release(job)

@@ -130,7 +130,7 @@ def _judge_stored(key: str, digest: str, store: ImageStore, blobs: BlobStore) ->
     except StageError:
         sentence = (
             "The stored copy of this file is gone. Run the folder or the workbook again, so "
-            "that it is read anew."
+            "that it is read again."
         )
         store.fail([(key, Failure("not_found", sentence, transient=True))])
 

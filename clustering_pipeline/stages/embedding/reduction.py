@@ -1,4 +1,4 @@
-"""Reduces the vectors of a category to fewer dimensions; fitted on the category, so computed anew
+"""Reduces the vectors of a category to fewer dimensions; fitted on the category, so computed again
 with every change of it.
 """
 

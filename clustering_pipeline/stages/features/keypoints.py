@@ -172,7 +172,7 @@ def unpack(content: bytes) -> LocalFeatures:
     if len(content) < _HEADER.size or content[:4] != _MAGIC:
         raise StageError(
             "Stored local features cannot be read. Run the category again with --force to compute "
-            "them anew."
+            "them again."
         )
     _, x0, y0, x1, y1, width, height, copies, count, picture, shown = _HEADER.unpack_from(content)
     numbers = np.frombuffer(content, "<f4", count * 4, _HEADER.size).reshape(count, 4)

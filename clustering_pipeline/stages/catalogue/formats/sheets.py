@@ -88,13 +88,13 @@ class WorkbookPackage:
         if content.startswith(UTF16_MARKS):
             raise InputError(
                 f"{self.name} is written in UTF-16, which its readers do not know. Open it in "
-                f"Excel or LibreOffice and save it anew."
+                f"Excel or LibreOffice and save it again."
             )
         if DOCTYPE.search(content[:PROLOGUE_BYTES]):
             raise InputError(
                 f"{self.name} declares XML entities in its part {part}, which no office program "
                 "does and which is refused. Open the workbook in Excel or LibreOffice and save it "
-                "anew."
+                "again."
             )
         return content
 
@@ -115,7 +115,7 @@ def damaged(name: str, error: Exception) -> InputError:
     """Return the error for a workbook whose bytes cannot be made sense of."""
     return InputError(
         f"{name} cannot be read as a workbook ({type(error).__name__}: {error}). It may be damaged "
-        "or only half copied: open it in Excel or LibreOffice, save it anew as .xlsx, and give "
+        "or only half copied: open it in Excel or LibreOffice, save it as .xlsx, and give "
         "that file."
     )
 
