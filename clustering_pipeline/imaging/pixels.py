@@ -103,7 +103,7 @@ def _is_whole_without_end(content: bytes, limits: ImageLimits) -> bool:
     first = b""
     for end in _ENDS:
         try:
-            pixels = _decode_whole(content + end, limits, lambda image: None, _to_rgb)
+            pixels = _decode_whole(content + end, limits, lambda _: None, _to_rgb)
         except ImageError:
             return False
         digest = hashlib.sha256(np.ascontiguousarray(pixels).data).digest()

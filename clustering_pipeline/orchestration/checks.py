@@ -126,12 +126,13 @@ EVERY_ROW_WRITTEN = Check("rows_in_rows_out", _every_row_written, blocking=True)
 
 
 def _download_success(evidence: Evidence) -> Outcome:
-    """The share of pictures that could not be downloaded is below the limits of the download settings."""
+    """The share of failed downloads is below the limits of the download settings."""
     from clustering_pipeline.stages.download import main_cause
 
     settings = evidence.settings.download
     share = _share(evidence.result["image_sha256"].isna())
-    sentence = f"{share:.1%} of the pictures could not be downloaded. {main_cause(evidence.result)}".strip()
+    cause = main_cause(evidence.result)
+    sentence = f"{share:.1%} of the pictures could not be downloaded. {cause}".strip()
     severity: Literal["warn", "error"] = "error" if share > settings.max_failed_share else "warn"
     return Outcome(share <= settings.warn_failed_share, sentence, {"failed_share": share}, severity)
 

@@ -62,7 +62,8 @@ raw_images = stage_asset(
     stage="download.stage",
     inputs=("catalogue",),
     settings=DownloadSettings,
-    description="""One row per picture of a listing: its bytes' sha256, or why it could not be downloaded.
+    description="""One row per picture of a listing: its bytes' sha256, or why it
+was not downloaded.
 
 Each distinct URL is fetched once; a run that was stopped goes on where it was.""",
     group="pictures",

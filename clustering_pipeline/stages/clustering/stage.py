@@ -165,7 +165,7 @@ def _listings_of(
 
 
 def _members(table: pd.DataFrame) -> list[Members]:
-    """Return the names of each row: an id whose picture was taken again, and a picture listed again,
+    """Return the names of each row: an id with a new picture, and a picture listed under a new id,
     are each known by the other.
     """
     rows = zip(table["product_base_id"], table["image_sha256"], strict=True)
