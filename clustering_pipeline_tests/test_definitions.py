@@ -34,6 +34,8 @@ HEAVY = (
     "cv2",
     "onnxruntime",
     "sqlalchemy",
+    "grpc",
+    "antlr4",
 )
 
 

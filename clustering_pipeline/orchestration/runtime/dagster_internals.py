@@ -2,8 +2,9 @@
 pinned to its minor.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
@@ -12,9 +13,8 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from dagster._core.errors import DagsterUserCodeUnreachableError
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.storage.tags import GRPC_INFO_TAG, MAX_RETRIES_TAG
-from dagster._grpc.client import DagsterGrpcClient
-from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
 from dagster_shared.error import SerializableErrorInfo
+from dagster_shared.serdes import deserialize_value
 
 __all__ = [
     "GRPC_INFO_TAG",
@@ -22,14 +22,35 @@ __all__ = [
     "AssetGraph",
     "BaseAssetGraph",
     "BaseAssetNode",
-    "CanCancelExecutionRequest",
-    "CanCancelExecutionResult",
-    "DagsterGrpcClient",
-    "DagsterUserCodeUnreachableError",
     "SerializableErrorInfo",
     "UnresolvedAssetJobDefinition",
+    "has_worker",
     "waiting_for_slots",
 ]
+
+
+def has_worker(server: Mapping[str, Any], run_id: str, seconds: float) -> bool:
+    """Whether a code server is there and still has its worker of a run.
+
+    `server`: where it is (port, socket, host, use_ssl), as the tag `GRPC_INFO_TAG` of the run says;
+    it has so many seconds to answer.
+    """
+    # gRPC would be a tenth of the import of the definitions, which has to be fast.
+    from dagster._grpc.client import DagsterGrpcClient
+    from dagster._grpc.types import CanCancelExecutionRequest, CanCancelExecutionResult
+
+    client = DagsterGrpcClient(
+        port=server.get("port"),
+        socket=server.get("socket"),
+        host=server.get("host", "localhost"),
+        use_ssl=bool(server.get("use_ssl")),
+    )
+    with suppress(DagsterUserCodeUnreachableError):
+        answer = client.can_cancel_execution(
+            CanCancelExecutionRequest(run_id=run_id), timeout=int(seconds)
+        )
+        return deserialize_value(answer, CanCancelExecutionResult).can_cancel
+    return False
 
 
 @contextmanager

@@ -9,17 +9,12 @@ category would wait behind it.
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 
 import dagster as dg
-from dagster_shared.serdes import deserialize_value
 
 from clustering_pipeline.orchestration.runtime.dagster_internals import (
     GRPC_INFO_TAG,
-    CanCancelExecutionRequest,
-    CanCancelExecutionResult,
-    DagsterGrpcClient,
-    DagsterUserCodeUnreachableError,
+    has_worker,
 )
 from clustering_pipeline.orchestration.runtime.instance import (
     COMMAND_LINE_TAG,
@@ -101,16 +96,4 @@ def _exists(process_id: int) -> bool:
 
 def _is_executed(run: dg.DagsterRun) -> bool:
     """Whether the code server that started a run is there and still has its worker."""
-    server = json.loads(run.tags[GRPC_INFO_TAG])
-    client = DagsterGrpcClient(
-        port=server.get("port"),
-        socket=server.get("socket"),
-        host=server.get("host"),
-        use_ssl=bool(server.get("use_ssl")),
-    )
-    with suppress(DagsterUserCodeUnreachableError):
-        answer = client.can_cancel_execution(
-            CanCancelExecutionRequest(run_id=run.run_id), timeout=ANSWER_SECONDS
-        )
-        return deserialize_value(answer, CanCancelExecutionResult).can_cancel
-    return False
+    return has_worker(json.loads(run.tags[GRPC_INFO_TAG]), run.run_id, ANSWER_SECONDS)
