@@ -134,12 +134,13 @@ def components(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray
     Over matches: of pairs with a probability of at least `threshold`; those were verified one by
     one.
     """
+    threshold = float(settings.threshold)
     if settings.works_on == "matches":
-        sure = problem.edges.where(problem.edges.probabilities >= settings.threshold)
+        sure = problem.edges.where(problem.edges.probabilities >= threshold)
         return component_labels(problem.size, sure.rows, sure.columns)
-    rows, columns = pairs_within(problem.vectors, 1 - settings.threshold, settings.block_rows)
+    rows, columns = pairs_within(problem.vectors, 1 - threshold, settings.block_rows)
     labels = component_labels(problem.size, rows, columns)
-    return recheck(labels, problem, settings.threshold)
+    return recheck(labels, problem, threshold)
 
 
 def recheck(
