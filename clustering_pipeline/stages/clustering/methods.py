@@ -16,7 +16,10 @@ from clustering_pipeline.stages.clustering.contradictions import cut_contradicte
 from clustering_pipeline.stages.clustering.map_equation import communities
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem
 
-ITERATIONS, RESTARTS, SEED = 25, 3, 20231
+# Of k-means: FAISS's own number of iterations, and how often it begins again, the best run kept.
+ITERATIONS = 25
+RESTARTS = 3
+SEED = 20231
 
 
 def kmeans(

@@ -21,7 +21,9 @@ AUTO = "auto"
 # The cosine limits that can be left to the data, by the method that they are of.
 LIMITS: Mapping[str, Limit] = {"dbscan": "eps", "components": "threshold"}
 DRAWN_POINTS = 500
-REFERENCES, SEED = 5, 77
+# Uniform data sets that the gap statistic is taken against.
+REFERENCES = 5
+SEED = 77
 # Indices that compare all pairs are taken on so many crops at most.
 SAMPLE = 2_000
 
