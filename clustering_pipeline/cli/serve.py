@@ -1,12 +1,14 @@
 """`serve`: the web pages on which people review and search clusters."""
 
 import getpass
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import terminal_of
+from clustering_pipeline.core.errors import StageError
 
 TOKEN_VARIABLE = "CLUSTERING_PIPELINE_TOKEN"
 
@@ -41,7 +43,13 @@ def serve(
     """Open the pages to review, correct and search the clusters, until Ctrl-C."""
     import uvicorn
 
-    from clustering_pipeline.web import ServeOptions, create_app, is_loopback, new_token
+    from clustering_pipeline.web import (
+        ServeOptions,
+        create_app,
+        is_loopback,
+        new_token,
+        server_config,
+    )
 
     terminal = terminal_of(context)
     options = ServeOptions(
@@ -55,11 +63,13 @@ def serve(
     terminal.details(
         "Review and search", [("open", options.address), ("API", f"{options.root}api/openapi.json")]
     )
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        log_level="info" if terminal.debug else "warning",
-        server_header=False,
-        access_log=terminal.debug,
-    )
+    level = "info" if terminal.debug else "warning"
+    config = server_config(app, host=host, port=port, log_level=level, access_log=terminal.debug)
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise StageError(
+            f"The server did not start on {options.address}. Its log above says why; another "
+            f"--port may help."
+        )

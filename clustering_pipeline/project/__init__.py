@@ -2,6 +2,7 @@
 its stages.
 """
 
-from clustering_pipeline.project.project import PipelineHome, Project
+from clustering_pipeline.project.home import PipelineHome
+from clustering_pipeline.project.project import Project
 
 __all__ = ["PipelineHome", "Project"]

@@ -176,7 +176,7 @@ class VerificationSettings(StageSettings):
 class MatchSettings(StageSettings):
     """Which pairs are looked at and what makes a match."""
 
-    logic_version: ClassVar[str] = "6"
+    logic_version: ClassVar[str] = "7"
 
     enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
     neighbours: int = Field(
@@ -244,10 +244,6 @@ class MatchSettings(StageSettings):
     batch_size: int = performance_field(256, "Pairs per batch.", ge=1)
 
 
-# A cosine limit as the links that chance makes within it: one per so many crops.
-ChanceLinks = Annotated[str, Field(pattern=r"^1/[1-9]\d{0,6}$")]
-
-
 class ClusterSettings(StageSettings):
     """Which method makes clusters, of what evidence, and its parameters."""
 
@@ -305,11 +301,10 @@ class ClusterSettings(StageSettings):
     trials: int = Field(
         5, ge=1, le=100, description="graph: searches, of which the shortest description is taken."
     )
-    eps: Annotated[float, Field(gt=0, le=2)] | Literal["auto"] | ChanceLinks = Field(
+    eps: Annotated[float, Field(gt=0, le=2)] | Literal["auto"] = Field(
         0.25,
         description="dbscan: cosine distance within which two crops are neighbours, 0 to 2; auto: "
-        "the largest before one cluster takes in all others; 1/N: as far as chance makes one link "
-        "per N crops.",
+        "the knee of the k-distances.",
     )
     min_samples: int = Field(
         2,
@@ -336,10 +331,11 @@ class ClusterSettings(StageSettings):
         le=2,
         description="agglomerative: cosine distance up to which clusters are merged.",
     )
-    threshold: Annotated[float, Field(ge=-1, le=1)] | Literal["auto"] | ChanceLinks = Field(
+    threshold: float = Field(
         0.7,
-        description="components: least cosine (or probability) of two linked crops; auto and 1/N "
-        "as for eps.",
+        ge=-1,
+        le=1,
+        description="components: least cosine (or probability) of two linked crops.",
     )
     sweep: str | None = Field(
         None,
@@ -412,15 +408,13 @@ class ClusterSettings(StageSettings):
                 "evidence",
                 "method",
             )
-        for method, name in (("dbscan", "eps"), ("components", "threshold")):
-            limit = getattr(self, name)
-            if self.method == method and isinstance(limit, str) and self.works_on == "matches":
-                raise combination_error(
-                    f"{name} {limit} reads distances of embeddings. Set clusters.{name} to a "
-                    "number to group by matches, or clusters.evidence to embeddings",
-                    name,
-                    "evidence",
-                )
+        if self.method == "dbscan" and self.eps == "auto" and self.works_on == "matches":
+            raise combination_error(
+                "eps auto reads distances of embeddings. Set clusters.eps to a number to group by "
+                "matches, or clusters.evidence to embeddings",
+                "eps",
+                "evidence",
+            )
         if self.method == "agglomerative" and self.device == "gpu" and self.linkage != "single":
             raise combination_error(
                 "cuML has single linkage only. Set clusters.linkage to single, or clusters.device "

@@ -20,6 +20,7 @@ from clustering_pipeline.web.pages.search import search_router
 from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, static_files
 from clustering_pipeline.web.search_service import Finder, Queries
 from clustering_pipeline.web.security import Gate, ServeOptions
+from clustering_pipeline.web.turns import BusyError
 
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -87,7 +88,10 @@ def _add_problems(app: FastAPI, pages: Pages) -> None:
 
     @app.exception_handler(PipelineError)
     def pipeline(request: Request, error: PipelineError) -> Response:
-        return answer(request, _status_of(error), str(error))
+        answered = answer(request, _status_of(error), str(error))
+        if isinstance(error, BusyError):
+            answered.headers["retry-after"] = "5"
+        return answered
 
     @app.exception_handler(ImageError)
     def image(request: Request, error: ImageError) -> Response:

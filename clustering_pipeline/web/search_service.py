@@ -2,7 +2,6 @@
 hits.
 """
 
-import threading
 import time
 from dataclasses import dataclass
 
@@ -18,17 +17,23 @@ from clustering_pipeline.imaging import (
     decode_image,
     fit_within,
     load_image,
+    probe,
     to_jpeg,
 )
 from clustering_pipeline.outputs.search import Hit, Mode, PictureSearch, QueryPicture, VerifiedHit
 from clustering_pipeline.stages.download import fetch_one
+from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Library, Shelf, UnknownError
+from clustering_pipeline.web.turns import Turns
 
 MOST_HITS = 100
 MOST_NAMED = 24
 # A larger query says no more about the product; the catalogue's own pictures are rarely larger.
 LONGEST_SIDE = 2048
 KEPT_BYTES = 256_000_000
+# Requests that wait for their turn, and seconds: of the threads that answer, some stay free.
+MOST_WAITING = 12
+LONGEST_WAIT = 20.0
 
 
 @dataclass(frozen=True)
@@ -43,21 +48,28 @@ class Queries:
     """The query pictures of the last visitors; the oldest give way when the memory is used up."""
 
     def __init__(self, largest_pixels: int, kept_bytes: int = KEPT_BYTES) -> None:
-        """`largest_pixels`: of a query picture, checked before it is decoded; `kept_bytes`: of all
-        decoded pictures.
+        """`largest_pixels`: of a query picture, and of all that are decoded at once, checked before
+        that; `kept_bytes`: of all decoded pictures.
         """
         self._limits = ImageLimits(largest_pixels=largest_pixels)
+        self._decoding = Turns(largest_pixels, MOST_WAITING, LONGEST_WAIT)
         self._shelf: Shelf[Query] = Shelf(
             kept_bytes, "This query picture is no longer held. Search with it again."
         )
 
     def read(self, content: bytes) -> Query:
-        """Return the picture in `content`; raises ImageError."""
-        return self.of_pixels(decode_image(content, self._limits, at_least=LONGEST_SIDE))
+        """Return the picture in `content`; raises ImageError, BusyError."""
+        facts = probe(content, self._limits)
+        with self._decoding.take(facts.width * facts.height):
+            return self._of_pixels(decode_image(content, self._limits, at_least=LONGEST_SIDE))
+
+    def stored(self, blobs: BlobStore, image_sha256: str) -> Query:
+        """Return a picture of the catalogue as a query; raises BusyError."""
+        with self._decoding.take(self._limits.largest_pixels):
+            return self._of_pixels(load_image(blobs, image_sha256))
 
     @staticmethod
-    def of_pixels(pixels: Pixels) -> Query:
-        """Return a decoded picture as a query."""
+    def _of_pixels(pixels: Pixels) -> Query:
         pixels = fit_within(pixels, LONGEST_SIDE)
         return Query(pixels, to_jpeg(fit_within(pixels, 960), 85))
 
@@ -89,7 +101,7 @@ class Finder:
         self.queries = queries
         # As many searches at once as there are cores, each on one thread: more would only take each
         # other's turns.
-        self._turns = threading.BoundedSemaphore(available_cores())
+        self._turns = Turns(available_cores(), MOST_WAITING, LONGEST_WAIT)
         cv2.setNumThreads(1)
         ThreadpoolController().limit(limits=1)
 
@@ -98,7 +110,7 @@ class Finder:
         `words` shows.
 
         Raises ImageError for bytes that are no picture, FetchError for a URL, UnknownError for an
-        id, InputError for nothing.
+        id, InputError for nothing, BusyError when too many ask.
         """
         if content:
             return self.queries.read(content)
@@ -116,11 +128,11 @@ class Finder:
     def find(
         self, slug: str, query: Query, mode: Mode, top: int, region: int, box: Box | None = None
     ) -> Found:
-        """Return the `top` hits of a search with a region of the query picture; raises
-        InputError.
+        """Return the `top` hits of a search with a region of the query picture; raises InputError,
+        BusyError.
         """
         search = self._library.search(slug)
-        with self._turns:
+        with self._turns.take():
             started = time.perf_counter()
             picture = search.describe(query.pixels, region, box)
             mode = mode if mode != "class" or picture.label else "exact"
@@ -144,4 +156,4 @@ class Finder:
             raise UnknownError(
                 f"No listing with the id {product_base_id[:80]!r} is in the search index."
             )
-        return self.queries.of_pixels(load_image(self._library.blobs, hits[0].image_sha256))
+        return self.queries.stored(self._library.blobs, hits[0].image_sha256)

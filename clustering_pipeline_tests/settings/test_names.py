@@ -21,7 +21,7 @@ DEFAULT_FINGERPRINTS = {
     "local_features": "82db7096607cb8b7bc8a2e63b374cf087ed1f9a964545e03b22746b9a0b9f48b",
     "embeddings": "0322b0fb4d0c0a3064bd66a60cd53e2c445746a7aaa57f6ed1756bf4eb6db1a8",
     "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
-    "matches": "230a017b6e2c106879ecddb5b49e2236cc883b5976d005b152ed594285b77ccb",
+    "matches": "4955a9a025321bd54e4fbf28f388773a014541dfa1d0fb6fa8c10c5a56e8b9ed",
     "clusters": "a4904094f0eb2462bf10d938825a8d23f363efebfc59e3de41d9521292f07e01",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
     "report": "22ce8a7c41e071ef2e3cca35e5a38ce99a4a533b46c54d4b294c99ee9f7f008f",
@@ -82,7 +82,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "matches",
             {"further_embeddings": [{"encoder": "dinov2"}]},
-            "a17fc441cbffaa47a34a6c0a9f26e539cefdda56aba3e1269a332e0931b83e5c",
+            "5875e25616f582e5126c2d3a35831b75a154ae5ff5b9edbbaf7588f35c5f81a8",
         ),
     ],
 )

@@ -7,7 +7,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.web import ServeOptions, category_cache, create_app
+from clustering_pipeline.web import ServeOptions, category_cache, create_app, server_config
 from clustering_pipeline_tests.web import home
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -51,7 +51,7 @@ def client(project, monkeypatch):
 @contextmanager
 def listening(app):
     """Serve an application on a free loopback port and give its address."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
+    server = uvicorn.Server(server_config(app, host="127.0.0.1", port=0, log_level="error"))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:

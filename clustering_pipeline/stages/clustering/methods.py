@@ -16,10 +16,7 @@ from clustering_pipeline.stages.clustering.contradictions import cut_contradicte
 from clustering_pipeline.stages.clustering.map_equation import communities
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem
 
-# Of k-means: FAISS's own number of iterations, and how often it begins again, the best run kept.
-ITERATIONS = 25
-RESTARTS = 3
-SEED = 20231
+ITERATIONS, RESTARTS, SEED = 25, 3, 20231
 
 
 def kmeans(
@@ -137,13 +134,12 @@ def components(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray
     Over matches: of pairs with a probability of at least `threshold`; those were verified one by
     one.
     """
-    threshold = float(settings.threshold)
     if settings.works_on == "matches":
-        sure = problem.edges.where(problem.edges.probabilities >= threshold)
+        sure = problem.edges.where(problem.edges.probabilities >= settings.threshold)
         return component_labels(problem.size, sure.rows, sure.columns)
-    rows, columns = pairs_within(problem.vectors, 1 - threshold, settings.block_rows)
+    rows, columns = pairs_within(problem.vectors, 1 - settings.threshold, settings.block_rows)
     labels = component_labels(problem.size, rows, columns)
-    return recheck(labels, problem, threshold)
+    return recheck(labels, problem, settings.threshold)
 
 
 def recheck(

@@ -314,12 +314,22 @@ def compare_titles(
         () if sizes_differ else SIZES
     )
     texts = [" ".join(plain_words(title) for title in titles) for titles in products.titles]
-    known = np.array([bool(text) for text in texts], bool)
-    similarity = np.where(known[pairs].all(axis=1), similarity_of(texts, pairs), np.nan)
+    similarity = title_similarity(texts, pairs)
     titled = _title_conflicts(products, pairs, ignored)
     return TitleEvidence(
         similarity, titled, _printed_conflicts(lines, pairs, len(products), ignored)
     )
+
+
+def title_similarity(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
+    """Return the cosine of the n-grams of the titles of m pairs, NaN where either has none.
+
+    A title of a letter or two has no n-grams, but it is like itself.
+    """
+    known = np.array([bool(text) for text in texts], bool)
+    are_equal = np.array([texts[left] == texts[right] for left, right in pairs.tolist()], bool)
+    compared = np.where(are_equal, 1.0, similarity_of(texts, pairs))
+    return np.where(known[pairs].all(axis=1), compared, np.nan)
 
 
 def _title_conflicts(

@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.corrections import (
     Correction,
     Different,
@@ -21,14 +22,21 @@ from clustering_pipeline.core.corrections import (
 )
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.report import Listing
-from clustering_pipeline.review import INCOMING_SUFFIXES, read_incoming
+from clustering_pipeline.review import INCOMING_SUFFIXES, Incoming, read_incoming
+from clustering_pipeline.settings import CatalogueSettings
+from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Category, Library, Shelf
 from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
+from clustering_pipeline.web.turns import Turns
 
 MOST_STATEMENTS = 20_000
 STATEMENTS_SHOWN = 200
 # Of the statements of all proposals that wait for a yes.
 STATEMENTS_HELD = 100_000
+# What reading one upload may use, beside what the process needs to begin; one is read at a time.
+UPLOAD_MEGABYTES = 1024
+UPLOAD_SECONDS = 60.0
+UPLOADS = Turns(1, most_waiting=4, seconds=60.0)
 WORKBOOK_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
@@ -169,7 +177,7 @@ def read_proposal(library: Library, slug: str, file: UploadFile, author: str) ->
         # The name is ours: what the browser calls the file decides nothing but the format.
         path = Path(folder) / f"upload{suffix}"
         path.write_bytes(file.file.read())
-        incoming = read_incoming(path, author, library.blobs, settings)
+        incoming = _read_confined(path, author, library.blobs, settings)
     if incoming.category not in (None, slug):
         raise InputError(
             f"This is the workbook of the category {incoming.category}. Open its page of "
@@ -183,6 +191,22 @@ def read_proposal(library: Library, slug: str, file: UploadFile, author: str) ->
     return Proposal(
         slug, name[:120], library.corrections.new(incoming.corrections), len(incoming.corrections)
     )
+
+
+def _read_confined(
+    path: Path, author: str, blobs: BlobStore, settings: CatalogueSettings
+) -> Incoming:
+    """Return what a file says, read in a process that may fail without harm to the server."""
+    with UPLOADS.take():
+        try:
+            return confined(
+                read_incoming, UPLOAD_MEGABYTES, UPLOAD_SECONDS, path, author, blobs, settings
+            )
+        except ConfinedError as error:
+            raise InputError(
+                f"The file cannot be read here: {error}. Use clustering-pipeline corrections "
+                f"import, which has no such limit."
+            ) from error
 
 
 def _listings_of(

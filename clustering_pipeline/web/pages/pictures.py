@@ -7,12 +7,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from clustering_pipeline.core.corrections import Keep
+from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.outputs.report import Box, thumbnail_jpeg
 from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
 from clustering_pipeline.web.rendering import Pages, Secret
+from clustering_pipeline.web.turns import Turns
 
 PAGE_SIZE = 60
 
@@ -78,15 +80,20 @@ def _kept(library: Library, category: Category) -> dict[int, int]:
 
 SIZES = {"small": 200, "large": 640}
 KEPT = 4000
+# Pictures that wait to be decoded, and seconds.
+MOST_WAITING = 30
+LONGEST_WAIT = 60.0
 
 
 def picture_router(library: Library) -> APIRouter:
     """Return the route of listings' pictures."""
     router = APIRouter(include_in_schema=False)
+    turns = Turns(available_cores(), MOST_WAITING, LONGEST_WAIT)
 
     @lru_cache(maxsize=KEPT)
     def jpeg(image_sha256: str, box: Box | None, longest_side: int) -> bytes:
-        return thumbnail_jpeg(library.blobs, image_sha256, box, longest_side)
+        with turns.take():
+            return thumbnail_jpeg(library.blobs, image_sha256, box, longest_side)
 
     @router.get("/c/{slug}/pictures/{number}.jpg")
     def picture(

@@ -1,7 +1,12 @@
 import numpy as np
 
 from clustering_pipeline.core.text import plain_letters, string_similarity
-from clustering_pipeline.stages.matching.text_evidence import align_text, ngram_vectors, pack_text
+from clustering_pipeline.stages.matching.text_evidence import (
+    align_text,
+    ngram_vectors,
+    pack_text,
+    title_similarity,
+)
 from clustering_pipeline.stages.matching.text_reader import TextLine, lines_from_json, lines_to_json
 
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
@@ -53,6 +58,13 @@ def test_texts_that_share_words_are_nearer():
     similarity = (vectors @ vectors.T).toarray()
     assert similarity[0, 1] > 0.5 > similarity[0, 2]
     assert similarity[3].sum() == 0
+
+
+def test_equal_titles_are_alike_however_short_they_are():
+    pairs = np.array([[0, 1], [0, 2], [0, 3]])
+    for others in (["b", ""], ["b", "", "kem chong nang"]):
+        similarity = title_similarity(["a", "a", *others], pairs)
+        assert similarity[0] == 1 and similarity[1] == 0 and np.isnan(similarity[2])
 
 
 def test_no_text_at_all_has_no_vectors():

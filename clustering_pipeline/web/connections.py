@@ -1,0 +1,81 @@
+"""The server's connections: how many there may be, and how long one may take to say what it wants.
+
+Without a limit a thousand connections that send half a request keep everybody else out.
+"""
+
+import asyncio
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+# Of the 1,024 files that a process may usually open, some are needed for pictures and databases.
+MOST_CONNECTIONS = 500
+# Seconds from the first byte, or the beginning of a connection, to the end of a request's head.
+HEAD_SECONDS = 10.0
+
+
+class LimitedProtocol(H11Protocol):
+    """A connection that is closed when the head of a request takes too long, or when newer ones
+    need its place while it has said nothing whole.
+    """
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request, in the place of the one that waits longest where all are
+        taken.
+        """
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            waiting = [
+                one
+                for one in self.connections
+                if isinstance(one, LimitedProtocol) and one._head_timer
+            ]
+            (min(waiting, key=_deadline) if waiting else self).give_up()
+        if not transport.is_closing():
+            self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take a part of a request."""
+        super().data_received(data)
+        if self._is_answering():
+            self._stop_waiting()
+        elif self._head_timer is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def give_up(self) -> None:
+        """Close the connection, unless it is answered."""
+        self._stop_waiting()
+        if not self._is_answering():
+            self.connections.discard(self)
+            self.transport.abort()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.give_up)
+
+    def _stop_waiting(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+
+def _deadline(connection: LimitedProtocol) -> float:
+    return connection._head_timer.when() if connection._head_timer else float("inf")
+
+
+def server_config(app: ASGIApp, **options: Any) -> uvicorn.Config:
+    """Return how uvicorn serves the application, with the limits on connections; `options` are its
+    own.
+    """
+    return uvicorn.Config(app, http=LimitedProtocol, ws="none", server_header=False, **options)

@@ -1,0 +1,170 @@
+"""What many or hostile requests cost: turns, connections without a request, uploads that unfold."""
+
+import http.client
+import io
+import re
+import socket
+import threading
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+
+from clustering_pipeline.web import connections
+from clustering_pipeline.web.turns import BusyError, Turns
+from clustering_pipeline_tests.web import home
+
+NAMESPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def test_room_is_shared_and_given_back():
+    turns = Turns(10, most_waiting=0, seconds=0)
+    with turns.take(6), turns.take(4), pytest.raises(BusyError), turns.take(1):
+        pass
+    with turns.take(1000):
+        pass
+
+
+def test_one_who_waits_gets_its_turn():
+    turns, entered = Turns(1, most_waiting=1, seconds=60), threading.Event()
+
+    def work():
+        with turns.take():
+            entered.set()
+
+    with turns.take():
+        waiting = threading.Thread(target=work)
+        waiting.start()
+        assert not entered.is_set()
+    assert entered.wait(60)
+    waiting.join()
+
+
+def test_nobody_waits_for_ever():
+    turns = Turns(1, most_waiting=5, seconds=0.01)
+    with turns.take(), pytest.raises(BusyError), turns.take():
+        pass
+
+
+def picture():
+    """A small file of 36 million pixels."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((6000, 6000), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_searches_beyond_the_room_are_told_to_come_again(shared_address):
+    url, slug = (
+        shared_address,
+        "/api/categories/" + httpx.get(f"{shared_address}/api/categories").json()[0]["slug"],
+    )
+    content = picture()
+
+    def ask(_):
+        return httpx.post(f"{url}{slug}/search", files={"picture": content}, timeout=120)
+
+    with ThreadPoolExecutor(24) as threads:
+        answers = list(threads.map(ask, range(24)))
+    statuses = {answer.status_code for answer in answers}
+    assert statuses <= {200, 400, 503} and 503 in statuses
+    assert all(
+        "busy" in answer.json()["error"] and answer.headers["retry-after"] == "5"
+        for answer in answers
+        if answer.status_code == 503
+    )
+    assert httpx.get(url).status_code == 200
+
+
+@pytest.fixture
+def half_heads(shared_address):
+    """Opens connections that send half a request and keep it at that."""
+    opened = []
+
+    def open_some(count):
+        place = urlsplit(shared_address)
+        for _ in range(count):
+            one = socket.create_connection((place.hostname, place.port))
+            one.sendall(b"GET / HTTP/1.1\r\nHost: 127")
+            one.settimeout(60)
+            opened.append(one)
+        return opened
+
+    yield open_some
+    for one in opened:
+        one.close()
+
+
+def test_connections_that_say_nothing_whole_give_way(shared_address, half_heads, monkeypatch):
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 40)
+    opened = half_heads(100)
+    assert httpx.get(shared_address).status_code == 200
+    assert _is_closed(opened[0])
+
+
+def test_the_head_of_a_request_has_its_time(shared_address, half_heads, monkeypatch):
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    assert _is_closed(half_heads(1)[0])
+
+
+def _is_closed(connection):
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_a_connection_that_asks_again_and_again_is_kept(shared_address, monkeypatch):
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 30)
+    place = urlsplit(shared_address)
+    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
+    for _ in range(3):
+        connection.request("GET", "/")
+        assert connection.getresponse().read()
+    connection.close()
+
+
+def shared_string_bomb(cells):
+    """A workbook of a few kB whose cells share one string of 30,000 letters."""
+    rows = "".join(
+        f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c><c r="B{n}" t="s"><v>0</v></c></row>'
+        for n in range(2, cells // 2 + 2)
+    )
+    parts = {
+        "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
+        "_rels/.rels": _links("officeDocument", "xl/workbook.xml"),
+        "xl/workbook.xml": f'<workbook xmlns="{NAMESPACE}" xmlns:r="r"><sheets><sheet name="S" r:id="r0"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": _links(
+            "worksheet", "worksheets/sheet1.xml", "sharedStrings", "sharedStrings.xml"
+        ),
+        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{NAMESPACE}"><sheetData>{rows}</sheetData></worksheet>',
+        "xl/sharedStrings.xml": f'<sst xmlns="{NAMESPACE}"><si><t>{"a" * 30_000}</t></si></sst>',
+    }
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in parts.items():
+            archive.writestr(name, part)
+    return buffer.getvalue()
+
+
+def _links(*pairs):
+    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    links = "".join(
+        f'<Relationship Id="r{n}" Type="{kind}/{name}" Target="{target}"/>'
+        for n, (name, target) in enumerate(zip(pairs[::2], pairs[1::2], strict=True))
+    )
+    return f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{links}</Relationships>'
+
+
+def test_an_upload_that_unfolds_is_refused_and_the_server_goes_on(client):
+    slug = client.get("/api/categories").json()[0]["slug"]
+    page = f"/c/{slug}/corrections"
+    secret = re.search(r'name="secret" value="([^"]+)"', client.get(page).text).group(1)
+    answer = client.post(
+        page, data={"secret": secret}, files={"file": ("a.xlsx", shared_string_bomb(100_000))}
+    )
+    assert (answer.status_code == 400 and "characters" in answer.text) or "memory" in answer.text
+    assert home.NAME in client.get("/").text
