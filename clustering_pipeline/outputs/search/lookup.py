@@ -142,13 +142,6 @@ class SearchIndex:
         once = {hit.listing: hit for hit in found}
         return [once[number] for number in sorted(once)][:top]
 
-    def vector_of(self, crop_sha256: str) -> Vectors | None:
-        """Return the vector of an indexed crop, float32 (dimension,); None when it is not in the
-        index.
-        """
-        position = pc.index(self._listings["crop_sha256"], crop_sha256).as_py()
-        return None if position < 0 else np.asarray(self._table.vectors[int(self._rows[position])])
-
     def _checked(self, vector: Vectors) -> Vectors:
         vector = np.asarray(vector, np.float32).ravel()
         dimension = self._table.vectors.shape[1]
