@@ -16,7 +16,7 @@ from clustering_pipeline.cli.evaluate import show_metrics
 from clustering_pipeline.cli.run import RunOutcome, RunRequest, run_catalogue, show_outcome
 from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.project.home import HOME_VARIABLE
+from clustering_pipeline.project.project import HOME_VARIABLE
 
 CATEGORY = "Hàng mẫu"
 

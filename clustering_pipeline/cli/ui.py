@@ -17,7 +17,7 @@ from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.project import Project
-from clustering_pipeline.project.home import HOME_VARIABLE
+from clustering_pipeline.project.project import HOME_VARIABLE
 
 if TYPE_CHECKING:
     from clustering_pipeline.web import ServeOptions

@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from itertools import islice
@@ -75,8 +75,12 @@ class LocalEngine:
         self, function: BatchFunction[Item, Result], batches: Iterator[list[Item]]
     ) -> Iterator[list[Result]]:
         pool = _shared_pool(self.workers)
-        pending = [pool.submit(function, batch) for batch in islice(batches, self.workers * 2)]
+        pending: list[Future[list[Result]]] = []
         try:
+            # A worker may die while the first batches are handed out: submitting refuses too.
+            pending.extend(
+                pool.submit(function, batch) for batch in islice(batches, self.workers * 2)
+            )
             while pending:
                 result = pending.pop(0).result()
                 pending.extend(pool.submit(function, batch) for batch in islice(batches, 1))

@@ -74,12 +74,20 @@ _LARGEST_BUNDLE = 48
 # A millilitre of what shops sell weighs at most so many grams, and at least the inverse.
 _HEAVIEST = 1.6
 Words = frozenset[str]
-_MOST_SUBSTITUTED, _FEWEST_SHARED, _MISSPELT = 3, 4, 0.75
-# Shops add so many words at most, and to the titles of so many products at least.
-_MOST_ADDED, _FEWEST_PRODUCTS = 6, 3
-# Titles of one product have their rarest words in common; so many of them are compared with each
-# other.
-_RAREST, _COMPARED = 2, 40
+# Titles of near variants replace so many words at most ...
+_MOST_SUBSTITUTED = 3
+# ... and share so many at least.
+_FEWEST_SHARED = 4
+# Words as similar as this are one word, misspelt.
+_MISSPELT = 0.75
+# Shops add so many words to a title at most ...
+_MOST_ADDED = 6
+# ... and to the titles of so many products at least.
+_FEWEST_PRODUCTS = 3
+# Titles of one product have so many of their rarest words in common ...
+_RAREST = 2
+# ... and so many titles with those words are compared with each other.
+_COMPARED = 40
 _HAS_DIGIT = re.compile(r"\d")
 
 

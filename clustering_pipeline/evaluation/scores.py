@@ -125,7 +125,11 @@ def _mixed_share(table: sparse.coo_matrix) -> float:
     return float((groups[several] > 1).mean()) if several.any() else 0.0
 
 
-CELL, MARGIN, LARGEST = 12, 110, 60
+# Pixels of a cell of the confusion matrix, and of the names at its left.
+CELL = 12
+MARGIN = 110
+# Products shown at most.
+LARGEST = 60
 
 
 def draw_confusion(labels_true: Sequence[Hashable], labels_predicted: Sequence[Hashable]) -> str:

@@ -18,31 +18,54 @@ Floats = NDArray[np.float32]
 Reals = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-# Pixels of a frame's longer side, and of a cell's side.
-SIDE, CELL = 240, 12
+# Pixels of a frame's longer side.
+SIDE = 240
+# Pixels of a cell's side: differences are told per cell.
+CELL = 12
 _QUALITY = 92
-# How far the refinement may move a pixel, and over how many pixels it is smoothed so that it cannot
-# hide a changed word.
-_LARGEST_SHIFT, _SMOOTHING = 7.0, 21
-# Farnebäck's flow: scale and levels of the pyramid, window, iterations, neighbourhood of the
-# polynomials and its spread.
-_PYRAMID, _LEVELS, _FLOW_WINDOW, _ITERATIONS, _NEIGHBOURS, _SPREAD = 0.5, 3, 15, 2, 5, 1.1
-# Side of the window whose mean is no structure, grey levels² of noise, and the deviation from which
-# on a cell has structure.
-_WINDOW, _NOISE, _STRUCTURE = 13, 16.0, 7.0
-# CIE L*a*b*: chroma below which a cell is grey, and from which on it is coloured; how far white may
-# be off.
-_GREY, _COLOURED, _LARGEST_CAST = 10.0, 12.0, 10.0
+# How many pixels the refinement may move a pixel by.
+_LARGEST_SHIFT = 7.0
+# Over how many pixels the refinement is smoothed, so that it cannot hide a changed word.
+_SMOOTHING = 21
+# Parameters of cv2.calcOpticalFlowFarneback (Farnebäck 2003), by their names there:
+# pyr_scale
+_PYRAMID = 0.5
+# levels
+_LEVELS = 3
+# winsize
+_FLOW_WINDOW = 15
+# iterations
+_ITERATIONS = 2
+# poly_n, with the poly_sigma that OpenCV's reference recommends for 5
+_NEIGHBOURS = 5
+_SPREAD = 1.1
+# Side of the window whose mean is no structure, in pixels.
+_WINDOW = 13
+# Variance of noise, in grey levels squared.
+_NOISE = 16.0
+# Standard deviation above which a cell has structure, in grey levels.
+_STRUCTURE = 7.0
+# Chroma of CIE L*a*b* below which a cell is grey.
+_GREY = 10.0
+# Chroma above which a cell is coloured.
+_COLOURED = 12.0
+# How far white may be off in a* and in b*.
+_LARGEST_CAST = 10.0
+# With fewer grey cells than this no cast is measured.
 _FEWEST_GREY = 8
-# Gains of lightness and of chroma between two photographs of one product.
-_WEAKEST, _STRONGEST = 0.6, 1.6
+# Least and greatest gain of lightness and of chroma between two photographs of one product.
+_WEAKEST = 0.6
+_STRONGEST = 1.6
 # L*a*b* differences up to this are noise.
 _UNSEEN = 5.0
+# A pixel is valid when more than this share of it lies within the other frame.
+_VALID = 0.9
 # A cell counts that lies in both frames with this share.
-_VALID, _COUNTED = 0.9, 0.75
-# A mask of the product that covers less of the frame is none; how much larger than the hull of
-# agreeing keypoints is compared.
-_SMALLEST_PRODUCT, _HULL = 0.1, 1.2
+_COUNTED = 0.75
+# A mask of the product that covers a smaller share of the frame is none.
+_SMALLEST_PRODUCT = 0.1
+# How much larger than the hull of agreeing keypoints is compared.
+_HULL = 1.2
 _FEWEST_CELLS = 4
 
 

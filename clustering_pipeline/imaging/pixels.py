@@ -12,10 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
-from clustering_pipeline.imaging.containers import JPEG_SIGNATURE
 from clustering_pipeline.imaging.headers import (
     DAMAGE,
     DEFAULT_LIMITS,
+    JPEG_SIGNATURE,
     ImageError,
     ImageLimits,
     open_image,

@@ -2,7 +2,6 @@
 its stages.
 """
 
-from clustering_pipeline.project.home import PipelineHome
-from clustering_pipeline.project.project import Project
+from clustering_pipeline.project.project import PipelineHome, Project
 
 __all__ = ["PipelineHome", "Project"]

@@ -6,11 +6,11 @@ from clustering_pipeline.review import actions
 from clustering_pipeline.review.actions import (
     INCOMING_SUFFIXES,
     Incoming,
+    ReviewProgress,
     Signature,
     read_incoming,
     unknown_references,
 )
-from clustering_pipeline.review.progress import ReviewProgress
 from clustering_pipeline.review.store import CorrectionStore
 
 __all__ = [

@@ -244,6 +244,10 @@ class MatchSettings(StageSettings):
     batch_size: int = performance_field(256, "Pairs per batch.", ge=1)
 
 
+# A cosine limit as the links that chance makes within it: one per so many crops.
+ChanceLinks = Annotated[str, Field(pattern=r"^1/[1-9]\d{0,6}$")]
+
+
 class ClusterSettings(StageSettings):
     """Which method makes clusters, of what evidence, and its parameters."""
 
@@ -301,10 +305,11 @@ class ClusterSettings(StageSettings):
     trials: int = Field(
         5, ge=1, le=100, description="graph: searches, of which the shortest description is taken."
     )
-    eps: Annotated[float, Field(gt=0, le=2)] | Literal["auto"] = Field(
+    eps: Annotated[float, Field(gt=0, le=2)] | Literal["auto"] | ChanceLinks = Field(
         0.25,
         description="dbscan: cosine distance within which two crops are neighbours, 0 to 2; auto: "
-        "the knee of the k-distances.",
+        "the largest before one cluster takes in all others; 1/N: as far as chance makes one link "
+        "per N crops.",
     )
     min_samples: int = Field(
         2,
@@ -331,11 +336,10 @@ class ClusterSettings(StageSettings):
         le=2,
         description="agglomerative: cosine distance up to which clusters are merged.",
     )
-    threshold: float = Field(
+    threshold: Annotated[float, Field(ge=-1, le=1)] | Literal["auto"] | ChanceLinks = Field(
         0.7,
-        ge=-1,
-        le=1,
-        description="components: least cosine (or probability) of two linked crops.",
+        description="components: least cosine (or probability) of two linked crops; auto and 1/N "
+        "as for eps.",
     )
     sweep: str | None = Field(
         None,
@@ -408,13 +412,15 @@ class ClusterSettings(StageSettings):
                 "evidence",
                 "method",
             )
-        if self.method == "dbscan" and self.eps == "auto" and self.works_on == "matches":
-            raise combination_error(
-                "eps auto reads distances of embeddings. Set clusters.eps to a number to group by "
-                "matches, or clusters.evidence to embeddings",
-                "eps",
-                "evidence",
-            )
+        for method, name in (("dbscan", "eps"), ("components", "threshold")):
+            limit = getattr(self, name)
+            if self.method == method and isinstance(limit, str) and self.works_on == "matches":
+                raise combination_error(
+                    f"{name} {limit} reads distances of embeddings. Set clusters.{name} to a "
+                    "number to group by matches, or clusters.evidence to embeddings",
+                    name,
+                    "evidence",
+                )
         if self.method == "agglomerative" and self.device == "gpu" and self.linkage != "single":
             raise combination_error(
                 "cuML has single linkage only. Set clusters.linkage to single, or clusters.device "

@@ -5,10 +5,11 @@ import select
 import signal
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from clustering_pipeline.core.engine import LocalEngine
+from clustering_pipeline.core.engine import LocalEngine, _shared_pool
 from clustering_pipeline.core.errors import StageError
 
 
@@ -47,6 +48,22 @@ def test_stages_share_their_worker_processes():
 def test_a_dead_worker_is_a_stage_error_and_the_next_stage_goes_on():
     with pytest.raises(StageError, match=r"compute\.workers"):
         list(LocalEngine(2).map_batches(die, range(20), batch_size=1))
+    assert len(list(LocalEngine(2).map_batches(squares, range(20), batch_size=1))) == 20
+
+
+def test_a_worker_killed_between_two_stages_is_a_stage_error_too():
+    [pid, *_] = {
+        pid
+        for batch in LocalEngine(2).map_batches(process_numbers, range(20), batch_size=1)
+        for pid in batch
+    }
+    pool = _shared_pool(2)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(BrokenProcessPool):
+        while True:
+            pool.submit(squares, [1])
+    with pytest.raises(StageError, match=r"compute\.workers"):
+        list(LocalEngine(2).map_batches(squares, range(20), batch_size=1))
     assert len(list(LocalEngine(2).map_batches(squares, range(20), batch_size=1))) == 20
 
 

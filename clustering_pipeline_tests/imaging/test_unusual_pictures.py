@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
 from clustering_pipeline.imaging import ImageError, ImageLimits, decode_grey, decode_image, probe
-from clustering_pipeline.imaging.containers import jpeg_scans, png_pixels
+from clustering_pipeline.imaging.headers import jpeg_scans, png_pixels
 from clustering_pipeline_tests.imaging.test_decoding import encode
 
 END = b"\0\0\0\0IEND\xaeB`\x82"

@@ -7,7 +7,7 @@ import pytest
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.progress import LogProgress
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.project.home import CHECKOUT
+from clustering_pipeline.project.project import CHECKOUT
 
 
 def test_the_variable_names_the_home_and_it_is_filled_once(tmp_path, monkeypatch):

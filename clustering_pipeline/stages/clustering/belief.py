@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from clustering_pipeline.core.evidence_model import EvidenceModel, load_model, probability_of
 from clustering_pipeline.stages.clustering.problem import NOISE, Edges
 
-# Log-odds of a pair that was never compared, and the bounds of any pair's.
-ABSENT, LOWEST, HIGHEST = -3.0, -4.0, 6.0
+# Log-odds of a pair that was never compared.
+ABSENT = -3.0
+# Bounds of the log-odds of any pair; membership.json was fitted with them.
+LOWEST = -4.0
+HIGHEST = 6.0
 # Features of membership and which way the probability goes with each.
 DIRECTIONS = {"best": 1, "second": 1, "mean": 1, "weakest": 1, "margin": 1}
 

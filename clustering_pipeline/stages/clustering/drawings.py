@@ -14,7 +14,10 @@ from clustering_pipeline.core.vectors import principal_axes, turned
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import FileTree, layout
 
-WIDTH, HEIGHT, MARGIN = 520, 300, 48
+# Of a drawing, in pixels; the margin holds titles and ticks.
+WIDTH = 520
+HEIGHT = 300
+MARGIN = 48
 
 
 def draw_curve(
@@ -112,7 +115,11 @@ def _svg(parts: Sequence[Element]) -> str:
     return draw(WIDTH, HEIGHT, parts, font_size=12)
 
 
-SEED, LARGEST, COMPONENTS = 5, 3_000, 50
+SEED = 5
+# Points of a projection at most.
+LARGEST = 3_000
+# Principal components that t-SNE and UMAP begin with, as many as scikit-learn recommends for t-SNE.
+COMPONENTS = 50
 
 
 def project(

@@ -16,7 +16,10 @@ from clustering_pipeline.stages.clustering.contradictions import cut_contradicte
 from clustering_pipeline.stages.clustering.map_equation import communities
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem
 
-ITERATIONS, RESTARTS, SEED = 25, 3, 20231
+# Of k-means: FAISS's own number of iterations, and how often it begins again, the best run kept.
+ITERATIONS = 25
+RESTARTS = 3
+SEED = 20231
 
 
 def kmeans(
@@ -134,12 +137,13 @@ def components(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray
     Over matches: of pairs with a probability of at least `threshold`; those were verified one by
     one.
     """
+    threshold = float(settings.threshold)
     if settings.works_on == "matches":
-        sure = problem.edges.where(problem.edges.probabilities >= settings.threshold)
+        sure = problem.edges.where(problem.edges.probabilities >= threshold)
         return component_labels(problem.size, sure.rows, sure.columns)
-    rows, columns = pairs_within(problem.vectors, 1 - settings.threshold, settings.block_rows)
+    rows, columns = pairs_within(problem.vectors, 1 - threshold, settings.block_rows)
     labels = component_labels(problem.size, rows, columns)
-    return recheck(labels, problem, settings.threshold)
+    return recheck(labels, problem, threshold)
 
 
 def recheck(

@@ -114,8 +114,10 @@ def _weakest_links(labels: NDArray[np.int64], edges: Edges) -> dict[int, float]:
 
 
 ALONE = "No other listing was found that shows this product."
-# Clusters are one when at least this many listings, and this share of each, have a picture in both.
-AGREEING_LISTINGS, AGREEING_SHARE = 2, 0.5
+# Clusters are one when at least this many listings have a picture in both ...
+AGREEING_LISTINGS = 2
+# ... and they are at least this share of each.
+AGREEING_SHARE = 0.5
 
 
 def place_listings(

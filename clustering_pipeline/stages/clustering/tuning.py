@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,17 @@ from clustering_pipeline.core.vectors import nearest_neighbours, principal_axes
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.drawings import draw_curve, draw_scatter, project
 from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS, kmeans
+from clustering_pipeline.stages.clustering.percolation import component_growth, fit_null
 from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem
 
-REFERENCES, SEED = 5, 77
+Limit = Literal["eps", "threshold"]
+AUTO = "auto"
+# The cosine limits that can be left to the data, by the method that they are of.
+LIMITS: Mapping[str, Limit] = {"dbscan": "eps", "components": "threshold"}
+DRAWN_POINTS = 500
+# Uniform data sets that the gap statistic is taken against.
+REFERENCES = 5
+SEED = 77
 # Indices that compare all pairs are taken on so many crops at most.
 SAMPLE = 2_000
 
@@ -45,30 +54,54 @@ def knee(x: NDArray[np.float64], y: NDArray[np.float64]) -> int:
     return int(np.argmax(np.abs(across * (up[-1] - up[0]) - up * (across[-1] - across[0]))))
 
 
-def choose_eps(problem: ClusteringProblem, min_samples: int, block_rows: int) -> Choice:
-    """Return DBSCAN's eps: the knee of the ascending curve of each crop's distance to its
-    `min_samples`-th listing.
+def choose_limit(problem: ClusteringProblem, parameter: Limit, settings: ClusterSettings) -> Choice:
+    """Return DBSCAN's `eps` or the `threshold` of components for "auto", or for "1/N".
 
-    A crop that stands for that many listings itself has distance 0 and is left out, as is a crop
-    with no neighbour so near that all curves of it would end at 1.
+    auto: the largest radius before one component takes in all others (see `percolation`); the curve
+    is the share of the largest in percent. 1/N: the radius within which chance makes one link per N
+    crops; the curve is what chance makes, in links per hundred crops. Both tell what chance makes
+    at the radius.
     """
-    distances = _core_distances(problem, min_samples, block_rows)
-    curve = np.sort(distances[distances > 0])
-    if len(curve) < 3:
-        return Choice(
-            "eps",
-            0.05,
-            "fewer than three crops have neighbours: the smallest radius",
-            np.arange(len(curve), dtype=float),
-            curve,
-        )
-    place = knee(np.arange(len(curve), dtype=float), curve)
-    value = round(float(np.clip(curve[place], 1e-4, 2)), 4)
-    reason = (
-        f"the knee of the distances to the {min_samples}-th listing, {place + 1} of "
-        f"{len(curve)} crops lie below"
+    wanted, null = getattr(settings, parameter), fit_null(problem.vectors)
+    if wanted == AUTO:
+        radius, why, x, y = _before_giant(problem, parameter, settings)
+    else:
+        radius, why = null.radius(1 / int(wanted.partition("/")[2])), "asked for"
+        x = np.linspace(0, 2 * radius, 101, dtype=np.float64)
+        y = np.array([100 * null.links_per_crop(one) for one in x.tolist()])
+    kept = np.unique(np.linspace(0, len(x) - 1, min(len(x), DRAWN_POINTS)).round().astype(int))
+    is_radius = parameter == "eps"
+    return Choice(
+        parameter,
+        round(radius if is_radius else 1 - radius, 6),
+        f"{why}: there chance makes {_rate(null.links_per_crop(radius))}",
+        (x if is_radius else 1 - x)[kept],
+        y[kept],
     )
-    return Choice("eps", value, reason, np.arange(1, len(curve) + 1, dtype=float), curve)
+
+
+def _before_giant(
+    problem: ClusteringProblem, parameter: Limit, settings: ClusterSettings
+) -> tuple[float, str, NDArray[np.float64], NDArray[np.float64]]:
+    """Return the radius before a giant component, why, and the curve of the largest component."""
+    reach = (
+        _core_distances(problem, settings.min_samples, settings.block_rows)
+        if parameter == "eps"
+        else np.zeros(problem.size)
+    )
+    growth = component_growth(problem.vectors, reach, settings.block_rows)
+    radius, largest = growth.before_giant()
+    why = (
+        f"the largest radius before one component takes in all others, {largest} of "
+        f"{problem.size} crops in the largest"
+    )
+    return radius, why, growth.radii, 100.0 * growth.largest / max(problem.size, 1)
+
+
+def _rate(links_per_crop: float) -> str:
+    if links_per_crop < 1e-6:
+        return "no link"
+    return f"one link per {1 / links_per_crop:,.3g} crops"
 
 
 def _core_distances(
@@ -250,8 +283,9 @@ def choose_parameters(
     was chosen.
     """
     choices = []
-    if settings.method == "dbscan" and settings.eps == "auto":
-        choices.append(choose_eps(problem, settings.min_samples, settings.block_rows))
+    for method, parameter in LIMITS.items():
+        if settings.method == method and isinstance(getattr(settings, parameter), str):
+            choices.append(choose_limit(problem, parameter, settings))
     by_number = settings.method in ("kmeans", "spectral") or (
         settings.method == "agglomerative" and settings.device == "gpu"
     )
@@ -280,14 +314,14 @@ def drawn_choices(text: str) -> tuple[dict[str, float | str], dict[str, str]]:
     for choice in json.loads(text):
         name = choice["parameter"]
         told |= {name: choice["value"], f"{name}_reason": choice["reason"]}
-        across, mark = ("crops", None) if name == "eps" else (name, choice["value"])
+        across = {"eps": "cosine distance", "threshold": "cosine"}.get(name, name)
         drawings[f"{name}_curve"] = draw_curve(
             choice["x"],
             choice["y"],
             title=f"{name} = {choice['value']:g}: {choice['reason']}",
             across=across,
-            up="",
-            chosen=mark,
+            up="%" if name in LIMITS.values() else "",
+            chosen=choice["value"],
         )
     return told, drawings
 

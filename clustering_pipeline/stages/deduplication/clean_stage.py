@@ -15,7 +15,7 @@ from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.deduplication.appearance import look_at
 from clustering_pipeline.stages.deduplication.keepers import Merits
 from clustering_pipeline.stages.deduplication.left_out import draw_funnel, funnel_facts
-from clustering_pipeline.stages.deduplication.overrides import judge, overruled
+from clustering_pipeline.stages.deduplication.overrides_stage import judge, overruled
 from clustering_pipeline.stages.deduplication.perceptual import (
     Duplicate,
     Hashes,

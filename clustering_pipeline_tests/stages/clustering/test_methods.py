@@ -8,7 +8,12 @@ from clustering_pipeline.stages.clustering import CLUSTERING_METHODS, cpu, read_
 from clustering_pipeline.stages.clustering.cpu import dbscan
 from clustering_pipeline.stages.clustering.listings import _cosine_edges
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem
-from clustering_pipeline.stages.clustering.tuning import choose_eps, choose_k, knee
+from clustering_pipeline.stages.clustering.tuning import (
+    choose_k,
+    choose_limit,
+    choose_parameters,
+    knee,
+)
 
 VECTOR_METHODS = ("dbscan", "hdbscan", "kmeans", "spectral", "agglomerative", "components")
 
@@ -118,11 +123,26 @@ class TestChoices:
     def test_the_knee_is_the_corner(self):
         assert knee(np.arange(10.0), np.array([0, 0.1, 0.2, 0.3, 0.4, 0.5, 3, 6, 9, 12])) == 5
 
-    def test_eps_lies_between_neighbours_and_strangers(self):
+    @pytest.mark.parametrize("min_samples", [2, 3])
+    def test_eps_lies_between_neighbours_and_strangers(self, min_samples):
         vectors, truth = blobs(products=10, each=10, noise=30)
-        choice = choose_eps(problem_of(vectors), 3, 64)
-        labels = dbscan(vectors, choice.value, 3)
+        settings = ClusterSettings(method="dbscan", eps="auto", min_samples=min_samples)
+        choice = choose_limit(problem_of(vectors), "eps", settings)
+        labels = dbscan(vectors, choice.value, min_samples)
         assert same_partition(labels[: len(truth)], truth)
+
+    def test_a_threshold_lies_there_too(self):
+        vectors, truth = blobs(products=10, each=10)
+        problem = problem_of(vectors)
+        settings = ClusterSettings(method="components", threshold="auto")
+        chosen, (choice,) = choose_parameters(problem, settings)
+        assert chosen.threshold == choice.value
+        assert same_partition(CLUSTERING_METHODS["components"](problem, chosen), truth)
+
+    @pytest.mark.parametrize("limit", ["auto", "1/100"])
+    def test_matches_have_no_cosines_to_choose_from(self, limit):
+        with pytest.raises(ValueError, match="reads distances of embeddings"):
+            ClusterSettings(method="components", evidence="matches", threshold=limit)
 
     @pytest.mark.parametrize("rule", ["elbow", "silhouette", "gap"])
     def test_k_is_about_the_number_of_products(self, rule):
@@ -139,7 +159,8 @@ class TestChoices:
             context, method="dbscan", eps="auto", sweep="eps=0.02:0.2:0.06", projection="pca"
         ).facts
         assert 0 < facts["eps"] < 1
-        assert "knee" in facts["eps_reason"]
+        assert "takes in all others" in facts["eps_reason"]
+        assert "chance makes" in facts["eps_reason"]
         for name in (
             "eps_curve",
             "sweep_silhouette",

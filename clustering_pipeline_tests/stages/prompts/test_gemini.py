@@ -17,8 +17,11 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages import prompts
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.prompts.gemini import usable_answers
-from clustering_pipeline.stages.prompts.gemini_models import GEMINI_MODELS, find_gemini_model
+from clustering_pipeline.stages.prompts.gemini import (
+    GEMINI_MODELS,
+    find_gemini_model,
+    usable_answers,
+)
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
 pytest.importorskip("google.genai")
