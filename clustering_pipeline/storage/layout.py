@@ -18,6 +18,7 @@ OPENING_LOCK, STORAGE_LOCK = "opening.lock", "storage.lock"
 # Workbooks of a catalogue folder that is not local.
 CATALOGUE_COPIES = "catalogues"
 CLUSTER_DRAWINGS = "cluster_drawings"
+REDUCTIONS = "reductions"
 
 # Below the root of the storage.
 BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS = (

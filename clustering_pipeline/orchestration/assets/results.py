@@ -240,6 +240,7 @@ def search_index(
     picture shows.
     """
     from clustering_pipeline.outputs.search import QuerySettings, build_index
+    from clustering_pipeline.stages.embedding import read_reduction
     from clustering_pipeline.stages.prompts import read_prompts
 
     root = run.project.search_root(run.category)
@@ -260,5 +261,6 @@ def search_index(
             matches=match_settings,
             prompts=tuple(read_prompts(english_prompts)),
         ),
+        reduction=read_reduction(embedding_settings, run.stage),
     )
     return AssetResult(result, metadata={"index": dg.MetadataValue.path(root)})

@@ -153,7 +153,7 @@ class PictureSearch:
         views = (pixels, crop) if len(regions) == 1 and self._segmenter is None else (crop, crop)
         read = {"local_features": (features, colour), "views": views, "pixels": crop}
         prepared = self._prepare([read[self._encoder.reads]])
-        vector = np.asarray(self._encoder.encode(prepared)[0], np.float32)
+        vector = self.index.placed(np.asarray(self._encoder.encode(prepared)[0], np.float32))
         return QueryPicture(width, height, regions, region, vector, features)
 
     def search(

@@ -39,6 +39,7 @@ VECTORS, LISTS, LISTINGS, CENTRES, ABOUT = (
     "centres.npy",
     "about.json",
 )
+REDUCTION = "reduction.npz"
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,7 @@ class IndexFiles:
     listings: pa.Table
     centres: Vectors
     about: dict[str, Any]
+    reduction: bytes | None = None
 
 
 def write_index(files: FileTree, parts: IndexFiles) -> dict[str, bytes]:
@@ -210,6 +212,9 @@ def read_index(files: FileTree) -> IndexFiles:
         listings=pq.read_table(io.BytesIO(files.read(f"{version}/{LISTINGS}"))),
         centres=_open_array(files, f"{version}/{CENTRES}"),
         about=json.loads(files.read(f"{version}/{ABOUT}")),
+        reduction=(
+            files.read(f"{version}/{REDUCTION}") if files.exists(f"{version}/{REDUCTION}") else None
+        ),
     )
 
 
@@ -224,6 +229,8 @@ def _contents(parts: IndexFiles) -> dict[str, bytes]:
     }
     if parts.table.lists is not None:
         contents[LISTS] = faiss.serialize_index(parts.table.lists).tobytes()
+    if parts.reduction is not None:
+        contents[REDUCTION] = parts.reduction
     return contents
 
 

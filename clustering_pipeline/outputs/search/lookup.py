@@ -23,6 +23,7 @@ from clustering_pipeline.settings import (
     LocalFeatureSettings,
     MatchSettings,
 )
+from clustering_pipeline.stages.embedding import Reduction
 from clustering_pipeline.stages.prompts import Prompt
 from clustering_pipeline.storage import FileTree
 
@@ -78,6 +79,7 @@ class SearchIndex:
         self._rows = self._listings["row"].to_numpy()
         self._centres = np.asarray(parts.centres)
         self._ranges: list[tuple[int, int]] = [tuple(pair) for pair in parts.about["ranges"]]
+        self._reduction = Reduction.from_bytes(parts.reduction) if parts.reduction else None
 
     @classmethod
     def load(cls, files: FileTree) -> "SearchIndex":
@@ -113,6 +115,23 @@ class SearchIndex:
             return self._hits(self._within_cluster(unit), top)
         allowed = self._of_class(label) if mode == "class" else None
         return self._search(unit, top, allowed)
+
+    def placed(self, vector: Vectors) -> Vectors:
+        """Return a vector of the encoder, float32 (d,), as the index's own were reduced; as it is
+        where they were not.
+
+        Raises InputError for an index that does not hold how its vectors were reduced.
+        """
+        if self.settings.embeddings.reduce == "none":
+            return vector
+        if self._reduction is None:
+            raise InputError(
+                "The index does not hold how its vectors were reduced (embeddings.reduce). "
+                "Materialise embeddings and search_index again."
+            )
+        unit = vector / max(float(np.linalg.norm(vector)), 1e-12)
+        reduced: Vectors = self._reduction(unit[None].astype(np.float32))[0]
+        return reduced
 
     def find(self, product_base_id: str) -> list[Hit]:
         """Return the indexed pictures of a listing id, each with the score 1; empty when there is

@@ -21,6 +21,7 @@ from clustering_pipeline.outputs.search.index import (
 from clustering_pipeline.outputs.search.lookup import QuerySettings
 from clustering_pipeline.settings import SearchSettings
 from clustering_pipeline.stages.contract import StageResult
+from clustering_pipeline.stages.embedding import Reduction
 from clustering_pipeline.storage import FileTree
 
 LISTINGS = pa.schema(
@@ -48,12 +49,13 @@ def build_index(
     settings: SearchSettings,
     files: FileTree,
     query: QuerySettings,
+    reduction: Reduction | None = None,
 ) -> StageResult:
     """Write the index of one category below `files` and return the list of files (WRITTEN_FILES).
 
     A row of the index is a kept crop; the rows of a cluster lie together. Duplicates are found
-    through their keeper. `query`: the settings under which the vectors were made; they are
-    recorded, and a query picture is treated by them.
+    through their keeper. `query`: the settings under which the vectors were made, and `reduction`
+    how they were reduced; they are recorded, and a query picture is treated by them.
     """
     shown = (
         _crops_of_listings(crops, raw_images, clean_images)
@@ -75,7 +77,14 @@ def build_index(
     table = pa.Table.from_pandas(
         shown[LISTINGS.names], schema=LISTINGS, preserve_index=False
     ).replace_schema_metadata()
-    paths = write_index(files, IndexFiles(VectorTable(vectors, lists), table, centres, about))
+    parts = IndexFiles(
+        VectorTable(vectors, lists),
+        table,
+        centres,
+        about,
+        reduction.to_bytes() if reduction else None,
+    )
+    paths = write_index(files, parts)
     written = [
         (path, hashlib.sha256(content).hexdigest(), len(vectors)) for path, content in paths.items()
     ]

@@ -3,6 +3,7 @@
 from clustering_pipeline.stages.embedding.autoencoder import Training, train_autoencoder
 from clustering_pipeline.stages.embedding.encoders import ENCODERS, Encoder, open_encoder
 from clustering_pipeline.stages.embedding.local import LocalEncoder, Vocabulary, shipped_vocabulary
+from clustering_pipeline.stages.embedding.reduction import Reduction, read_reduction
 from clustering_pipeline.stages.embedding.stage import run
 from clustering_pipeline.stages.embedding.transformer import ClipEncoder
 
@@ -11,9 +12,11 @@ __all__ = [
     "ClipEncoder",
     "Encoder",
     "LocalEncoder",
+    "Reduction",
     "Training",
     "Vocabulary",
     "open_encoder",
+    "read_reduction",
     "run",
     "shipped_vocabulary",
     "train_autoencoder",

@@ -15,7 +15,7 @@ from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.embedding.encoders import Encoder, open_encoder
 from clustering_pipeline.stages.embedding.neural import Preparation
-from clustering_pipeline.stages.embedding.reduction import reduce_vectors
+from clustering_pipeline.stages.embedding.reduction import keep_reduction, reduce_vectors
 from clustering_pipeline.stages.features import LocalFeatures, load_features
 from clustering_pipeline.storage import BlobStore, compute_missing
 
@@ -68,7 +68,9 @@ def run(
     encoded = encoded.assign(crop_sha256=encoded["key"].str.split(_BESIDE).str[0])[
         ["crop_sha256", "vector"]
     ]
-    manifest = conform(reduce_vectors(encoded, clean_images, settings), EMBEDDINGS)
+    vectors, reduction = reduce_vectors(encoded, clean_images, settings)
+    keep_reduction(reduction, settings, context)
+    manifest = conform(vectors, EMBEDDINGS)
     facts = {
         "crops": len(manifest),
         "failed": len(frame) - len(manifest),

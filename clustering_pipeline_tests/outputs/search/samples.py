@@ -31,7 +31,7 @@ def local_features(tables):
     return conform(frame, LOCAL_FEATURES)
 
 
-def build(tables, context, folder, **settings):
+def build(tables, context, folder, *, query=None, reduction=None, **settings):
     """Write the index of the category below `folder` and return the files and the stage's
     result.
     """
@@ -46,6 +46,7 @@ def build(tables, context, folder, **settings):
         local_features=local_features(tables),
         settings=SearchSettings(**settings),
         files=files,
-        query=QuerySettings(),
+        query=query or QuerySettings(),
+        reduction=reduction,
     )
     return files, result

@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 
 from clustering_pipeline.core.errors import InputError, StageError
-from clustering_pipeline.outputs.search import SearchIndex
+from clustering_pipeline.outputs.search import QuerySettings, SearchIndex
+from clustering_pipeline.settings import EmbeddingSettings
+from clustering_pipeline.stages.embedding import Reduction
 from clustering_pipeline.storage import FileTree
 from clustering_pipeline_tests.outputs.report import samples as category
 from clustering_pipeline_tests.outputs.search import samples
@@ -115,6 +117,30 @@ def test_wrong_questions_are_refused(index):
         index.query(samples.vector(0), mode="nearest")
     with pytest.raises(InputError, match="class"):
         index.query(samples.vector(0), mode="class")
+
+
+def test_a_query_is_reduced_as_the_vectors_were(tables, context, tmp_path):
+    random = np.random.default_rng(0)
+    # Sixteen numbers of an encoder, of which the index holds the eight that it was reduced to.
+    axes = np.linalg.qr(random.normal(size=(16, 16)))[0][:, :8].astype(np.float32)
+    middle = random.normal(size=16).astype(np.float32)
+    query = QuerySettings(embeddings=EmbeddingSettings(reduce="pca", reduced_dimension=8))
+    files, _ = samples.build(
+        tables, context, tmp_path / "search", query=query, reduction=Reduction(middle, axes)
+    )
+    index = SearchIndex.load(files)
+    whole = middle + 0.3 * axes @ samples.vector(3)
+    placed = index.placed(whole / np.linalg.norm(whole))
+    expected = (whole / np.linalg.norm(whole) - middle) @ axes
+    np.testing.assert_allclose(placed, expected / np.linalg.norm(expected), atol=1e-5)
+    assert len(index.query(placed, top=3)) == 3
+
+
+def test_an_index_that_does_not_know_its_reduction_says_what_to_do(tables, context, tmp_path):
+    query = QuerySettings(embeddings=EmbeddingSettings(reduce="pca"))
+    index = SearchIndex.load(samples.build(tables, context, tmp_path / "s", query=query)[0])
+    with pytest.raises(InputError, match=r"embeddings\.reduce.*Materialise embeddings"):
+        index.placed(np.ones(16, np.float32))
 
 
 def test_an_empty_category_has_an_index_that_finds_nothing(tables, context, tmp_path):

@@ -17,7 +17,7 @@ from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, con
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages import embedding
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding import ENCODERS, open_encoder
+from clustering_pipeline.stages.embedding import ENCODERS, open_encoder, read_reduction
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline_tests.stages.cache import asked
 
@@ -302,6 +302,15 @@ def test_reduced_vectors_are_unit_length(tmp_path, context, whiten):
     vectors = np.stack(result.manifest["vector"].to_list())
     assert vectors.shape == (6, 3)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    whole = embedding.run(
+        clean_images=kept_crops(context, map(encoded_picture, range(6))),
+        local_features=empty(LOCAL_FEATURES),
+        settings=settings.model_copy(update={"reduce": "none"}),
+        context=context,
+    )
+    reduction = read_reduction(settings, context)
+    again = reduction(np.stack(whole.manifest["vector"].to_list()))
+    np.testing.assert_allclose(again, vectors, atol=1e-4)
 
 
 def test_lda_separates_the_labelled_groups(tmp_path, context):
@@ -318,6 +327,14 @@ def test_lda_separates_the_labelled_groups(tmp_path, context):
     result = embedding.run(
         clean_images=clean, local_features=empty(LOCAL_FEATURES), settings=settings, context=context
     )
+    whole = embedding.run(
+        clean_images=clean,
+        local_features=empty(LOCAL_FEATURES),
+        settings=settings.model_copy(update={"reduce": "none"}),
+        context=context,
+    )
+    again = read_reduction(settings, context)(np.stack(whole.manifest["vector"].to_list()))
+    np.testing.assert_allclose(again, np.stack(result.manifest["vector"].to_list()), atol=1e-4)
     signs = np.sign([vector[0] for vector in result.manifest["vector"]])
     assert set(signs[::2]) != set(signs[1::2])
 
