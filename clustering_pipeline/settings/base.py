@@ -9,6 +9,7 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 NOT_IN_FINGERPRINT: JsonDict = {"fingerprint": False}
+IN_FINGERPRINT_UNLESS_DEFAULT: JsonDict = {"fingerprint": "unless default"}
 COMBINATION = "combination"
 
 
@@ -18,6 +19,18 @@ def performance_field(default: Any, description: str, **constraints: Any) -> Any
     """
     return Field(
         default, description=description, json_schema_extra=NOT_IN_FINGERPRINT, **constraints
+    )
+
+
+def later_field(default: Any, description: str, **constraints: Any) -> Any:
+    """A knob that was added after results had been kept: while it holds its default, fingerprints
+    are those from before it.
+    """
+    return Field(
+        default,
+        description=description,
+        json_schema_extra=IN_FINGERPRINT_UNLESS_DEFAULT,
+        **constraints,
     )
 
 
@@ -45,7 +58,13 @@ class StageSettings(BaseModel):
             name
             for name, field in type(self).model_fields.items()
             if isinstance(field.json_schema_extra, dict)
-            and field.json_schema_extra.get("fingerprint") is False
+            and (
+                field.json_schema_extra == NOT_IN_FINGERPRINT
+                or (
+                    field.json_schema_extra == IN_FINGERPRINT_UNLESS_DEFAULT
+                    and getattr(self, name) == field.default
+                )
+            )
         }
         content = [
             type(self).__name__,

@@ -7,7 +7,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, field_validator, model_validator
 
-from clustering_pipeline.settings.base import StageSettings, combination_error, performance_field
+from clustering_pipeline.settings.base import (
+    StageSettings,
+    combination_error,
+    later_field,
+    performance_field,
+)
 
 EncoderName = Literal[
     "efficientnet",
@@ -66,6 +71,9 @@ class LocalFeatureSettings(StageSettings):
     batch_size: int = performance_field(16, "Crops per batch.", ge=1)
 
 
+ReidSide = Annotated[int, Field(ge=32, le=1024)]
+
+
 class EmbeddingSettings(StageSettings):
     """Which encoder turns a crop into a vector."""
 
@@ -97,6 +105,22 @@ class EmbeddingSettings(StageSettings):
     )
     whiten: bool = Field(False, description="pca: scale every direction to the same variance.")
     reduce_labels: str | None = Field(None, description="lda: CSV file with crop_sha256 and group.")
+    input_size: tuple[ReidSide, ReidSide] = later_field(
+        (256, 256),
+        "resnet50-ibn: height and width of the input in pixels, such as 256 and 128 for the "
+        "weights of FastReID.",
+    )
+    last_stride: Literal[1, 2] = later_field(
+        2, "resnet50-ibn: stride of the last stage, 1 as most re-identification is trained."
+    )
+    pooling: Literal["mean", "gem"] = later_field(
+        "mean",
+        "resnet50-ibn: how the last stage becomes a vector; gem: by the generalised mean, whose "
+        "power is the weights' own, 3 without one.",
+    )
+    neck: bool = later_field(
+        False, "resnet50-ibn: whether the vector passes the weights' batch-norm neck (BNNeck)."
+    )
     batch_size: int = performance_field(32, "Crops per batch.", ge=1)
 
     @model_validator(mode="after")
