@@ -58,20 +58,27 @@ class StageSettings(BaseModel):
             name
             for name, field in type(self).model_fields.items()
             if isinstance(field.json_schema_extra, dict)
-            and (
-                field.json_schema_extra == NOT_IN_FINGERPRINT
-                or (
-                    field.json_schema_extra == IN_FINGERPRINT_UNLESS_DEFAULT
-                    and getattr(self, name) == field.default
-                )
-            )
+            and field.json_schema_extra.get("fingerprint") is False
         }
-        content = [
-            type(self).__name__,
-            self.logic_version,
-            self.model_dump(mode="json", exclude=hidden),
-            *parts,
-        ]
+        knobs = _without_later_defaults(self, self.model_dump(mode="json", exclude=hidden))
+        content = [type(self).__name__, self.logic_version, knobs, *parts]
         return hashlib.sha256(
             json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
         ).hexdigest()
+
+
+def _without_later_defaults(settings: StageSettings, dumped: dict[str, Any]) -> dict[str, Any]:
+    """Return the dumped knobs without those that came later and hold their default, in settings
+    within settings too.
+    """
+    kept = {}
+    for name, value in dumped.items():
+        own, field = getattr(settings, name), type(settings).model_fields[name]
+        if field.json_schema_extra == IN_FINGERPRINT_UNLESS_DEFAULT and own == field.default:
+            continue
+        if isinstance(own, list) and all(isinstance(inner, StageSettings) for inner in own):
+            value = [
+                _without_later_defaults(inner, part) for inner, part in zip(own, value, strict=True)
+            ]
+        kept[name] = value
+    return kept
