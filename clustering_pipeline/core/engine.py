@@ -8,8 +8,9 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from itertools import islice
@@ -29,6 +30,9 @@ class Engine(Protocol):
     The result never depends on the engine, nor on the batch size.
     """
 
+    # How much may run at once.
+    workers: int
+
     def map_batches(
         self, function: BatchFunction[Item, Result], items: Sequence[Item], *, batch_size: int
     ) -> Iterator[list[Result]]:
@@ -47,6 +51,27 @@ def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
     """Yield consecutive slices of `items` with at most `size` elements."""
     for start in range(0, len(items), size):
         yield list(items[start : start + size])
+
+
+def ahead(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result]:
+    """Yield `function(item)` in the order of `items`, threads being up to two items each ahead.
+
+    For work that lets go of the interpreter, such as decoding, and whose results are too large to
+    be sent from process to process.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        following = iter(items)
+        pending = deque(pool.submit(function, item) for item in islice(following, workers * 2))
+        try:
+            while pending:
+                result = pending.popleft().result()
+                pending.extend(pool.submit(function, item) for item in islice(following, 1))
+                yield result
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 class LocalEngine:

@@ -21,16 +21,27 @@ from clustering_pipeline.models.files import (
     weight_files,
 )
 from clustering_pipeline.models.inference import (
+    FULL_MEMORY,
     BatchRunner,
     Forward,
+    ParallelRunner,
+    Pending,
+    Rows,
+    free_memory,
+    in_precision,
+    is_out_of_memory,
+    load_on,
+    memory_rows,
     processor_kernels,
     processor_rows,
     quiet_transformers,
     torch_type,
+    within_memory,
 )
 from clustering_pipeline.models.inventory import Check, HeldModel, check_models, held_models
 from clustering_pipeline.models.open_clip import (
     build_open_clip_tower,
+    holds_siglip,
     is_open_clip,
     read_open_clip_preprocessing,
 )
@@ -47,6 +58,7 @@ from clustering_pipeline.models.restricted_checkpoint import read_tensors
 from clustering_pipeline.models.text_tower import TextTower
 
 __all__ = [
+    "FULL_MEMORY",
     "GRAPH_INPUT",
     "GRAPH_VERSION",
     "IMAGENET_MEAN",
@@ -59,6 +71,9 @@ __all__ = [
     "HeldModel",
     "ImagePreprocessing",
     "ModelCard",
+    "ParallelRunner",
+    "Pending",
+    "Rows",
     "TextTower",
     "build_open_clip_tower",
     "check_models",
@@ -68,13 +83,19 @@ __all__ = [
     "files_to_pull",
     "fill",
     "find_card",
+    "free_memory",
     "held_models",
+    "holds_siglip",
+    "in_precision",
     "is_open_clip",
+    "is_out_of_memory",
     "load_into",
+    "load_on",
     "load_pretrained",
     "load_state_dict",
     "loading_problem",
     "locate_model",
+    "memory_rows",
     "model_digest",
     "preprocessing_from_configuration",
     "processor_kernels",
@@ -88,4 +109,5 @@ __all__ = [
     "remembered",
     "torch_type",
     "weight_files",
+    "within_memory",
 ]

@@ -1,9 +1,13 @@
-"""Running a model: device, precision and batches, and the library that most models are loaded
+"""Running a model: devices, precision and batches, and the library that most models are loaded
 with.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import gc
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +19,18 @@ if TYPE_CHECKING:
 
 
 Forward = Callable[["torch.Tensor"], "torch.Tensor"]
+Rows = NDArray[np.float32]
+# Waits for rows that a device is computing.
+Pending = Callable[[], Rows]
+Result = TypeVar("Result")
 # Rows that a processor takes at once. A setting must not change it, because the number of rows
 # changes the last bits of each.
 PROCESSOR_ROWS = 8
+# More rows at once make no published tower faster on the largest GPUs, and the last batch slower.
+_MOST_ROWS = 256
+_TRIED_ROWS = 8
+# The rest of the memory is for fragments and for what else uses the device.
+_SHARE_OF_MEMORY = 0.6
 
 
 class BatchRunner:
@@ -34,53 +47,188 @@ class BatchRunner:
         self.forward = forward
         self.device = device
         self.batch_size = batch_size
+        self._copies: Any = None
 
-    def __call__(self, inputs: NDArray[Any]) -> NDArray[np.float32]:
+    def __call__(self, inputs: NDArray[Any]) -> Rows:
         """Return float32 rows for the rows of `inputs`; raises StageError when a single row does
         not fit in memory.
         """
-        outputs = []
+        return self.begin(list(inputs))()
+
+    def begin(self, inputs: Sequence[NDArray[Any]]) -> Pending:
+        """Start on rows of one shape and return what waits for their float32 rows.
+
+        A CUDA device works on while the caller prepares what comes next; other devices are done
+        when this returns. Raises StageError when a single row does not fit in memory.
+        """
+        pieces: list[Pending] = []
         start = 0
         while start < len(inputs):
             batch = inputs[start : start + self.batch_size]
-            rows = self._try_batch(batch)
-            if rows is None:
+            piece = within_memory(partial(self._begin, batch))
+            if piece is None:
                 self._halve()
                 continue
-            outputs.append(rows)
+            pieces.append(piece)
             start += len(batch)
-        return np.concatenate(outputs) if outputs else np.empty((0, 0), np.float32)
+        return partial(_gather, pieces)
 
-    def _try_batch(self, batch: NDArray[Any]) -> NDArray[np.float32] | None:
-        """Return the batch's rows, or None when the device is out of memory."""
+    def _begin(self, batch: Sequence[NDArray[Any]]) -> Pending:
         import torch
 
-        try:
-            return self._run(batch)
-        except torch.OutOfMemoryError:
-            return None
-
-    def _run(self, batch: NDArray[Any]) -> NDArray[np.float32]:
-        import torch
-
-        padded = np.zeros((self.batch_size, *batch.shape[1:]), batch.dtype)
-        padded[: len(batch)] = batch
+        on_cuda = self.device.startswith("cuda")
+        shape = (self.batch_size, *batch[0].shape)
+        kind = torch.from_numpy(np.empty(0, batch[0].dtype)).dtype
+        # Torch keeps pinned buffers for reuse until the copies that read them are done.
+        rows = torch.empty(shape, dtype=kind, pin_memory=on_cuda)
+        view = rows.numpy()
+        np.stack(batch, out=view[: len(batch)])
+        view[len(batch) :] = 0
         with torch.inference_mode():
-            tensor = torch.from_numpy(padded).to(self.device, non_blocking=True)
-            rows: NDArray[np.float32] = self.forward(tensor)[: len(batch)].float().cpu().numpy()
-        return rows
+            if on_cuda:
+                return self._begin_on_cuda(rows, len(batch))
+            found = self.forward(rows.to(self.device))[: len(batch)].float().cpu().numpy()
+        return lambda: found
+
+    def _begin_on_cuda(self, rows: "torch.Tensor", count: int) -> Pending:
+        """Copy in beside the forward pass of the batch before, compute, and copy the rows back."""
+        import torch
+
+        with torch.cuda.device(self.device):
+            if self._copies is None:
+                self._copies = torch.cuda.Stream()
+            with torch.cuda.stream(self._copies):
+                inputs = rows.to(self.device, non_blocking=True)
+            compute = torch.cuda.current_stream()
+            compute.wait_stream(self._copies)
+            inputs.record_stream(compute)
+            vectors = self.forward(inputs)[:count].float()
+            found = torch.empty(vectors.shape, dtype=torch.float32, pin_memory=True)
+            found.copy_(vectors, non_blocking=True)
+            done = compute.record_event()
+
+        def wait() -> Rows:
+            done.synchronize()
+            copied: Rows = found.numpy().copy()
+            return copied
+
+        return wait
 
     def _halve(self) -> None:
-        import torch
-
         if self.batch_size == 1:
             raise StageError(
-                f"A single picture does not fit into the memory of {self.device}. Choose a smaller "
-                "model, set compute.precision to bf16 or fp16, or compute.device to cpu."
+                f"A single picture does not fit into the memory of {self.device}. {FULL_MEMORY}"
             )
         self.batch_size //= 2
-        if self.device == "cuda":
-            torch.cuda.empty_cache()
+        free_memory()
+
+
+class ParallelRunner:
+    """Deals batches out to the same model on several devices, in turn; rows come back in order."""
+
+    def __init__(self, runners: Sequence[BatchRunner]) -> None:
+        self.runners = runners
+        self._next = 0
+
+    @property
+    def batch_size(self) -> int:
+        """Rows that keep one device busy."""
+        return self.runners[0].batch_size
+
+    @property
+    def ahead(self) -> int:
+        """How many batches are worth having under way while the next one is prepared: one for each
+        device that works on its own.
+        """
+        return sum(runner.device.startswith("cuda") for runner in self.runners)
+
+    def begin(self, inputs: Sequence[NDArray[Any]]) -> Pending:
+        """Start on rows of one shape on the device whose turn it is; as `BatchRunner.begin`."""
+        runner = self.runners[self._next]
+        self._next = (self._next + 1) % len(self.runners)
+        return runner.begin(inputs)
+
+
+FULL_MEMORY = (
+    "Choose a smaller model, set compute.precision to bf16 or fp16, end what else uses the device, "
+    "or set compute.device to cpu."
+)
+
+
+def within_memory(work: Callable[[], Result]) -> Result | None:
+    """Return what `work` returns, or None when the device is out of memory."""
+    import torch
+
+    try:
+        return work()
+    except torch.OutOfMemoryError:
+        return None
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Return whether torch says that a device is full."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
+
+def free_memory() -> None:
+    """Give memory that no tensor holds any more back to the device and to other processes."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def load_on(device: str, load: Callable[[], Result], setting: str) -> Result:
+    """Return what `load` puts on a device, trying again once its memory is cleared.
+
+    Raises StageError that names `setting`, which chose the model, when it does not fit.
+    """
+    loaded = within_memory(load)
+    if loaded is None:
+        free_memory()
+        loaded = within_memory(load)
+    if loaded is None:
+        free_memory()
+        raise StageError(f"The model of {setting} does not fit into {device}. {FULL_MEMORY}")
+    return loaded
+
+
+def in_precision(device: str, precision: str) -> AbstractContextManager[Any]:
+    """Return a context in which torch computes matrix products and convolutions in "bf16" or
+    "fp16", and in fp32 what would lose by it.
+    """
+    import torch
+
+    kind = torch_type(precision)
+    if kind is torch.float32:
+        return nullcontext()
+    return torch.autocast(torch.device(device).type, dtype=kind)
+
+
+def memory_rows(forward: Forward, device: str, row_shape: tuple[int, ...]) -> int:
+    """Return how many uint8 rows a CUDA device takes at once: a power of two, as far as its free
+    memory reaches, 256 at most.
+
+    Eight rows are tried; what they need beyond the weights is what a row needs.
+    """
+    import torch
+
+    held = torch.cuda.memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    tried = BatchRunner(forward, device, _TRIED_ROWS)
+    tried(np.zeros((_TRIED_ROWS, *row_shape), np.uint8))
+    needed = (torch.cuda.max_memory_allocated(device) - held) / tried.batch_size
+    free_memory()
+    free, _ = torch.cuda.mem_get_info(device)
+    fitting = int(free * _SHARE_OF_MEMORY / max(needed, 1))
+    return min(_MOST_ROWS, 1 << max(fitting.bit_length() - 1, 0))
+
+
+def _gather(pieces: Sequence[Pending]) -> Rows:
+    rows = [piece() for piece in pieces]
+    return np.concatenate(rows) if rows else np.empty((0, 0), np.float32)
 
 
 def processor_rows(forward: Forward, row_shape: tuple[int, ...]) -> int:

@@ -142,10 +142,15 @@ def build_open_clip_tower(place: Path) -> tuple["nn.Module", str]:
     or large SigLIP, and for weights that do not fit it.
     """
     configuration = _read(place)
-    vision = configuration.get("model_cfg", {}).get("vision_cfg", {})
-    if vision.get("timm_model_name"):
+    if holds_siglip(place):
         return _siglip_image_tower(place, configuration), "pooler_output"
     return _clip_image_tower(place, configuration), "image_embeds"
+
+
+def holds_siglip(place: Path) -> bool:
+    """Whether a folder in the layout of OpenCLIP holds a SigLIP tower of timm, and no CLIP."""
+    vision = _read(place).get("model_cfg", {}).get("vision_cfg", {})
+    return bool(vision.get("timm_model_name"))
 
 
 def _siglip_image_tower(place: Path, configuration: dict[str, Any]) -> "nn.Module":

@@ -8,9 +8,9 @@ BiT): resize, centre crop, rescale, normalise.
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from clustering_pipeline.core.errors import StageError
 Pixels = NDArray[np.uint8]
 # No published image tower has a larger input; a configuration that says so would fill the memory.
 LONGEST_SIDE = 4096
+Fit = Literal["pad", "squash", "model"]
+_WHITE = 255
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -30,7 +32,8 @@ class ImagePreprocessing:
 
     `resize` is (height, width), or (shortest edge,) to keep the aspect; `crop` is the centre crop
     (height, width) or None. `resample` is Pillow's number of the filter (2 bilinear, 3 bicubic).
-    `mean` and `std` are per channel, on a scale of 0 to 1.
+    `mean` and `std` are per channel, on a scale of 0 to 1. `fitting` overrules resize and crop:
+    "pad" keeps the whole picture on a white ground of the input's size, "squash" stretches it.
     """
 
     resize: tuple[int, ...]
@@ -38,6 +41,7 @@ class ImagePreprocessing:
     resample: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    fitting: Fit = "model"
 
     @property
     def input_size(self) -> tuple[int, int]:
@@ -48,7 +52,17 @@ class ImagePreprocessing:
 
     def digest(self) -> str:
         """Return the sha256 of the configuration, for fingerprints."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        content = asdict(self)
+        if self.fitting == "model":
+            del content["fitting"]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    def with_fit(self, fitting: Fit | None) -> "ImagePreprocessing":
+        """Return the same with another fit; None: "pad" where the model would cut the centre out,
+        which loses the ends of a long product, and the model's own otherwise.
+        """
+        own: Fit = "model" if self.crop is None else "pad"
+        return replace(self, fitting=fitting or own)
 
     def __call__(self, pictures: Sequence[Pixels]) -> NDArray[np.float32]:
         """Return the model's input, float32 (n, 3, height, width), for RGB pictures of shape (h, w,
@@ -78,9 +92,18 @@ class ImagePreprocessing:
         image = Image.fromarray(picture)
         height, width = self._resized(image.height, image.width)
         resized = np.asarray(image.resize((width, height), Image.Resampling(self.resample)))
-        return resized if self.crop is None else _centre_crop(resized, *self.crop)
+        if self.fitting == "pad":
+            return _on_white(resized, *self.input_size)
+        cuts = self.fitting == "model" and self.crop is not None
+        return _centre_crop(resized, *self.input_size) if cuts else resized
 
     def _resized(self, height: int, width: int) -> tuple[int, int]:
+        if self.fitting != "model":
+            most_high, most_wide = self.input_size
+            if self.fitting == "squash":
+                return most_high, most_wide
+            scale = min(most_high / height, most_wide / width)
+            return max(1, round(height * scale)), max(1, round(width * scale))
         if len(self.resize) == 2:
             return self.resize[0], self.resize[1]
         edge = self.resize[0]
@@ -139,6 +162,9 @@ def _resize_and_crop(
         if configuration.get("do_center_crop")
         else None
     )
+    if isinstance(size, int) and crop_share is not None:
+        # ResNet's as published: the library's processor takes the number for the shortest edge.
+        size = {"shortest_edge": size}
     if isinstance(size, int):
         # The configurations of CLIP's first release give the shortest edge as a plain number, those
         # of ViT the square's side.
@@ -160,6 +186,14 @@ def _height_and_width(size: dict[str, int] | int) -> tuple[int, int]:
 def _three(values: list[float]) -> tuple[float, float, float]:
     red, green, blue = values
     return float(red), float(green), float(blue)
+
+
+def _on_white(picture: Pixels, height: int, width: int) -> Pixels:
+    """Put a picture into the middle of a white ground that it fits on."""
+    ground = np.full((height, width, 3), _WHITE, np.uint8)
+    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+    ground[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return ground
 
 
 def _centre_crop(picture: Pixels, height: int, width: int) -> Pixels:

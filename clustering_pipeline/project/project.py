@@ -264,6 +264,7 @@ class Project:
             compute.device,
             compute.precision,
             Path(compute.models) if compute.models else self.home.models,
+            compute.compile_encoder,
         )
 
     def _review_place(self, file: str) -> Path | str:

@@ -339,6 +339,9 @@ class CropSettings(StageSettings):
     )
     maximum_crops: int = Field(4, ge=1, le=64, description="Most crops of one picture.")
     batch_size: int = performance_field(32, "Pictures per batch.", ge=1)
+    device_batch: int = performance_field(
+        16, "Neural detectors: pictures of one shape that a GPU takes at once, if they fit.", ge=1
+    )
 
 
 def _limit(description: str, *, ge: int, le: int | None = None) -> Any:

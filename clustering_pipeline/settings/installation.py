@@ -198,7 +198,13 @@ class ComputeSettings(BaseModel):
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = Field(
         "auto",
-        description="Number format of neural models; bf16 or fp16 on CUDA, else fp32, when auto.",
+        description="Number format of neural models; on CUDA the short format that the model is "
+        "safe in (fp16 for CLIP, bf16 for others), else fp32, when auto.",
+    )
+    compile_encoder: bool = Field(
+        False,
+        description="Have torch compile the neural encoder for the GPU: a minute at the start of "
+        "each run, faster after it.",
     )
     models: str | None = Field(
         None, description="Folder of model files; `models` below the Dagster home when unset."

@@ -121,7 +121,16 @@ class EmbeddingSettings(StageSettings):
     neck: bool = later_field(
         False, "resnet50-ibn: whether the vector passes the weights' batch-norm neck (BNNeck)."
     )
-    batch_size: int = performance_field(32, "Crops per batch.", ge=1)
+    fit: Literal["pad", "squash", "model"] | None = later_field(
+        None,
+        "Neural encoders: how a crop becomes the model's square. pad: whole, on white. squash: "
+        "whole, stretched. model: as the model's own preprocessing says. When unset, pad for "
+        "models that would cut the centre out, model for others.",
+    )
+    batch_size: int = performance_field(32, "Crops per batch of a worker.", ge=1)
+    device_batch: int | None = performance_field(
+        None, "Crops that a GPU takes at once; as its memory allows, 256 at most, when unset.", ge=1
+    )
 
     @model_validator(mode="after")
     def _check_needs(self) -> Self:

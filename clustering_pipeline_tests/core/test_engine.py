@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from clustering_pipeline.core.engine import LocalEngine, _shared_pool
+from clustering_pipeline.core.engine import LocalEngine, _shared_pool, ahead
 from clustering_pipeline.core.errors import StageError
 
 
@@ -95,3 +95,28 @@ def test_workers_end_with_a_parent_that_is_killed():
         assert select.select([handle], [], [], 30)[0]
         os.close(handle)
     assert workers
+
+
+def test_work_ahead_comes_in_order_and_not_further_ahead_than_asked():
+    started = []
+
+    def note(number):
+        started.append(number)
+        return number * 2
+
+    results = ahead(note, range(100), workers=2)
+    assert [next(results) for _ in range(3)] == [0, 2, 4]
+    assert len(started) <= 3 + 4
+    assert list(results) == [number * 2 for number in range(3, 100)]
+
+
+def test_what_fails_ahead_fails_at_its_place():
+    def refuse_three(number):
+        if number == 3:
+            raise ValueError("three")
+        return number
+
+    results = ahead(refuse_three, range(10), workers=2)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(results)

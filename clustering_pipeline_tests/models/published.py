@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.random_detectors import save_clip_tokenizer
 from clustering_pipeline.models import MODEL_CARDS
 from clustering_pipeline_tests.models.hub import COMMIT, Repository
 from clustering_pipeline_tests.stages.detection.test_neural import (
-    clip_tokenizer,
     tiny_grounding_dino,
     tiny_owlv2,
     tiny_yolo_world,
@@ -93,7 +93,7 @@ def as_json(content: Any) -> bytes:
 def byte_pair_tokenizer() -> tuple[Files, int]:
     """The files of CLIP's tokenizer that knows single letters only, and its vocabulary's size."""
     with tempfile.TemporaryDirectory() as folder:
-        size = clip_tokenizer(Path(folder))
+        size = save_clip_tokenizer(Path(folder))
         files = {path.name: path.read_bytes() for path in Path(folder).iterdir()}
     files["tokenizer_config.json"] = as_json(TOKENIZER)
     files.setdefault("special_tokens_map.json", as_json({}))

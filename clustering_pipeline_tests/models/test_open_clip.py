@@ -9,6 +9,7 @@ from PIL import Image
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
+from clustering_pipeline.models import holds_siglip
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding import open_encoder
@@ -252,3 +253,13 @@ def test_openais_own_file_is_refused_in_words(tmp_path, context):
     torch.jit.save(program, tmp_path / "ViT-B-32.pt")
     with pytest.raises(StageError, match=r"OpenAI's \.pt.*pull clip-vit-l-14"):
         clip_encoder(tmp_path / "ViT-B-32.pt").load(context)
+
+
+@pytest.mark.parametrize(
+    ("vision", "siglip"),
+    [({"timm_model_name": "vit_base_patch16_siglip_224"}, True), ({"layers": 12}, False)],
+)
+def test_clip_and_siglip_are_told_apart(vision, siglip, tmp_path):
+    configuration = {"model_cfg": {"vision_cfg": vision}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(configuration))
+    assert holds_siglip(tmp_path) is siglip

@@ -82,9 +82,15 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "matches",
             {"further_embeddings": [{"encoder": "dinov2"}]},
-            "5875e25616f582e5126c2d3a35831b75a154ae5ff5b9edbbaf7588f35c5f81a8",
+            "a6dfb55de40aa41f8f4bcfe8fdf88359717ec310bd055319a05a9757a841bede",
         ),
     ],
 )
 def test_so_are_those_of_other_choices(stage, values, fingerprint):
     assert STAGES[stage].model_validate(values).fingerprint() == fingerprint
+
+
+@pytest.mark.parametrize("fit", ["pad", "squash", "model"])
+def test_a_knob_that_came_later_counts_when_it_is_set(fit):
+    fitted = STAGES["embeddings"].model_validate({"fit": fit}).fingerprint()
+    assert fitted != DEFAULT_FINGERPRINTS["embeddings"]

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
+from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext
@@ -37,6 +38,14 @@ class Detector(Protocol):
         loaded.
         """
 
+    def facts(self, context: StageContext, /) -> Facts:
+        """Return what a person wants to know of the detector beside its name, such as its
+        device.
+        """
+
+    def release(self) -> None:
+        """Give the memory of the model back; `load` makes the detector usable again."""
+
     def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt], /) -> list[Detections]:
         """Return the detections of each uint8 (height, width, 3) RGB picture, in order, whatever
         the batch.
@@ -57,6 +66,13 @@ class WholeImageDetector:
 
     def load(self, context: StageContext) -> None:
         """Nothing to load."""
+
+    def facts(self, _context: StageContext) -> Facts:
+        """Return nothing: there is no device."""
+        return {}
+
+    def release(self) -> None:
+        """Nothing to give back."""
 
     def detect(self, images: Sequence[Pixels], _prompts: Sequence[Prompt]) -> list[Detections]:
         """Return no box for any picture."""

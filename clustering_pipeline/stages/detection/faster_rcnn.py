@@ -3,17 +3,19 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.imaging import Pixels
-from clustering_pipeline.models import load_into
+from clustering_pipeline.models import in_precision, load_into
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection.neural import NeuralDetector
+from clustering_pipeline.stages.detection.neural import NeuralDetector, PromptTexts
 from clustering_pipeline.stages.detection.selection import Detections
-from clustering_pipeline.stages.prompts import Prompt
+
+if TYPE_CHECKING:
+    import torch
 
 USUAL_SHORTER_SIDE = 800
 
@@ -42,30 +44,27 @@ class FasterRcnnDetector(NeuralDetector):
             min_size=self.settings.image_size or USUAL_SHORTER_SIDE,
         )
         load_into(network, place)
-        self._model: Any = network.eval().to(device)
-        self._device = device
+        self._model = network.eval().to(device)
 
-    def detect(self, images: Sequence[Pixels], _prompts: Sequence[Prompt]) -> list[Detections]:
-        """Return the detections of each uint8 (height, width, 3) RGB picture; the prompts are not
-        asked for.
-        """
-        return [self._detect(pixels) for pixels in images]
-
-    def _detect(self, pixels: Pixels) -> Detections:
+    def detect_batch(self, pictures: Sequence[Pixels], _texts: PromptTexts) -> list[Detections]:
+        """Return the detections of each of several pictures of one shape; no text is asked for."""
         import torch
 
-        tensor = (
-            torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
-            .to(self._device)
-            .float()
-            / 255
-        )
-        with torch.inference_mode():
-            (result,) = self._model([tensor])
+        tensors = [self._tensor(pixels) for pixels in pictures]
+        with torch.inference_mode(), in_precision(self._device, self._precision):
+            results = self._model(tensors)
+        return [self._detections(result) for result in results]
+
+    def _tensor(self, pixels: Pixels) -> "torch.Tensor":
+        import torch
+
+        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return torch.from_numpy(planes).to(self._device).float() / 255
+
+    def _detections(self, result: dict[str, Any]) -> Detections:
         names = tuple(self._labels[int(number) - 1] for number in result["labels"].tolist())
-        return Detections(
-            result["boxes"].cpu().numpy(), result["scores"].cpu().numpy(), names, names
-        )
+        boxes, scores = (result[name].float().cpu().numpy() for name in ("boxes", "scores"))
+        return Detections(boxes, scores, names, names)
 
 
 def _read_labels(place: Path) -> list[str]:

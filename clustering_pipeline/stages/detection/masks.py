@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import resolve_device
 from clustering_pipeline.imaging import Box, Pixels
-from clustering_pipeline.models import loading_problem, locate_model, model_digest, read_model_type
+from clustering_pipeline.models import (
+    free_memory,
+    load_on,
+    loading_problem,
+    locate_model,
+    model_digest,
+    read_model_type,
+)
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection.neural import open_pretrained
@@ -36,6 +43,9 @@ class Segmenter(Protocol):
     def load(self, context: StageContext) -> None:
         """Load the weights; raises StageError that names the remedy."""
 
+    def release(self) -> None:
+        """Give the memory of the weights back."""
+
     def masks(self, pixels: Pixels, boxes: Sequence[Box]) -> list[Mask | None]:
         """Return for each box of a picture (height, width, 3) its bool mask (box height, box
         width), None where none is believed.
@@ -47,6 +57,7 @@ class SamSegmenter:
 
     def __init__(self, settings: CropSettings) -> None:
         self.settings = settings
+        self._model: Any = None
 
     def identity(self, context: StageContext) -> str:
         """Return the kind of model and the digest of its weights."""
@@ -57,8 +68,10 @@ class SamSegmenter:
         place = self._place(context)
         self._device = resolve_device(context.hardware)
         try:
-            self._processor, self._model = open_pretrained(
-                place, _model_class(place), "SAM", self._device
+            self._processor, self._model = load_on(
+                self._device,
+                lambda: open_pretrained(place, _model_class(place), "SAM", self._device),
+                "crops.mask_model",
             )
         except StageError:
             raise
@@ -72,6 +85,11 @@ class SamSegmenter:
                 f"The segmenter could not load {place}: {loading_problem(error)}. Check the files "
                 "with `clustering-pipeline models check`, or set crops.mask to off."
             ) from error
+
+    def release(self) -> None:
+        """Give the memory of the weights back."""
+        self._model = None
+        free_memory()
 
     def masks(self, pixels: Pixels, boxes: Sequence[Box]) -> list[Mask | None]:
         """Return a mask for each box, None for one that covers hardly any of its box."""

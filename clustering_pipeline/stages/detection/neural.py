@@ -1,9 +1,10 @@
-"""What the detectors with trained weights share: finding the weights, their identity, and one
-picture at a time.
+"""What the detectors with trained weights share: finding the weights, their identity, and batches
+of pictures.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,14 +12,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.hardware import resolve_device
+from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.core.hardware import (
+    Half,
+    idle_card,
+    resolve_device,
+    resolve_precision,
+)
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.models import (
+    FULL_MEMORY,
+    free_memory,
+    is_out_of_memory,
+    load_on,
     load_pretrained,
     loading_problem,
     locate_model,
     model_digest,
     quiet_transformers,
+    within_memory,
 )
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext
@@ -44,8 +56,9 @@ def open_pretrained(place: Path, model_class: str, name: str, device: str) -> tu
 class NeuralDetector(ABC):
     """A detector of torch.
 
-    A subclass opens its model and detects in one picture, so that no result depends on a batch's
-    padding.
+    A subclass opens its model and detects in pictures of one shape, so that no result depends on a
+    batch's padding. A processor is given one at a time, because the number beside it changes the
+    last bits.
     """
 
     name: str
@@ -53,9 +66,16 @@ class NeuralDetector(ABC):
     default_score: float
     uses_prompts = True
     runs_in_workers = False
+    # The short number format in which the boxes stay within a pixel.
+    half: ClassVar[Half] = "fp16"
 
     def __init__(self, settings: CropSettings) -> None:
         self.settings = settings
+        # Pictures of one shape that go in together.
+        self.rows = 1
+        self._device, self._precision = "cpu", "fp32"
+        # What `open` loads.
+        self._model: Any = None
 
     def place(self, context: StageContext) -> Path:
         """Return the folder or file of the weights; raises StageError when they are not on this
@@ -66,34 +86,107 @@ class NeuralDetector(ABC):
         )
 
     def identity(self, context: StageContext) -> str:
-        """Return the detector's name and the digest of its weights."""
-        return f"{self.name} {model_digest(self.place(context))}"
+        """Return the detector's name, the digest of its weights, and the number format where it is
+        a short one.
+        """
+        precision = self.precision(context)
+        short = "" if precision == "fp32" else f" {precision}"
+        return f"{self.name} {model_digest(self.place(context))}{short}"
+
+    def precision(self, context: StageContext) -> str:
+        """Return the number format of the run: "bf16", "fp16" or "fp32"."""
+        try:
+            device = resolve_device(context.hardware)
+            return resolve_precision(context.hardware, device, self.half)
+        except ImportError as error:
+            raise self._lacks(error) from error
+
+    def facts(self, context: StageContext) -> Facts:
+        """Return device and precision, and why a GPU is not used."""
+        idle = idle_card(context.hardware)
+        return {
+            "device": resolve_device(context.hardware),
+            "precision": self.precision(context),
+            **({"unused_gpu": idle} if idle else {}),
+        }
 
     def load(self, context: StageContext) -> None:
         """Load the weights; raises StageError that names the remedy."""
+        self._precision = self.precision(context)
+        self._device = resolve_device(context.hardware)
+        self.rows = self.settings.device_batch if self._device == "cuda" else 1
+        place = self.place(context)
+        load_on(self._device, lambda: self._opened(place, context), "crops.model")
+
+    def release(self) -> None:
+        """Give the memory of the weights back."""
+        self._model = None
+        free_memory()
+
+    def _opened(self, place: Path, context: StageContext) -> bool:
         try:
-            self.open(self.place(context), resolve_device(context.hardware), context)
+            self.open(place, self._device, context)
+            return True
         except StageError:
             raise
         except ImportError as error:
-            raise StageError(
-                f"The detector {self.name} needs {error.name}, which is not installed: `uv sync "
-                "--extra models`, or set crops.detector to contour."
-            ) from error
+            raise self._lacks(error) from error
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise StageError(
-                f"The detector {self.name} could not load {self.place(context)}: "
+                f"The detector {self.name} could not load {place}: "
                 f"{loading_problem(error)}. Check the files with `clustering-pipeline models "
                 "check`, or set crops.detector to the kind that they are of."
             ) from error
+
+    def _lacks(self, error: ImportError) -> StageError:
+        return StageError(
+            f"The detector {self.name} needs {error.name}, which is not installed: `uv sync "
+            "--extra models`, or set crops.detector to contour."
+        )
 
     @abstractmethod
     def open(self, place: Path, device: str, context: StageContext, /) -> None:
         """Load the model at `place` on `device`."""
 
-    @abstractmethod
     def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt], /) -> list[Detections]:
-        """Return the detections of each uint8 (height, width, 3) RGB picture, in order."""
+        """Return the detections of each uint8 (height, width, 3) RGB picture, in order.
+
+        Pictures of one shape go in together, as many as memory holds; raises StageError when a
+        single one does not fit.
+        """
+        texts = PromptTexts.required(prompts) if self.uses_prompts else PromptTexts(())
+        found: dict[int, Detections] = {}
+        for numbers in _of_one_shape(images):
+            waiting = numbers
+            while waiting:
+                batch = waiting[: self.rows]
+                detections = within_memory(partial(self._together, images, batch, texts))
+                if detections is None:
+                    self._halve()
+                    continue
+                found.update(zip(batch, detections, strict=True))
+                waiting = waiting[len(batch) :]
+        return [found[number] for number in range(len(images))]
+
+    def _together(
+        self, images: Sequence[Pixels], batch: Sequence[int], texts: "PromptTexts"
+    ) -> list[Detections]:
+        return self.detect_batch([images[number] for number in batch], texts)
+
+    def _halve(self) -> None:
+        if self.rows == 1:
+            raise StageError(
+                f"A single picture does not fit into the memory of {self._device} beside the "
+                f"detector {self.name}. {FULL_MEMORY}"
+            )
+        self.rows //= 2
+        free_memory()
+
+    @abstractmethod
+    def detect_batch(self, pictures: Sequence[Pixels], texts: "PromptTexts", /) -> list[Detections]:
+        """Return the detections of each of several pictures of one shape."""
 
     @property
     def minimum_score(self) -> float:
@@ -105,17 +198,12 @@ class NeuralDetector(ABC):
         )
 
 
-class PromptedDetector(NeuralDetector):
-    """A detector that is asked for words, one picture at a time."""
-
-    def detect(self, images: Sequence[Pixels], prompts: Sequence[Prompt], /) -> list[Detections]:
-        """Return the detections of each uint8 (height, width, 3) RGB picture, in order."""
-        texts = PromptTexts(prompts)
-        return [self.detect_one(pixels, texts) for pixels in images]
-
-    @abstractmethod
-    def detect_one(self, pixels: Pixels, texts: "PromptTexts") -> Detections:
-        """Return the detections of one picture."""
+def _of_one_shape(images: Sequence[Pixels]) -> list[list[int]]:
+    """Return the numbers of the pictures of each shape, shapes in order of appearance."""
+    numbers: dict[tuple[int, ...], list[int]] = {}
+    for number, pixels in enumerate(images):
+        numbers.setdefault(pixels.shape, []).append(number)
+    return list(numbers.values())
 
 
 class PromptTexts:
@@ -124,16 +212,21 @@ class PromptTexts:
     """
 
     def __init__(self, prompts: Sequence[Prompt]) -> None:
-        """Raises StageError without any prompt."""
         pairs = [
             (text, prompt.word) for prompt in prompts for text in (prompt.english, *prompt.synonyms)
         ]
         self.word_of = dict(reversed(pairs))
         self.texts = tuple(dict.fromkeys(text for text, _ in pairs))
-        if not self.texts:
+
+    @classmethod
+    def required(cls, prompts: Sequence[Prompt]) -> "PromptTexts":
+        """Return the texts of `prompts`; raises StageError without any."""
+        texts = cls(prompts)
+        if not texts.texts:
             raise StageError(
                 "The detector got no prompts. Set prompts.words to the class words of the category."
             )
+        return texts
 
     def detections(
         self, boxes: NDArray[np.float32], scores: NDArray[np.float32], labels: Iterable[str]

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from clustering_pipeline.core.engine import ahead, batched
 from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.manifests import CROPS, conform
 from clustering_pipeline.imaging import (
@@ -97,7 +98,7 @@ def run(
         table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context)
     )
     manifest = _manifest(rows)
-    return StageResult(manifest, _facts(manifest))
+    return StageResult(manifest, {**_facts(manifest), **detector.facts(context)})
 
 
 def _digest(prompts: Sequence[Prompt]) -> str:
@@ -109,13 +110,18 @@ def _digest(prompts: Sequence[Prompt]) -> str:
 def _compute(missing: list[str], work: _Work, context: StageContext) -> Iterator[pd.DataFrame]:
     if not missing:
         return
-    work.detector.load(context)
-    if work.segmenter:
-        work.segmenter.load(context)
-    with context.progress.track("Finding products", len(missing), "picture") as bar:
-        for batch in _batches(missing, work, context):
-            yield pd.DataFrame(batch, columns=["key", *_SCHEMA.names])
-            bar.advance(len(batch))
+    try:
+        work.detector.load(context)
+        if work.segmenter:
+            work.segmenter.load(context)
+        with context.progress.track("Finding products", len(missing), "picture") as bar:
+            for batch in _batches(missing, work, context):
+                yield pd.DataFrame(batch, columns=["key", *_SCHEMA.names])
+                bar.advance(len(batch))
+    finally:
+        work.detector.release()
+        if work.segmenter:
+            work.segmenter.release()
 
 
 def _batches(
@@ -127,19 +133,24 @@ def _batches(
             partial(_crop_batch, work=work), missing, batch_size=size
         )
         return
-    for start in range(0, len(missing), size):
-        yield _crop_batch(missing[start : start + size], work)
+    decoded = ahead(partial(_load, blobs=work.blobs), missing, context.engine.workers)
+    for digests in batched(missing, size):
+        yield _crops_of_batch(dict(zip(digests, decoded, strict=False)), work)
 
 
 def _crop_batch(digests: list[str], work: _Work) -> list[dict[str, Any]]:
-    loaded = {digest: _load(digest, work.blobs) for digest in digests}
+    return _crops_of_batch({digest: _load(digest, work.blobs) for digest in digests}, work)
+
+
+def _crops_of_batch(loaded: Mapping[str, Pixels | str], work: _Work) -> list[dict[str, Any]]:
+    """Return the rows of pictures by digest, one that could not be decoded being a sentence."""
     images = {digest: pixels for digest, pixels in loaded.items() if not isinstance(pixels, str)}
     found = work.find(images)
     return [
         _crops_of(digest, images[digest], found[digest], work)
         if digest in images
         else {"key": digest, "crops": [], "error": loaded[digest]}
-        for digest in digests
+        for digest in loaded
     ]
 
 

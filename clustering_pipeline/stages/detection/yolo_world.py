@@ -1,6 +1,7 @@
 """YOLO-World (Cheng et al. 2024) through ultralytics, which is AGPL-3.0 and therefore optional."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.models import TextTower, locate_model, model_digest
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection.neural import PromptedDetector, PromptTexts
+from clustering_pipeline.stages.detection.neural import NeuralDetector, PromptTexts
 from clustering_pipeline.stages.detection.selection import Detections
 
 # Read by ultralytics when it is imported: no network, and no pip behind the user's back.
@@ -20,7 +21,7 @@ _QUIET_AND_OFFLINE = {"YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO
 USUAL_SIDE = 640
 
 
-class YoloWorldDetector(PromptedDetector):
+class YoloWorldDetector(NeuralDetector):
     """Open-vocabulary boxes for the category's English prompts.
 
     The text features come from the text tower of transformers' CLIP ViT-B/32 and are set on the
@@ -42,25 +43,27 @@ class YoloWorldDetector(PromptedDetector):
 
     def open(self, place: Path, device: str, context: StageContext) -> None:
         """Load the detector and the text tower."""
-        self._model: Any = _yolo_world_class()(str(place))
-        self._device = device
+        self._model = _yolo_world_class()(str(place))
         self._tower = TextTower(self._text_place(context), device)
         self._texts: tuple[str, ...] = ()
 
-    def detect_one(self, pixels: Pixels, texts: PromptTexts) -> Detections:
-        """Return the boxes of one picture."""
+    def detect_batch(self, pictures: Sequence[Pixels], texts: PromptTexts) -> list[Detections]:
+        """Return the boxes of each picture."""
         self._ask_for(texts.texts)
-        (result,) = self._model.predict(
-            np.ascontiguousarray(pixels[:, :, ::-1]),
+        results = self._model.predict(
+            [np.ascontiguousarray(pixels[:, :, ::-1]) for pixels in pictures],
             imgsz=self._side,
             conf=self.minimum_score,
             iou=self.settings.overlap,
             agnostic_nms=True,
             rect=False,
+            **({"quantize": 16} if self._precision == "fp16" else {}),
             device=self._device,
             verbose=False,
         )
-        boxes = result.boxes
+        return [self._detections(result.boxes, texts) for result in results]
+
+    def _detections(self, boxes: Any, texts: PromptTexts) -> Detections:
         labels = (self._texts[int(number)] for number in boxes.cls.tolist())
         return texts.detections(boxes.xyxy.cpu().numpy(), boxes.conf.cpu().numpy(), labels)
 

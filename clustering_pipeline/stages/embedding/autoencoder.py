@@ -51,6 +51,7 @@ class AutoencoderEncoder(NeuralEncoder):
     """
 
     default_model = "autoencoder"
+    convolutional = True
 
     def preprocessing(self, _context: StageContext) -> ImagePreprocessing:
         """Return the size and the scale that every autoencoder is trained with."""

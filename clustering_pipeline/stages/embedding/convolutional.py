@@ -30,6 +30,7 @@ class VggEncoder(NeuralEncoder):
     """
 
     default_model = "vgg16"
+    convolutional = True
 
     def preprocessing(self, _context: StageContext) -> ImagePreprocessing:
         """Return the published one: the shorter side to 256, the middle 224 × 224."""
@@ -57,6 +58,7 @@ class ResNetIbnEncoder(NeuralEncoder):
     """
 
     default_model = "resnet50-ibn"
+    convolutional = True
 
     def preprocessing(self, _context: StageContext) -> ImagePreprocessing:
         """Return the whole crop at the settings' size, as re-identification is trained."""

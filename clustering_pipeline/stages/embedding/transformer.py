@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.hardware import Half
 from clustering_pipeline.models import (
     ImagePreprocessing,
     build_open_clip_tower,
+    holds_siglip,
     is_open_clip,
     load_pretrained,
     quiet_transformers,
@@ -99,6 +101,12 @@ class ClipEncoder(TransformerEncoder):
             else super().preprocessing(context)
         )
 
+    def half(self, place: Path) -> Half:
+        """CLIP was trained in fp16, whose vectors are the nearer ones; SigLIP overflows in it."""
+        if is_open_clip(place):
+            return "bf16" if holds_siglip(place) else "fp16"
+        return "bf16" if read_model_type(place).startswith("siglip") else "fp16"
+
     def build(self, place: Path) -> "nn.Module":
         """Return the image tower of either layout."""
         if not is_open_clip(place):
@@ -136,6 +144,7 @@ class ResNetEncoder(TransformerEncoder):
     """ResNet-50 (He et al. 2016): the globally averaged last stage, 2048 values."""
 
     default_model = "microsoft/resnet-50"
+    convolutional = True
     towers: ClassVar[dict[str, tuple[str, str]]] = {"resnet": ("ResNetModel", "pooler_output")}
 
 

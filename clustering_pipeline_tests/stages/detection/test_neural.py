@@ -2,19 +2,22 @@
 format.
 """
 
-import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.random_detectors import save_clip_tokenizer
+from benchmarks.random_detectors import save_text_clip as tiny_clip
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.imaging import ImageError, decode_image
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection import DETECTORS, make_detector
+from clustering_pipeline.stages.detection import DETECTORS, Detections, make_detector
+from clustering_pipeline.stages.detection.neural import NeuralDetector
 from clustering_pipeline.stages.prompts import Prompt
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
@@ -54,45 +57,6 @@ def context(tmp_path):
 def pictures():
     random = np.random.default_rng(3)
     return [random.integers(0, 256, shape, dtype=np.uint8) for shape in ((60, 90, 3), (80, 50, 3))]
-
-
-def clip_tokenizer(folder):
-    """Save a byte-pair tokenizer that knows single letters only: enough for real tokenising."""
-    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
-    tokens = [
-        "<|startoftext|>",
-        "<|endoftext|>",
-        *letters,
-        *(f"{letter}</w>" for letter in letters),
-    ]
-    (folder / "vocab.json").write_text(
-        json.dumps({token: number for number, token in enumerate(tokens)})
-    )
-    (folder / "merges.txt").write_text("#version: 0.2\n")
-    tokenizer = transformers.CLIPTokenizer(
-        vocab=str(folder / "vocab.json"), merges=str(folder / "merges.txt")
-    )
-    tokenizer.save_pretrained(folder)
-    return len(tokens)
-
-
-def tiny_clip(folder):
-    folder.mkdir()
-    size = clip_tokenizer(folder)
-    layers = {
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-    }
-    text = {**layers, "vocab_size": size, "bos_token_id": 0, "eos_token_id": 1}
-    configuration = transformers.CLIPConfig(
-        text_config=text,
-        vision_config={**layers, "image_size": 32, "patch_size": 16},
-        projection_dim=512,
-    )
-    transformers.CLIPModel(configuration).save_pretrained(folder)
-    return folder
 
 
 def tiny_yolo_world(folder):
@@ -156,7 +120,7 @@ def tiny_grounding_dino(folder):
 
 def tiny_owlv2(folder):
     folder.mkdir()
-    size = clip_tokenizer(folder)
+    size = save_clip_tokenizer(folder)
     layers = {
         "hidden_size": 16,
         "intermediate_size": 32,
@@ -309,3 +273,70 @@ def test_a_detector_without_prompts_says_so(tmp_path, context, pictures):
     detector.load(context)
     with pytest.raises(StageError, match=r"prompts\.words"):
         detector.detect(pictures, ())
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_batch_of_one_shape_finds_what_each_picture_finds_alone(name, tmp_path, context):
+    random = np.random.default_rng(5)
+    shapes = [(60, 90, 3), (80, 50, 3), (60, 90, 3), (60, 90, 3)]
+    images = [random.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+    detector = tiny_detector(name, tmp_path)
+    detector.load(context)
+    alone = detector.detect(images, PROMPTS)
+    detector.rows = 2
+    for one, together in zip(alone, detector.detect(images, PROMPTS), strict=True):
+        np.testing.assert_allclose(np.sort(one.scores), np.sort(together.scores), atol=1e-4)
+
+
+class NarrowDetector(NeuralDetector):
+    """Has room for two pictures, and finds one box each, whose score is the picture's grey."""
+
+    name, default_model, default_score, uses_prompts = "narrow", "narrow", 0.0, False
+    room = 2
+
+    def open(self, place, device, context):
+        """Nothing to load."""
+
+    def detect_batch(self, pictures, texts):
+        assert len({pixels.shape for pixels in pictures}) == 1
+        if len(pictures) > self.room:
+            raise torch.OutOfMemoryError("no memory")
+        return [
+            Detections(np.ones((1, 4), np.float32), pixels[0, 0, :1] / 255, (None,), (None,))
+            for pixels in pictures
+        ]
+
+
+def test_a_full_memory_halves_the_batch_and_keeps_the_order():
+    detector = NarrowDetector(CropSettings())
+    detector.rows = 8
+    images = [np.full((4 + n % 2, 4, 3), n, np.uint8) for n in range(11)]
+    scores = [found.scores[0] * 255 for found in detector.detect(images, ())]
+    np.testing.assert_allclose(scores, range(11), atol=1e-3)
+    assert detector.rows == 2
+
+
+def test_a_picture_that_does_not_fit_beside_the_detector_names_the_remedy():
+    detector = NarrowDetector(CropSettings())
+    detector.room = 0
+    with pytest.raises(StageError, match=r"narrow.*compute\.precision"):
+        detector.detect([np.zeros((4, 4, 3), np.uint8)], ())
+
+
+def test_a_detector_that_fills_the_memory_while_loading_names_the_remedy(tmp_path, context):
+    class Heavy(NarrowDetector):
+        def place(self, context):
+            return tmp_path
+
+        def open(self, place, device, context):
+            raise torch.OutOfMemoryError("no memory")
+
+    with pytest.raises(StageError, match=r"crops\.model does not fit.*compute\.precision"):
+        Heavy(CropSettings()).load(context)
+
+
+def test_only_short_formats_change_the_identity(tmp_path, context):
+    detector = tiny_detector("faster-rcnn", tmp_path)
+    exact = detector.identity(context)
+    short = detector.identity(replace(context, hardware=Hardware("cpu", "bf16")))
+    assert short == f"{exact} bf16"

@@ -157,6 +157,12 @@ class CornerDetector:
     def load(self, context):
         self.loaded = True
 
+    def facts(self, context):
+        return {}
+
+    def release(self):
+        self.loaded = False
+
     def detect(self, images, prompts):
         assert self.loaded
         boxes = [[0, 0, 10 * (place + 4), 50] for place, _ in enumerate(prompts)]

@@ -5,6 +5,7 @@ format.
 import hashlib
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,12 @@ from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, con
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages import embedding
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding import ENCODERS, open_encoder, read_reduction
+from clustering_pipeline.stages.embedding import (
+    ENCODERS,
+    ClipEncoder,
+    open_encoder,
+    read_reduction,
+)
 from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline_tests.stages.cache import asked
 
@@ -112,7 +118,7 @@ def test_vectors_are_those_of_the_library(kind, tmp_path, context):
     model, processor = tiny_transformer(kind, tmp_path / "model")
     name = "clip" if kind == "siglip" else kind
     encoder = open_encoder(
-        EmbeddingSettings(encoder=name, model=str(tmp_path / "model"), batch_size=4)
+        EmbeddingSettings(encoder=name, model=str(tmp_path / "model"), batch_size=4, fit="model")
     )
     ours = encode(encoder, context, pictures())
     expected = torch.cat(
@@ -185,6 +191,96 @@ def test_the_identity_follows_weights_and_preprocessing(tmp_path, context):
     path = tmp_path / "model" / "preprocessor_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "image_mean": [0.4, 0.4, 0.4]}))
     assert encoder.identity(context) != first
+
+
+def test_vectors_of_different_formats_and_fits_never_mix(tmp_path, context):
+    tiny_transformer("clip", tmp_path / "model")
+    identities = {
+        open_encoder(
+            EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), fit=fit)
+        ).identity(replace(context, hardware=Hardware("cpu", precision)))
+        for fit in ("pad", "squash", "model")
+        for precision in ("fp32", "bf16", "fp16")
+    }
+    assert len(identities) == 9
+
+
+def test_a_short_format_gives_nearly_the_same_vectors(tmp_path, context):
+    tiny_transformer("clip", tmp_path / "model")
+    settings = EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"))
+    exact, short = (
+        encode(
+            open_encoder(settings),
+            replace(context, hardware=Hardware("cpu", precision)),
+            pictures(),
+        )
+        for precision in ("fp32", "bf16")
+    )
+    cosines = (exact * short).sum(1) / np.linalg.norm(exact, axis=1) / np.linalg.norm(short, axis=1)
+    assert (cosines > 0.999).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "half"), [("clip", "fp16"), ("siglip", "bf16"), ("dinov2", "bf16")]
+)
+def test_each_model_says_which_short_format_it_is_safe_in(kind, half, tmp_path):
+    tiny_transformer(kind, tmp_path / "model")
+    name = "clip" if kind == "siglip" else kind
+    encoder = open_encoder(EmbeddingSettings(encoder=name, model=str(tmp_path / "model")))
+    assert encoder.half(tmp_path / "model") == half
+
+
+def test_the_memory_of_a_model_is_given_back_after_its_stage(tmp_path, context, monkeypatch):
+    tiny_transformer("clip", tmp_path / "model")
+    opened = []
+
+    def remember(settings):
+        opened.append(ClipEncoder(settings))
+        return opened[-1]
+
+    monkeypatch.setitem(ENCODERS, "clip", remember)
+    settings = EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"))
+    result = embedding.run(
+        clean_images=kept_crops(context, [encoded_picture(1)]),
+        local_features=empty(LOCAL_FEATURES),
+        settings=settings,
+        context=context,
+    )
+    assert len(result.manifest) == 1
+    assert opened[0].runner is None
+
+
+class SlowDevice(ClipEncoder):
+    """Says that it works on its own, in batches of five, and notes how many are under way."""
+
+    rows, ahead = 5, 2
+    under_way, most = 0, 0
+
+    def begin(self, prepared):
+        assert len(prepared) <= self.rows
+        SlowDevice.under_way += 1
+        SlowDevice.most = max(SlowDevice.most, SlowDevice.under_way)
+        pending = super().begin(prepared)
+
+        def wait():
+            SlowDevice.under_way -= 1
+            return pending()
+
+        return wait
+
+
+def test_batches_that_are_under_way_keep_their_vectors(tmp_path, context, monkeypatch):
+    tiny_transformer("clip", tmp_path / "model")
+    contents = [encoded_picture(seed) for seed in range(23)]
+    clean = kept_crops(context, [*contents, b"no picture"])
+    settings = EmbeddingSettings(encoder="clip", model=str(tmp_path / "model"), batch_size=3)
+    frames = {"local_features": empty(LOCAL_FEATURES), "settings": settings}
+    expected = embedding.run(clean_images=clean, context=context, **frames).manifest
+    monkeypatch.setitem(ENCODERS, "clip", SlowDevice)
+    found = embedding.run(clean_images=clean, context=context, **frames)
+    assert found.facts["failed"] == 1
+    assert SlowDevice.most == 3
+    pd.testing.assert_frame_equal(found.manifest, expected)
 
 
 def test_vgg16_and_resnet50_ibn_load_plain_state_dictionaries(tmp_path, context):
