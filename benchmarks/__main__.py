@@ -26,8 +26,8 @@ def main() -> int:
     arguments = _parse()
     known = _known_suites()
     if arguments.list or not arguments.suites:
-        for name, module in known.items():
-            print(f"{name:14} {(module.__doc__ or '').strip().splitlines()[0]}")
+        for name in known:
+            print(f"{name:14} {(_suite(name).__doc__ or '').strip().splitlines()[0]}")
         return 0
     unknown = sorted(set(arguments.suites) - set(known))
     if unknown:
@@ -36,7 +36,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    return max(_run_suite(name, known[name], arguments) for name in arguments.suites)
+    return max(_run_suite(name, _suite(name), arguments) for name in arguments.suites)
 
 
 def _parse() -> argparse.Namespace:
@@ -61,9 +61,12 @@ def _parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _known_suites() -> dict[str, ModuleType]:
-    names = sorted(module.name for module in pkgutil.iter_modules(suites.__path__))
-    return {name: importlib.import_module(f"benchmarks.suites.{name}") for name in names}
+def _known_suites() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(suites.__path__))
+
+
+def _suite(name: str) -> ModuleType:
+    return importlib.import_module(f"benchmarks.suites.{name}")
 
 
 def _run_suite(name: str, module: ModuleType, arguments: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ LIBRARIES = (
     "rapidocr",
     "onnxruntime",
     "torch",
+    "torchvision",
+    "transformers",
 )
 
 
@@ -27,10 +30,12 @@ def describe_machine() -> dict[str, str]:
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    gpu = _gpu()
     return {
         "processor": _processor(),
         "cores": str(cores),
         "memory": f"{memory:.1f} GiB",
+        **({"GPU": gpu} if gpu else {}),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "libraries": ", ".join(
@@ -39,6 +44,15 @@ def describe_machine() -> dict[str, str]:
         "commit": _commit(),
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def _gpu() -> str:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ""
+    query = [tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True, check=False)
+    return "; ".join(answer.stdout.strip().splitlines()) if answer.returncode == 0 else ""
 
 
 def _processor() -> str:
