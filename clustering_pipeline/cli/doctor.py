@@ -29,7 +29,8 @@ LEAST_FREE_GIGABYTES = 2.0
 SUPPORTED_PYTHON = ((3, 11), (3, 13))
 
 _MODELS_EXTRA = "`uv sync --extra models` (or `pip install 'clustering-pipeline[models]'`)"
-_GPU_EXTRA = "`uv sync --extra gpu` on Linux with an NVIDIA GPU"
+_GPU_EXTRA = "`uv sync --extra gpu-cu13` (or `gpu` for CUDA 12) on Linux with an NVIDIA GPU"
+_NO_GPU_NEEDED = "none is needed: presets with large models are faster on one"
 _RAY_EXTRA = "`uv sync --extra ray`"
 _BASE = "reinstall the package: `uv sync`"
 
@@ -107,7 +108,7 @@ def _examine_machine() -> Iterator[Finding]:
         "GPU",
         "ok" if gpu else "absent",
         gpu or "none that the NVIDIA driver reports",
-        "" if gpu else "none is needed: presets with large models are faster on one",
+        "" if gpu else _NO_GPU_NEEDED,
     )
 
 
@@ -135,6 +136,8 @@ def _examine_modules() -> Iterator[Finding]:
         yield from required
         yield _examine_faiss()
         yield from optional
+    if _is_installed("torch"):
+        yield _examine_torch()
 
 
 def _examine_module(
@@ -215,6 +218,38 @@ def _examine_faiss() -> Finding:
             "required", "faiss build", "problem" if build == "CPU" else "ok", found, remedy
         )
     return Finding("required", "faiss build", "ok", found)
+
+
+_TORCH_DEVICES = """
+import torch
+from clustering_pipeline.core.hardware import Hardware, idle_card
+count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+print(", ".join(torch.cuda.get_device_name(number) for number in range(count)))
+print(idle_card(Hardware()))
+"""
+
+
+def _examine_torch() -> Finding:
+    """Ask torch itself which GPUs it can use, in a process of its own."""
+    answer = subprocess.run(
+        [sys.executable, "-c", _TORCH_DEVICES],
+        capture_output=True,
+        text=True,
+        timeout=LOAD_SECONDS,
+        check=False,
+    )
+    name = "torch's GPUs"
+    if answer.returncode != 0:
+        return Finding("optional", name, "problem", "torch does not load", _MODELS_EXTRA)
+    devices, idle = answer.stdout.splitlines()
+    if idle:
+        found, _, remedy = idle.removesuffix(".").partition("; ")
+        return Finding("optional", name, "problem", found, remedy)
+    if devices:
+        return Finding("optional", name, "ok", devices)
+    return Finding(
+        "optional", name, "absent", "none: neural models run on the processor", _NO_GPU_NEEDED
+    )
 
 
 def _faiss_remedy(build: str) -> str:

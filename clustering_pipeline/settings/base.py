@@ -9,17 +9,20 @@ from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 NOT_IN_FINGERPRINT: JsonDict = {"fingerprint": False}
+# The same for one that came later: settings that hold these settings do not see its default either.
+LATER_NOT_IN_FINGERPRINT: JsonDict = {"fingerprint": False, "later": True}
 IN_FINGERPRINT_UNLESS_DEFAULT: JsonDict = {"fingerprint": "unless default"}
 COMBINATION = "combination"
 
 
-def performance_field(default: Any, description: str, **constraints: Any) -> Any:
+def performance_field(
+    default: Any, description: str, *, later: bool = False, **constraints: Any
+) -> Any:
     """A knob that changes how fast or how gently a stage works, never what it returns; it is part
-    of no fingerprint.
+    of no fingerprint. `later`: it was added after results had been kept.
     """
-    return Field(
-        default, description=description, json_schema_extra=NOT_IN_FINGERPRINT, **constraints
-    )
+    extra = LATER_NOT_IN_FINGERPRINT if later else NOT_IN_FINGERPRINT
+    return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
 def later_field(default: Any, description: str, **constraints: Any) -> Any:
@@ -74,7 +77,11 @@ def _without_later_defaults(settings: StageSettings, dumped: dict[str, Any]) -> 
     kept = {}
     for name, value in dumped.items():
         own, field = getattr(settings, name), type(settings).model_fields[name]
-        if field.json_schema_extra == IN_FINGERPRINT_UNLESS_DEFAULT and own == field.default:
+        later = field.json_schema_extra in (
+            IN_FINGERPRINT_UNLESS_DEFAULT,
+            LATER_NOT_IN_FINGERPRINT,
+        )
+        if later and own == field.default:
             continue
         if isinstance(own, list) and all(isinstance(inner, StageSettings) for inner in own):
             value = [

@@ -129,7 +129,10 @@ class EmbeddingSettings(StageSettings):
     )
     batch_size: int = performance_field(32, "Crops per batch of a worker.", ge=1)
     device_batch: int | None = performance_field(
-        None, "Crops that a GPU takes at once; as its memory allows, 256 at most, when unset.", ge=1
+        None,
+        "Crops that a GPU takes at once; as its memory allows, 256 at most, when unset.",
+        later=True,
+        ge=1,
     )
 
     @model_validator(mode="after")

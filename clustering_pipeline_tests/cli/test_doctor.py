@@ -10,6 +10,7 @@ from clustering_pipeline_tests.cli.conftest import Call
 
 # The face of the package offers the command under the module's name.
 doctor = importlib.import_module("clustering_pipeline.cli.doctor")
+examine_torch = doctor._examine_torch
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,9 @@ def quick_loading(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "_REQUIRED", doctor._REQUIRED[:1])
     monkeypatch.setattr(
         doctor, "_OPTIONAL", (("no_such_module", "no-such", "magic", "`uv sync --extra magic`"),)
+    )
+    monkeypatch.setattr(
+        doctor, "_examine_torch", lambda: doctor.Finding("optional", "torch's GPUs", "ok", "quick")
     )
 
 
@@ -93,3 +97,35 @@ def test_a_module_that_crashes_on_import_is_a_problem_and_harms_nothing(
     finding = doctor._examine_module("optional", "crashing_module", "none", "tests", "nowhere")
     assert finding.state == "problem"
     assert "status 7" in finding.found
+
+
+TORCH = """
+class cuda:
+    is_available = staticmethod(lambda: {available})
+    device_count = staticmethod(lambda: 2)
+    get_device_name = staticmethod(lambda number: f"Card {{number}}")
+
+
+class version:
+    cuda = "13.0"
+"""
+
+
+@pytest.mark.parametrize(
+    ("available", "state", "words"),
+    [(True, "ok", "Card 0, Card 1"), (False, "absent", "processor")],
+)
+def test_torch_is_asked_which_gpus_it_can_use(
+    available: bool, state: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "torch.py").write_text(TORCH.format(available=available))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    finding = examine_torch()
+    assert finding.state == state
+    assert words in finding.found
+
+
+def test_a_torch_that_does_not_load_is_a_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "torch.py").write_text("raise OSError('a library is missing')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert examine_torch().state == "problem"

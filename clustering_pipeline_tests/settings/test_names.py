@@ -82,7 +82,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "matches",
             {"further_embeddings": [{"encoder": "dinov2"}]},
-            "a6dfb55de40aa41f8f4bcfe8fdf88359717ec310bd055319a05a9757a841bede",
+            "5875e25616f582e5126c2d3a35831b75a154ae5ff5b9edbbaf7588f35c5f81a8",
         ),
     ],
 )
