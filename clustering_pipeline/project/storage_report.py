@@ -1,6 +1,6 @@
 """What the storage holds per category, and what nothing refers to any more."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 
@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from clustering_pipeline.core.manifests import write_parquet
 from clustering_pipeline.project.project import Project
-from clustering_pipeline.storage import FileTree, layout
+from clustering_pipeline.storage import FileTree, layout, part_name
 
 # The columns of manifests that name blobs.
 BLOB_COLUMNS = ("image_sha256", "crop_sha256", "features", "mask")
@@ -69,24 +69,36 @@ def remove_unused(project: Project, unused: Unused) -> None:
     """Remove blobs, and before them the cached rows that name them, so that a stage computes again
     what it needs again.
     """
-    gone = pa.array(unused.digests, pa.string())
-    tables = project.files(layout.FEATURES)
-    for path, _ in _sizes(tables, ""):
-        if path.endswith(".parquet"):
-            _forget_rows(tables, path, gone)
+    forget_rows(project, unused.digests)
     for digest in unused.digests:
         project.blobs.files.remove(project.blobs.path_of(digest))
 
 
+def forget_rows(project: Project, digests: Collection[str]) -> None:
+    """Remove the cached rows that name bytes which are gone."""
+    gone, tables = pa.array(digests, pa.string()), project.files(layout.FEATURES)
+    for path, _ in _sizes(tables, "") if digests else ():
+        if path.endswith(".parquet"):
+            _forget_rows(tables, path, gone)
+
+
 def _forget_rows(tables: FileTree, path: str, gone: pa.Array) -> None:
-    table = pq.read_table(pa.BufferReader(tables.read(path)))
+    """Write a part again without the rows that name bytes which are gone; raises no error for a
+    damaged one, which its reader sets aside.
+    """
+    try:
+        table = pq.read_table(pa.BufferReader(tables.read(path)))
+    except (pa.ArrowException, OSError):
+        return
     texts = [
         name for name in table.column_names if pa.types.is_string(table.schema.field(name).type)
     ]
     named = [pc.is_in(table[name], value_set=gone) for name in texts]
     kept = table.filter(pc.invert(reduce(pc.or_, named))) if named else table
     if len(kept) < len(table):
-        tables.write(path, write_parquet(kept))
+        content = write_parquet(kept)
+        tables.write(f"{path.rsplit('/', 1)[0]}/{part_name(content)}", content)
+        tables.remove(path)
 
 
 def _referred(project: Project, categories: Iterable[str]) -> dict[str, set[str]]:

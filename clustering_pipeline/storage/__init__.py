@@ -7,6 +7,7 @@ from clustering_pipeline.storage.feature_tables import (
     FeatureTable,
     FeatureTables,
     compute_missing,
+    part_name,
 )
 from clustering_pipeline.storage.files import BlobStore, FileTree
 from clustering_pipeline.storage.local_database import LocalDatabase
@@ -27,6 +28,7 @@ __all__ = [
     "compute_missing",
     "hold",
     "layout",
+    "part_name",
 ]
 
 

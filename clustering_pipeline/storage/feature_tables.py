@@ -1,15 +1,16 @@
 """Cached results, one row per input content hash, one table per stage fingerprint.
 
-A table is a folder of immutable Parquet parts, each written beside and renamed, read as their
-union. Two writers never touch the same file; a row written twice is the same row. Parts of like
+A table is a folder of immutable Parquet parts, each named after the hash of its bytes, written
+beside and renamed, read as their union. A part that is damaged is set aside; its rows are computed
+again. Two writers never touch the same file; a row written twice is the same row. Parts of like
 size are joined once there are many of them, so that each row is written again a few times only,
 however large its table grows (O'Neil et al., "The log-structured merge-tree", 1996).
 """
 
+import hashlib
 import io
 import math
 import time
-import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -19,14 +20,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clustering_pipeline.core.facts import CacheCount
+from clustering_pipeline.storage.durability import PENDING
 from clustering_pipeline.storage.files import FileTree
 
 KEY = "key"
+_PART, _SUFFIX = "part-", ".parquet"
 # So many parts of one size class are joined; each class holds parts up to so many times larger than
 # the class before.
 TIER_PARTS = 16
 # What is computed is kept at least so often, in seconds, and as soon as there are so many rows.
 _KEEP_EVERY, _KEEP_ROWS = 2.0, 4096
+
+
+def part_name(content: bytes) -> str:
+    """Return the name of a part with these bytes."""
+    return f"{_PART}{hashlib.sha256(content).hexdigest()}{_SUFFIX}"
+
+
+def _is_damaged(name: str, content: bytes) -> bool:
+    # Parts of earlier versions have a shorter name, which says nothing of their bytes.
+    is_named_by_hash = len(name) == len(_PART) + 64 + len(_SUFFIX)
+    return is_named_by_hash and name != part_name(content)
 
 
 class FeatureTable:
@@ -81,9 +95,11 @@ class FeatureTable:
 
     def _join(self, names: Sequence[str]) -> None:
         parts = list(self._read_held(names, self.schema.names))
-        self._write(pa.concat_tables(parts))
+        joined = self._write(pa.concat_tables(parts)) if parts else None
+        PENDING.commit()
         for name in names:
-            self.files.remove(f"{self.folder}/{name}")
+            if name != joined:
+                self.files.remove(f"{self.folder}/{name}")
 
     def _parts(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         return self._read_held(self.files.list(self.folder, ".parquet"), columns)
@@ -95,12 +111,22 @@ class FeatureTable:
             except FileNotFoundError:
                 # Another writer compacted it meanwhile; at worst its rows are computed once more.
                 continue
-            yield pq.read_table(io.BytesIO(content), schema=self.schema, columns=list(columns))
+            path = f"{self.folder}/{name}"
+            if _is_damaged(name, content):
+                self.files.set_aside(path, "its bytes do not hash to its name")
+                continue
+            try:
+                yield pq.read_table(io.BytesIO(content), schema=self.schema, columns=list(columns))
+            except (pa.ArrowException, OSError) as error:
+                self.files.set_aside(path, str(error))
 
-    def _write(self, table: pa.Table) -> None:
+    def _write(self, table: pa.Table) -> str:
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
-        self.files.write(f"{self.folder}/part-{uuid.uuid4().hex}.parquet", buffer.getvalue())
+        content = buffer.getvalue()
+        name = part_name(content)
+        self.files.write(f"{self.folder}/{name}", content, at_once=False)
+        return name
 
 
 class FeatureTables:

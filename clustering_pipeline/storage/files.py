@@ -2,13 +2,22 @@
 
 import errno
 import hashlib
+import logging
 import uuid
+from contextlib import suppress
 from pathlib import PurePosixPath
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.storage.durability import PENDING, sync_path
+
+_log = logging.getLogger(__name__)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_REMEDY = "see that the folder is there and that this account may write to it"
+_REMEDIES = dict.fromkeys(_FULL, "free some space, or set storage.root to a larger disk")
+_REMEDIES[errno.EROFS] = "mount the file system for writing, or set storage.root to another one"
 
 
 class FileTree:
@@ -46,29 +55,41 @@ class FileTree:
         """Whether a file or folder is at `path`."""
         return bool(self.filesystem.exists(self.location(path)))
 
+    def size(self, path: str) -> int | None:
+        """Return how many bytes the file at `path` has, None when there is none."""
+        try:
+            return int(self.filesystem.info(self.location(path))["size"])
+        except FileNotFoundError:
+            return None
+
     def read(self, path: str) -> bytes:
         """Return the bytes at `path`; raises FileNotFoundError."""
         with self.filesystem.open(self.location(path), "rb") as file:
             return bytes(file.read())
 
-    def write(self, path: str, content: bytes) -> None:
-        """Put `content` at `path`, replacing what was there at once; raises StageError when the
-        disk is full.
+    def write(self, path: str, content: bytes, *, at_once: bool = True) -> None:
+        """Put `content` at `path`, replacing what was there as a whole.
+
+        A folder of this machine has it on the disk when this returns, with all that this process
+        wrote before; `at_once` false leaves that to a later write, for what shows by itself when it
+        is not whole. Raises StageError when the disk is full or may not be written.
         """
         target = self.location(path)
         parent, name = target.rsplit("/", 1)
         temporary = f"{parent}/.{name}.{uuid.uuid4().hex}.partial"
         try:
             self._write_in_folder(parent, temporary, content)
+            if self.is_local and at_once:
+                PENDING.commit(temporary)
             self.filesystem.mv(temporary, target)
+            if self.is_local:
+                sync_path(parent) if at_once else PENDING.add(target)
         except OSError as error:
             self._remove_quietly(temporary)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StageError(
-                    f"No space is left for {self.root} while writing {path}. What was done is "
-                    "kept: free some space, or set storage.root to a larger disk, and run again."
-                ) from error
-            raise
+            raise StageError(
+                f"{path} cannot be written to {self.root} ({_reason(error)}). What was done is "
+                f"kept: {_REMEDIES.get(error.errno or 0, _REMEDY)}, and run again."
+            ) from error
 
     def _write_in_folder(self, folder: str, location: str, content: bytes) -> None:
         try:
@@ -101,14 +122,33 @@ class FileTree:
             if name.endswith(suffix) and not name.startswith(".")
         }
 
+    def set_aside(self, path: str, why: str) -> None:
+        """Take a damaged file out of the way, under a hidden name beside it, and say so in the log;
+        a missing one is fine.
+        """
+        location = self.location(path)
+        parent, name = location.rsplit("/", 1)
+        aside = f"{parent}/.{name}.damaged"
+        try:
+            self.filesystem.mv(location, aside)
+        except FileNotFoundError:
+            return
+        _log.warning("%s in %s is damaged (%s): set aside as %s.", path, self.root, why, aside)
+
     def remove(self, path: str) -> None:
         """Remove the file at `path`; a missing one is fine."""
         if self.exists(path):
             self.filesystem.rm(self.location(path))
 
     def _remove_quietly(self, location: str) -> None:
-        if self.filesystem.exists(location):
-            self.filesystem.rm(location)
+        # A file system that may not be written has nothing to remove either.
+        with suppress(OSError):
+            if self.filesystem.exists(location):
+                self.filesystem.rm(location)
+
+
+def _reason(error: OSError) -> str:
+    return "no space is left" if error.errno in _FULL else str(error.strerror or error)
 
 
 class BlobStore:
@@ -121,24 +161,33 @@ class BlobStore:
     def put(self, content: bytes) -> str:
         """Store `content` once and return its sha256 in hexadecimal."""
         digest = hashlib.sha256(content).hexdigest()
-        path = self.path_of(digest)
-        if not self.files.exists(path):
-            self.files.write(path, content)
+        if self.size(digest) != len(content):
+            self.files.write(self.path_of(digest), content, at_once=False)
         return digest
 
     def get(self, digest: str) -> bytes:
-        """Return the bytes of `digest`; raises StageError when they are not held."""
-        try:
-            return self.files.read(self.path_of(digest))
-        except FileNotFoundError as error:
-            raise StageError(
-                f"The stored bytes {digest[:12]}… are missing from {self.files.root}. Run the "
-                "category again with --force to fetch and compute them again."
-            ) from error
+        """Return the bytes of `digest`; raises StageError when they are not held, or damaged.
+
+        Bytes that do not hash to their name are set aside.
+        """
+        path = self.path_of(digest)
+        with suppress(FileNotFoundError):
+            content = self.files.read(path)
+            if hashlib.sha256(content).hexdigest() == digest:
+                return content
+            self.files.set_aside(path, f"{len(content):,} bytes that do not hash to its name")
+        raise StageError(
+            f"The stored bytes {digest[:12]}… are missing from {self.files.root}, or were damaged. "
+            "Run the category again: they are fetched or computed again."
+        )
 
     def has(self, digest: str) -> bool:
-        """Whether the bytes of `digest` are held."""
+        """Whether there are bytes under `digest`."""
         return self.files.exists(self.path_of(digest))
+
+    def size(self, digest: str) -> int | None:
+        """Return how many bytes there are under `digest`, None when there are none."""
+        return self.files.size(self.path_of(digest))
 
     @staticmethod
     def path_of(digest: str) -> str:

@@ -2,6 +2,7 @@
 several may share.
 """
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,6 +11,8 @@ from pathlib import Path
 from clustering_pipeline.core.errors import StageError
 
 _SECONDS_FOR_A_TURN = 60
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_log = logging.getLogger(__name__)
 
 
 class LocalDatabase:
@@ -17,11 +20,15 @@ class LocalDatabase:
     processes may share it.
     """
 
-    def __init__(self, path: Path, schema: str, unusable: str) -> None:
+    def __init__(
+        self, path: Path, schema: str, unusable: str, *, is_replaceable: bool = False
+    ) -> None:
         """`schema`: SQL that makes what is missing; `unusable`: the sentence for errors, with
-        {path} and {error}.
+        {path} and {error}. `is_replaceable`: a damaged file is set aside and made again, for what
+        can be had again or done without.
         """
         self.path = path
+        self._is_replaceable = is_replaceable
         self._schema = schema
         self._unusable = unusable
 
@@ -54,18 +61,26 @@ class LocalDatabase:
         """
         with self.errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(
-                self.path,
-                timeout=_SECONDS_FOR_A_TURN,
-                check_same_thread=False,
-                isolation_level=None,
-            )
             try:
-                connection.executescript(self._schema)
-            except BaseException:
-                connection.close()
-                raise
-            return connection
+                return self._open()
+            except sqlite3.DatabaseError as error:
+                if not self._set_aside(error):
+                    raise
+                return self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path,
+            timeout=_SECONDS_FOR_A_TURN,
+            check_same_thread=False,
+            isolation_level=None,
+        )
+        try:
+            connection.executescript(self._schema)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -73,4 +88,16 @@ class LocalDatabase:
         try:
             yield
         except (OSError, sqlite3.Error) as error:
+            self._set_aside(error)
             raise StageError(self._unusable.format(path=self.path, error=error)) from error
+
+    def _set_aside(self, error: Exception) -> bool:
+        """Take a damaged file that can be replaced out of the way; returns whether it did."""
+        if not self._is_replaceable or getattr(error, "sqlite_errorcode", None) not in _DAMAGED:
+            return False
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        aside = self.path.with_name(f".{self.path.name}.damaged")
+        self.path.replace(aside)
+        _log.warning("%s is damaged (%s): set aside as %s.", self.path, error, aside)
+        return True

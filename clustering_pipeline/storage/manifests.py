@@ -30,24 +30,36 @@ class ManifestStore:
         self.files.write(self.path_of(asset, category), write_parquet(to_table(frame, manifest)))
 
     def read(self, asset: str, category: str | None) -> pd.DataFrame | None:
-        """Return the manifest of an asset, None when there is none; raises StageError when it is
-        damaged.
+        """Return the manifest of an asset, None when there is none.
+
+        Raises StageError when it is damaged; it is set aside then.
         """
         path = self.path_of(asset, category)
         try:
             return to_frame(pq.read_table(pa.BufferReader(self.files.read(path))))
         except FileNotFoundError:
             return None
-        except pa.ArrowException as error:
+        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+            self.files.set_aside(path, str(error))
             raise StageError(
-                f"The manifest {path} in {self.files.root} cannot be read ({error}). Materialise "
-                f"`{asset}` for the category {category} again."
+                f"The manifest {path} in {self.files.root} was damaged ({error}) and has been set "
+                f"aside. Run the category {category} again: `{asset}` is made again."
             ) from error
+
+    def set_aside(self, asset: str, category: str, why: str) -> None:
+        """Take a manifest that is wrong out of the way, so that its asset is made again."""
+        self.files.set_aside(self.path_of(asset, category), why)
+
+    def is_gone(self, asset: str, category: str) -> bool:
+        """Whether a folder of this machine has no manifest of an asset and category; an object
+        store, where asking takes long, loses none.
+        """
+        return self.files.is_local and not self.files.exists(self.path_of(asset, category))
 
     def write_facts(self, asset: str, category: str | None, facts: Facts) -> None:
         """Keep the figures of the run that wrote the manifest."""
         content = json.dumps(dict(facts), ensure_ascii=False, sort_keys=True).encode()
-        self.files.write(self.path_of(asset, category, ".facts.json"), content)
+        self.files.write(self.path_of(asset, category, ".facts.json"), content, at_once=False)
 
     def read_facts(self, asset: str, category: str | None) -> Facts:
         """Return the figures of the run that wrote the manifest; empty when there are none."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 import pytest
 from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
@@ -198,7 +199,8 @@ def test_a_correction_that_comes_during_a_run_waits_for_the_next(table):
     def read_sources(category):
         looks.append(category)
         if len(looks) == 2:
-            table.project.corrections.different(a, b, author="a reviewer", category=category)
+            statement = Different(ListingReference(a), ListingReference(b))
+            table.project.corrections.add([Correction(statement, "a reviewer", category)])
         return pipeline.read_sources(category)
 
     table.installation.settings("report:\n  language: vi\n")
@@ -207,6 +209,76 @@ def test_a_correction_that_comes_during_a_run_waits_for_the_next(table):
     assert report.waiting == ("corrections",)
     assert "clusters" not in report.materialised
     assert {"corrections", "clusters"} <= table.sync()
+
+
+def blobs_named_by(table, asset: str, column: str) -> list[Path]:
+    digests = table.project.manifests.read(asset, SERUM)[column].dropna()
+    root = table.project.home.storage / "blobs"
+    return [root / table.project.blobs.path_of(digest) for digest in digests]
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+def manifest(asset: str):
+    return lambda table: [table.project.home.storage / f"manifests/{asset}/{SERUM}.parquet"]
+
+
+def blob(asset: str, column: str):
+    return lambda table: blobs_named_by(table, asset, column)[:1]
+
+
+def workbook_copy(table) -> list[Path]:
+    digest = table.project.sources.load(SERUM).sha256
+    return [table.project.home.storage / "blobs" / table.project.blobs.path_of(digest)]
+
+
+def parts(table) -> list[Path]:
+    return sorted((table.project.home.storage / "features").rglob("part-*.parquet"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", [empty, flip_a_bit])
+@pytest.mark.parametrize(
+    "victims",
+    [
+        manifest("clusters"),
+        manifest("catalogue"),
+        manifest("settings/matches"),
+        blob("raw_images", "image_sha256"),
+        blob("local_features", "features"),
+        workbook_copy,
+        parts,
+    ],
+    ids=["clusters", "catalogue", "settings", "picture", "features", "workbook", "parts"],
+)
+def test_what_is_damaged_is_made_anew_when_it_is_needed(table, victims, damage):
+    before = {
+        name: table.project.manifests.read(name, SERUM)
+        for name in ("catalogue", "raw_images", "crops", "local_features", "matches", "clusters")
+    }
+    for victim in victims(table):
+        damage(victim)
+    # Something that reads all of it.
+    synchronise(SERUM, pipeline=open_pipeline(table.project), instance=table.instance, force=True)
+    for name, frame in before.items():
+        pd.testing.assert_frame_equal(table.project.manifests.read(name, SERUM), frame)
+    table.expect_nothing()
+
+
+def test_a_manifest_that_is_not_the_recorded_one_is_made_anew(table):
+    path = manifest("clusters")(table)[0]
+    whole = path.read_bytes()
+    flip_a_bit(path)
+    assert table.sync() == {"clusters"}
+    assert path.read_bytes() == whole
 
 
 def with_new_logic() -> dg.Definitions:

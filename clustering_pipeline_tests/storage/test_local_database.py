@@ -36,3 +36,12 @@ def test_what_is_no_database_is_said_in_the_owners_words(database):
     database.path.write_bytes(b"no database at all" * 100)
     with pytest.raises(StageError, match=r"The things in .*things\.sqlite are lost"):
         names(database)
+
+
+def test_a_damaged_file_that_can_be_replaced_is_set_aside(tmp_path, caplog):
+    path = tmp_path / "things.sqlite"
+    database = LocalDatabase(path, SCHEMA, "{path} {error}", is_replaceable=True)
+    path.write_bytes(b"no database at all" * 100)
+    assert names(database) == []
+    assert "things.sqlite is damaged" in caplog.text
+    assert (tmp_path / ".things.sqlite.damaged").exists()

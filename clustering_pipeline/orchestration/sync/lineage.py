@@ -18,6 +18,7 @@ from clustering_pipeline.orchestration.runtime.dagster_internals import (
     BaseAssetGraph,
     BaseAssetNode,
 )
+from clustering_pipeline.storage import ManifestStore
 
 SOURCE_VERSION = "clustering_pipeline/source_version"
 SOURCE_CHANGED = "its source changed"
@@ -105,9 +106,14 @@ class AssetState:
 
 
 def read_materialised(
-    instance: dg.DagsterInstance, lineage: Lineage, categories: Iterable[str]
+    instance: dg.DagsterInstance,
+    lineage: Lineage,
+    categories: Iterable[str],
+    manifests: ManifestStore,
 ) -> dict[str, dict[str, Materialised]]:
-    """Return the latest materialisations by category and asset."""
+    """Return the latest materialisations by category and asset; one whose manifest is gone does not
+    count.
+    """
     wanted = set(categories)
     found: dict[str, dict[str, Materialised]] = {category: {} for category in wanted}
     for name in lineage.order:
@@ -124,7 +130,9 @@ def read_materialised(
             dg.AssetRecordsFilter(key, storage_ids=list(by_storage_id)), limit=len(by_storage_id)
         ).records
         for record in records:
-            found[by_storage_id[record.storage_id]][name] = _materialised(record)
+            category = by_storage_id[record.storage_id]
+            if not manifests.is_gone(name, category):
+                found[category][name] = _materialised(record)
     return found
 
 
@@ -177,7 +185,9 @@ class _Judgement:
         """Return the state of an asset whose parents have theirs."""
         made, code_version = self.held.get(name), self.lineage.code_versions[name]
         if made is None:
-            return AssetState(Status.MISSING, "was never materialised", certain=True)
+            return AssetState(
+                Status.MISSING, "was never materialised, or its manifest is gone", certain=True
+            )
         if name in self.sources and made.source_version != self.sources[name].version:
             return AssetState(Status.STALE, SOURCE_CHANGED, certain=True)
         if made.code_version != code_version:

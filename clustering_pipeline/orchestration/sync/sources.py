@@ -75,15 +75,7 @@ def refresh_record(project: Project, category: str) -> "CatalogueSource":
     source = project.sources.load(category)
     if source.is_folder or not project.sources.changed_on_disk(source):
         return source
-    return project.sources.record(
-        source.path,
-        source.display_name,
-        output=source.output,
-        sheets=source.sheets,
-        images_from=source.options.get("images_from"),
-        category_column=source.options.get("category_column"),
-        category_value=source.options.get("category_value"),
-    )
+    return project.sources.record_again(source)
 
 
 def due_work(project: Project, category: str) -> dict[str, str]:

@@ -80,7 +80,7 @@ def category_statuses(
     order.
     """
     wanted = known_categories(instance) if categories is None else sorted(categories)
-    held = read_materialised(instance, lineage, wanted)
+    held = read_materialised(instance, lineage, wanted, project.manifests)
     failures = _last_failures(instance, set(wanted))
     names = {source.category: source.display_name for source in project.sources.all()}
     retired = project.retired.all()

@@ -4,7 +4,8 @@ process, or as a request that the daemon can queue.
 
 import hashlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -27,9 +28,12 @@ from clustering_pipeline.orchestration.sync.lineage import (
 )
 from clustering_pipeline.orchestration.sync.sources import due_work, refresh_record, source_versions
 from clustering_pipeline.project import Project
+from clustering_pipeline.project.mending import mend, set_aside_false_manifests
 
 # A run with this tag is followed by others until its category is fresh.
 UNTIL_FRESH_TAG = "clustering_pipeline/until_fresh"
+# A stage that failed for want of something that was lost is tried again so many times.
+MOST_REPAIRS = 3
 SourceReader = Callable[[str], Mapping[str, SourceVersion]]
 
 
@@ -62,6 +66,12 @@ class Pipeline:
         lineage = Lineage.of(definitions.resolve_asset_graph())
         return cls(definitions, project, lineage, partial(source_versions, project))
 
+    def held(
+        self, instance: dg.DagsterInstance, categories: Sequence[str]
+    ) -> dict[str, dict[str, Materialised]]:
+        """Return the latest materialisations by category and asset."""
+        return read_materialised(instance, self.lineage, categories, self.project.manifests)
+
     def states(
         self,
         instance: dg.DagsterInstance,
@@ -74,7 +84,7 @@ class Pipeline:
         `demanded` should run in any case, with the reason. `settled`: assets that count as made
         from their sources, whatever these have become meanwhile.
         """
-        held = read_materialised(instance, self.lineage, [category])[category]
+        held = self.held(instance, [category])[category]
         sources = self.read_sources(category)
         in_question = {name: sources[name] for name in sources if name not in settled}
         return judge(self.lineage, held, in_question, demanded)
@@ -99,6 +109,7 @@ def bring_up_to_date(
     states = pipeline.states(instance, category, demanded)
     batch = list(lineage.order) if force else plan(lineage, states)
     unread = {name for name, state in states.items() if state.certain}
+    repairs = 0
     with waiting_in_turn(pipeline.project.home):
         while batch:
             if again := sorted(set(batch) & set(materialised)):
@@ -107,8 +118,15 @@ def bring_up_to_date(
                     "being materialised. Something else works on the category meanwhile; run once "
                     "more when it has ended."
                 )
-            runs.append(materialise(pipeline.definitions, instance, batch, category))
-            materialised += batch
+            held = pipeline.held(instance, [category])[category]
+            try:
+                runs.append(materialise(pipeline.definitions, instance, batch, category))
+                materialised += batch
+            except StageError:
+                repairs += 1
+                if repairs > MOST_REPAIRS or not _has_mended(pipeline, category, held):
+                    raise
+                materialised = _without_gone(pipeline, category, materialised)
             settled = set(lineage.order) - (unread - set(materialised))
             batch = plan(lineage, pipeline.states(instance, category, settled=settled))
     newer = pipeline.states(instance, category) if materialised else {}
@@ -120,6 +138,32 @@ def bring_up_to_date(
         time.monotonic() - started,
         tuple(waiting),
     )
+
+
+def _has_mended(pipeline: Pipeline, category: str, held: Collection[str]) -> bool:
+    """Whether a stage may have failed for want of something that was lost, which is made again
+    now.
+    """
+    has_mended = False
+    # What the stage said is worth more than that this could not be seen.
+    with suppress(PipelineError):
+        has_mended = mend(pipeline.project, category)
+    return has_mended or len(_without_gone(pipeline, category, held)) < len(held)
+
+
+def _without_gone(pipeline: Pipeline, category: str, assets: Iterable[str]) -> list[str]:
+    manifests = pipeline.project.manifests
+    return [asset for asset in assets if not manifests.is_gone(asset, category)]
+
+
+def _check_manifests(pipeline: Pipeline, instance: dg.DagsterInstance, category: str) -> None:
+    """Set aside the manifests whose bytes are not those of the version that is recorded."""
+    held = pipeline.held(instance, [category])[category]
+    # The version of settings is their fingerprint instead.
+    versions = {
+        name: made.version for name, made in held.items() if not name.startswith("settings/")
+    }
+    set_aside_false_manifests(pipeline.project, category, versions)
 
 
 def synchronise(
@@ -136,6 +180,7 @@ def synchronise(
     with working_alone(project.home, instance, category):
         refresh_record(project, category)
         add_category(instance, category)
+        _check_manifests(pipeline, instance, category)
         return bring_up_to_date(
             pipeline, instance, category, demanded=due_work(project, category), force=force
         )
@@ -149,7 +194,7 @@ def synchronise_all(
     All are looked at together first, so that those with nothing to do cost next to nothing. One
     that has a run under way, or fails, leaves the others alone.
     """
-    held = read_materialised(instance, pipeline.lineage, categories)
+    held = pipeline.held(instance, categories)
     reports, errors = [], []
     for category in categories:
         try:
@@ -183,7 +228,7 @@ def next_request(
     The run key names what would run and from what, so that the same work is requested once: a run
     that failed is not repeated until something changed.
     """
-    held = read_materialised(instance, lineage, [category])[category]
+    held = read_materialised(instance, lineage, [category], project.manifests)[category]
     sources = source_versions(project, category)
     states = judge(lineage, held, sources, demanded)
     batch = plan(lineage, states)

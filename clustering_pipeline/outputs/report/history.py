@@ -53,7 +53,7 @@ class ResultHistory:
 
     def __init__(self, path: Path) -> None:
         """`path`: the file, created when missing."""
-        self._database = LocalDatabase(path, _TABLE, _UNUSABLE)
+        self._database = LocalDatabase(path, _TABLE, _UNUSABLE, is_replaceable=True)
 
     def changes(self, category: str, listings: list[Listing]) -> Changes | None:
         """Keep a result and return what changed since the last different one; None for a category's

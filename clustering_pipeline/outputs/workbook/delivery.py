@@ -193,7 +193,9 @@ class _Deliveries:
     """Remembers what was written where, so that a file that somebody edited is known."""
 
     def __init__(self, state: Path) -> None:
-        self._database = LocalDatabase(state / layout.DELIVERIES, _TABLE, _UNUSABLE)
+        self._database = LocalDatabase(
+            state / layout.DELIVERIES, _TABLE, _UNUSABLE, is_replaceable=True
+        )
 
     def last(self, output: Path) -> str | None:
         with self._database.reading() as connection:

@@ -7,6 +7,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -107,10 +108,25 @@ class SourceRecords:
         self._write(source)
         return source
 
+    def record_again(self, source: CatalogueSource) -> CatalogueSource:
+        """Read what a record was made of again, and keep the copies of it that are gone.
+
+        Raises InputError as `record` does.
+        """
+        return self.record(
+            source.path,
+            source.display_name,
+            output=source.output,
+            sheets=source.sheets,
+            images_from=source.options.get(IMAGES_FROM),
+            category_column=source.options.get(CATEGORY_COLUMN),
+            category_value=source.options.get(CATEGORY_VALUE),
+        )
+
     def load(self, category: str) -> CatalogueSource:
         """Return the record of a category; raises InputError when there is none."""
         try:
-            return _from_json(self.files.read(_record_path(category)))
+            return self._read(_record_path(category))
         except FileNotFoundError as error:
             known = ", ".join(source.category for source in self.all()) or "none yet"
             raise InputError(
@@ -135,17 +151,18 @@ class SourceRecords:
 
     def holds(self, category: str, content: bytes) -> bool:
         """Whether the record of `category` is of these very bytes."""
-        return (
-            self.files.exists(_record_path(category))
-            and self.load(category).sha256 == hashlib.sha256(content).hexdigest()
-        )
+        try:
+            return self._read(_record_path(category)).sha256 == hashlib.sha256(content).hexdigest()
+        except FileNotFoundError:
+            return False
 
     def all(self) -> list[CatalogueSource]:
         """Return every category's record, ordered by slug."""
-        return [
-            _from_json(self.files.read(f"{layout.SOURCES}/{name}"))
-            for name in self.files.list(layout.SOURCES, ".json")
-        ]
+        found = []
+        for name in self.files.list(layout.SOURCES, ".json"):
+            with suppress(FileNotFoundError):
+                found.append(self._read(f"{layout.SOURCES}/{name}"))
+        return found
 
     def changed_on_disk(self, source: CatalogueSource) -> bool:
         """Whether the file that was recorded is there and holds other bytes now; a folder is
@@ -153,6 +170,18 @@ class SourceRecords:
         """
         path = Path(source.path)
         return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != source.sha256
+
+    def _read(self, path: str) -> CatalogueSource:
+        """Return the record at `path`; one that is damaged is set aside and counts as missing.
+
+        Raises FileNotFoundError.
+        """
+        content = self.files.read(path)
+        try:
+            return _from_json(content)
+        except (ValueError, KeyError, TypeError) as error:
+            self.files.set_aside(path, str(error))
+            raise FileNotFoundError(path) from error
 
     def _write(self, source: CatalogueSource) -> None:
         content = json.dumps(asdict(source), ensure_ascii=False, indent=2, sort_keys=True).encode()

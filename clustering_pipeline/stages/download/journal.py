@@ -131,7 +131,9 @@ class Journal:
         """`folder`: where the file is, created when missing; raises StageError when it cannot be
         written.
         """
-        self._database = LocalDatabase(folder / layout.DOWNLOAD_JOURNAL, _SCHEMA, _UNUSABLE)
+        self._database = LocalDatabase(
+            folder / layout.DOWNLOAD_JOURNAL, _SCHEMA, _UNUSABLE, is_replaceable=True
+        )
         self._lock = threading.Lock()
         self._connection = self._database.connect()
 

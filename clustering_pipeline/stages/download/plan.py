@@ -106,15 +106,17 @@ def _invalid(url: str, error: UrlError) -> Failure:
 
 
 def _without_blob(entries: Mapping[str, Entry], blobs: BlobStore) -> list[str]:
-    """Return the keys of pictures that the journal knows and the store no longer has, somebody
-    having emptied it.
+    """Return the keys of pictures that the journal knows and the store no longer has as they were
+    kept, somebody having emptied it or the machine having stopped.
     """
-    digests = {key: entry.picture.image_sha256 for key, entry in entries.items() if entry.picture}
+    pictures = {key: entry.picture for key, entry in entries.items() if entry.picture}
+    digests = [picture.image_sha256 for picture in pictures.values()]
     with ThreadPoolExecutor(_LOOKUPS_AT_ONCE) as threads:
+        sizes = threads.map(blobs.size, digests)
         return [
             key
-            for key, is_held in zip(digests, threads.map(blobs.has, digests.values()), strict=True)
-            if not is_held
+            for (key, picture), size in zip(pictures.items(), sizes, strict=True)
+            if size != picture.bytes
         ]
 
 

@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import signal
 import threading
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -196,7 +197,7 @@ def test_ctrl_c_keeps_what_was_done(server, context, settings):
 
 
 def test_a_store_that_cannot_be_written_stops_the_stage(server, context, settings, monkeypatch):
-    def full(path, content):
+    def full(path, content, **how):
         raise StageError("No space is left")
 
     monkeypatch.setattr(context.blobs.files, "write", full)
@@ -208,13 +209,30 @@ def test_a_store_that_cannot_be_written_stops_the_stage(server, context, setting
         )
 
 
-def test_a_journal_that_is_no_database_is_named(context, settings):
+def test_a_journal_that_is_no_database_is_set_aside_and_made_anew(
+    server, context, settings, caplog
+):
     context.state.mkdir()
     (context.state / "download.sqlite").write_bytes(
         b"not a database, but long enough to be looked at" * 50
     )
-    with pytest.raises(StageError, match=r"download\.sqlite"):
-        download.run(catalogue=catalogue(["http://127.0.0.1/"]), settings=settings, context=context)
+    table = catalogue([server.serve("/a.jpg", reply(200, picture()))])
+    result = download.run(catalogue=table, settings=settings, context=context)
+    assert result.manifest["status"].tolist() == ["ok"]
+    assert "download.sqlite is damaged" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"", b"half of it"])
+def test_a_picture_that_is_no_longer_whole_is_fetched_again(server, context, settings, content):
+    table = catalogue([server.serve("/a.jpg", reply(200, picture()))])
+    first = download.run(catalogue=table, settings=settings, context=context).manifest
+    digest = first["image_sha256"][0]
+    path = Path(context.blobs.files.location(context.blobs.path_of(digest)))
+    path.write_bytes(content)
+    assert download.requests_due(table, settings, context) == 1
+    again = download.run(catalogue=table, settings=settings, context=context).manifest
+    pd.testing.assert_frame_equal(again, first)
+    assert context.blobs.get(digest) == picture()
 
 
 def test_a_refresh_that_fails_keeps_the_picture_and_says_so(server, context, settings):
