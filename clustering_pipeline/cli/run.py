@@ -224,6 +224,7 @@ def _refuse_unreadable(request: RunRequest, project: Project, slug: str) -> None
 
 def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
     started = time.monotonic()
+    job.project.claim_storage()
     with job.project.home.using_storage():
         source = job.project.sources.record(
             request.catalogue,

@@ -60,3 +60,14 @@ def prune(
         title, [("files", f"{len(unused.digests):,}"), ("size", f"{unused.bytes / 1e6:,.1f} MB")]
     )
     terminal.emit({"removed": yes, "files": len(unused.digests), "bytes": unused.bytes})
+
+
+@storage_app.command("take-over")
+def take_over(context: typer.Context) -> None:
+    """Make the storage this home's own, when the home that it belonged to is gone for good."""
+    from clustering_pipeline.project.ownership import take_over as take
+
+    terminal, project = terminal_of(context), find_project()
+    take(project.home, project.storage_root)
+    terminal.details("Taken over", [("storage", project.storage_root), ("home", project.home.path)])
+    terminal.emit({"root": project.storage_root, "home": str(project.home.path)})

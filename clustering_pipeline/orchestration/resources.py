@@ -137,6 +137,8 @@ class ManifestIOManager(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
         """Write the frame as the manifest that the asset names."""
+        # Before anything names the numbers that the register has given.
+        self.project.keepsakes.keep()
         manifest = self.manifests[context.definition_metadata[MANIFEST_METADATA]]
         self.project.manifests.write(
             context.asset_key.to_user_string(), _partition(context), obj, manifest

@@ -111,6 +111,7 @@ def take_in(
 
     Returns what was found and what to remember. Each problem is named once per state of its file.
     """
+    project.claim_storage()
     seen = look(read_signatures(folder), memory)
     remembered, findings = dict(seen.memory), Findings()
     for name in seen.settled:

@@ -5,6 +5,7 @@ whenever a run asks.
 import logging
 import os
 import tempfile
+import uuid
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from clustering_pipeline.core.engine import make_engine
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.progress import ProgressListener
+from clustering_pipeline.project.keepsakes import Keepsakes
+from clustering_pipeline.project.ownership import claim
 from clustering_pipeline.settings import (
     SETTINGS_FILE,
     ComputeSettings,
@@ -117,6 +120,16 @@ class PipelineHome:
     def catalogues(self) -> Path:
         """The folder that is watched for workbooks when `automation.catalogue_folder` is unset."""
         return self.path / layout.CATALOGUES
+
+    @property
+    def identity(self) -> str:
+        """What tells this home from every other, wherever it is moved; drawn when first asked."""
+        path = self.path / layout.HOME_IDENTITY
+        if not path.exists() or not path.stat().st_size:
+            with hold(self.state / layout.OPENING_LOCK):
+                if not path.exists() or not path.stat().st_size:
+                    path.write_text(f"{uuid.uuid4().hex}\n", encoding="ascii")
+        return path.read_text(encoding="ascii").strip()
 
     def prepare(self) -> "PipelineHome":
         """Create the folder with its `dagster.yaml` where they are missing and return self.
@@ -224,7 +237,20 @@ class Project:
         """What people said about the results of all categories."""
         from clustering_pipeline.review import CorrectionStore
 
-        return CorrectionStore(self._review_place(layout.CORRECTIONS))
+        place = self._review_place(layout.CORRECTIONS)
+        if not isinstance(place, Path):
+            return CorrectionStore(place)
+        self.keepsakes.check(layout.CORRECTIONS)
+        return CorrectionStore(place, self.keepsakes.keep)
+
+    @property
+    def keepsakes(self) -> Keepsakes:
+        """The copies of what cannot be made again."""
+        return Keepsakes(self.home.state, self.storage_root)
+
+    def claim_storage(self) -> None:
+        """Mark the storage as this home's; raises InputError when it is another one's."""
+        claim(self.home, self.storage_root)
 
     @property
     def review_progress(self) -> "ReviewProgress":
@@ -246,6 +272,8 @@ class Project:
     def context(self, category: str, log: logging.Logger) -> StageContext:
         """Return what the stages of a run of `category` are handed; raises InputError."""
         root, compute = self.storage_root, self.category_settings(category).compute
+        self.claim_storage()
+        self.keepsakes.check(layout.CLUSTER_NUMBERS)
         return StageContext(
             blobs=BlobStore(f"{root}/{layout.BLOBS}"),
             tables=FeatureTables(f"{root}/{layout.FEATURES}"),

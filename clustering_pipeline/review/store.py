@@ -2,7 +2,7 @@
 earlier one.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,13 +81,13 @@ class CorrectionStore:
     Threads, processes and, with PostgreSQL, machines may share the store.
     """
 
-    def __init__(self, place: Path | str) -> None:
+    def __init__(self, place: Path | str, recorded: Callable[[], None] | None = None) -> None:
         """`place`: a SQLite file, created when missing, or an URL: `sqlite:///FILE`,
-        `postgresql://USER@HOST/DATABASE`.
+        `postgresql://USER@HOST/DATABASE`. `recorded` is called after every change.
 
         Raises InputError for an URL of another kind.
         """
-        self._database = Database(place, _TABLES, "corrections")
+        self._database = Database(place, _TABLES, "corrections", recorded)
 
     @property
     def place(self) -> str:

@@ -2,7 +2,7 @@
 that several share.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,15 +29,22 @@ class Database:
     object's database.
     """
 
-    def __init__(self, place: Path | str, tables: MetaData, purpose: str) -> None:
+    def __init__(
+        self,
+        place: Path | str,
+        tables: MetaData,
+        purpose: str,
+        committed: Callable[[], None] | None = None,
+    ) -> None:
         """`place`: a SQLite file, or an URL of SQLite or PostgreSQL; `purpose`: what is kept there,
-        for errors.
+        for errors; `committed` is called after every change.
 
         Raises InputError for an URL of another kind.
         """
         self._url = _url_of(place, purpose)
         self._tables = tables
         self._purpose = purpose
+        self._committed = committed
 
     @property
     def name(self) -> str:
@@ -66,6 +73,8 @@ class Database:
             _wait_for_turn(connection)
             yield connection
             connection.commit()
+        if self._committed is not None:
+            self._committed()
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -3,6 +3,7 @@ root of the storage.
 """
 
 # Below the home.
+HOME_IDENTITY = "home.id"
 STATE, STORAGE, MODELS, CATALOGUES = "state", "storage", "models", "catalogues"
 
 # In the folder of local databases.
@@ -28,6 +29,8 @@ BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS = (
     "sources",
     "outputs",
 )
+# Copies of local databases that cannot be made again, and whose storage this is.
+COPIES, OWNER = "copies", "owner.json"
 FOLDERS = (BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS)
 
 # Below the outputs of a category.
