@@ -22,8 +22,11 @@ from clustering_pipeline.project.project import HOME_VARIABLE
 if TYPE_CHECKING:
     from clustering_pipeline.web import ServeOptions
 
+NAMES_VARIABLE = "CLUSTERING_PIPELINE_UI_NAMES"
 FIRST_PORT, PORTS_TRIED = 3000, 50
 SECONDS_TO_CLOSE = 5
+# What Dagster may take to end its runs; and how often it is seen whether it was told to.
+SECONDS_TO_END, SECONDS_OF_A_LOOK = 60, 1
 
 
 def ui(
@@ -37,6 +40,12 @@ def ui(
             help="Address to listen on. Dagster's pages ask for no password: keep it local."
         ),
     ] = "127.0.0.1",
+    name: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST", help="A host name under which browsers may open the pages. Repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Open the Dagster UI with its daemon on the same home: lineage, runs, schedules, sensors; and
     the pages of `serve`.
@@ -49,7 +58,7 @@ def ui(
     command = [
         sys.executable,
         "-m",
-        "dagster",
+        "clustering_pipeline.orchestration.runtime.guarded_ui",
         "dev",
         "-m",
         "clustering_pipeline.definitions",
@@ -58,7 +67,8 @@ def ui(
         "-p",
         str(chosen),
     ]
-    environment = {**os.environ, HOME_VARIABLE: str(project.home.path)}
+    names = " ".join([host, *(name or ())])
+    environment = {**os.environ, HOME_VARIABLE: str(project.home.path), NAMES_VARIABLE: names}
     _set_up(project)
     with _pages(project, terminal):
         status = _serve(command, environment)
@@ -127,15 +137,29 @@ def _page_options(project: Project, terminal: Terminal) -> "ServeOptions | None"
 
 
 def _serve(command: list[str], environment: dict[str, str]) -> int:
+    """Run Dagster until it ends, and return its status; 0 when this process was told to end."""
     process = subprocess.Popen(command, env=environment)
-    # Whoever ends this process alone, such as a service manager, means Dagster's as well.
-    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
-    while True:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            # The terminal sent it to Dagster as well, which now closes its runs.
-            continue
+    is_ending = threading.Event()
+
+    def end(*_: object) -> None:
+        # Whoever ends this process alone, such as a service manager, means Dagster's as well.
+        is_ending.set()
+        process.terminate()
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        while True:
+            try:
+                status = process.wait(SECONDS_TO_END if is_ending.is_set() else SECONDS_OF_A_LOOK)
+                return 0 if is_ending.is_set() else status
+            except subprocess.TimeoutExpired:
+                if is_ending.is_set():
+                    process.kill()
+            except KeyboardInterrupt:
+                # The terminal sent it to Dagster as well, which now closes its runs.
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _free_port(host: str) -> int:

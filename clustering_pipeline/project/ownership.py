@@ -11,9 +11,6 @@ from clustering_pipeline.storage import FileTree, layout
 if TYPE_CHECKING:
     from clustering_pipeline.project.project import PipelineHome
 
-if TYPE_CHECKING:
-    from clustering_pipeline.project.project import PipelineHome
-
 
 @dataclass(frozen=True)
 class Owner:

@@ -11,13 +11,13 @@ import hmac
 import ipaddress
 import secrets
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.hosts import is_known_host
 
 TOKEN_COOKIE = "cp_token"
 # Seconds between two parts of a body.
@@ -142,7 +142,7 @@ class _LimitedBody:
 
 
 def _refusal(request: Request, options: ServeOptions) -> Response | None:
-    if not _known_host(request.headers.get("host", ""), options):
+    if not is_known_host(request.headers.get("host", ""), (options.host, *options.names)):
         return _plain(
             421,
             "This server is not known by that name. Open it under its numeric address, or start it "
@@ -156,20 +156,6 @@ def _refusal(request: Request, options: ServeOptions) -> Response | None:
     if not length.isdigit() or int(length) > options.upload_bytes:
         return _plain(413, f"The upload is larger than {options.upload_bytes // 1_000_000} MB.")
     return None
-
-
-def _known_host(header: str, options: ServeOptions) -> bool:
-    try:
-        name = urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return False
-    if name in ("localhost", options.host, *options.names):
-        return True
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _own_origin(request: Request) -> bool:

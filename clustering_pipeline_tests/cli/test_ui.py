@@ -1,4 +1,6 @@
-"""`ui` opens Dagster's own pages and those of the reports on the home, and Ctrl-C closes them."""
+"""`ui` opens Dagster's own pages and those of the reports on the home, under names of this machine,
+until Ctrl-C or a service manager closes them.
+"""
 
 import os
 import signal
@@ -32,8 +34,20 @@ def answers(url: str, process: subprocess.Popen[str], seconds: float = 200) -> b
     return False
 
 
+def refuses(url: str, host: str) -> bool:
+    """Whether a page answers with 400 when it is asked for under the name `host`."""
+    try:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, headers={"Host": host}), timeout=60
+        ):
+            return False
+    except urllib.error.HTTPError as error:
+        return error.code == 400
+
+
 @pytest.mark.slow
-def test_ui_serves_dagsters_pages_until_ctrl_c(home: Path, tmp_path: Path):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_ui_serves_dagsters_pages_until_it_is_ended(home: Path, tmp_path: Path, stop):
     port, pages = free_port(), free_port()
     home.mkdir()
     (home / "settings.yaml").write_text(f"automation:\n  pages_url: http://127.0.0.1:{pages}\n")
@@ -59,8 +73,10 @@ def test_ui_serves_dagsters_pages_until_ctrl_c(home: Path, tmp_path: Path):
         assert answers(f"http://127.0.0.1:{port}/server_info", process)
         # Where the links of the UI go.
         assert answers(f"http://127.0.0.1:{pages}/", process)
-        # Ctrl-C goes to every process of the terminal.
-        os.killpg(process.pid, signal.SIGINT)
+        assert refuses(f"http://127.0.0.1:{port}/graphql", "evil.example")
+        assert not refuses(f"http://127.0.0.1:{port}/server_info", f"localhost:{port}")
+        # Ctrl-C goes to every process of the terminal, what a service manager sends to the first.
+        os.killpg(process.pid, stop) if stop is signal.SIGINT else process.send_signal(stop)
         output, _ = process.communicate(timeout=120)
     finally:
         if process.poll() is None:

@@ -2,7 +2,7 @@
 pinned to its minor.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -25,6 +25,7 @@ __all__ = [
     "SerializableErrorInfo",
     "UnresolvedAssetJobDefinition",
     "has_worker",
+    "run_dagster",
     "waiting_for_slots",
 ]
 
@@ -77,3 +78,20 @@ def waiting_for_slots(
         yield
     finally:
         InstanceConcurrencyContext.interval_to_next_pending_claim_check = own  # type: ignore[method-assign]
+
+
+def run_dagster(webserver: Sequence[str]) -> None:
+    """Run Dagster's command line, whose `dagster dev` starts its webserver by the command
+    `webserver` with the arguments of its own.
+    """
+    # Slow to load, and of no use to anybody else.
+    from dagster._cli import dev, main
+
+    start = dev.open_ipc_subprocess  # type: ignore[attr-defined]
+
+    def start_ours(parts: Sequence[str], **options: Any) -> Any:
+        is_webserver = list(parts[1:3]) == ["-m", "dagster_webserver"]
+        return start([*webserver, *parts[3:]] if is_webserver else parts, **options)
+
+    dev.open_ipc_subprocess = start_ours  # type: ignore[attr-defined]
+    main()  # type: ignore[no-untyped-call]

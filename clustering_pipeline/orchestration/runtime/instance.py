@@ -6,10 +6,12 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.orchestration.jobs import CATEGORIES
 from clustering_pipeline.project import PipelineHome
 from clustering_pipeline.storage import hold, layout
@@ -62,6 +64,71 @@ def _in_write_ahead_mode(path: str) -> sqlite3.Connection | None:
     return None
 
 
+@contextmanager
+def database_errors(home: PipelineHome) -> Iterator[None]:
+    """Say in words what Dagster's databases raise while the block runs."""
+    try:
+        yield
+    # Which of SQLAlchemy's errors it is says less than what its driver said.
+    except Exception as error:
+        cause = _database_error(error)
+        if cause is None:
+            raise
+        raise StageError(
+            f"Dagster's record of runs in {home.path / HISTORY} cannot be used ({cause}). "
+            f"{_remedy(str(cause), home)} What was computed is kept."
+        ) from error
+
+
+def _database_error(error: BaseException | None) -> Exception | None:
+    """Return what a driver of databases said, wherever Dagster has wrapped it."""
+    from sqlalchemy.exc import DBAPIError
+
+    while error is not None:
+        if isinstance(error, DBAPIError):
+            return error.orig if isinstance(error.orig, Exception) else error
+        if isinstance(error, sqlite3.Error):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _remedy(words: str, home: PipelineHome) -> str:
+    if "full" in words:
+        return "Free some space on its disk and run again."
+    if "malformed" in words or "not a database" in words or "no such table" in words:
+        return (
+            f"The file is damaged. Move the folder {home.path / HISTORY} away and run again: what "
+            "ran when is forgotten then, and what is not held is computed again."
+        )
+    if "readonly" in words or "unable to open" in words:
+        return "See that this account may write to the folder and its files, and run again."
+    return "See that the database can be reached and that no other program holds it; run again."
+
+
+def _databases(home: PipelineHome) -> tuple[Path, ...]:
+    """Where Dagster keeps its SQLite files, of which there are none with PostgreSQL."""
+    history = home.path / HISTORY
+    return history / "runs.db", history / "runs" / "index.db", home.path / "schedules/schedules.db"
+
+
+def _remove_unfinished(path: Path) -> None:
+    """Remove a database whose tables were never finished, the process that made them having been
+    killed: Dagster takes the file for a whole one.
+    """
+    if not path.exists():
+        return
+    with closing(sqlite3.connect(path, timeout=30)) as database:
+        tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+        is_whole = "alembic_version" in tables and database.execute(
+            "SELECT count(*) FROM alembic_version"
+        ).fetchone() > (0,)
+    if not is_whole:
+        for file in (path, *path.parent.glob(f"{path.name}-*")):
+            file.unlink(missing_ok=True)
+
+
+HISTORY = "history"
 PARTITION_TAG = "dagster/partition"
 
 
@@ -81,13 +148,17 @@ IN_FLIGHT = (
 def open_instance(home: PipelineHome) -> Iterator[dg.DagsterInstance]:
     """Open the instance of a home, which is created and filled when it is empty, with the limits of
     the pools.
+
+    Raises StageError when Dagster's databases cannot be used, also while the instance is open.
     """
     home.prepare()
     # Whatever Dagster starts in this process looks for its home here.
     os.environ["DAGSTER_HOME"] = str(home.path)
-    with quick_commits(), ExitStack() as stack:
+    with database_errors(home), quick_commits(), ExitStack() as stack:
         # Dagster makes its tables without a thought of another process that does so too.
         with hold(home.state / layout.OPENING_LOCK):
+            for path in _databases(home):
+                _remove_unfinished(path)
             instance = stack.enter_context(dg.DagsterInstance.from_config(str(home.path)))
             _ = instance.run_storage, instance.schedule_storage
             set_missing_limits(instance)
