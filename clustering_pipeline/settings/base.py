@@ -83,7 +83,9 @@ def _without_later_defaults(settings: StageSettings, dumped: dict[str, Any]) -> 
         )
         if later and own == field.default:
             continue
-        if isinstance(own, list) and all(isinstance(inner, StageSettings) for inner in own):
+        if isinstance(own, StageSettings):
+            value = _without_later_defaults(own, value)
+        elif isinstance(own, list) and all(isinstance(inner, StageSettings) for inner in own):
             value = [
                 _without_later_defaults(inner, part) for inner, part in zip(own, value, strict=True)
             ]

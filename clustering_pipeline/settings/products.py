@@ -272,6 +272,12 @@ class MatchSettings(StageSettings):
     sizes: Literal["apart", "join"] = Field(
         "apart", description="Whether 50 ml and 100 ml of one product are two products, or one."
     )
+    plain_pairs: Literal["model", "calibrated"] = later_field(
+        "model",
+        "How pairs are judged of which neither crop has print or text. model: as all others. "
+        "calibrated: by the encoder alone, on the scale of the category's own pairs with print; "
+        "for encoders that know products better than the default.",
+    )
     text: bool = Field(True, description="Read the text on the pack where it can change something.")
     reader: TextReaderSettings = Field(TextReaderSettings(), description="How text is read.")
     verification: VerificationSettings = Field(

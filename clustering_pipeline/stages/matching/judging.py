@@ -30,6 +30,7 @@ from clustering_pipeline.stages.matching.pair_features import (
     shares_of_best,
     text_features,
 )
+from clustering_pipeline.stages.matching.plain_pairs import plain_log_odds
 from clustering_pipeline.stages.matching.reasons import told_reasons
 from clustering_pipeline.stages.matching.text_evidence import (
     TextEvidence,
@@ -181,6 +182,8 @@ def judge(
     pairs, raw = examined.candidates.pairs, examined.candidates.raw
     text, titles, evidence = examined.text, examined.titles, examined.evidence
     log_odds = pair_log_odds(model, examined)
+    if settings.plain_pairs == "calibrated":
+        log_odds = _with_plain_pairs(log_odds, examined)
     refused = evidence.contradicted & (settings.number_conflict == "veto")
     weight = np.where(refused, 0.0, np.clip(log_odds - MARGIN, 0.0, LARGEST_WEIGHT))
     names = np.array(products.crops, dtype=object)
@@ -209,6 +212,26 @@ def judge(
             "text_rank": text.rank,
         }
     )
+
+
+def _with_plain_pairs(log_odds: Reals, examined: Examined) -> Reals:
+    """Return the log-odds with those of plain pairs by the encoder alone; a pair that contradicts
+    itself keeps its own.
+    """
+    evidence = examined.evidence
+    alike = examined.features.get("encoder_above")
+    if alike is None:
+        return log_odds
+    contradicted = evidence.contradicted | evidence.titles_contradict | (evidence.conflicting > 0)
+    known, verified = np.isfinite(alike), evidence.print_weight > SMALLEST_WEIGHT
+    plain = known & evidence.bare & ~evidence.has_text & ~contradicted
+    others = known & ~evidence.bare & ~verified
+    found = plain_log_odds(alike[known & verified & ~contradicted], alike[others], alike[plain])
+    if found is None:
+        return log_odds
+    judged = log_odds.copy()
+    judged[plain] = found
+    return judged
 
 
 def print_weights(raw: pd.DataFrame) -> Reals:
