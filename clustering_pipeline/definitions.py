@@ -4,9 +4,9 @@ import dagster as dg
 
 from clustering_pipeline.core.manifests import MANIFESTS
 from clustering_pipeline.orchestration.assets import ASSETS
-from clustering_pipeline.orchestration.jobs import CATEGORY_JOB, make_jobs
+from clustering_pipeline.orchestration.jobs import JOBS
 from clustering_pipeline.orchestration.resources import ManifestIOManager, make_resources
-from clustering_pipeline.orchestration.schedules import make_schedules
+from clustering_pipeline.orchestration.schedules import SCHEDULES
 from clustering_pipeline.orchestration.sensors import make_sensors
 from clustering_pipeline.orchestration.sync.synchronise import Pipeline
 from clustering_pipeline.project import PipelineHome, Project
@@ -17,13 +17,11 @@ def build_definitions(project: Project | None = None) -> dg.Definitions:
     none.
     """
     place = project or Project(PipelineHome.find())
-    jobs = make_jobs()
-    category_job = next(job for job in jobs if job.name == CATEGORY_JOB)
     return dg.Definitions(
         assets=ASSETS,
-        jobs=jobs,
-        schedules=make_schedules(place),
-        sensors=make_sensors(place, category_job),
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=make_sensors(place),
         # A run is one process: the stages use the cores themselves, and most steps are shorter than
         # the start of a process.
         executor=dg.in_process_executor,

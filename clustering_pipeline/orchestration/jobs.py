@@ -19,36 +19,36 @@ def _from(asset: str) -> dg.AssetSelection:
     return following | (following.upstream(depth=1) & dg.AssetSelection.groups("settings"))
 
 
-def make_jobs() -> list[UnresolvedAssetJobDefinition]:
-    """Return the jobs: the whole category, and the ways to begin later in it."""
-    everything = dg.AssetSelection.groups(
-        "settings", "listings", "pictures", "features", "clusters", "results"
-    )
-    parts = {
-        CATEGORY_JOB: (
-            everything,
-            "Everything of a category, from its workbook to the labelled workbook.",
-        ),
-        "from_crops": (_from("crops"), "From the detection on; pictures are not fetched."),
-        "grouping_only": (
-            _from("clusters") | dg.AssetSelection.assets("corrections"),
-            "Clusters and what is written from them.",
-        ),
-        "output_only": (
-            _from("labeled_excel") | _from("category_report") | _from("search_index"),
-            "The labelled workbook, the report and the search index.",
-        ),
-    }
-    jobs = [
-        dg.define_asset_job(name, selection, partitions_def=CATEGORIES, description=description)
-        for name, (selection, description) in parts.items()
-    ]
-    return [
-        *jobs,
-        # A name alone would be parsed as a selection, with a parser that takes a tenth of a second.
-        dg.define_asset_job(
-            REPORT_JOB,
-            dg.AssetSelection.assets("sync_report"),
-            description="How every category stands.",
-        ),
-    ]
+def _job(name: str, selection: dg.AssetSelection, description: str) -> UnresolvedAssetJobDefinition:
+    return dg.define_asset_job(name, selection, partitions_def=CATEGORIES, description=description)
+
+
+WHOLE_CATEGORY = _job(
+    CATEGORY_JOB,
+    dg.AssetSelection.groups("settings", "listings", "pictures", "features", "clusters", "results"),
+    "Everything of a category, from its workbook to the labelled workbook.",
+)
+JOBS = [
+    WHOLE_CATEGORY,
+    _job(
+        "from_crops",
+        _from("crops"),
+        "From the detection on; pictures are not fetched.",
+    ),
+    _job(
+        "grouping_only",
+        _from("clusters") | dg.AssetSelection.assets("corrections"),
+        "Clusters and what is written from them.",
+    ),
+    _job(
+        "output_only",
+        _from("labeled_excel") | _from("category_report") | _from("search_index"),
+        "The labelled workbook, the report and the search index.",
+    ),
+    # A name alone would be parsed as a selection, with a parser that takes a tenth of a second.
+    dg.define_asset_job(
+        REPORT_JOB,
+        dg.AssetSelection.assets("sync_report"),
+        description="How every category stands.",
+    ),
+]

@@ -26,36 +26,32 @@ LATEST = timedelta(hours=12)
 REFRESH_TAG = "clustering_pipeline/refresh"
 
 
-def make_schedules(project: Project) -> list[dg.ScheduleDefinition]:
-    """Return the schedule that looks every few minutes which categories are due, and that of the
-    status table.
-    """
+@dg.schedule(
+    job_name=CATEGORY_JOB,
+    cron_schedule=f"*/{TICK_MINUTES} * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Refreshes each category at its own time, by `refresh.cron` and what the "
+    "download policy asks for.",
+)
+def weekly_refresh(
+    context: dg.ScheduleEvaluationContext, project: dg.ResourceParam[Project]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Request a run of each category that came due since the last look."""
+    requests = list(_due_requests(project, context))
+    yield from requests
+    if not requests:
+        yield dg.SkipReason("No category is due, or what is due is fresh.")
 
-    @dg.schedule(
-        name="weekly_refresh",
-        job_name=CATEGORY_JOB,
-        cron_schedule=f"*/{TICK_MINUTES} * * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Refreshes each category at its own time, by `refresh.cron` and what the "
-        "download policy asks for.",
-    )
-    def weekly_refresh(
-        context: dg.ScheduleEvaluationContext,
-    ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        requests = list(_due_requests(project, context))
-        yield from requests
-        if not requests:
-            yield dg.SkipReason("No category is due, or what is due is fresh.")
 
-    hourly = dg.ScheduleDefinition(
-        name="hourly_status",
-        job_name=REPORT_JOB,
-        cron_schedule="5 * * * *",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Brings the table of categories and assets up to date.",
-    )
-    return [weekly_refresh, hourly]
+hourly_status = dg.ScheduleDefinition(
+    name="hourly_status",
+    job_name=REPORT_JOB,
+    cron_schedule="5 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Brings the table of categories and assets up to date.",
+)
+SCHEDULES = [weekly_refresh, hourly_status]
 
 
 def latest_moment(category: str, settings: RefreshSettings, now: datetime) -> datetime | None:

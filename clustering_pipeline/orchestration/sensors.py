@@ -10,8 +10,7 @@ from collections.abc import Sequence
 import dagster as dg
 
 from clustering_pipeline.core.errors import InputError, PipelineError, StageError
-from clustering_pipeline.orchestration.jobs import CATEGORIES, CATEGORY_JOB
-from clustering_pipeline.orchestration.runtime.dagster_internals import UnresolvedAssetJobDefinition
+from clustering_pipeline.orchestration.jobs import CATEGORIES, CATEGORY_JOB, WHOLE_CATEGORY
 from clustering_pipeline.orchestration.runtime.execution import asset_of_step, words_of
 from clustering_pipeline.orchestration.runtime.instance import PARTITION_TAG
 from clustering_pipeline.orchestration.sync.lineage import Lineage
@@ -32,159 +31,147 @@ SECONDS_BETWEEN_LOOKS = 15
 SECONDS_BETWEEN_SYNCS = 60
 
 
-def make_sensors(project: Project, job: UnresolvedAssetJobDefinition) -> list[dg.SensorDefinition]:
-    """Return the sensors of an installation; `job` is what materialises a category."""
-    return [
-        _catalogue_folder(project),
-        _sync(project),
-        _until_fresh(project, job),
-        _failure_message(project),
-        _abandoned_runs(project),
+@dg.sensor(
+    job_name=CATEGORY_JOB,
+    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Adds a category for every new workbook in the catalogue folder, runs changed "
+    "ones, retires removed ones.",
+)
+def catalogue_folder(
+    context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]
+) -> dg.SensorResult | dg.SkipReason:
+    """Take in what is new in the catalogue folder, and request the runs that it makes due."""
+    try:
+        folder = FileTree(project.catalogue_folder)
+        findings, memory = take_in(project, folder, load_memory(context.cursor))
+    except InputError as error:
+        return dg.SkipReason(str(error))
+    for problem in findings.problems:
+        context.log.error(problem)
+    for category in findings.retired:
+        context.log.info("%s is retired: its workbook was taken away. Its history stays.", category)
+    requests = _requests(project, context, findings.changed)
+    nothing = (
+        " ".join(findings.problems)
+        or f"{len(memory)} workbooks in {folder.root}; none is new or changed."
+    )
+    return dg.SensorResult(
+        run_requests=requests or None,
+        skip_reason=None if requests else dg.SkipReason(nothing),
+        cursor=dump_memory(memory),
+        dynamic_partitions_requests=[CATEGORIES.build_add_request(findings.changed)]
+        if findings.changed
+        else None,
+    )
+
+
+def sync(
+    context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]
+) -> dg.SensorResult:
+    """Request the next run of each idle category that is not fresh."""
+    idle = [
+        name
+        for name in active_categories(project, context.instance)
+        if not is_busy(context.instance, name)
     ]
-
-
-def _catalogue_folder(project: Project) -> dg.SensorDefinition:
-    @dg.sensor(
-        name="catalogue_folder",
-        job_name=CATEGORY_JOB,
-        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Adds a category for every new workbook in the catalogue folder, runs changed "
-        "ones, retires removed ones.",
-    )
-    def catalogue_folder(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        try:
-            folder = FileTree(project.catalogue_folder)
-            findings, memory = take_in(project, folder, load_memory(context.cursor))
-        except InputError as error:
-            return dg.SkipReason(str(error))
-        for problem in findings.problems:
-            context.log.error(problem)
-        for category in findings.retired:
-            context.log.info(
-                "%s is retired: its workbook was taken away. Its history stays.", category
-            )
-        requests = _requests(project, context, findings.changed)
-        nothing = (
-            " ".join(findings.problems)
-            or f"{len(memory)} workbooks in {folder.root}; none is new or changed."
-        )
+    requests = _requests(project, context, idle)
+    requested_before = set((context.cursor or "").split())
+    # A run that failed would fail again: the same work is requested once, until something that
+    # it is made from changes.
+    fresh = [request for request in requests if request.run_key not in requested_before]
+    cursor = " ".join(sorted(str(request.run_key) for request in requests))
+    if not fresh:
         return dg.SensorResult(
-            run_requests=requests or None,
-            skip_reason=None if requests else dg.SkipReason(nothing),
-            cursor=dump_memory(memory),
-            dynamic_partitions_requests=[CATEGORIES.build_add_request(findings.changed)]
-            if findings.changed
-            else None,
+            skip_reason=dg.SkipReason(f"{len(idle)} categories looked at."), cursor=cursor
         )
+    return dg.SensorResult(run_requests=fresh, cursor=cursor)
 
-    return catalogue_folder
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.SUCCESS,
+    request_job=WHOLE_CATEGORY,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    description="Goes on with what a run of the folder, the schedule or sync made stale, until "
+    "the category is fresh.",
+)
+def until_fresh(
+    context: dg.RunStatusSensorContext, project: dg.ResourceParam[Project]
+) -> dg.RunRequest | dg.SkipReason:
+    """Request what is still stale in the category of a run that ended well."""
+    tags = context.dagster_run.tags
+    category = tags.get(PARTITION_TAG)
+    if category is None or UNTIL_FRESH_TAG not in tags:
+        return dg.SkipReason("Not a run of the folder, the schedule or sync.")
+    if is_busy(context.instance, category):
+        return dg.SkipReason(f"{category} has another run under way.")
+    requests = _requests(project, context, [category])
+    return requests[0] if requests else dg.SkipReason(f"{category} is fresh.")
 
 
-def _sync(project: Project) -> dg.SensorDefinition:
-    @dg.sensor(
-        name="sync",
-        job_name=CATEGORY_JOB,
-        minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
-        default_status=_sync_status(project),
-        description="Runs what is stale or missing in every category, in order, until nothing is. "
-        "On with `automation.sync`.",
+@dg.run_failure_sensor(
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
+    description="Posts a message in Slack's format when a run failed, where "
+    "`automation.webhook_url` is set.",
+)
+def failure_message(
+    context: dg.RunFailureSensorContext, project: dg.ResourceParam[Project]
+) -> dg.SkipReason | None:
+    """Post what failed in a run, and why."""
+    settings = project.settings.installation().automation
+    if settings.webhook_url is None:
+        return dg.SkipReason("automation.webhook_url is not set.")
+    failures = [
+        (asset_of_step(str(event.step_key)), words_of(event.step_failure_data.error))
+        for event in context.get_step_failure_events()
+        if event.step_failure_data.error is not None
+    ]
+    post(settings.webhook_url, failure_message_of(context.dagster_run, failures, settings.ui_url))
+    return None
+
+
+@dg.sensor(
+    job_name=CATEGORY_JOB,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
+    description="Ends runs whose code server or command was killed, so that the next run of "
+    "their category can start.",
+)
+def abandoned_runs(
+    context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]
+) -> dg.SensorResult:
+    """Report runs as failed that nobody works on at two looks in a row."""
+    from clustering_pipeline.orchestration.runtime.lost_runs import lost_runs
+
+    lost = {run.run_id: run for run in lost_runs(project.home, context.instance)}
+    # A code server that is busy, or restarts, may be missed once.
+    missed_before = set((context.cursor or "").split())
+    for run_id in lost.keys() & missed_before:
+        context.instance.report_run_failed(lost[run_id], "Whoever worked on this run is gone.")
+    seen_first = sorted(lost.keys() - missed_before)
+    reason = (
+        f"{len(lost)} runs have nobody who works on them." if lost else "Every run is worked on."
     )
-    def sync(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        idle = [
-            name
-            for name in active_categories(project, context.instance)
-            if not is_busy(context.instance, name)
-        ]
-        requests = _requests(project, context, idle)
-        known = set((context.cursor or "").split())
-        # A run that failed would fail again: the same work is requested once, until something that
-        # it is made from changes.
-        fresh = [request for request in requests if request.run_key not in known]
-        cursor = " ".join(sorted(str(request.run_key) for request in requests))
-        if not fresh:
-            return dg.SensorResult(
-                skip_reason=dg.SkipReason(f"{len(idle)} categories looked at."), cursor=cursor
-            )
-        return dg.SensorResult(run_requests=fresh, cursor=cursor)
-
-    return sync
+    return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=" ".join(seen_first))
 
 
-def _until_fresh(project: Project, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
-    @dg.run_status_sensor(
-        name="until_fresh",
-        run_status=dg.DagsterRunStatus.SUCCESS,
-        request_job=job,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
-        description="Goes on with what a run of the folder, the schedule or sync made stale, until "
-        "the category is fresh.",
-    )
-    def until_fresh(context: dg.RunStatusSensorContext) -> dg.RunRequest | dg.SkipReason:
-        tags = context.dagster_run.tags
-        category = tags.get(PARTITION_TAG)
-        if category is None or UNTIL_FRESH_TAG not in tags:
-            return dg.SkipReason("Not a run of the folder, the schedule or sync.")
-        if is_busy(context.instance, category):
-            return dg.SkipReason(f"{category} has another run under way.")
-        requests = _requests(project, context, [category])
-        return requests[0] if requests else dg.SkipReason(f"{category} is fresh.")
-
-    return until_fresh
-
-
-def _failure_message(project: Project) -> dg.SensorDefinition:
-    @dg.run_failure_sensor(
-        name="failure_message",
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SECONDS_BETWEEN_LOOKS,
-        description="Posts a message in Slack's format when a run failed, where "
-        "`automation.webhook_url` is set.",
-    )
-    def failure_message(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-        settings = project.settings.installation().automation
-        if settings.webhook_url is None:
-            return dg.SkipReason("automation.webhook_url is not set.")
-        failures = [
-            (asset_of_step(str(event.step_key)), words_of(event.step_failure_data.error))
-            for event in context.get_step_failure_events()
-            if event.step_failure_data.error is not None
-        ]
-        post(
-            settings.webhook_url, failure_message_of(context.dagster_run, failures, settings.ui_url)
-        )
-        return None
-
-    return failure_message
-
-
-def _abandoned_runs(project: Project) -> dg.SensorDefinition:
-    @dg.sensor(
-        name="abandoned_runs",
-        job_name=CATEGORY_JOB,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
-        description="Ends runs whose code server or command was killed, so that the next run of "
-        "their category can start.",
-    )
-    def abandoned_runs(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        from clustering_pipeline.orchestration.runtime.lost_runs import lost_runs
-
-        lost = {run.run_id: run for run in lost_runs(project.home, context.instance)}
-        # A code server that is busy, or restarts, may be missed once.
-        missed_before = set((context.cursor or "").split())
-        for run_id in lost.keys() & missed_before:
-            context.instance.report_run_failed(lost[run_id], "Whoever worked on this run is gone.")
-        seen_first = sorted(lost.keys() - missed_before)
-        reason = (
-            f"{len(lost)} runs have nobody who works on them."
-            if lost
-            else "Every run is worked on."
-        )
-        return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=" ".join(seen_first))
-
-    return abandoned_runs
+def make_sensors(project: Project) -> list[dg.SensorDefinition]:
+    """Return the sensors of an installation; whether `sync` is on at first is a setting of it."""
+    return [
+        catalogue_folder,
+        dg.sensor(
+            job_name=CATEGORY_JOB,
+            minimum_interval_seconds=SECONDS_BETWEEN_SYNCS,
+            default_status=_sync_status(project),
+            description="Runs what is stale or missing in every category, in order, until nothing "
+            "is. On with `automation.sync`.",
+        )(sync),
+        until_fresh,
+        failure_message,
+        abandoned_runs,
+    ]
 
 
 def _requests(

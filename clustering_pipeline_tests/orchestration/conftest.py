@@ -103,12 +103,20 @@ class Daemon:
 
     def look(self, sensor: str, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
         context = dg.build_sensor_context(
-            self.instance, cursor=cursor, repository_def=self.repository
+            self.instance,
+            cursor=cursor,
+            repository_def=self.repository,
+            resources={"project": self.project},
         )
         return self.repository.get_sensor_def(sensor)(context)
 
     def tick(self, moment: datetime) -> list[dg.RunRequest | dg.SkipReason]:
-        context = dg.build_schedule_context(self.instance, moment, repository_def=self.repository)
+        context = dg.build_schedule_context(
+            self.instance,
+            moment,
+            repository_def=self.repository,
+            resources={"project": self.project},
+        )
         return list(self.repository.get_schedule_def("weekly_refresh")(context))
 
 
