@@ -48,7 +48,7 @@ def test_what_was_yielded_before_a_failure_is_kept(table):
 
 
 def test_parts_that_come_quickly_are_kept_together(table):
-    compute_missing(table, ["x" * n for n in range(1, 300)], lengths)
+    compute_missing(table, ["x" * n for n in range(1, 20)], lengths)
     assert len(table.files.list(table.folder, ".parquet")) == 1
 
 
