@@ -1,13 +1,13 @@
 """Work on what strangers send, in a process of its own with a limit of memory and time."""
 
-import multiprocessing
 import os
 import pickle
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from clustering_pipeline.core.errors import InputError
 
@@ -16,6 +16,7 @@ Result = TypeVar("Result")
 # Seconds that a process may take to start, beside those of its work.
 STARTING = 30.0
 MEGABYTE = 2**20
+RESULT, REFUSED, EXHAUSTED = "result", "refused", "exhausted"
 
 
 class ConfinedError(InputError):
@@ -35,51 +36,71 @@ def confined(
     Raises InputError with the words of one that the work raised, and ConfinedError when a limit was
     met.
     """
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    call = pickle.dumps((work, arguments, options))
-    process = context.Process(target=_run, args=(sender, call, megabytes, seconds), daemon=True)
-    process.start()
-    sender.close()
-    try:
-        if not receiver.poll(STARTING + seconds):
-            raise ConfinedError(f"it takes more than {seconds:g} s to read")
-        kind, value = receiver.recv()
-    except EOFError as error:
-        # Libraries that cannot allocate end the process.
-        raise _exhausted(megabytes) from error
-    finally:
-        process.kill()
-        process.join()
-        receiver.close()
-    if kind == "refused":
+    call = pickle.dumps((work, arguments, options, megabytes, seconds))
+    # Arrow's own pool reserves a gigabyte before it hands out a byte.
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-c", f"from {__name__} import answer; answer()"],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            content, _ = process.communicate(call, STARTING + seconds)
+        except subprocess.TimeoutExpired as error:
+            raise ConfinedError(f"it takes more than {seconds:g} s to read") from error
+        finally:
+            process.kill()
+    # Libraries that cannot allocate, and the limit of processor time, end the process.
+    outcome: tuple[str, Any] = (
+        pickle.loads(content) if process.returncode == 0 else (EXHAUSTED, None)
+    )
+    kind, value = outcome
+    if kind == REFUSED:
         raise InputError(value)
-    if kind == "exhausted":
-        raise _exhausted(megabytes)
+    if kind == EXHAUSTED:
+        raise ConfinedError(
+            f"it needs more than the {megabytes:,} MB of memory or the {seconds:g} s that it may "
+            f"have"
+        )
     result: Result = value
     return result
 
 
-def _exhausted(megabytes: int) -> ConfinedError:
-    return ConfinedError(f"it needs more than the {megabytes:,} MB of memory that it may have")
-
-
-def _run(sender: Connection, call: bytes, megabytes: int, seconds: float) -> None:
-    # What breaks here is told by the parent; a stack would only be noise on its terminal.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    work, arguments, options = pickle.loads(call)
-    limit = _address_space() + megabytes * MEGABYTE
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CPU, (int(seconds) + 1, int(seconds) + 1))
+def answer() -> None:
+    """Do the work that standard input names, and write what came of it to standard output."""
+    output = os.fdopen(os.dup(1), "wb")
+    # What a library prints is no part of the answer.
+    os.dup2(2, 1)
+    work, arguments, options, megabytes, seconds = pickle.load(sys.stdin.buffer)
+    # Of memory that can be written: libraries reserve addresses by the gigabyte and use few.
+    _limit(resource.RLIMIT_DATA, _writable_memory() + megabytes * MEGABYTE)
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+    _limit(resource.RLIMIT_CPU, int(used + seconds) + 1)
+    outcome: tuple[str, object]
     try:
-        sender.send(("result", work(*arguments, **options)))
+        outcome = (RESULT, work(*arguments, **options))
     except InputError as error:
-        sender.send(("refused", str(error)))
+        outcome = (REFUSED, str(error))
     except MemoryError:
-        sender.send(("exhausted", None))
+        outcome = (EXHAUSTED, None)
+    with output:
+        pickle.dump(outcome, output)
 
 
-def _address_space() -> int:
-    """Return the bytes of memory that this process has mapped."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+def _limit(kind: int, amount: int) -> None:
+    """Set a limit, no wider than that of the process that started this one."""
+    _, hard = resource.getrlimit(kind)
+    limit = amount if hard == resource.RLIM_INFINITY else min(amount, hard)
+    resource.setrlimit(kind, (limit, hard))
+
+
+def _writable_memory() -> int:
+    """Return the bytes of its own memory that this process has mapped to write (proc(5), statm)."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
     return pages * resource.getpagesize()

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project.project import Project
+from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.storage import FileTree, layout
 
 SUFFIXES = frozenset({".xlsx", ".xlsm", ".xls", ".ods", ".csv", ".tsv", ".parquet"})
@@ -145,8 +146,10 @@ def _take_in_file(
                 f"{name} and {other} in {folder.root} both give the category {category}. Rename "
                 f"one of them."
             )
+        settings = project.category_settings(category).catalogue
+        _refuse_large(folder, name, settings)
         content = folder.read(name)
-        read_workbook(content, name, project.category_settings(category).catalogue)
+        read_workbook(content, name, settings)
         with project.home.using_storage():
             _record(project, category, _local_copy(project, folder, name, content))
     except (InputError, OSError) as error:
@@ -157,6 +160,19 @@ def _take_in_file(
     project.retired.restore(category)
     findings.changed.append(category)
     return category
+
+
+def _refuse_large(folder: FileTree, name: str, settings: CatalogueSettings) -> None:
+    """Raise InputError for a file that is larger than a workbook may unpack to, before it is
+    read.
+    """
+    megabytes = folder.filesystem.size(folder.location(name)) / 2**20
+    if megabytes > settings.max_uncompressed_megabytes:
+        raise InputError(
+            f"{name} in {folder.root} has {megabytes:,.0f} MB, over the limit of "
+            f"{settings.max_uncompressed_megabytes:,}. Take it out of the folder, or raise "
+            f"catalogue.max_uncompressed_megabytes."
+        )
 
 
 def _record(project: Project, category: str, path: Path) -> None:

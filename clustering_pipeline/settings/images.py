@@ -86,8 +86,14 @@ class CatalogueSettings(StageSettings):
         description="Cells of a sheet's used rectangle, blank ones included, above which it is "
         "refused.",
     )
+    max_characters: int = Field(
+        200_000_000,
+        ge=1,
+        description="Characters of all cells together above which a table is refused; a text that "
+        "cells share counts for each.",
+    )
     max_uncompressed_megabytes: int = Field(
-        1024,
+        512,
         ge=1,
         description="Megabytes that a zipped workbook may unpack to; more is taken for a zip bomb "
         "and refused.",

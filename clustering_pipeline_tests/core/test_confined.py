@@ -40,7 +40,7 @@ def test_a_refusal_keeps_its_words():
 
 def test_memory_has_a_limit():
     assert confined(unfold, 600, 20, 300) == 300 * 2**20
-    with pytest.raises(ConfinedError, match="100 MB of memory"):
+    with pytest.raises(ConfinedError, match="100 MB"):
         confined(unfold, 100, 20, 300)
 
 

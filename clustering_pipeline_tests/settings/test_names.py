@@ -13,7 +13,7 @@ from clustering_pipeline.stages.prompts import AUTOMATIC_ORDER, TRANSLATORS
 
 # A raised `logic_version` changes its stage's fingerprint on purpose; nothing else may.
 DEFAULT_FINGERPRINTS = {
-    "catalogue": "e888bc9083f61c72283855377db328ba46894e21983cad4067f8ade038bd8601",
+    "catalogue": "57ea19541486b8754ebd15dfbea21215d35ebe9bbf5e5d40965364aae9578826",
     "download": "205c1d01bf0e2641f3eef0384ba4df43c740da16b3510deb4c2012ca217b654c",
     "prompts": "bd9ebdbe6f71802d43d549447bb2acb86fda8e15cc04ac6d98fee18a0b7e958e",
     "crops": "340e3cae84485981a47c9701794459b632fb3b6b7471001c426bebade064f0d4",

@@ -5,7 +5,6 @@ import io
 import re
 import socket
 import threading
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -16,9 +15,8 @@ from PIL import Image
 
 from clustering_pipeline.web import connections
 from clustering_pipeline.web.turns import BusyError, Turns
+from clustering_pipeline_tests.stages.catalogue.test_unfolding import shared_strings
 from clustering_pipeline_tests.web import home
-
-NAMESPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 
 
 def test_room_is_shared_and_given_back():
@@ -127,44 +125,12 @@ def test_a_connection_that_asks_again_and_again_is_kept(shared_address, monkeypa
     connection.close()
 
 
-def shared_string_bomb(cells):
-    """A workbook of a few kB whose cells share one string of 30,000 letters."""
-    rows = "".join(
-        f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c><c r="B{n}" t="s"><v>0</v></c></row>'
-        for n in range(2, cells // 2 + 2)
-    )
-    parts = {
-        "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
-        "_rels/.rels": _links("officeDocument", "xl/workbook.xml"),
-        "xl/workbook.xml": f'<workbook xmlns="{NAMESPACE}" xmlns:r="r"><sheets><sheet name="S" r:id="r0"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": _links(
-            "worksheet", "worksheets/sheet1.xml", "sharedStrings", "sharedStrings.xml"
-        ),
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{NAMESPACE}"><sheetData>{rows}</sheetData></worksheet>',
-        "xl/sharedStrings.xml": f'<sst xmlns="{NAMESPACE}"><si><t>{"a" * 30_000}</t></si></sst>',
-    }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, part in parts.items():
-            archive.writestr(name, part)
-    return buffer.getvalue()
-
-
-def _links(*pairs):
-    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    links = "".join(
-        f'<Relationship Id="r{n}" Type="{kind}/{name}" Target="{target}"/>'
-        for n, (name, target) in enumerate(zip(pairs[::2], pairs[1::2], strict=True))
-    )
-    return f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{links}</Relationships>'
-
-
 def test_an_upload_that_unfolds_is_refused_and_the_server_goes_on(client):
     slug = client.get("/api/categories").json()[0]["slug"]
     page = f"/c/{slug}/corrections"
     secret = re.search(r'name="secret" value="([^"]+)"', client.get(page).text).group(1)
     answer = client.post(
-        page, data={"secret": secret}, files={"file": ("a.xlsx", shared_string_bomb(100_000))}
+        page, data={"secret": secret}, files={"file": ("a.xlsx", shared_strings(50_000))}
     )
     assert (answer.status_code == 400 and "characters" in answer.text) or "memory" in answer.text
     assert home.NAME in client.get("/").text

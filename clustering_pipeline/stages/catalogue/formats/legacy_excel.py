@@ -68,7 +68,9 @@ def _sheet_details(workbook: Any, sheet: Any) -> SheetDetails:
     formats = _shown_formats(workbook)
     for row in range(sheet.nrows):
         for column, kind in enumerate(sheet.row_types(row)):
-            if kind == xlrd.XL_CELL_ERROR:
+            if kind == xlrd.XL_CELL_TEXT:
+                details.characters += len(sheet.cell_value(row, column))
+            elif kind == xlrd.XL_CELL_ERROR:
                 code = sheet.cell_value(row, column)
                 error = xlrd.error_text_from_code.get(code, "#ERROR")
                 details.faults[row + 1, column + 1] = error_fault(error)

@@ -15,10 +15,10 @@ from clustering_pipeline.stages.catalogue.formats.sheet_details import (
     SheetDetails,
     check_overlap,
     error_fault,
+    parse_stream,
 )
 from clustering_pipeline.stages.catalogue.formats.sheets import (
     WorkbookPackage,
-    damaged,
     password_protected,
 )
 
@@ -44,10 +44,7 @@ def document_details(
     parser.buffer_text = True
     parser.StartElementHandler, parser.EndElementHandler = scanner.start, scanner.end
     parser.CharacterDataHandler = scanner.text
-    try:
-        parser.Parse(package.read_xml(CONTENT_PART), True)
-    except (expat.ExpatError, ValueError) as error:
-        raise damaged(package.name, error) from error
+    parse_stream(parser, package, CONTENT_PART)
     return scanner.sheets
 
 
@@ -63,6 +60,7 @@ class _Scanner:
         self._name = ""
         self._details = SheetDetails()
         self._row = self._column = 0
+        self._rows = self._columns = 1
         self._value: str | None = None
         self._is_error = False
         self._shown: list[str] | None = None
@@ -96,12 +94,14 @@ class _Scanner:
     def _start_row(self, attributes: dict[str, str]) -> None:
         repeat = int(attributes.get("table:number-rows-repeated", 1))
         self._row += repeat
+        self._rows = repeat
         self._column = 0
         if attributes.get("table:visibility", "visible") != "visible" and repeat == 1:
             self._details.hidden_rows.add(self._row)
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
-        self._column += int(attributes.get("table:number-columns-repeated", 1))
+        self._columns = int(attributes.get("table:number-columns-repeated", 1))
+        self._column += self._columns
         rows, columns = (
             int(attributes.get(f"table:number-{kind}-spanned", 1)) for kind in ("rows", "columns")
         )
@@ -125,6 +125,7 @@ class _Scanner:
         self._shown = []
 
     def _note(self, shown: str) -> None:
+        self._details.characters += len(shown) * self._rows * self._columns
         if self._is_error:
             self._details.faults[self._row, self._column] = error_fault(shown)
         elif self._value is not None and _is_identifier(shown, self._value):

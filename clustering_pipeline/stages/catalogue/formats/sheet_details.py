@@ -6,6 +6,7 @@ streaming pass over the sheet's XML adds what matters for identifiers and pictur
 used rectangle before calamine allocates it.
 """
 
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pyexpat import ExpatError, XMLParserType
@@ -42,7 +43,7 @@ Corners = tuple[int, int, int, int]
 @dataclass
 class SheetDetails:
     """Facts about single cells, keyed by (row, column) from 1; only the cells where there is
-    something to say.
+    something to say, and the used rectangle and the `characters` of all cells.
 
     `numbers`: as written or shown, where a float would lose digits or letters. `formulas`: those
     that make a link. `faults`: why a cell without a value has none. `pictures`: the part of the
@@ -58,6 +59,7 @@ class SheetDetails:
     merged: list[Corners] = field(default_factory=list)
     last_row: int = 0
     last_column: int = 0
+    characters: int = 0
 
 
 NO_RESULT = (
@@ -73,10 +75,11 @@ def error_fault(error: str) -> str:
 
 @dataclass(frozen=True)
 class WorkbookFacts:
-    """What the cells of all sheets refer to: formats of numbers by style, parts of pictures by the
-    number of a value (Excel) or by a name (WPS).
+    """What the cells of all sheets refer to: lengths of shared texts, formats of numbers by style,
+    parts of pictures by the number of a value (Excel) or by a name (WPS).
     """
 
+    lengths: Sequence[int]
     formats: Mapping[str, NumberFormat]
     placed: Mapping[str, str]
     named: Mapping[str, str]
@@ -84,7 +87,53 @@ class WorkbookFacts:
 
 def workbook_facts(package: WorkbookPackage) -> WorkbookFacts:
     """Return what the cells of a workbook refer to; raises InputError when it is damaged."""
-    return WorkbookFacts(_shown_styles(package), placed_pictures(package), named_pictures(package))
+    return WorkbookFacts(
+        _shared_lengths(package),
+        _shown_styles(package),
+        placed_pictures(package),
+        named_pictures(package),
+    )
+
+
+def _shared_lengths(package: WorkbookPackage) -> Sequence[int]:
+    """Return how many characters each of the texts has that cells share."""
+    links = relationships(package, workbook_part(package))
+    part = next((link.target for link in links if link.kind == "sharedStrings"), None)
+    lengths = array("L")
+    if part is None or part not in package:
+        return lengths
+    is_text = False
+
+    def start(name: str, _attributes: dict[str, str]) -> None:
+        nonlocal is_text
+        local = name.rpartition(":")[2]
+        is_text = local == "t"
+        if local == "si":
+            lengths.append(0)
+
+    def end(_name: str) -> None:
+        nonlocal is_text
+        is_text = False
+
+    def text(content: str) -> None:
+        if is_text and lengths:
+            lengths[-1] += len(content)
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler = text
+    parse_stream(parser, package, part)
+    return lengths
+
+
+def parse_stream(parser: XMLParserType, package: WorkbookPackage, part: str) -> None:
+    """Let expat walk over a part without holding it; raises InputError when it is damaged."""
+    try:
+        for piece in package.stream_xml(part):
+            parser.Parse(piece, False)
+        parser.Parse(b"", True)
+    except (ExpatError, ValueError, KeyError) as error:
+        raise damaged(package.name, error) from error
 
 
 def _shown_styles(package: WorkbookPackage) -> dict[str, NumberFormat]:
@@ -119,7 +168,7 @@ def sheet_details(package: WorkbookPackage, sheet: SheetPart, facts: WorkbookFac
     """Return the details of one sheet; raises InputError when its XML is damaged."""
     scanner = _Scanner(facts)
     try:
-        scanner.parse(package.read_xml(sheet.part))
+        scanner.parse(package, sheet.part)
         floating = floating_pictures(package, sheet)
     except (ExpatError, ValueError, KeyError) as error:
         raise damaged(package.name, error) from error
@@ -162,11 +211,11 @@ class _Scanner:
         self._group = ""
         self._text: list[str] | None = None
 
-    def parse(self, content: bytes) -> None:
+    def parse(self, package: WorkbookPackage, part: str) -> None:
         parser = expat.ParserCreate()
         parser.buffer_text = True
         parser.StartElementHandler = lambda name, _attributes: self._start_root(parser, name)
-        parser.Parse(content, True)
+        parse_stream(parser, package, part)
 
     def _start_root(self, parser: XMLParserType, root: str) -> None:
         prefix = root[: -len("worksheet")]
@@ -246,6 +295,7 @@ class _Scanner:
         if self._column > self.details.last_column:
             self.details.last_column = self._column
         self.details.last_row = max(self.details.last_row, self._row)
+        self._count_characters()
         if self._mark and self._mark in self._facts.placed:
             self.details.pictures[position] = self._facts.placed[self._mark]
         elif self._kind == "e" and self._value:
@@ -254,6 +304,13 @@ class _Scanner:
             self._note_formula(position)
         if self._kind == "n" and self._value:
             self._note_number(position)
+
+    def _count_characters(self) -> None:
+        lengths = self._facts.lengths
+        if self._kind != "s":
+            self.details.characters += len(self._value)
+        elif self._value.isdigit() and int(self._value) < len(lengths):
+            self.details.characters += lengths[int(self._value)]
 
     def _note_formula(self, position: Position) -> None:
         formula = self._link_formula(position)

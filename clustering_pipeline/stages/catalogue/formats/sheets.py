@@ -7,6 +7,7 @@ import posixpath
 import re
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from xml.etree import ElementTree
@@ -16,6 +17,8 @@ from clustering_pipeline.core.errors import InputError
 # What reading a part of a damaged archive raises.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError)
 MAX_PARTS = 100_000
+# A tree of elements takes many times the bytes of its XML.
+MAX_TREE_BYTES = 32 * 2**20
 CHUNK_BYTES = 1 << 20
 # The prologue of a part, where a document type declaration would stand. OOXML forbids one and no
 # office program writes it.
@@ -85,18 +88,32 @@ class WorkbookPackage:
         define entities.
         """
         content = self.read(part)
+        self._check_prologue(part, content[:PROLOGUE_BYTES])
+        return content
+
+    def stream_xml(self, part: str) -> Iterator[bytes]:
+        """Yield the bytes of an XML part piece by piece; raises as `read_xml` does."""
+        try:
+            with self._archive.open(part) as stream:
+                self._check_prologue(part, beginning := stream.read(PROLOGUE_BYTES))
+                yield beginning
+                while piece := stream.read(CHUNK_BYTES):
+                    yield piece
+        except (KeyError, *DAMAGE) as error:
+            raise damaged(self.name, error) from error
+
+    def _check_prologue(self, part: str, content: bytes) -> None:
         if content.startswith(UTF16_MARKS):
             raise InputError(
                 f"{self.name} is written in UTF-16, which its readers do not know. Open it in "
                 f"Excel or LibreOffice and save it again."
             )
-        if DOCTYPE.search(content[:PROLOGUE_BYTES]):
+        if DOCTYPE.search(content):
             raise InputError(
                 f"{self.name} declares XML entities in its part {part}, which no office program "
                 "does and which is refused. Open the workbook in Excel or LibreOffice and save it "
                 "again."
             )
-        return content
 
     def verify(self) -> None:
         """Unpack every part once, keeping nothing; raises InputError when one is longer than
@@ -149,7 +166,15 @@ class SheetPart:
 
 
 def parse_xml(package: WorkbookPackage, part: str) -> ElementTree.Element:
-    """Return the root element of an XML part; raises InputError when it is not well-formed."""
+    """Return the root element of an XML part; raises InputError when it is not well-formed, or
+    larger than any but a sheet is.
+    """
+    if package.size(part) > MAX_TREE_BYTES:
+        raise InputError(
+            f"{package.name} has a part {part} of {package.size(part) / 2**20:,.0f} MB, over the "
+            f"{MAX_TREE_BYTES / 2**20:,.0f} MB that it may have. Copy the table into a new "
+            f"workbook and give that."
+        )
     try:
         return ElementTree.fromstring(package.read_xml(part))
     except ElementTree.ParseError as error:

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import python_calamine as calamine
 
+from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.delimited import DelimitedText, read_delimited
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings import CatalogueSettings
@@ -50,6 +51,11 @@ OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 FOLDER_SHEET = "pictures"
 FOLDER_HEADER = ("product_base_id", "file")
 PARQUET_MAGIC = b"PAR1"
+# What trying a Parquet file may use, and rows that are tried at once.
+PARQUET_MEGABYTES = 1024
+PARQUET_SECONDS = 120.0
+PARQUET_ROWS = 1024
+MOST_BYTES_A_CHARACTER = 4
 ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 # What a web page, a PDF or a picture begins with: files that are often saved under a table's name.
 OTHER_FILES = {
@@ -135,6 +141,7 @@ def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     kind = table_kind(content)
     if kind == "csv":
         _refuse_other_files(content, name)
+        check_characters(name, len(content) // MOST_BYTES_A_CHARACTER, settings)
         text = read_delimited(content, name)
         sheet = SheetTable(PurePath(name).stem, text.rows)
         return _within_limits(Table(kind, [sheet], text.remarks, text=text), name, settings)
@@ -190,6 +197,7 @@ def _read_xlsx(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     details = {sheet.name: sheet_details(package, sheet, facts) for sheet in sheets}
     for sheet, found in details.items():
         check_cells(name, sheet, found.last_row * found.last_column, settings)
+    check_characters(name, sum(found.characters for found in details.values()), settings)
     return Table("xlsx", _read_calamine(content, name, details), package=package)
 
 
@@ -203,22 +211,35 @@ def check_cells(name: str, sheet: str, cells: int, settings: CatalogueSettings) 
         )
 
 
+def check_characters(name: str, characters: int, settings: CatalogueSettings) -> None:
+    """Raise InputError when the cells of a table hold more than the limit, each counted alone."""
+    if characters > settings.max_characters:
+        raise InputError(
+            f"The cells of {name} hold {characters:,} characters or more, over the limit of "
+            f"{settings.max_characters:,}. Delete columns of long texts, or raise "
+            "catalogue.max_characters."
+        )
+
+
 def _read_ods(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
     package.verify()
     details = document_details(
         package, lambda sheet, cells: check_cells(name, sheet, cells, settings)
     )
+    check_characters(name, sum(found.characters for found in details.values()), settings)
     remarks = (
         (UNREAD_PICTURES,) if any(part.startswith("Pictures/") for part in package.names) else ()
     )
     return Table("ods", _read_calamine(content, name, details), remarks)
 
 
-def _read_xls(content: bytes, name: str, _settings: CatalogueSettings) -> Table:
+def _read_xls(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     if ENCRYPTED_STREAM in content:
         raise password_protected(name)
-    return Table("xls", _read_calamine(content, name, old_workbook_details(content, name)))
+    details = old_workbook_details(content, name)
+    check_characters(name, sum(found.characters for found in details.values()), settings)
+    return Table("xls", _read_calamine(content, name, details))
 
 
 def _read_calamine(content: bytes, name: str, details: dict[str, SheetDetails]) -> list[SheetTable]:
@@ -259,23 +280,57 @@ def _calamine_sheet(
 
 def _read_parquet(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     try:
-        file = pq.ParquetFile(io.BytesIO(content))
-        metadata = file.metadata
-        size = sum(
-            metadata.row_group(index).total_byte_size for index in range(metadata.num_row_groups)
-        )
-        check_cells(name, name, metadata.num_rows * metadata.num_columns, settings)
-        if size > settings.max_uncompressed_megabytes * 2**20:
-            raise InputError(
-                f"{name} unpacks to {size / 2**20:,.0f} MB, over the limit. Raise "
-                f"catalogue.max_uncompressed_megabytes."
-            )
-        table = file.read()
+        metadata = pq.ParquetFile(io.BytesIO(content)).metadata
     except (pa.ArrowException, OSError) as error:
         raise damaged(name, error) from error
+    check_cells(name, name, metadata.num_rows * metadata.num_columns, settings)
+    try:
+        # A page says of itself how far it unfolds, and may lie: a process with a limit tries it.
+        size = confined(
+            parquet_bytes, PARQUET_MEGABYTES, PARQUET_SECONDS, content, settings.max_characters
+        )
+    except ConfinedError as error:
+        raise InputError(
+            f"{name} cannot be read: {error}. Save it as .xlsx or .csv, or in parts."
+        ) from error
+    if size is None:
+        raise damaged(name, ValueError("its pages cannot be read"))
+    check_characters(name, size, settings)
+    table = pq.read_table(io.BytesIO(content))
     columns = [[_parquet_cell(value) for value in column.to_pylist()] for column in table.columns]
     rows = [list(table.column_names), *map(list, zip(*columns, strict=True))]
     return Table("parquet", [SheetTable(PurePath(name).stem, rows)])
+
+
+def parquet_bytes(content: bytes, most: int) -> int | None:
+    """Return the bytes that the values of a Parquet file take once they are unfolded, counted until
+    they are more than `most`; None when it is damaged.
+    """
+    total = 0
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        for batch in file.iter_batches(PARQUET_ROWS, use_threads=False):
+            total += sum(map(_unfolded, batch.columns))
+            if total > most:
+                break
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError):
+        return None
+    return total
+
+
+def _unfolded(column: pa.Array) -> int:
+    """Return the bytes of a column's values, a text that rows share counted for each."""
+    if pa.types.is_dictionary(column.type):
+        return int(column.dictionary_decode().nbytes)
+    if pa.types.is_struct(column.type):
+        return sum(map(_unfolded, column.flatten()))
+    is_list = any(
+        is_kind(column.type)
+        for is_kind in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    )
+    return _unfolded(column.flatten()) if is_list else int(column.nbytes)
 
 
 def _parquet_cell(value: Any) -> Any:
