@@ -16,6 +16,8 @@ from clustering_pipeline.project import Project
 # The steps that the summary names, the longest ones, and from how many seconds on.
 STEPS_SHOWN = 4
 SHORTEST_SHOWN = 0.5
+# The assets whose models a GPU may compute.
+MODEL_ASSETS = ("crops", "embeddings")
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class RunOutcome:
     """What a run wrote. Paths are absolute; `metrics` is filled by who knows the truth.
 
     `steps`: what was materialised, in order, and how long each took. `message` says why the
-    workbook is not where it was asked for, when it is not.
+    workbook is not where it was asked for, when it is not, and `unused_gpu` why models ran on the
+    processor although there is a GPU.
     """
 
     category: str
@@ -55,6 +58,7 @@ class RunOutcome:
     metrics: dict[str, float | int]
     message: str = ""
     steps: tuple["StepTime", ...] = ()
+    unused_gpu: str = ""
 
 
 @dataclass(frozen=True)
@@ -281,12 +285,18 @@ def _outcome(
         seconds=round(seconds, 2),
         metrics={},
         message=str(delivery.get("message") or ""),
+        unused_gpu=_unused_gpu(project, category),
         steps=tuple(
             _step_time(project, category, asset)
             for asset in materialised
             if not asset.startswith("settings/")
         ),
     )
+
+
+def _unused_gpu(project: Project, category: str) -> str:
+    found = (project.manifests.read_facts(asset, category) for asset in MODEL_ASSETS)
+    return next((str(facts["unused_gpu"]) for facts in found if "unused_gpu" in facts), "")
 
 
 def _step_time(project: Project, category: str, asset: str) -> StepTime:
@@ -315,6 +325,8 @@ def show_outcome(terminal: Terminal, outcome: RunOutcome) -> None:
     ]
     if outcome.message:
         rows.insert(1, ("note", outcome.message))
+    if outcome.unused_gpu:
+        rows.append(("GPU", outcome.unused_gpu))
     terminal.details(f"Category {outcome.category}", rows)
 
 

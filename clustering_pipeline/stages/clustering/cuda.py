@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
 
+# Of the distances that DBSCAN holds at once; without a limit it asks for all of them.
+_BATCH_MEGABYTES = 2048
+
 
 def load_cuml() -> ModuleType:
     """Return cuML's clustering module; raises StageError that names the remedy when it cannot be
@@ -39,6 +42,7 @@ def dbscan(
         eps=eps,
         min_samples=min_samples,
         metric="cosine",
+        max_mbytes_per_batch=_BATCH_MEGABYTES,
         output_type="numpy",
         calc_core_sample_indices=False,
     )
@@ -56,7 +60,10 @@ def hdbscan(
     """
     rows = np.repeat(np.arange(len(vectors)), np.minimum(listings, min_cluster_size))
     search = load_cuml().HDBSCAN(
-        min_cluster_size=max(2, min_cluster_size), min_samples=min_samples, output_type="numpy"
+        min_cluster_size=max(2, min_cluster_size),
+        # scikit-learn counts the point itself among its neighbours, cuML does not.
+        min_samples=max(1, min_samples - 1),
+        output_type="numpy",
     )
     labels = np.empty(len(vectors), np.int64)
     labels[rows] = _labels(search, vectors[rows])
@@ -65,9 +72,13 @@ def hdbscan(
 
 def agglomerative(vectors: NDArray[np.float32], k: int) -> NDArray[np.int64]:
     """Return labels (int64, n) of `k` clusters by single linkage over cosine distance, the only
-    linkage that cuML has.
+    linkage that cuML has; every distance is held, since its graph of neighbours knows no cosine.
     """
     search = load_cuml().AgglomerativeClustering(
-        n_clusters=k, metric="cosine", linkage="single", output_type="numpy"
+        n_clusters=k,
+        metric="cosine",
+        connectivity="pairwise",
+        linkage="single",
+        output_type="numpy",
     )
     return _labels(search, vectors)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.core.vectors import pairs_within
 from clustering_pipeline.settings import ClusterSettings
@@ -33,6 +34,13 @@ def kmeans(
     """
     import faiss
 
+    if gpu and not hasattr(faiss, "StandardGpuResources"):
+        raise StageError(
+            "clusters.device is gpu, but the module faiss that is installed is built for "
+            "processors, and kmeans would run on one in silence. Uninstall faiss-cpu and install "
+            "faiss-gpu-cu12 again (`clustering-pipeline doctor` says how), or set clusters.device "
+            "to cpu."
+        )
     k = min(k, len(vectors))
     counts = np.ascontiguousarray(weights, np.float32)
     search = faiss.Kmeans(
