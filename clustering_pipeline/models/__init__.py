@@ -39,6 +39,7 @@ from clustering_pipeline.models.inference import (
     within_memory,
 )
 from clustering_pipeline.models.inventory import Check, HeldModel, check_models, held_models
+from clustering_pipeline.models.onnx_files import onnx_digest
 from clustering_pipeline.models.open_clip import (
     build_open_clip_tower,
     holds_siglip,
@@ -97,6 +98,7 @@ __all__ = [
     "locate_model",
     "memory_rows",
     "model_digest",
+    "onnx_digest",
     "preprocessing_from_configuration",
     "processor_kernels",
     "processor_rows",

@@ -13,7 +13,7 @@ from clustering_pipeline.models import (
     IMAGENET_STD,
     ImagePreprocessing,
     locate_model,
-    model_digest,
+    onnx_digest,
     read_preprocessing,
     weight_files,
 )
@@ -44,7 +44,7 @@ class OnnxEncoder(EagerEncoder):
 
     def identity(self, context: StageContext) -> str:
         """Return the digests of the file and of the preprocessing."""
-        return f"onnx {model_digest(self._file(context))} {self._preprocessing(context).digest()}"
+        return f"onnx {onnx_digest(self._file(context))} {self._preprocessing(context).digest()}"
 
     def facts(self, context: StageContext) -> Facts:
         """Return the file and the size of its input."""

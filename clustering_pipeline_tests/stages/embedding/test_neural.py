@@ -435,11 +435,13 @@ def test_lda_separates_the_labelled_groups(tmp_path, context):
     assert set(signs[::2]) != set(signs[1::2])
 
 
-def test_an_onnx_export_gives_the_vectors_of_its_module(tmp_path, context):
+def save_tower(path, weights, **how) -> str:
+    """Save a tower that multiplies the mean of a picture's pixels by `weights`, and return its
+    path.
+    """
     onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper
+    from onnx import TensorProto, helper, numpy_helper
 
-    weights = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
     nodes = [
         helper.make_node("GlobalAveragePool", ["pixels"], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
@@ -450,13 +452,32 @@ def test_an_onnx_export_gives_the_vectors_of_its_module(tmp_path, context):
         "tower",
         [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 3, SIDE, SIDE])],
         [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", 4])],
-        [helper.make_tensor("weights", TensorProto.FLOAT, weights.shape, weights.ravel())],
+        [numpy_helper.from_array(weights, "weights")],
     )
-    onnx.save(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9),
-        tmp_path / "tower.onnx",
-    )
-    encoder = open_encoder(EmbeddingSettings(encoder="onnx", model=str(tmp_path / "tower.onnx")))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path, **how)
+    return str(path)
+
+
+def test_weights_beside_an_onnx_model_are_part_of_its_identity(tmp_path, context):
+    weights = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    beside = {"save_as_external_data": True, "location": "tower.data", "size_threshold": 0}
+    path = save_tower(tmp_path / "tower.onnx", weights, **beside)
+    settings = EmbeddingSettings(encoder="onnx", model=path)
+    before = open_encoder(settings).identity(context)
+    assert open_encoder(settings).identity(context) == before
+    data = tmp_path / "tower.data"
+    data.write_bytes(data.read_bytes()[::-1])
+    assert open_encoder(settings).identity(context) != before
+    data.unlink()
+    with pytest.raises(StageError, match=r"tower\.onnx keeps weights in tower\.data"):
+        open_encoder(settings).identity(context)
+
+
+def test_an_onnx_export_gives_the_vectors_of_its_module(tmp_path, context):
+    weights = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    path = save_tower(tmp_path / "tower.onnx", weights)
+    encoder = open_encoder(EmbeddingSettings(encoder="onnx", model=path))
     prepared = encoder.preparation(context)(pictures())
     encoder.load(context)
     vectors = encoder.encode(prepared)
