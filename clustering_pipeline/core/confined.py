@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 # Seconds that a process may take to start, beside those of its work.
 STARTING = 30.0
 MEGABYTE = 2**20
-RESULT, REFUSED, EXHAUSTED = "result", "refused", "exhausted"
+RESULT, REFUSED, RAISED, EXHAUSTED = "result", "refused", "raised", "exhausted"
 
 
 class ConfinedError(InputError):
@@ -33,8 +33,7 @@ def confined(
     """Return what `work` returns for the arguments, all of which can be pickled.
 
     `megabytes`: what it may use beyond what the process needs to begin. `seconds`: of the clock.
-    Raises InputError with the words of one that the work raised, and ConfinedError when a limit was
-    met.
+    Raises what the work raised, an InputError by its words, and ConfinedError when a limit was met.
     """
     call = pickle.dumps((work, arguments, options, megabytes, seconds))
     # Arrow's own pool reserves a gigabyte before it hands out a byte.
@@ -63,6 +62,8 @@ def confined(
     kind, value = outcome
     if kind == REFUSED:
         raise InputError(value)
+    if kind == RAISED:
+        raise value
     if kind == EXHAUSTED:
         raise ConfinedError(
             f"it needs more than the {megabytes:,} MB of memory or the {seconds:g} s that it may "
@@ -89,6 +90,8 @@ def answer() -> None:
         outcome = (REFUSED, str(error))
     except MemoryError:
         outcome = (EXHAUSTED, None)
+    except Exception as error:  # noqa: BLE001 - whoever asked for the work meets it there
+        outcome = (RAISED, error)
     with output:
         pickle.dump(outcome, output)
 

@@ -21,7 +21,8 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8"
 PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 # Beside the critical chunks, whose names begin with a capital: transparency, orientation, frames.
-KEPT_CHUNKS = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")
+KEPT_CHUNKS = (b"tRNS", b"acTL", b"fcTL", b"fdAT")
+ORIENTATION_CHUNK = b"eXIf"
 CHUNK_BYTES = 12
 # Within a scan only stuffed bytes and restart markers follow 0xff.
 END_OF_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -90,7 +91,10 @@ def png_pixels(content: bytes) -> bytes:
         if name == b"IEND" or (end > len(content) and not is_critical):
             break
         chunk = view[position:end]
-        if is_critical or (name in KEPT_CHUNKS and _is_intact(chunk)):
+        if name == ORIENTATION_CHUNK and _is_intact(chunk):
+            # Before the pixels, where it is read without decoding them.
+            parts.insert(2, chunk)
+        elif is_critical or (name in KEPT_CHUNKS and _is_intact(chunk)):
             parts.append(chunk)
         if end > len(content):
             return b"".join(parts)
@@ -244,6 +248,9 @@ def _unreadable(error: Exception) -> ImageError:
 
 
 def _orientation(image: Image.Image) -> int:
+    if image.format == "PNG" and "exif" not in image.info:
+        # Asked for it, Pillow would decode all pixels to look behind them.
+        return 1
     try:
         value = image.getexif().get(ORIENTATION_TAG, 1)
     except DAMAGE:

@@ -5,6 +5,7 @@ review; smaller versions, and their encoding for pages.
 import hashlib
 import io
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import cv2
 import numpy as np
@@ -198,8 +199,8 @@ def _over(image: Image.Image, grey: int) -> Image.Image:
 
 def _contrast(image: Image.Image) -> int:
     """Return how many levels the values of an RGB picture span, in the channel where it is most."""
-    values = np.asarray(image)
-    return int(np.ptp(values, axis=(0, 1)).max())
+    extrema = cast(tuple[tuple[int, int], ...], image.getextrema())
+    return max(high - low for low, high in extrema)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
@@ -264,10 +265,15 @@ def to_png(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
+def shrunk(content: bytes, longest_side: int, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
+    """Return a picture as (height, width, 3) uint8 RGB with at most `longest_side` pixels a side;
+    raises ImageError.
+    """
+    return fit_within(decode_image(content, limits, at_least=longest_side), longest_side)
+
+
 def thumbnail(
     content: bytes, longest_side: int, quality: int = 80, limits: ImageLimits = DEFAULT_LIMITS
 ) -> bytes:
     """Return a JPEG of the picture with at most `longest_side` pixels a side; raises ImageError."""
-    return to_jpeg(
-        fit_within(decode_image(content, limits, at_least=longest_side), longest_side), quality
-    )
+    return to_jpeg(shrunk(content, longest_side, limits), quality)

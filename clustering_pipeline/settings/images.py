@@ -87,7 +87,7 @@ class CatalogueSettings(StageSettings):
         "refused.",
     )
     max_characters: int = Field(
-        200_000_000,
+        80_000_000,
         ge=1,
         description="Characters of all cells together above which a table is refused; a text that "
         "cells share counts for each.",

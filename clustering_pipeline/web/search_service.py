@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import cv2
 from threadpoolctl import ThreadpoolController
 
+from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.imaging import (
     Box,
     ImageLimits,
     Pixels,
-    decode_image,
     fit_within,
     load_image,
     probe,
+    shrunk,
     to_jpeg,
 )
 from clustering_pipeline.outputs.search import Hit, Mode, PictureSearch, QueryPicture, VerifiedHit
@@ -33,6 +34,10 @@ LONGEST_SIDE = 2048
 KEPT_BYTES = 256_000_000
 # Requests that wait for their turn, and seconds: of the threads that answer, some stay free.
 MOST_WAITING = 12
+# From how many pixels on a picture is decoded in a process of its own, and what that may use.
+LARGE_PIXELS = 8_000_000
+DECODING_MEGABYTES = 1024
+DECODING_SECONDS = 30.0
 LONGEST_WAIT = 20.0
 
 
@@ -60,8 +65,24 @@ class Queries:
     def read(self, content: bytes) -> Query:
         """Return the picture in `content`; raises ImageError, BusyError."""
         facts = probe(content, self._limits)
-        with self._decoding.take(facts.width * facts.height):
-            return self._of_pixels(decode_image(content, self._limits, at_least=LONGEST_SIDE))
+        size = facts.width * facts.height
+        with self._decoding.take(size):
+            if size <= LARGE_PIXELS:
+                return self._of_pixels(shrunk(content, LONGEST_SIDE, self._limits))
+            return self._of_pixels(self._decoded_apart(content))
+
+    def _decoded_apart(self, content: bytes) -> Pixels:
+        """Return a large picture decoded in a process of its own: what it took is given back, and
+        nobody waits for it meanwhile.
+        """
+        try:
+            return confined(
+                shrunk, DECODING_MEGABYTES, DECODING_SECONDS, content, LONGEST_SIDE, self._limits
+            )
+        except ConfinedError as error:
+            raise InputError(
+                f"The picture cannot be searched with: {error}. Use a smaller one."
+            ) from error
 
     def stored(self, blobs: BlobStore, image_sha256: str) -> Query:
         """Return a picture of the catalogue as a query; raises BusyError."""

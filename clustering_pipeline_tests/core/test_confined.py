@@ -6,6 +6,7 @@ import pytest
 
 from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.imaging import ImageError
 
 
 def add(first, second=0):
@@ -14,6 +15,10 @@ def add(first, second=0):
 
 def refuse(name):
     raise InputError(f"{name} is no table. Give another.")
+
+
+def damage():
+    raise ImageError("truncated", "The picture is cut off.")
 
 
 def unfold(megabytes):
@@ -36,6 +41,11 @@ def test_the_result_comes_back():
 def test_a_refusal_keeps_its_words():
     with pytest.raises(InputError, match="no table"):
         confined(refuse, 100, 20, "c.xlsx")
+
+
+def test_other_errors_are_met_where_the_work_was_asked_for():
+    with pytest.raises(ImageError, match="cut off"):
+        confined(damage, 100, 20)
 
 
 def test_memory_has_a_limit():

@@ -181,3 +181,13 @@ def test_an_embedded_preview_counts_for_nothing():
     segment = b"\xff\xe1" + struct.pack(">H", len(preview) + 2) + preview
     limits = ImageLimits(largest_scanned=200 * 200 * 10)
     assert decode_image(plain[:2] + segment + plain[2:], limits).shape == (200, 200, 3)
+
+
+def test_an_orientation_behind_the_pixels_of_a_png_is_read_without_decoding_them(
+    noise, monkeypatch
+):
+    plain = encode(noise, "PNG")
+    content = plain[:-12] + chunk(b"eXIf", turned(6).tobytes()[6:]) + plain[-12:]
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("decoded"))
+    assert (probe(content).width, probe(content).height) == (120, 160)
+    assert (probe(plain).width, probe(plain).height) == (160, 120)
