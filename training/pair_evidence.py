@@ -67,6 +67,8 @@ RISING = [
     "second_above",
     "second_gap",
     "palette_similarity",
+    "palette_above",
+    "palette_gap",
     "aligned_chroma_cosine",
     "aligned_correlation",
     "aligned_low_correlation",
@@ -81,6 +83,7 @@ FALLING = [
     "numbers_differ",
     "titles_contradict",
     "crowd",
+    "shop_same",
     "map_turn",
     "map_stretch",
     "aligned_hue",
@@ -95,6 +98,9 @@ FALLING = [
 ]
 # Which way the odds of one product go with each feature.
 SIGNS = dict.fromkeys(RISING, 1) | dict.fromkeys(FALLING, -1)
+# How much a set counts where it is not 1: real listings of many sellers are the hardest, and what
+# the package is for.
+SHARES = {"sellers": 3.0}
 # How much a set counts without text on packs beside the same set with it.
 UNREAD = 0.4
 
@@ -110,13 +116,19 @@ Tables = Mapping[Variant, pd.DataFrame]
 
 
 def fit_pairs(tables: Tables, signs: Mapping[str, int] = SIGNS) -> EvidenceModel:
-    """Return the model of the tables: sets weigh alike, however many variants each has."""
+    """Return the model of the tables: sets weigh by `SHARES`, however many variants each has."""
     totals: dict[str, float] = {}
     share = {variant: 1.0 if variant.text else UNREAD for variant in tables}
     for variant in tables:
         totals[variant.name] = totals.get(variant.name, 0.0) + share[variant]
     parts = [
-        table.assign(w=table["w"] / table["w"].sum() * share[variant] / totals[variant.name])
+        table.assign(
+            w=table["w"]
+            / table["w"].sum()
+            * share[variant]
+            / totals[variant.name]
+            * SHARES.get(variant.name, 1.0)
+        )
         for variant, table in tables.items()
     ]
     joined = pd.concat(parts, ignore_index=True)

@@ -16,7 +16,7 @@ import pandas as pd
 from benchmarks.stages import Picture, PreparedSet
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.matching.judging import Candidates, Examined
-from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts
+from clustering_pipeline.stages.matching.text_reader import TextLine
 from clustering_pipeline.synthetic import draw_marks, encode_jpeg, render_mark, write_catalogue
 
 SHARED = ("sellers", "storefront", "cartons")
@@ -89,8 +89,7 @@ class PairSet:
         """All candidates, and the lines on all packs."""
         matcher = self.prepared.matcher(self.settings(), titles=False)
         found = matcher.by_pictures()
-        every = range(len(matcher.products))
-        lines = read_texts(matcher.products, list(every), matcher.settings.reader, matcher.context)
+        lines = matcher.read(range(len(matcher.products)))
         return matcher.with_text_neighbours(found, lines), lines
 
     def examined(self, variant: Variant) -> Examined:

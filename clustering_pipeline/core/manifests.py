@@ -139,7 +139,9 @@ CLEAN_IMAGES = _manifest(
 OVERRULED_PICTURES = _manifest("overruled_pictures", ("image_sha256",), [("image_sha256", TEXT)])
 
 # A row is a kept crop; `features` is the blob of its keypoints and descriptors, the box is the
-# product's within the crop, `copies` how often its print stands side by side.
+# product's within the crop, `copies` how often its print stands side by side. `template`: which
+# cells of its picture a shop lays something over; pictures under the same have one kind, and so
+# many they are.
 LOCAL_FEATURES = _manifest(
     "local_features",
     ("crop_sha256",),
@@ -151,6 +153,9 @@ LOCAL_FEATURES = _manifest(
         ("colour", VECTOR),
         ("copies", COUNT),
         ("palette", VECTOR),
+        ("template", TEXT),
+        ("template_kind", TEXT),
+        ("template_pictures", COUNT),
     ],
 )
 
@@ -201,6 +206,7 @@ MATCHES = _manifest(
         ("aligned_differing", REAL),
         ("text_csls", REAL),
         ("text_rank", REAL),
+        ("same_shop", FLAG),
     ],
 )
 

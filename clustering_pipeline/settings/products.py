@@ -49,7 +49,13 @@ MOST_SWEPT = 60
 class LocalFeatureSettings(StageSettings):
     """How local features are taken from a crop."""
 
-    logic_version: ClassVar[str] = "5"
+    logic_version: ClassVar[str] = "6"
+
+    templates: bool = Field(
+        True,
+        description="Find what a shop lays over many of its pictures (frame, logo, banner), and "
+        "look for the pack beside it.",
+    )
 
     longest_side: int = Field(
         360,
@@ -293,7 +299,7 @@ ChanceLinks = Annotated[str, Field(pattern=r"^1/[1-9]\d{0,6}$")]
 class ClusterSettings(StageSettings):
     """Which method makes clusters, of what evidence, and its parameters."""
 
-    logic_version: ClassVar[str] = "3"
+    logic_version: ClassVar[str] = "4"
 
     method: MethodName = Field("graph", description="The grouping method.")
     evidence: Literal["auto", "matches", "embeddings"] = Field(
@@ -339,7 +345,7 @@ class ClusterSettings(StageSettings):
         "more joins more.",
     )
     contradiction: float = Field(
-        2.0,
+        4.0,
         ge=0,
         description="graph: least evidence (natural log of odds) of contradictions that cuts a "
         "module in two.",

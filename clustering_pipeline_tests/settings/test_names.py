@@ -18,11 +18,11 @@ DEFAULT_FINGERPRINTS = {
     "prompts": "bd9ebdbe6f71802d43d549447bb2acb86fda8e15cc04ac6d98fee18a0b7e958e",
     "crops": "340e3cae84485981a47c9701794459b632fb3b6b7471001c426bebade064f0d4",
     "clean_images": "195e84896512051994a14c26d9212f908b2fe0e1ce2bb7751c3637bbca44f3b5",
-    "local_features": "82db7096607cb8b7bc8a2e63b374cf087ed1f9a964545e03b22746b9a0b9f48b",
+    "local_features": "ac208cdfbb6679d8dc2ebf4d3789027a28e9469135a1553ee6800a16523e94ec",
     "embeddings": "0322b0fb4d0c0a3064bd66a60cd53e2c445746a7aaa57f6ed1756bf4eb6db1a8",
     "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
     "matches": "4955a9a025321bd54e4fbf28f388773a014541dfa1d0fb6fa8c10c5a56e8b9ed",
-    "clusters": "a4904094f0eb2462bf10d938825a8d23f363efebfc59e3de41d9521292f07e01",
+    "clusters": "09f190504e9eb92663d94fbf946be339f87bedeb60798a8c34d7bd6282981257",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
     "report": "22ce8a7c41e071ef2e3cca35e5a38ce99a4a533b46c54d4b294c99ee9f7f008f",
     "search": "66a851021c209b573b00974630d2d008d7d3b46695ab35746f69167abb479dfb",
@@ -72,12 +72,12 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "clusters",
             {"method": "kmeans", "k": 3},
-            "391973086a5dd28089d146948e102f977f913c80ea8eea149ead8bf726ab6ab2",
+            "ea3508add7fd699a5c1038cac6e8819c3cb7bd25d790b796c1441401066658ee",
         ),
         (
             "clusters",
             {"method": "dbscan", "sweep": "eps=0.05:0.5:0.05"},
-            "f605fe76eb37c4ef3e9be446e58f9e7498af3daff29067f89d4544ba7bd7e4df",
+            "0117cc8486add9b3dd68add1d0880b1ea822b5443a78c9717b6c34d053b51f75",
         ),
         (
             "matches",

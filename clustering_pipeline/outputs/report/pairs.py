@@ -15,7 +15,7 @@ from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listi
 from clustering_pipeline.settings import MatchSettings, VerificationSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.features import LocalFeatures, load_features
-from clustering_pipeline.stages.matching import TextLine, held_texts, verify
+from clustering_pipeline.stages.matching import TextLine, held_texts, reading_places, verify
 
 MOST_DRAWN = 40
 Size = tuple[int, int]
@@ -81,13 +81,14 @@ READABLE = 0.6
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its listing, the lines read on its pack, and its main colours as #rrggbb, the
-    most frequent first.
+    """One of the two: its listing, the lines read on its pack, its main colours as #rrggbb, the
+    most frequent first, and how many pictures share what lies over its own, 0 where nothing does.
     """
 
     listing: Listing
     lines: tuple[str, ...]
     colours: tuple[str, ...]
+    template_pictures: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ class _Shown:
             if cluster.weakest
             for crop in (cluster.weakest.crop_a, cluster.weakest.crop_b)
         }
-        places = [(crop, self._features[crop][1]) for crop in sorted(crops & self._features.keys())]
+        read = {} if tables.local_features is None else reading_places(tables.local_features)
+        places = [(crop, read[crop]) for crop in sorted(crops & read.keys())]
         self._texts = held_texts(places, settings.reader, context) if places else {}
 
     def pair(self, link: Link) -> WorstPair:
@@ -155,7 +157,10 @@ class _Shown:
     def _side(self, crop: str) -> Side:
         listing = self._listings[crop]
         return Side(
-            listing, _readable(self._texts.get(crop, [])), main_colours(self._pixels(listing))
+            listing,
+            _readable(self._texts.get(crop, [])),
+            main_colours(self._pixels(listing)),
+            self._features[crop][1] if crop in self._features else 0,
         )
 
     def _pixels(self, listing: Listing) -> Pixels | None:
@@ -196,15 +201,13 @@ def main_colours(pixels: Pixels | None) -> tuple[str, ...]:
     )
 
 
-def _feature_rows(tables: CategoryTables) -> dict[str, tuple[str, Box]]:
+def _feature_rows(tables: CategoryTables) -> dict[str, tuple[str, int]]:
+    """Return by crop the blob of its features and how many pictures share its template."""
     frame = tables.local_features
     if frame is None:
         return {}
-    rows = frame[["crop_sha256", "features", "x0", "y0", "x1", "y1"]].to_numpy(object)
-    return {
-        str(crop): (str(blob), (int(x0), int(y0), int(x1), int(y1)))
-        for crop, blob, x0, y0, x1, y1 in rows
-    }
+    rows = frame[["crop_sha256", "features", "template_pictures"]].to_numpy(object)
+    return {str(crop): (str(blob), int(shared)) for crop, blob, shared in rows}
 
 
 def _readable(lines: Sequence[TextLine]) -> tuple[str, ...]:

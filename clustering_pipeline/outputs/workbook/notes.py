@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.matching import TextLine, held_texts
+from clustering_pipeline.stages.matching import TextLine, held_texts, reading_places
 
 Sections = Mapping[str, Mapping[str, str | int | float]]
 Seen = Mapping[int, tuple[str, str]]
@@ -92,8 +92,7 @@ def pack_texts(
     named = set(clustered.loc[clustered["listing"].isin(titled), "cluster_id"])
     crops = set(clustered.loc[~clustered["cluster_id"].isin(named), "crop_sha256"].dropna())
     wanted = local_features[local_features["crop_sha256"].isin(crops)]
-    boxes = wanted[["x0", "y0", "x1", "y1"]].astype(int).itertuples(index=False, name=None)
-    places = list(zip(wanted["crop_sha256"].astype(str), boxes, strict=True))
+    places = list(reading_places(wanted).items())
     texts = held_texts(places, settings.reader, context) if places else {}
     return {crop: largest_lines(lines) for crop, lines in texts.items()}
 

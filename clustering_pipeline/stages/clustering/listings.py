@@ -154,8 +154,9 @@ def build_problem(
         if verified
         else no_edges()
     )
+    repulsions = without_split(_repulsions(keys, matches), keys) if verified else no_edges()
     return ClusteringProblem(
-        keys, np.asarray(listings, np.int64), linked, vectors, contradictions, odds
+        keys, np.asarray(listings, np.int64), linked, vectors, contradictions, odds, repulsions
     )
 
 
@@ -180,6 +181,12 @@ def _match_edges(keys: list[str], matches: pd.DataFrame) -> Edges:
 def _contradictions(keys: list[str], matches: pd.DataFrame) -> Edges:
     edges = _edges_of(keys, matches, "contradiction")
     return edges.where(edges.weights != 0)
+
+
+def _repulsions(keys: list[str], matches: pd.DataFrame) -> Edges:
+    of_one_shop = matches["same_shop"].fillna(False).to_numpy(bool)
+    edges = _edges_of(keys, matches[of_one_shop], "log_odds")
+    return edges.where(edges.weights < 0)
 
 
 def _edges_of(keys: list[str], matches: pd.DataFrame, column: str) -> Edges:

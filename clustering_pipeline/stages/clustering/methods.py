@@ -15,6 +15,7 @@ from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering import cpu, cuda
 from clustering_pipeline.stages.clustering.contradictions import cut_contradicted
 from clustering_pipeline.stages.clustering.map_equation import communities
+from clustering_pipeline.stages.clustering.multicut import part_repelled
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem
 
 # Of k-means: FAISS's own number of iterations, and how often it begins again, the best run kept.
@@ -64,8 +65,8 @@ ClusteringMethod = Callable[[ClusteringProblem, ClusterSettings], NDArray[np.int
 
 
 def graph(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
-    """Communities of the evidence by the map equation, cut where their members contradict each
-    other.
+    """Communities of the evidence by the map equation, cut where their members contradict or repel
+    each other.
 
     Strong matches are capped, and of each only what exceeds the least counts.
 
@@ -84,7 +85,8 @@ def graph(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.i
         trials=settings.trials,
         elsewhere=settings.elsewhere,
     )
-    return cut_contradicted(modules, problem.contradictions, edges, settings.contradiction)
+    cut = cut_contradicted(modules, problem.contradictions, edges, settings.contradiction)
+    return part_repelled(cut, problem.odds, problem.repulsions)
 
 
 def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:

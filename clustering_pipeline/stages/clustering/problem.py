@@ -48,7 +48,8 @@ class ClusteringProblem:
     that each stands for (int64, n). `vectors`: unit-length float32 (n, d), zeros where a crop has
     no embedding. `contradictions`: pairs whose weight is how strongly they contradict being one
     product, negative where they could and do not. `odds`: pairs whose weight is the log-odds of one
-    product, of every pair that was looked at; none where embeddings are the evidence.
+    product, of every pair that was looked at; none where embeddings are the evidence. `repulsions`:
+    those below 0 of two listings of one shop.
     """
 
     keys: list[str]
@@ -57,6 +58,7 @@ class ClusteringProblem:
     vectors: NDArray[np.float32]
     contradictions: Edges = field(default_factory=no_edges)
     odds: Edges = field(default_factory=no_edges)
+    repulsions: Edges = field(default_factory=no_edges)
 
     @property
     def size(self) -> int:

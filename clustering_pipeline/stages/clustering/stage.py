@@ -5,6 +5,7 @@ reason why it has none.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -111,16 +112,9 @@ def _cached_grouping(
     """Return a label per node, and the chosen parameters as JSON."""
     content = hashlib.sha256("".join(problem.keys).encode())
     edges = problem.edges
-    against = problem.contradictions
-    evidence = (
-        edges.rows,
-        edges.columns,
-        edges.weights,
-        edges.probabilities,
-        against.rows,
-        against.columns,
-        against.weights,
-    )
+    evidence: list[NDArray[Any]] = [edges.probabilities]
+    for one in (edges, problem.contradictions, problem.odds, problem.repulsions):
+        evidence += [one.rows, one.columns, one.weights]
     for array in (problem.listings, *evidence, problem.vectors):
         content.update(np.ascontiguousarray(array).tobytes())
 

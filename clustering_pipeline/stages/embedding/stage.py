@@ -22,7 +22,7 @@ from clustering_pipeline.stages.features import LocalFeatures, load_features
 from clustering_pipeline.storage import BlobStore, compute_missing
 
 _SCHEMA = pa.schema([("vector", VECTOR), ("reason", pa.string())])
-# Between a crop's digest and its picture's, where the vector depends on both.
+# Between a crop's digest and what else the vector depends on: its picture, and where the pack is.
 _BESIDE = "/"
 
 Prepared = tuple[str, np.ndarray[Any, Any] | None, str | None]
@@ -99,22 +99,36 @@ def _inputs(
     found = {
         crop: (crop, image, place) for crop, image, place in zip(crops, images, places, strict=True)
     }
-    return _with_pictures(found, clean_images) if encoder.reads == "views" else found
+    if encoder.reads != "views":
+        return found
+    return _with_pictures(found, clean_images, _packs(local_features))
 
 
 def _with_pictures(
-    rows: dict[str, tuple[Any, ...]], clean_images: pd.DataFrame
+    rows: dict[str, tuple[Any, ...]], clean_images: pd.DataFrame, packs: Mapping[str, Box]
 ) -> dict[str, tuple[Any, ...]]:
-    """Say which crops are the only one of their picture; the vector of such a crop belongs to
-    both.
+    """Say which crops are the only one of their picture, and where the pack of a crop under a
+    template is; the vector of such a crop belongs to all of that.
     """
     crops_of = clean_images.groupby("image_sha256").size()
     keyed = {}
     for crop, image, (box, mask) in rows.values():
         alone = crops_of[image] == 1 and not isinstance(mask, str)
-        key = f"{crop}{_BESIDE}{image}" if alone else crop
-        keyed[key] = (key, image, (box, mask, alone))
+        pack = packs.get(crop)
+        parts = (crop, *([image] if alone else []), *([str(pack)] if pack else []))
+        key = _BESIDE.join(parts)
+        keyed[key] = (key, image, (box, mask, alone, pack))
     return keyed
+
+
+def _packs(local_features: pd.DataFrame) -> dict[str, Box]:
+    """Return the box of the pack within each crop that stands under a template."""
+    under = local_features[local_features["template"].notna()]
+    edges = under[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
+    return {
+        crop: (x0, y0, x1, y1)
+        for crop, (x0, y0, x1, y1) in zip(under["crop_sha256"], edges, strict=True)
+    }
 
 
 def _prepare_batch(
@@ -148,14 +162,15 @@ def _read_pixels(blobs: BlobStore, digest: str, place: tuple[Box, str | None]) -
 
 
 def _read_views(
-    blobs: BlobStore, digest: str, place: tuple[Box, str | None, bool]
+    blobs: BlobStore, digest: str, place: tuple[Box, str | None, bool, Box | None]
 ) -> tuple[Pixels, Pixels]:
-    box, mask, alone = place
+    box, mask, alone, pack = place
     if not alone:
         crop = load_crop(blobs, digest, box, mask=mask)
-        return crop, crop
+        return crop, crop if pack is None else cut(crop, pack)
     picture = load_image(blobs, digest)
-    return picture, cut(picture, box)
+    crop = cut(picture, box)
+    return picture, crop if pack is None else cut(crop, pack)
 
 
 _READERS: Mapping[str, Callable[..., Any]] = {

@@ -14,6 +14,7 @@ from clustering_pipeline.stages.features.keypoints import (
 from clustering_pipeline.stages.features.palette import PALETTE_LENGTH, palette
 from clustering_pipeline.stages.features.product_region import product_box
 from clustering_pipeline.stages.features.stage import extract, product_frame, run
+from clustering_pipeline.stages.features.templates import from_text as template_from_text
 
 __all__ = [
     "COLOUR_LENGTH",
@@ -28,6 +29,7 @@ __all__ = [
     "product_box",
     "product_frame",
     "run",
+    "template_from_text",
     "unit_descriptors",
     "unpack",
 ]

@@ -90,9 +90,11 @@ def central_weight(shares: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.exp(-0.5 * np.square(offset).sum(axis=1)), np.float32)
 
 
-def detect_keypoints(
-    frame: NDArray[np.uint8], limit: int, contrast_threshold: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+# Points, scales, angles and descriptors, as in LocalFeatures.
+Keypoints = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]
+
+
+def detect_keypoints(frame: NDArray[np.uint8], limit: int, contrast_threshold: float) -> Keypoints:
     """Return points, scales, angles and descriptors of at most `limit` keypoints of an RGB frame,
     strongest first.
 
@@ -134,9 +136,7 @@ def unit_descriptors(descriptors: NDArray[np.uint8]) -> NDArray[np.float32]:
     return normalised
 
 
-def _nothing() -> tuple[
-    NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]
-]:
+def _nothing() -> Keypoints:
     scalar = np.zeros(0, np.float32)
     return np.zeros((0, 2), np.float32), scalar, scalar, np.zeros((0, DESCRIPTOR_LENGTH), np.uint8)
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.imaging import Box, fit_within
 from clustering_pipeline.stages.features.colour import to_lab
+from clustering_pipeline.stages.features.templates import widened
 
 _SEARCH_SIDE = 400
 # CIE L*a*b* units that a pixel stands out from the background; lower where the border is even.
@@ -48,7 +49,7 @@ def product_regions(pixels: NDArray[np.uint8], covered: Mask | None = None) -> l
 
     Args:
         pixels: uint8 (height, width, 3) RGB.
-        covered: cells of the whole picture that a shop lays over (see `template_masks`), bool
+        covered: cells of the whole picture that a shop lays over (see `find_templates`), bool
             (rows, columns).
     """
     height, width = pixels.shape[:2]
@@ -89,6 +90,52 @@ def pack_box(pixels: NDArray[np.uint8], covered: Mask | None = None) -> Box | No
     )
 
 
+@dataclass(frozen=True)
+class Uncovered:
+    """What lies under the template of a crop's picture, in pixels of the crop.
+
+    Attributes:
+        covered: bool (height, width), the template and what lies beside it.
+        pack: the box of the pack, None where the background is not even or the pack lies elsewhere.
+        product, outline: bool (height, width), what shows the product: with its gaps, and without.
+    """
+
+    covered: Mask
+    pack: Box | None
+    product: Mask
+    outline: Mask
+
+
+def uncover(picture: NDArray[np.uint8], box: Box, cells: Mask) -> Uncovered:
+    """Return what lies under a template that covers `cells`, bool (rows, columns), of an RGB
+    picture, within the crop at `box`.
+    """
+    height, width = picture.shape[:2]
+    x0, y0, x1, y1 = box
+    wide = cv2.resize(
+        widened(cells).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
+    )
+    covered = np.asarray(wide > 0, bool)[y0:y1, x0:x1]
+    whole = pack_box(picture, cells)
+    pack = None if whole is None else _in_crop(whole, box)
+    masks = [
+        None if pack is None else product_mask(picture, cells, filled=filled)
+        for filled in (True, False)
+    ]
+    product, outline = (~covered if one is None else one[y0:y1, x0:x1] for one in masks)
+    return Uncovered(covered, pack, product, outline)
+
+
+def _in_crop(pack: Box, crop: Box) -> Box | None:
+    """Return a box of the picture in pixels of a crop, None unless half of it lies there."""
+    low, high = np.maximum(pack[:2], crop[:2]), np.minimum(pack[2:], crop[2:])
+    sides = np.maximum(high - low, 0)
+    if 2 * sides.prod() < (pack[2] - pack[0]) * (pack[3] - pack[1]):
+        return None
+    (left, top), (right, bottom) = (low - crop[:2]).tolist(), (high - crop[:2]).tolist()
+    return left, top, right, bottom
+
+
 def product_mask(
     pixels: NDArray[np.uint8], covered: Mask | None = None, *, filled: bool = True
 ) -> Mask | None:
@@ -126,7 +173,7 @@ def _foreground(lab: NDArray[np.float32], covered: Mask | None) -> Mask | None:
     height, width = lab.shape[:2]
     hidden: Mask = np.zeros((height, width), bool)
     if covered is not None and covered.any():
-        wide = cv2.dilate(covered.astype(np.uint8), np.ones((3, 3), np.uint8))
+        wide = widened(covered).astype(np.uint8)
         hidden = cv2.resize(wide, (width, height), interpolation=cv2.INTER_NEAREST) > 0
     border: Mask = np.ones((height, width), bool)
     border[2:-2, 2:-2] = False

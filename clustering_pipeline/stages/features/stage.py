@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,15 +11,31 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from clustering_pipeline.core.manifests import LOCAL_FEATURES, conform
-from clustering_pipeline.imaging import Box, ImageError, cut, fit_within, load_crop, stored_frame
+from clustering_pipeline.imaging import (
+    Box,
+    ImageError,
+    cut,
+    fit_within,
+    load_crop,
+    load_image,
+    stored_frame,
+)
 from clustering_pipeline.settings import LocalFeatureSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.features.colour import colour_histogram, lab_thumbnail
-from clustering_pipeline.stages.features.keypoints import LocalFeatures, detect_keypoints, pack
+from clustering_pipeline.stages.features.keypoints import (
+    Keypoints,
+    LocalFeatures,
+    detect_keypoints,
+    pack,
+)
 from clustering_pipeline.stages.features.palette import palette
 from clustering_pipeline.stages.features.product_region import count_copies, product_box
-from clustering_pipeline.stages.features.regions import product_mask
+from clustering_pipeline.stages.features.regions import Uncovered, product_mask, uncover
 from clustering_pipeline.stages.features.silhouette import silhouette
+from clustering_pipeline.stages.features.template_search import COLUMNS as TEMPLATE_COLUMNS
+from clustering_pipeline.stages.features.template_search import search_templates
+from clustering_pipeline.stages.features.templates import from_text
 from clustering_pipeline.storage import BlobStore, compute_missing
 
 DEFAULT_SETTINGS = LocalFeatureSettings()
@@ -34,18 +51,22 @@ def product_frame(crop: NDArray[np.uint8], box: Box, longest_side: int) -> NDArr
 
 
 def extract(
-    crop: NDArray[np.uint8], settings: LocalFeatureSettings = DEFAULT_SETTINGS
+    crop: NDArray[np.uint8],
+    settings: LocalFeatureSettings = DEFAULT_SETTINGS,
+    under: Uncovered | None = None,
 ) -> tuple[LocalFeatures, NDArray[np.float32]]:
     """Return the local features and the colour histogram (float32, (576,)) of a crop, uint8
     (height, width, 3) RGB.
+
+    `under`: what lies under the template of its picture, where it has one.
     """
-    height, width = crop.shape[:2]
-    box = product_box(crop) or (0, 0, width, height)
-    shown = product_mask(crop)
+    box = _box_of(crop, under)
+    shown = product_mask(crop) if under is None else under.product
     picture, bits = stored_frame(cut(crop, box), None if shown is None else _within(shown, box))
     frame = product_frame(crop, box, settings.longest_side)
-    points, scales, angles, descriptors = detect_keypoints(
-        frame, settings.keypoints, settings.contrast_threshold
+    found = detect_keypoints(frame, settings.keypoints, settings.contrast_threshold)
+    points, scales, angles, descriptors = (
+        found if under is None else _free(found, _within(under.covered, box), frame.shape)
     )
     features = LocalFeatures(
         box=box,
@@ -56,7 +77,7 @@ def extract(
         angles=angles,
         descriptors=descriptors,
         thumbnail=lab_thumbnail(frame),
-        silhouette=silhouette(crop),
+        silhouette=silhouette(crop if under is None else np.ascontiguousarray(cut(crop, box))),
         copies=count_copies(points, scales, angles, descriptors, settings.longest_side),
         picture=picture,
         shown=bits,
@@ -64,36 +85,58 @@ def extract(
     return features, colour_histogram(frame)
 
 
+def _box_of(crop: NDArray[np.uint8], under: Uncovered | None) -> Box:
+    found = product_box(crop) if under is None or under.pack is None else under.pack
+    return found or (0, 0, crop.shape[1], crop.shape[0])
+
+
 def _within(shown: NDArray[np.bool_], box: Box) -> NDArray[np.bool_]:
     x0, y0, x1, y1 = box
     return shown[y0:y1, x0:x1]
 
 
-def product_palette(crop: NDArray[np.uint8], box: Box) -> NDArray[np.float32]:
+def _free(found: Keypoints, covered: NDArray[np.bool_], shape: tuple[int, ...]) -> Keypoints:
+    """Return the keypoints of a frame of this shape that nothing covers."""
+    scale = np.array([covered.shape[1] / shape[1], covered.shape[0] / shape[0]])
+    places = (found[0] * scale).astype(np.int64)
+    column, row = np.clip(places, 0, np.array(covered.shape[::-1]) - 1).T
+    free = ~covered[row, column]
+    return found[0][free], found[1][free], found[2][free], found[3][free]
+
+
+def product_palette(
+    crop: NDArray[np.uint8], box: Box, under: Uncovered | None = None
+) -> NDArray[np.float32]:
     """Return the palette of the product in the box of an RGB crop, without the background where
-    that is even.
+    that is even, and without what covers it.
     """
-    shown = product_mask(crop, filled=False)
+    shown = product_mask(crop, filled=False) if under is None else under.outline
     inside = None if shown is None else _within(shown, box)
     background = None if inside is None or inside.mean() < _LEAST_SHOWN else ~inside
     return palette(np.ascontiguousarray(cut(crop, box)), background)
 
 
-CropRow = tuple[str, str, Box, str | None]
+# The key of its row, crop, picture, box, mask, and the template that lies over the picture.
+CropRow = tuple[str, str, str, Box, str | None, str | None]
 
-_SCHEMA = pa.schema([field for field in LOCAL_FEATURES.schema if field.name != "crop_sha256"])
+# Columns that are worked out anew in every run: the crop, and what depends on all pictures.
+_NOT_KEPT = ("crop_sha256", *TEMPLATE_COLUMNS)
+_SCHEMA = pa.schema([field for field in LOCAL_FEATURES.schema if field.name not in _NOT_KEPT])
+# Between a crop's digest and the template that lies over it.
+_UNDER = "/"
 
 
 def run(
     *, clean_images: pd.DataFrame, settings: LocalFeatureSettings, context: StageContext
 ) -> StageResult:
-    """Return LOCAL_FEATURES: a row per kept crop with its product box, its colour and the blob of
-    its keypoints.
+    """Return LOCAL_FEATURES: a row per kept crop with its product box, its colour, the blob of its
+    keypoints, and the template that its picture shares with others.
 
     A crop whose picture cannot be read any more is left out; it then matches nothing.
     """
     kept = clean_images[clean_images["status"] == "kept"]
-    rows = {str(row.crop_sha256): _crop_row(row) for row in kept.itertuples()}
+    templates = _templates(kept, settings, context)
+    rows = {row[0]: row for row in map(partial(_crop_row, templates), kept.itertuples())}
     table = context.tables.table("local_features", settings.fingerprint(), _SCHEMA)
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
@@ -107,18 +150,41 @@ def run(
 
     frame = compute_missing(table, sorted(rows), compute)
     described = frame[frame["features"].notna()]
-    manifest = conform(described.rename_axis("crop_sha256").reset_index(), LOCAL_FEATURES)
+    shown = templates.reindex([rows[key][2] for key in described.index]).set_axis(described.index)
+    manifest = conform(
+        described.assign(
+            crop_sha256=[rows[key][1] for key in described.index],
+            **{name: shown[name].astype(object) for name in ("template", "template_kind")},
+            template_pictures=shown["template_pictures"].fillna(0).astype(np.int64),
+        ).reset_index(drop=True),
+        LOCAL_FEATURES,
+    )
     facts = {
         "crops": len(manifest),
         "unreadable": len(frame) - len(described),
         "keypoints_median": float(manifest["keypoints"].median()) if len(manifest) else 0.0,
+        "under_a_template": int(manifest["template"].notna().sum()),
+        "pictures_of_largest_template": int(manifest["template_pictures"].max() or 0)
+        if len(manifest)
+        else 0,
     }
     return StageResult(manifest, facts)
 
 
-def _crop_row(row: object) -> CropRow:
-    box = tuple(int(getattr(row, edge)) for edge in ("x0", "y0", "x1", "y1"))
-    return str(row.crop_sha256), str(row.image_sha256), box, row.mask  # type: ignore[attr-defined, return-value]
+def _templates(
+    kept: pd.DataFrame, settings: LocalFeatureSettings, context: StageContext
+) -> pd.DataFrame:
+    images = kept["image_sha256"].tolist() if settings.templates else []
+    return search_templates(images, settings.batch_size, context)
+
+
+def _crop_row(templates: pd.DataFrame, row: Any) -> CropRow:
+    box = (int(row.x0), int(row.y0), int(row.x1), int(row.y1))
+    crop, image = str(row.crop_sha256), str(row.image_sha256)
+    found = templates["template"].get(image)
+    template = found if isinstance(found, str) else None
+    key = crop if template is None else f"{crop}{_UNDER}{template}"
+    return key, crop, image, box, row.mask, template
 
 
 def _extract_batch(
@@ -131,19 +197,24 @@ def _extract_batch(
 def _extract_one(
     row: CropRow, blobs: BlobStore, settings: LocalFeatureSettings
 ) -> dict[str, object]:
-    crop_sha256, image_sha256, box, mask = row
+    key, _, image_sha256, box, mask, template = row
     try:
         crop = load_crop(blobs, image_sha256, box, mask=mask)
+        under = (
+            None
+            if template is None
+            else uncover(load_image(blobs, image_sha256), box, from_text(template))
+        )
     except ImageError:
-        return {"key": crop_sha256, **dict.fromkeys(_SCHEMA.names)}
-    features, colour = extract(crop, settings)
+        return {"key": key, **dict.fromkeys(_SCHEMA.names)}
+    features, colour = extract(crop, settings, under)
     edges = dict(zip(("x0", "y0", "x1", "y1"), features.box, strict=True))
     return {
-        "key": crop_sha256,
+        "key": key,
         **edges,
         "keypoints": len(features),
         "features": blobs.put(pack(features)),
         "colour": colour,
         "copies": features.copies,
-        "palette": product_palette(crop, features.box),
+        "palette": product_palette(crop, features.box, under),
     }

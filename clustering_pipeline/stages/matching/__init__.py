@@ -9,6 +9,7 @@ from clustering_pipeline.stages.matching.text_reader import (
     TextReader,
     held_texts,
     open_reader,
+    reading_places,
 )
 from clustering_pipeline.stages.matching.verification import PrintEvidence, print_weight, verify
 
@@ -21,6 +22,7 @@ __all__ = [
     "held_texts",
     "open_reader",
     "print_weight",
+    "reading_places",
     "run",
     "verify",
 ]

@@ -28,6 +28,8 @@ from clustering_pipeline.stages.matching.pair_features import (
     line_features,
     print_features,
     shares_of_best,
+    shop_features,
+    standing,
     text_features,
 )
 from clustering_pipeline.stages.matching.plain_pairs import plain_log_odds
@@ -55,7 +57,7 @@ RowVectors = tuple[NDArray[np.int64], NDArray[np.float32]]
 # Log-odds of one product from which on a pair holds its crops together.
 MARGIN = 0.0
 # How much of the category's own share of true pairs counts.
-OWN_SHARE = 0.5
+OWN_SHARE = 0.25
 # Columns of the raw evidence that are features as they are: colours of the packs, pairs laid over
 # each other, and their map.
 _AS_THEY_ARE = ("palette_", "aligned_", "map_")
@@ -168,8 +170,8 @@ def pair_log_odds(model: EvidenceModel, examined: Examined) -> Reals:
     """Return the log-odds of one product of each candidate, float64 (m,), moved towards the share
     of true pairs among them.
 
-    Categories differ in how many listings a product has. Half of what the candidates themselves
-    tell about that counts.
+    Categories differ in how many listings a product has. A quarter of what the candidates
+    themselves tell about that counts.
     """
     log_odds = model.log_odds(examined.features, len(examined.candidates))
     return log_odds + OWN_SHARE * prior_shift(log_odds, model.prior)
@@ -210,6 +212,7 @@ def judge(
             **{name: raw[name] for name in _SHOWN},
             "text_csls": text.csls,
             "text_rank": text.rank,
+            "same_shop": examined.features.get("shop_same", np.zeros(len(pairs))) == 1,
         }
     )
 
@@ -279,6 +282,8 @@ def _features(
         **shares_of_best("rules", pairs, weight, count, SMALLEST_WEIGHT),
         **encoder_features("encoder", pairs, products.vectors, evidence.cosine),
         **_second_encoder(pairs, further),
+        **shop_features(pairs, products.shops),
+        **standing("palette", pairs, raw["palette_similarity"].to_numpy(np.float64), count),
     }
     features |= {
         name: raw[name].to_numpy(np.float64)

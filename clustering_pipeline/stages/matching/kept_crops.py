@@ -2,6 +2,7 @@
 listings behind it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +11,11 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.duplicates import keepers
 from clustering_pipeline.imaging import Box
-from clustering_pipeline.stages.features import PALETTE_LENGTH
+from clustering_pipeline.stages.features import PALETTE_LENGTH, template_from_text
 from clustering_pipeline.stages.matching.geometry import Floats
 
+# From this share of all crops on a template is the marketplace's rather than a shop's.
+_NEARLY_ALL = 0.9
 _EDGES = ["x0", "y0", "x1", "y1"]
 
 
@@ -33,6 +36,10 @@ class KeptCrops:
             height.
         palettes: float32 (n, colours), unit rows; see `palette`.
         titles: the distinct titles of the listings that the crop stands for.
+        templates: which cells of its picture a shop lays something over, bool (rows, columns), by
+            row; only of pictures that have a template.
+        shops: int64 (n,), a number that crops under one template share, -1 without a template and
+            under one that nearly all crops have in common, which tells nothing of the shop.
     """
 
     crops: list[str]
@@ -46,9 +53,15 @@ class KeptCrops:
     places: list[tuple[float, ...]]
     titles: list[tuple[str, ...]]
     palettes: Floats = field(default_factory=lambda: np.zeros((0, 1), np.float32))
+    templates: Mapping[int, NDArray[np.bool_]] = field(default_factory=dict)
+    shops: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.crops)
+
+    def reading_box(self, row: int) -> Box | None:
+        """Return the box of a crop whose text is read, None for the whole crop under a template."""
+        return None if row in self.templates else self.product_boxes[row]
 
     @property
     def keys(self) -> NDArray[np.uint64]:
@@ -95,7 +108,20 @@ def collect_crops(
         places=_places(standing, features, crops),
         titles=[titles.get(name, ()) for name in names],
         palettes=_palettes(features["palette"]),
+        templates={
+            row: template_from_text(found)
+            for row, found in enumerate(features["template"])
+            if isinstance(found, str)
+        },
+        shops=_shops(features["template_kind"]),
     )
+
+
+def _shops(kinds: pd.Series) -> NDArray[np.int64]:
+    numbers, names = pd.factorize(kinds)
+    counts = np.bincount(numbers[numbers >= 0], minlength=len(names))
+    told = np.append(counts < _NEARLY_ALL * len(kinds), False)
+    return np.where(told[numbers], numbers, -1).astype(np.int64)
 
 
 def _palettes(found: pd.Series) -> Floats:

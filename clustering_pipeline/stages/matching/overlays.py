@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,48 @@ def without_overlays(
         row: [line for line, place in zip(found, places[row], strict=True) if place not in overlays]
         for row, found in lines.items()
     }
+
+
+def under_templates(
+    products: KeptCrops, lines: Mapping[int, Sequence[TextLine]]
+) -> dict[int, list[TextLine]]:
+    """Return the lines as read, those of crops under a template without the template's own and
+    placed in the product's frame: what stands beside the pack lies outside of it.
+    """
+    return {
+        row: _free(_in_frame(found, products, row), products.places[row], products.templates[row])
+        if row in products.templates
+        else list(found)
+        for row, found in lines.items()
+    }
+
+
+def _in_frame(lines: Sequence[TextLine], products: KeptCrops, row: int) -> list[TextLine]:
+    """Return lines whose places are shares of the whole crop as shares of the product's frame."""
+    left, top, right, bottom = products.boxes[row]
+    x0, y0, x1, y1 = products.product_boxes[row]
+    crop, corner, size = (
+        np.array(one, np.float32)
+        for one in ((right - left, bottom - top), (x0, y0), (x1 - x0, y1 - y0))
+    )
+    return [replace(line, quad=(line.quad * crop - corner) / size) for line in lines]
+
+
+def _free(
+    lines: Sequence[TextLine], place: tuple[float, ...], covered: NDArray[np.bool_]
+) -> list[TextLine]:
+    """Return the lines whose middle lies in no covered cell (bool, rows, columns) of the
+    picture.
+    """
+    x0, y0, x1, y1 = place
+    size = np.array([covered.shape[1], covered.shape[0]])
+    kept = []
+    for line in lines:
+        middle = np.array([x0, y0]) + line.quad.mean(axis=0) * np.array([x1 - x0, y1 - y0])
+        column, row = np.clip((middle * size).astype(np.int64), 0, size - 1)
+        if not covered[row, column]:
+            kept.append(line)
+    return kept
 
 
 def _overlays(places: Mapping[int, Sequence[Place]], copies: sparse.csr_matrix) -> set[Place]:

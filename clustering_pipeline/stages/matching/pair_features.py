@@ -136,6 +136,19 @@ def line_features(
     return {key: np.where(compared, values, np.nan) for key, values in found.items()}
 
 
+def shop_features(pairs: Pairs, shops: NDArray[np.int64]) -> Features:
+    """Return whether both crops stand under the template of one shop, which hardly ever lists a
+    product twice; nothing where neither stands under any.
+
+    `shops`: int64 (n,), the shop of each crop, -1 where nothing tells.
+    """
+    if len(shops) == 0:
+        return {}
+    left, right = shops[pairs].T
+    same = (left == right).astype(np.float64)
+    return {"shop_same": np.where(np.maximum(left, right) < 0, np.nan, same)}
+
+
 def crowd(pairs: Pairs, weight: Reals, disagreeing: NDArray[np.bool_], count: int) -> Reals:
     """Return how much of what looks like the one or the other is another product: float64 (m,), 0
     to 1.

@@ -25,6 +25,7 @@ KINDS = {
     "copies": ("copies",),
     "look": ("encoder", "second"),
     "crowd": ("crowd",),
+    "shop": ("shop",),
 }
 # Contributions below this decide nothing, and so many are told.
 _LEAST, _MOST = 0.3, 4

@@ -34,6 +34,7 @@ from clustering_pipeline.stages.matching.judging import (
 )
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops, collect_crops
 from clustering_pipeline.stages.matching.learned_projection import learn_projection, project
+from clustering_pipeline.stages.matching.overlays import under_templates
 from clustering_pipeline.stages.matching.print_evidence import print_evidence
 from clustering_pipeline.stages.matching.shapes import coarse_shape, plain_pairs, shape_candidates
 from clustering_pipeline.stages.matching.text_evidence import ngram_vectors, pack_text
@@ -254,9 +255,12 @@ class Matcher:
         )
         wanted = np.bincount(groups)[groups] == 1
         wanted[candidates.pairs[doubtful].ravel()] = True
-        return read_texts(
-            self.products, np.flatnonzero(wanted).tolist(), self.settings.reader, self.context
-        )
+        return self.read(np.flatnonzero(wanted).tolist())
+
+    def read(self, rows: Sequence[int]) -> dict[int, list[TextLine]]:
+        """Return the lines on the packs at `rows`, without those of templates."""
+        lines = read_texts(self.products, rows, self.settings.reader, self.context)
+        return under_templates(self.products, lines)
 
     def examine(self, candidates: Candidates, lines: dict[int, list[TextLine]]) -> Examined:
         """Return all that is known of the candidates once `lines` were read."""

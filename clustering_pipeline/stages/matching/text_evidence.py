@@ -126,7 +126,10 @@ def _readable(lines: Sequence[TextLine]) -> list[_ReadLine]:
 
 
 def _comparable(one: _ReadLine) -> bool:
-    return one.line.confidence >= VERY_CONFIDENT
+    """Whether a line is read well and lies on the product, not beside it."""
+    middle = one.line.quad.mean(axis=0)
+    on_product = bool(((middle >= 0) & (middle <= 1)).all())
+    return on_product and one.line.confidence >= VERY_CONFIDENT
 
 
 def _read_on(pack: Sequence[_ReadLine], line: _ReadLine, opposite: _ReadLine) -> bool:

@@ -119,18 +119,21 @@ def _load_rapidocr(settings: TextReaderSettings) -> Any:
 
 _SCHEMA = pa.schema([("lines", pa.string())])
 
-Place = tuple[str, str, Box, Box]
+Place = tuple[str, str, Box, Box | None]
 
 
 def read_texts(
     products: KeptCrops, rows: Sequence[int], settings: TextReaderSettings, context: StageContext
 ) -> dict[int, list[TextLine]]:
-    """Return the lines on the packs at `rows`, by row."""
+    """Return the lines on the packs at `rows`, by row.
+
+    Places are shares of what is read: the product's frame, and under a template the whole crop.
+    """
     places = {
-        text_key(products.crops[row], products.product_boxes[row]): (
+        text_key(products.crops[row], products.reading_box(row)): (
             products.images[row],
             products.boxes[row],
-            products.product_boxes[row],
+            products.reading_box(row),
         )
         for row in rows
     }
@@ -152,19 +155,31 @@ def read_texts(
 
 
 def held_texts(
-    places: Sequence[tuple[str, Box]], settings: TextReaderSettings, context: StageContext
+    places: Sequence[tuple[str, Box | None]], settings: TextReaderSettings, context: StageContext
 ) -> dict[str, list[TextLine]]:
-    """Return the lines that were read before, by crop; `places` are crops and the product's box
-    within each.
+    """Return the lines that were read before, by crop; `places` as `reading_places` returns
+    them.
     """
     keys = {text_key(crop, box): crop for crop, box in places}
     frame = _table(settings, context).read(list(keys))
     return {keys[str(key)]: lines_from_json(content) for key, content in frame["lines"].items()}
 
 
-def text_key(crop_sha256: str, product_box: Box) -> str:
+def reading_places(local_features: pd.DataFrame) -> dict[str, Box | None]:
+    """Return which box of each crop is read: the product's, and None for the whole crop where a
+    template lies over the picture, since such cards say beside the pack what it is.
+    """
+    boxes = local_features[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
+    rows = zip(local_features["crop_sha256"], local_features["template"], boxes, strict=True)
+    return {
+        str(crop): None if isinstance(template, str) else (box[0], box[1], box[2], box[3])
+        for crop, template, box in rows
+    }
+
+
+def text_key(crop_sha256: str, box: Box | None) -> str:
     """Return the cache key of a pack's text: the crop and the box that was read."""
-    return f"{crop_sha256}:{','.join(map(str, product_box))}"
+    return f"{crop_sha256}:{'whole' if box is None else ','.join(map(str, box))}"
 
 
 def _table(settings: TextReaderSettings, context: StageContext) -> FeatureTable:
@@ -180,12 +195,12 @@ def _read_batch(
 
 
 def _read_one(
-    image: str, box: Box, product: Box, blobs: BlobStore, settings: TextReaderSettings
+    image: str, box: Box, product: Box | None, blobs: BlobStore, settings: TextReaderSettings
 ) -> str:
     try:
         crop = load_crop(blobs, image, box)
     except ImageError:
         return lines_to_json([])
-    return lines_to_json(
-        open_reader(settings).read(product_frame(crop, product, settings.longest_side))
-    )
+    read = product or (0, 0, crop.shape[1], crop.shape[0])
+    frame = product_frame(crop, read, settings.longest_side)
+    return lines_to_json(open_reader(settings).read(frame))

@@ -39,7 +39,9 @@ def test_only_packs_of_clusters_without_titles_are_looked_up_and_none_is_read_an
             "crop_sha256": list("abcd"),
         }
     )
-    features = pd.DataFrame({"crop_sha256": list("abcd"), "x0": 0, "y0": 0, "x1": 9, "y1": 9})
+    features = pd.DataFrame(
+        {"crop_sha256": list("abcd"), "x0": 0, "y0": 0, "x1": 9, "y1": 9, "template": None}
+    )
     context = StageContext(
         BlobStore(str(tmp_path)), FeatureTables(str(tmp_path / "tables")), tmp_path
     )

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
-from clustering_pipeline.stages.matching.overlays import without_overlays
+from clustering_pipeline.stages.matching.overlays import under_templates, without_overlays
 from clustering_pipeline.stages.matching.text_reader import TextLine
 
 QUAD = np.array([[0.1, 0.1], [0.5, 0.1], [0.5, 0.2], [0.1, 0.2]], np.float32)
@@ -66,3 +68,18 @@ def test_a_word_at_other_places_is_print(places):
 
 def test_two_products_are_too_few_for_a_sticker():
     assert left_of({0: [line("SALE")], 1: [line("SALE")]}) == {0: ["SALE"], 1: ["SALE"]}
+
+
+def test_lines_under_a_template_are_no_print_and_others_are_placed_on_the_product():
+    covered = np.zeros((16, 16), bool)
+    covered[:4] = True
+    whole = products([(0.0, 0.0, 1.0, 1.0), (0.0, 0.5, 0.5, 1.0)])
+    under = replace(
+        whole, templates={1: covered}, product_boxes=[(0, 0, 100, 100), (0, 50, 50, 100)]
+    )
+    lines = [line("SHOP"), line("Petalu", 0.5)]
+    found = under_templates(under, {0: lines, 1: lines})
+    assert found[0] == lines
+    assert [one.text for one in found[1]] == ["Petalu"]
+    # From (0.1, 0.6) of the crop to the same place in its lower left quarter.
+    np.testing.assert_allclose(found[1][0].quad[0], [0.2, 0.2], atol=1e-6)
