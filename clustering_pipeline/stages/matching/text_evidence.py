@@ -288,12 +288,12 @@ def standing_among_texts(
         near[start:stop] = np.sort(np.partition(some, -nearest, axis=1)[:, -nearest:], axis=1).mean(
             axis=1
         )
-        for number in order[
-            np.searchsorted(rows[order], start) : np.searchsorted(rows[order], stop)
-        ].tolist():
-            row = some[rows[number] - start]
-            similarity[number] = row[columns[number]]
-            rank[number] = np.count_nonzero(row > row[columns[number]])
+        bounds = np.searchsorted(rows[order], np.arange(start, stop + 1))
+        for row, first, last in zip(some, bounds[:-1], bounds[1:], strict=True):
+            numbers = order[first:last]
+            found = row[columns[numbers]]
+            similarity[numbers] = found
+            rank[numbers] = len(row) - np.searchsorted(np.sort(row), found, side="right")
     count = len(pairs)
     return 2 * similarity[:count] - near[pairs[:, 0]] - near[pairs[:, 1]], np.minimum(
         rank[:count], rank[count:]
