@@ -33,7 +33,6 @@ from clustering_pipeline.outputs.report import (
     CategoryTables,
     Cluster,
     Listing,
-    first_by_keeper,
     read_listings,
     review_order,
 )
@@ -126,11 +125,6 @@ class Category:
     def listings(self) -> Mapping[int, Listing]:
         """Every listing by its number."""
         return {listing.listing: listing for listing in read_listings(self.tables)}
-
-    @cached_property
-    def by_crop(self) -> Mapping[str, Listing]:
-        """One listing per keeper crop: the first one."""
-        return first_by_keeper(self.listings.values())
 
     def listing_named(self, reference: ListingReference) -> Listing | None:
         """Return the listing that a correction names, the first of an id without a picture; None

@@ -219,7 +219,7 @@ def cluster_detail(cluster: Cluster, looked_at: bool) -> ClusterDetail:
     return ClusterDetail(
         **cluster_out(cluster, looked_at).model_dump(),
         listings=[listing_out(listing) for listing in cluster.listings],
-        weakest_link=_link_out(cluster.weakest),
+        weakest_link=_link_out(cluster.weakest.link if cluster.weakest else None),
         neighbours=[number for number, _ in cluster.neighbours],
     )
 

@@ -186,6 +186,36 @@ def test_what_makes_no_sense_is_refused_in_words(client, path, data):
     assert client.get(f"/api/categories/{home.SLUG}/corrections").json() == []
 
 
+def asked_pair(client, number):
+    """The two listings that the page of a cluster asks about, None when it asks nothing."""
+    page = client.get(f"{BASE}/review/{number}").text
+    form = re.search(
+        r'<form class="row" method="post" action="[^"]+/pair">(.*?)</form>', page, re.S
+    )
+    return form and tuple(
+        int(re.search(rf'name="{side}" value="(\d+)"', form[1])[1]) for side in "ab"
+    )
+
+
+def test_the_page_asks_about_the_next_pair_until_none_is_left(client, project):
+    number = cluster_of(project, 0)
+    seen = []
+    while (pair := asked_pair(client, number)) is not None:
+        assert set(pair) <= set(members(project, number)) and pair not in seen
+        seen.append(pair)
+        post(client, f"review/{number}/pair", a=pair[0], b=pair[1], kind="same")
+    assert seen and "Nothing is left to ask" in client.get(f"{BASE}/review/{number}").text
+
+
+def test_a_listing_that_left_the_cluster_is_not_spoken_of(client, project):
+    first, second = cluster_of(project, 0), cluster_of(project, 16)
+    answer = post(client, f"review/{first}/pair", a=0, b=16, kind="different")
+    assert answer.status_code == 400 and f"P016 is not in cluster {first}" in answer.text
+    assert client.get(f"/api/categories/{home.SLUG}/corrections").json() == []
+    other = {"a": 0, "b": 16, "kind": "different", "other": second}
+    assert post(client, f"review/{first}/pair", **other).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["review/999", "review/-5", "pictures/999.jpg", "nowhere"])
 def test_what_does_not_exist_is_not_found(reader, path):
     assert reader.get(f"{BASE}/{path}").status_code == 404

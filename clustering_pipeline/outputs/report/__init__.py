@@ -2,7 +2,9 @@
 look.
 """
 
+from clustering_pipeline.outputs.report.answers import Answers
 from clustering_pipeline.outputs.report.doubt import (
+    AskedPair,
     Cluster,
     Link,
     neighbouring_clusters,
@@ -22,11 +24,12 @@ from clustering_pipeline.outputs.report.tables import (
     Box,
     CategoryTables,
     Listing,
-    first_by_keeper,
     read_listings,
 )
 
 __all__ = [
+    "Answers",
+    "AskedPair",
     "Box",
     "CategoryTables",
     "Cluster",
@@ -37,7 +40,6 @@ __all__ = [
     "Texts",
     "Words",
     "certainty",
-    "first_by_keeper",
     "link_words",
     "neighbouring_clusters",
     "pair_evidence",

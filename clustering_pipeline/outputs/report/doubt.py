@@ -6,14 +6,16 @@ cluster is two products.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import product
 
 import numpy as np
 import pandas as pd
 
+from clustering_pipeline.core.corrections import Statement, read_corrections
 from clustering_pipeline.core.graph import spanning_links
+from clustering_pipeline.outputs.report.answers import Answers
 from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, read_listings
 
 
@@ -38,16 +40,36 @@ class Link:
 
 
 @dataclass(frozen=True)
+class AskedPair:
+    """A match with the two listings that a person is shown for it; beside a cluster, `first` is the
+    cluster's own.
+    """
+
+    first: Listing
+    second: Listing
+    link: Link
+
+
+@dataclass(frozen=True)
 class Cluster:
-    """A cluster as a person reviews it: the representative first, the doubt from 0 (none) to 1."""
+    """A cluster as a person reviews it: the representative first, the doubt from 0 (none) to 1.
+
+    `links`: the matches by which it hangs together and that nobody has judged yet, the weakest
+    first; both listings are in the cluster. `neighbours`: other clusters that a match leads to, the
+    most probable first, save those that people have spoken of: candidates for a merge.
+    """
 
     cluster_id: int
     name: str
     listings: tuple[Listing, ...]
     doubt: float
-    weakest: Link | None
-    # Other clusters that a match leads to, the most probable first: candidates for a merge.
-    neighbours: tuple[tuple[int, Link], ...]
+    links: tuple[AskedPair, ...]
+    neighbours: tuple[tuple[int, AskedPair], ...]
+
+    @property
+    def weakest(self) -> AskedPair | None:
+        """The pair to ask about first."""
+        return self.links[0] if self.links else None
 
     @property
     def size(self) -> int:
@@ -71,21 +93,56 @@ class Cluster:
 def review_order(tables: CategoryTables) -> list[Cluster]:
     """Return the category's clusters, the most doubtful first, then the largest."""
     listings = read_listings(tables)
-    members = _members(listings)
-    cluster_of = {
-        item.keeper: number for number, items in members.items() for item in items if item.keeper
-    }
-    links = [
-        link
-        for link in read_links(tables.matches)
-        if link.crop_a in cluster_of and link.crop_b in cluster_of
-    ]
-    weakest, neighbours = weakest_links(links, cluster_of), neighbouring_clusters(links, cluster_of)
-    clusters = [
-        _cluster(number, items, weakest.get(number), neighbours.get(number, ()))
-        for number, items in members.items()
-    ]
+    members = {number: _ordered(items) for number, items in _members(listings).items()}
+    answers = Answers(_statements(tables), listings)
+    shown = _shown(members)
+    links = _known_links(tables, shown)
+    hanging, leading = weakest_links(links, shown), neighbouring_clusters(links, shown)
+    clusters = []
+    for number, items in members.items():
+        pairs = [_asked(number, number, link, shown) for link in hanging.get(number, ())]
+        others = [
+            (other, _asked(number, other, link, shown))
+            for other, link in leading.get(number, ())
+            if not answers.settle_any(items, members[other])
+        ]
+        unasked = [pair for pair in pairs if not answers.settle(pair.first, pair.second)]
+        clusters.append(_cluster(number, items, bool(pairs), unasked, others))
     return sorted(clusters, key=lambda cluster: (-cluster.doubt, -cluster.size, cluster.cluster_id))
+
+
+# One listing per keeper and cluster. Titles may part the listings that share a keeper, so that a
+# keeper can be in several clusters.
+_Shown = Mapping[str, Mapping[int, Listing]]
+
+
+def _shown(members: Mapping[int, Sequence[Listing]]) -> _Shown:
+    shown: dict[str, dict[int, Listing]] = {}
+    for number, items in members.items():
+        for item in items:
+            if item.keeper:
+                shown.setdefault(item.keeper, {}).setdefault(number, item)
+    return shown
+
+
+def _asked(number: int, other: int, link: Link, shown: _Shown) -> AskedPair:
+    """Return a link with its listing in cluster `number` and the one in cluster `other`."""
+    here, there = shown[link.crop_a], shown[link.crop_b]
+    if number in here and other in there:
+        return AskedPair(here[number], there[other], link)
+    return AskedPair(there[number], here[other], link)
+
+
+def _known_links(tables: CategoryTables, shown: _Shown) -> list[Link]:
+    return [
+        link for link in read_links(tables.matches) if link.crop_a in shown and link.crop_b in shown
+    ]
+
+
+def _statements(tables: CategoryTables) -> list[Statement]:
+    if tables.corrections is None:
+        return []
+    return [recorded.statement for recorded in read_corrections(tables.corrections)]
 
 
 def read_links(matches: pd.DataFrame) -> list[Link]:
@@ -101,30 +158,46 @@ def read_links(matches: pd.DataFrame) -> list[Link]:
     ]
 
 
-def weakest_links(links: Iterable[Link], cluster_of: Mapping[Any, int]) -> dict[int, Link]:
-    """Return per cluster the lightest edge of its maximum spanning tree; `links` come heaviest
-    first.
+def weakest_links(
+    links: Sequence[Link], clusters_of: Mapping[str, Collection[int]]
+) -> dict[int, list[Link]]:
+    """Return per cluster the edges of its maximum spanning tree, the lightest first.
+
+    `links` come heaviest first; `clusters_of`: the clusters in which each crop is.
     """
-    inside = [link for link in links if cluster_of[link.crop_a] == cluster_of[link.crop_b]]
-    place = {crop: number for number, crop in enumerate(cluster_of)}
-    first = np.array([place[link.crop_a] for link in inside], np.int64)
-    second = np.array([place[link.crop_b] for link in inside], np.int64)
-    kept = [inside[position] for position in spanning_links(len(place), first, second)]
-    return {cluster_of[link.crop_a]: link for link in kept}
+    inside = [
+        ((link.crop_a, number), (link.crop_b, number), link)
+        for link in links
+        for number in clusters_of[link.crop_a]
+        if number in clusters_of[link.crop_b]
+    ]
+    nodes = dict.fromkeys(node for first, second, _ in inside for node in (first, second))
+    place = {node: position for position, node in enumerate(nodes)}
+    first = np.array([place[node] for node, _, _ in inside], np.int64)
+    second = np.array([place[node] for _, node, _ in inside], np.int64)
+    found: dict[int, list[Link]] = {}
+    for position in reversed(list(spanning_links(len(place), first, second))):
+        (_, number), _, link = inside[position]
+        found.setdefault(number, []).append(link)
+    return found
 
 
 def neighbouring_clusters(
-    links: Iterable[Link], cluster_of: Mapping[Any, int]
+    links: Iterable[Link], clusters_of: Mapping[str, Collection[int]]
 ) -> dict[int, tuple[tuple[int, Link], ...]]:
     """Return per cluster the other clusters that a match leads to, each once by its heaviest match;
     heaviest first.
+
+    A match of two crops that share a cluster leads nowhere: where one of them is in another cluster
+    too, its listings there have a title that contradicts.
     """
     found: dict[int, dict[int, Link]] = {}
     for link in links:
-        a, b = cluster_of[link.crop_a], cluster_of[link.crop_b]
-        if a != b:
-            found.setdefault(a, {}).setdefault(b, link)
-            found.setdefault(b, {}).setdefault(a, link)
+        ones, others = clusters_of[link.crop_a], clusters_of[link.crop_b]
+        if set(ones).isdisjoint(others):
+            for a, b in product(ones, others):
+                found.setdefault(a, {}).setdefault(b, link)
+                found.setdefault(b, {}).setdefault(a, link)
     return {number: tuple(others.items()) for number, others in found.items()}
 
 
@@ -136,25 +209,30 @@ def _members(listings: Sequence[Listing]) -> dict[int, list[Listing]]:
     return members
 
 
-def _cluster(
-    number: int,
-    listings: Sequence[Listing],
-    weakest: Link | None,
-    neighbours: tuple[tuple[int, Link], ...],
-) -> Cluster:
-    ordered = tuple(
+def _ordered(listings: Sequence[Listing]) -> tuple[Listing, ...]:
+    return tuple(
         sorted(
             listings,
             key=lambda item: (not item.is_representative, -(item.confidence or 0), item.listing),
         )
     )
+
+
+def _cluster(
+    number: int,
+    listings: tuple[Listing, ...],
+    hangs_together: bool,
+    links: Sequence[AskedPair],
+    neighbours: Sequence[tuple[int, AskedPair]],
+) -> Cluster:
+    confirmed = hangs_together and not links
     return Cluster(
         cluster_id=number,
-        name=ordered[0].cluster_name or ordered[0].title,
-        listings=ordered,
-        doubt=_doubt(ordered, weakest),
-        weakest=weakest,
-        neighbours=neighbours,
+        name=listings[0].cluster_name or listings[0].title,
+        listings=listings,
+        doubt=0.0 if confirmed else _doubt(listings, links[0].link if links else None),
+        links=tuple(links),
+        neighbours=tuple(neighbours),
     )
 
 

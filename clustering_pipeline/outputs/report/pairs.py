@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.imaging import ImageError, Pixels, fit_within, load_crop
-from clustering_pipeline.outputs.report.doubt import Cluster, Link
+from clustering_pipeline.outputs.report.doubt import AskedPair, Cluster, Link
 from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing
 from clustering_pipeline.settings import MatchSettings, VerificationSettings
 from clustering_pipeline.stages.contract import StageContext
@@ -115,47 +115,38 @@ def worst_pairs(
     context: StageContext,
 ) -> dict[int, WorstPair]:
     """Return the worst pair of each cluster that hangs on a match, by the cluster's number."""
-    links = {
+    asked = {
         cluster.cluster_id: cluster.weakest for cluster in clusters if cluster.weakest is not None
     }
-    shown = _Shown(clusters, tables, settings, context)
-    return {number: shown.pair(link) for number, link in links.items()}
+    shown = _Shown(list(asked.values()), tables, settings, context)
+    return {number: shown.pair(pair) for number, pair in asked.items()}
 
 
 class _Shown:
-    """Looks up what is known of the crops of the clusters that are shown."""
+    """Looks up what is known of the crops of the pairs that are shown."""
 
     def __init__(
         self,
-        clusters: Sequence[Cluster],
+        pairs: Sequence[AskedPair],
         tables: CategoryTables,
         settings: MatchSettings,
         context: StageContext,
     ) -> None:
         self._context = context
         self._settings = settings
-        self._listings = {
-            listing.keeper: listing
-            for cluster in clusters
-            for listing in reversed(cluster.listings)
-        }
         self._features = _feature_rows(tables)
-        crops = {
-            crop
-            for cluster in clusters
-            if cluster.weakest
-            for crop in (cluster.weakest.crop_a, cluster.weakest.crop_b)
-        }
+        crops = {crop for pair in pairs for crop in (pair.link.crop_a, pair.link.crop_b)}
         read = {} if tables.local_features is None else reading_places(tables.local_features)
         places = [(crop, read[crop]) for crop in sorted(crops & read.keys())]
         self._texts = held_texts(places, settings.reader, context) if places else {}
 
-    def pair(self, link: Link) -> WorstPair:
-        first, second = self._side(link.crop_a), self._side(link.crop_b)
-        return WorstPair(first, second, link, self._evidence(link, first.listing, second.listing))
+    def pair(self, asked: AskedPair) -> WorstPair:
+        return WorstPair(
+            self._side(asked.first), self._side(asked.second), asked.link, self._evidence(asked)
+        )
 
-    def _side(self, crop: str) -> Side:
-        listing = self._listings[crop]
+    def _side(self, listing: Listing) -> Side:
+        crop = listing.keeper or ""
         return Side(
             listing,
             _readable(self._texts.get(crop, [])),
@@ -169,17 +160,18 @@ class _Shown:
         except (ImageError, PipelineError):
             return None
 
-    def _evidence(self, link: Link, first: Listing, second: Listing) -> PairView:
-        one, other = self._local_features(link.crop_a), self._local_features(link.crop_b)
+    def _evidence(self, asked: AskedPair) -> PairView:
+        first, second = asked.first, asked.second
+        one, other = self._local_features(first), self._local_features(second)
         if one is None or other is None or first.box is None or second.box is None:
             return PairView((), 0)
         return pair_evidence(
             one, other, _size(first.box), _size(second.box), self._settings.verification
         )
 
-    def _local_features(self, crop: str) -> LocalFeatures | None:
+    def _local_features(self, listing: Listing) -> LocalFeatures | None:
         try:
-            return load_features(self._context.blobs, self._features[crop][0])
+            return load_features(self._context.blobs, self._features[listing.keeper or ""][0])
         except (KeyError, PipelineError):
             return None
 

@@ -66,7 +66,9 @@ def read_listings(tables: CategoryTables) -> list[Listing]:
     rows = rows.merge(tables.clusters, on="listing", how="left").merge(
         _first_pictures(tables), on="listing", how="left"
     )
-    rows = rows.merge(_crop_places(tables), on="crop_sha256", how="left", suffixes=("", "_of_crop"))
+    rows = rows.merge(
+        _crop_places(tables), on=["listing", "crop_sha256"], how="left", suffixes=("", "_of_crop")
+    )
     return [_listing(row, tables.suggested_names) for row in _records(rows)]
 
 
@@ -87,8 +89,15 @@ def _first_pictures(tables: CategoryTables) -> pd.DataFrame:
 
 
 def _crop_places(tables: CategoryTables) -> pd.DataFrame:
-    places = tables.crops[["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1"]]
-    return places[places["crop_sha256"].notna()].drop_duplicates("crop_sha256")
+    """Return where each listing's pictures show each of their crops; two files may hold the same
+    pixels, and then either listing keeps its own.
+    """
+    held = tables.raw_images[["listing", "position", "image_sha256"]].dropna()
+    places = tables.crops[["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1"]].dropna()
+    shown = held.merge(places, on="image_sha256").sort_values(
+        ["listing", "position"], kind="stable"
+    )
+    return shown.drop_duplicates(["listing", "crop_sha256"]).drop(columns="position")
 
 
 def _records(frame: pd.DataFrame) -> Iterator[dict[str, Any]]:

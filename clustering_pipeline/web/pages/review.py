@@ -2,14 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from clustering_pipeline.core.corrections import Correction
-from clustering_pipeline.core.errors import PipelineError
-from clustering_pipeline.outputs.report import Cluster, Link, Listing, PairView, pair_evidence
+from clustering_pipeline.core.errors import InputError, PipelineError
+from clustering_pipeline.outputs.report import (
+    Answers,
+    AskedPair,
+    Cluster,
+    Listing,
+    PairView,
+    pair_evidence,
+)
 from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.settings import VerificationSettings
 from clustering_pipeline.stages.features import load_features
@@ -93,14 +100,19 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         secret: Secret,
         a: Annotated[int, Form()],
         b: Annotated[int, Form()],
-        kind: Annotated[str, Form()],
+        kind: Annotated[Literal["same", "different"], Form()],
+        other: Annotated[int | None, Form()] = None,
     ) -> Response:
         state = actions.same if kind == "same" else actions.different
         return record(
             slug,
             number,
             secret,
-            lambda category, _, by: state(category.listing(a), category.listing(b), by),
+            lambda category, _, by: state(
+                _member(category, a, number),
+                _member(category, b, number if other is None else other),
+                by,
+            ),
         )
 
     @router.post("/c/{slug}/review/{number}/split")
@@ -189,11 +201,17 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
     cluster = category.cluster(number)
     order = [other.cluster_id for other in _reviewable(category)]
     place = order.index(number) if number in order else 0
-    weakest = cluster.weakest
-    known = [
-        (category.by_number[other], link)
-        for other, link in cluster.neighbours
+    answers = Answers(
+        [recorded.statement for recorded in library.corrections.in_force(category.slug)],
+        category.listings.values(),
+    )
+    # What people said since the last run counts too.
+    open_links = [link for link in cluster.links if not answers.settle(link.first, link.second)]
+    suggested = [
+        (category.by_number[other], asked)
+        for other, asked in cluster.neighbours
         if other in category.by_number
+        and not answers.settle_any(cluster.listings, category.by_number[other].listings)
     ]
     return {
         "category": category,
@@ -202,13 +220,25 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
         "total": len(order),
         "previous": order[place - 1] if place > 0 else None,
         "following": order[place + 1] if place + 1 < len(order) else None,
-        "weakest": pair_of(category, library.blobs, weakest) if weakest else None,
+        "weakest": _draw(category, library.blobs, open_links[0]) if open_links else None,
+        "one_picture": len(cluster.pictures) == 1,
         "suggestions": [
-            (other, pair_of(category, library.blobs, link))
-            for other, link in known[:NEIGHBOURS_SHOWN]
+            (other, _draw(category, library.blobs, asked))
+            for other, asked in suggested[:NEIGHBOURS_SHOWN]
         ],
         "is_seen": number in library.progress.looked_at(category.slug, [cluster]),
     }
+
+
+def _member(category: Category, listing: int, number: int) -> Listing:
+    """Return a listing of cluster `number`; raises InputError where it is in another one."""
+    found = category.listing(listing)
+    if found.cluster_id != number:
+        raise InputError(
+            f"{found.product_base_id} is not in cluster {number}. The clusters changed since the "
+            f"page was opened, and nothing was recorded: go back and reload it."
+        )
+    return found
 
 
 def _chosen(cluster: Cluster, numbers: Sequence[int]) -> list[Listing]:
@@ -223,32 +253,25 @@ def _back_to(slug: str, number: int, numbers: Sequence[int]) -> Response:
 
 
 @dataclass(frozen=True)
-class Pair:
-    """Two listings, the match between their crops, and the points that agree."""
+class Drawn:
+    """Two listings that a match joins, and the points of their crops that agree."""
 
-    first: Listing
-    second: Listing
-    link: Link
+    asked: AskedPair
     evidence: PairView
 
 
-def pair_of(category: Category, blobs: BlobStore, link: Link) -> Pair:
-    """Return the listings of a link and the matched points between their crops."""
-    first, second = category.by_crop[link.crop_a], category.by_crop[link.crop_b]
-    return Pair(first, second, link, _evidence(category, blobs, link))
-
-
-def _evidence(category: Category, blobs: BlobStore, link: Link) -> PairView:
-    features = category.local_features
-    sizes = category.crop_sizes
+def _draw(category: Category, blobs: BlobStore, asked: AskedPair) -> Drawn:
+    features, sizes = category.local_features, category.crop_sizes
+    first, second = asked.first.keeper or "", asked.second.keeper or ""
     try:
-        return pair_evidence(
-            load_features(blobs, features[link.crop_a]),
-            load_features(blobs, features[link.crop_b]),
-            sizes[link.crop_a],
-            sizes[link.crop_b],
+        evidence = pair_evidence(
+            load_features(blobs, features[first]),
+            load_features(blobs, features[second]),
+            sizes[first],
+            sizes[second],
             VerificationSettings(),
         )
     except (KeyError, PipelineError):
         # Without stored features there are no points to draw; the numbers of the match still stand.
-        return PairView((), 0)
+        evidence = PairView((), 0)
+    return Drawn(asked, evidence)
