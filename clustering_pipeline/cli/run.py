@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +14,18 @@ from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.project import Project
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from clustering_pipeline.stages.catalogue import CatalogueSource
+
 # The steps that the summary names, the longest ones, and from how many seconds on.
 STEPS_SHOWN = 4
 SHORTEST_SHOWN = 0.5
 # The assets whose models a GPU may compute.
 MODEL_ASSETS = ("crops", "embeddings")
+# How many of the reasons for which listings have no picture are told.
+REASONS_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,8 @@ class RunOutcome:
 
     `steps`: what was materialised, in order, and how long each took. `message` says why the
     workbook is not where it was asked for, when it is not, and `unused_gpu` why models ran on the
-    processor although there is a GPU.
+    processor although there is a GPU. `problems`: the commonest reasons for which listings could
+    not be compared.
     """
 
     category: str
@@ -59,6 +68,16 @@ class RunOutcome:
     message: str = ""
     steps: tuple["StepTime", ...] = ()
     unused_gpu: str = ""
+    problems: tuple["Problem", ...] = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why so many listings could not be compared: the reason says what to do about it."""
+
+    status: str
+    listings: int
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -155,8 +174,56 @@ def run_catalogue(request: RunRequest, terminal: Terminal) -> list[RunOutcome]:
 
     What can be refused is refused before any work is done; raises InputError or StageError.
     """
+    request = _remember(request, terminal)
     jobs = [_prepare(request, category) for category in _categories(request)]
     return [_work(job, request, terminal) for job in jobs]
+
+
+def _remember(request: RunRequest, terminal: Terminal) -> RunRequest:
+    """Return the request with what an earlier run of the workbook was given and this one was not,
+    and say so; hosts that were allowed stay allowed.
+    """
+    sources = find_project(read_overrides(request.assignments, request.settings)).sources
+    known = _earlier(sources.of_path(request.catalogue), request)
+    if known is None:
+        return request
+    given, remembered = dict[str, Any](), list[str]()
+    if request.category is None and known.display_name != _default_name(request.catalogue):
+        given["category"] = known.display_name
+        remembered.append(f"--category {quote(known.display_name)}")
+    folder = known.options.get("images_from")
+    if request.images_from is None and folder is not None:
+        given["images_from"] = Path(folder)
+        remembered.append(f"--images-from {quote(folder)}")
+    if not request.sheets and known.sheets:
+        given["sheets"] = known.sheets
+        remembered += [f"--sheet {quote(sheet)}" for sheet in known.sheets]
+    given["hosts"] = tuple(dict.fromkeys([*known.hosts, *request.hosts]))
+    remembered += [f"--allow-host {host}" for host in known.hosts if host not in request.hosts]
+    if remembered:
+        terminal.note(f"As in the last run of {request.catalogue.name}: {' '.join(remembered)}")
+    return replace(request, **given)
+
+
+def _earlier(known: "Sequence[CatalogueSource]", request: RunRequest) -> "CatalogueSource | None":
+    """Return the record of an earlier run that this one goes on from: that of the category it
+    names, else the only one.
+    """
+    from clustering_pipeline.core.text import category_slug
+
+    if request.category_column is not None:
+        return None
+    whole = [source for source in known if "category_column" not in source.options]
+    if request.category is not None:
+        slug = category_slug(request.category)
+        return next((source for source in whole if source.category == slug), None)
+    own = category_slug(_default_name(request.catalogue))
+    same_name = next((source for source in whole if source.category == own), None)
+    return same_name or (whole[0] if len(whole) == 1 else None)
+
+
+def _default_name(catalogue: Path) -> str:
+    return catalogue.stem.removesuffix(".clustered")
 
 
 @dataclass(frozen=True)
@@ -180,7 +247,7 @@ def _categories(request: RunRequest) -> list[_Category]:
     from clustering_pipeline.stages.catalogue import category_values, read_source
 
     if request.category_column is None:
-        return [_Category(request.category or request.catalogue.stem.removesuffix(".clustered"))]
+        return [_Category(request.category or _default_name(request.catalogue))]
     if request.category or request.output:
         raise InputError(
             "--category-column makes several categories, so --category and --output cannot be "
@@ -238,6 +305,7 @@ def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
             images_from=request.images_from,
             category_column=request.category_column,
             category_value=job.category.value,
+            hosts=request.hosts,
         )
         made = _materialise(job.project, source.category, request.force, terminal)
     return _outcome(job.project, source.category, time.monotonic() - started, made)
@@ -291,6 +359,18 @@ def _outcome(
             for asset in materialised
             if not asset.startswith("settings/")
         ),
+        problems=_problems(clusters),
+    )
+
+
+def _problems(clusters: "pd.DataFrame") -> tuple[Problem, ...]:
+    """Return the commonest reasons of listings that could not be compared."""
+    lost = clusters[clusters["status"].isin(["download_failed", "invalid_row", "rejected"])]
+    counts = lost.groupby(["status", "reason"]).size().reset_index(name="listings")
+    ordered = counts.sort_values(["listings", "status", "reason"], ascending=[False, True, True])
+    return tuple(
+        Problem(str(status), int(listings), str(reason))
+        for status, reason, listings in ordered.head(REASONS_TOLD).itertuples(index=False)
     )
 
 
@@ -322,6 +402,10 @@ def show_outcome(terminal: Terminal, outcome: RunOutcome) -> None:
         ("listings", f"{outcome.rows:,}: {counts}"),
         ("clusters", f"{outcome.clusters:,}"),
         ("time", f"{outcome.seconds:.1f} s{_longest_steps(outcome.steps)}"),
+    ]
+    rows += [
+        ("not compared", f"{problem.listings:,} ×: {problem.reason}")
+        for problem in outcome.problems
     ]
     if outcome.message:
         rows.insert(1, ("note", outcome.message))

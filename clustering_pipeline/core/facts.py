@@ -5,7 +5,8 @@ one place; a stage adds what only it knows.
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 Fact = int | float | str
@@ -35,6 +36,16 @@ def measured_facts(rows: int, cache: CacheCount, seconds: float) -> dict[str, Fa
         "seconds": round(seconds, 3),
         "rows_per_second": round(rows / seconds, 1) if seconds else 0.0,
     }
+
+
+def commonest(texts: Iterable[str], most: int) -> list[tuple[str, int]]:
+    """Return at most `most` different texts with how often each comes, the commonest first.
+
+    >>> commonest(["gone", "late", "gone"], 1)
+    [('gone', 2)]
+    """
+    counts = Counter(texts)
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]
 
 
 def current_name(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pandas as pd
 
-from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.core.facts import Facts, commonest
 from clustering_pipeline.core.manifests import Manifest, to_table
 from clustering_pipeline.settings import PipelineSettings
 
@@ -47,6 +47,11 @@ class Check:
     name: str
     evaluate: Callable[[Evidence], Outcome]
     blocking: bool = False
+    # What to tell whoever meets a blocking one that failed.
+    advice: str = (
+        "This is a fault of the stage and not of the catalogue: please report it with the "
+        "workbook's columns."
+    )
 
     @property
     def description(self) -> str:
@@ -137,6 +142,32 @@ def _download_success(evidence: Evidence) -> Outcome:
     return Outcome(share <= settings.warn_failed_share, sentence, {"failed_share": share}, severity)
 
 
+REASONS_TOLD = 3
+
+
+def _enough_pictures(evidence: Evidence) -> Outcome:
+    """There are pictures, and not many fewer than the last run had."""
+    catalogue = evidence.upstream["catalogue"]
+    held = int(evidence.result["image_sha256"].notna().sum())
+    before = int(evidence.facts_before.get("pictures", 0)) - int(
+        evidence.facts_before.get("failed", 0)
+    )
+    least = evidence.settings.download.least_share
+    expected = min(before, max(len(evidence.result), len(catalogue)))
+    figures = {"pictures_held": held, "pictures_before": before}
+    if least == 0 or (held > 0 and held >= least * expected):
+        return Outcome(True, f"{held:,} pictures.", figures)
+    found = f"Only {held:,} pictures can be used" if held else "No picture can be used"
+    had = f"; the last run had {before:,}" if before else ""
+    failed = evidence.result.loc[evidence.result["image_sha256"].isna(), "error"]
+    reasons = pd.concat([catalogue.loc[~catalogue["usable"].astype(bool), "reason"], failed])
+    told = " ".join(
+        f"{count:,} ×: {reason}"
+        for reason, count in commonest(map(str, reasons.dropna()), REASONS_TOLD)
+    )
+    return Outcome(False, f"{found}{had}. {told}".strip(), figures, "error")
+
+
 def _detection_rate(evidence: Evidence) -> Outcome:
     """A product was found in enough pictures; in the others the whole picture is compared."""
     pictures = evidence.result.dropna(subset=["crop_sha256"]).drop_duplicates("image_sha256")
@@ -218,6 +249,13 @@ def _share(flags: "pd.Series[bool]") -> float:
 
 SMALLEST_CHAIN = 20
 DOWNLOAD_SUCCESS = Check("download_success", _download_success)
+ENOUGH_PICTURES = Check(
+    "enough_pictures",
+    _enough_pictures,
+    blocking=True,
+    advice="What the last run made stays as it is. Run again when this is put right; "
+    "`--set download.least_share=0` goes on with what there is.",
+)
 DETECTION_RATE = Check("detection_rate", _detection_rate)
 REJECTED_SHARE = Check("rejected_share", _rejected_share)
 NO_MATCH_SHARE = Check("no_match_share", _no_match_share)

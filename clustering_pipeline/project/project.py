@@ -190,8 +190,16 @@ class Project:
         return SettingsSource(self.home.settings_file, self.overrides)
 
     def category_settings(self, category: str) -> PipelineSettings:
-        """Return the settings in force for `category`; raises InputError."""
-        return self.settings.category(category)
+        """Return the settings in force for `category`, with the hosts that its record allows
+        besides; raises InputError.
+        """
+        settings = self.settings.category(category)
+        allowed = settings.download.allow_hosts
+        besides = [host for host in self.sources.hosts(category) if host not in allowed]
+        if not besides:
+            return settings
+        download = settings.download.model_copy(update={"allow_hosts": (*allowed, *besides)})
+        return settings.model_copy(update={"download": download})
 
     @property
     def catalogue_folder(self) -> str:

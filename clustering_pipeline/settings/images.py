@@ -206,6 +206,16 @@ class DownloadSettings(StageSettings):
         0.5, "Share of failed pictures above which the check fails.", ge=0, le=1
     )
 
+    least_share: float = performance_field(
+        0.5,
+        "Least share of the pictures that the last run had and the workbook still lists that a run "
+        "has to have: with fewer, or with none at all, it ends with an error, and the last results "
+        "stay. 0 takes whatever comes.",
+        later=True,
+        ge=0,
+        le=1,
+    )
+
     @field_validator("allow_hosts")
     @classmethod
     def _name_hosts(cls, entries: tuple[str, ...]) -> tuple[str, ...]:

@@ -200,15 +200,47 @@ def test_a_users_own_status_column_is_left_alone(finished: Finished, at_home: Ca
     assert {row["cp_status"] for row in rows} >= {"download_failed", "rejected"}
 
 
-def test_loopback_is_refused_unless_allowed_and_the_workbook_is_written_all_the_same(
-    finished: Finished, call: Call, tmp_path: Path
-):
-    copy = tmp_path / "refused.xlsx"
+def test_what_a_workbook_was_run_with_is_remembered(finished: Finished, call: Call, tmp_path: Path):
+    copy = tmp_path / "kem.xlsx"
     shutil.copyfile(finished.catalogue.workbook, copy)
-    answer = call("run", copy, *QUICK, "--json")
-    assert answer.code == 0, answer.errors
-    assert answer.json["status_counts"] == {"download_failed": len(finished.catalogue.listings)}
-    assert "127.0.0.1" in str(rows_of(answer.json["workbook"])[0]["reason"])
+    sheet = openpyxl.load_workbook(copy).sheetnames[0]
+    refused = call("run", copy, *QUICK, "--json")
+    assert refused.code == 3 and "--allow-host 127.0.0.1" in refused.error
+    assert not (tmp_path / "kem.clustered.xlsx").exists()
+    given = ("--allow-host", finished.shop.host, "--category", "Hàng thử", "--sheet", sheet)
+    first = call("run", copy, *QUICK, *given, "--json")
+    assert first.code == 0, first.errors
+    assert first.json["problems"][0]["listings"] > 0
+    again = call("run", copy, *QUICK, "--json")
+    said = f"kem.xlsx: --category 'Hàng thử' --sheet {sheet} --allow-host {finished.shop.host}"
+    assert again.code == 0 and said in " ".join(again.errors.split())
+    assert {**again.json, **TIMES} == {**first.json, **TIMES}
+    [known] = [
+        category
+        for category in call("status", "--json").json["categories"]
+        if category["category"] == "hang-thu"
+    ]
+    assert known["assets"]["settings/download"]["status"] == "fresh"
+
+
+def test_a_run_that_lost_its_pictures_leaves_the_last_workbook(
+    finished: Finished, at_home: Call, tmp_path: Path
+):
+    labelled = Path(at_home(*finished.arguments).json["workbook"])
+    before = labelled.read_bytes()
+    book = openpyxl.load_workbook(finished.catalogue.workbook)
+    for row in book.worksheets[0].iter_rows(min_row=2):
+        for cell in row:
+            if str(cell.value).startswith("http"):
+                cell.value = f"http://127.0.0.1:9/{cell.row}.jpg"
+    book.save(tmp_path / "moved.xlsx")
+    moved = ("run", tmp_path / "moved.xlsx", "--category", "catalogue", "--output", labelled)
+    answer = at_home(*moved, "--json")
+    assert answer.code == 3 and answer.output == ""
+    assert f"{len(finished.catalogue.listings)} ×: " in answer.error
+    assert "127.0.0.1:9" in answer.error and "the last run had" in answer.error
+    assert labelled.read_bytes() == before
+    assert at_home(*finished.arguments).code == 0
 
 
 def test_pictures_are_exported_as_a_folder_per_cluster(

@@ -283,8 +283,7 @@ def check_results(
         if check.blocking and not outcome.passed:
             raise StageError(
                 f"`{asset.to_user_string()}` did not pass the check {check.name}: "
-                f"{outcome.sentence} Nothing was written. This is a fault of the stage and not of "
-                "the catalogue: please report it with the workbook's columns."
+                f"{outcome.sentence} Nothing was written. {check.advice}"
             )
 
 

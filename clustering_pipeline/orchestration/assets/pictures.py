@@ -22,6 +22,7 @@ from clustering_pipeline.orchestration.assets.factory import (
 from clustering_pipeline.orchestration.checks import (
     DETECTION_RATE,
     DOWNLOAD_SUCCESS,
+    ENOUGH_PICTURES,
     REJECTED_SHARE,
     USABLE_LISTINGS,
 )
@@ -69,7 +70,7 @@ Each distinct URL is fetched once; a run that was stopped goes on where it was."
     group="pictures",
     kinds=["python"],
     pool=NETWORK,
-    checks=[USABLE_LISTINGS, DOWNLOAD_SUCCESS],
+    checks=[USABLE_LISTINGS, DOWNLOAD_SUCCESS, ENOUGH_PICTURES],
 )
 
 english_prompts = stage_asset(

@@ -29,8 +29,11 @@ def settings_version(settings: StageSettings) -> SourceVersion:
 
 
 def catalogue_version(source: "CatalogueSource") -> str:
-    """Return the version of what the catalogue is read from, wherever its result goes."""
-    read = {name: value for name, value in asdict(source).items() if name != "output"}
+    """Return the version of what the catalogue is read from, wherever its result goes and its
+    pictures come from.
+    """
+    elsewhere = ("output", "hosts")
+    read = {name: value for name, value in asdict(source).items() if name not in elsewhere}
     return _digest(sorted(read.items()))
 
 

@@ -116,8 +116,9 @@ def deliver_workbook(content: bytes, output: Path, source: Path, state: Path) ->
 
     A file at `output` that this project did not write, or that somebody edited since, is left
     alone, and so is one that is open in Excel or LibreOffice: the workbook then goes to a second
-    name, and the message says why. `state` is the local folder of the run's databases. Raises
-    InputError as `check_output` does, and StageError when the disk is full.
+    name, which later ones replace while nobody edits it, and the message says why. `state` is the
+    local folder of the run's databases. Raises InputError as `check_output` does, and StageError
+    when the disk is full.
     """
     check_output(source, output)
     deliveries = _Deliveries(state)
@@ -130,7 +131,7 @@ def deliver_workbook(content: bytes, output: Path, source: Path, state: Path) ->
             reason = "it is open in another program, or may not be changed"
     message = None
     if reason is not None:
-        asked, output = output, _second_name(output)
+        asked, output = output, _second_name(output, digest, deliveries)
         _write_beside(content, output)
         message = (
             f"{asked} was left as it is, because {reason}. The new workbook is {output.name} "
@@ -162,12 +163,20 @@ def _lock_file(output: Path) -> Path | None:
     return next((mark for mark in marks if mark.exists()), None)
 
 
-def _second_name(output: Path) -> Path:
-    numbered = (
+def _second_name(output: Path, digest: str, deliveries: "_Deliveries") -> Path:
+    """Return the latest numbered name that holds a file of ours as it was written, else the first
+    free one.
+    """
+    numbered = [
         output.with_name(f"{output.stem}-{number}{output.suffix}") for number in range(2, MAX_NAMES)
-    )
-    free = next((path for path in numbered if not path.exists()), None)
-    return free or output.with_name(f"{output.stem}-{datetime.now():%Y%m%d-%H%M%S}{output.suffix}")
+    ]
+    free = next((place for place, path in enumerate(numbered) if not path.exists()), None)
+    if free is None:
+        return output.with_name(f"{output.stem}-{datetime.now():%Y%m%d-%H%M%S}{output.suffix}")
+    latest = numbered[free - 1] if free else None
+    if latest is not None and _reason_to_keep(latest, digest, deliveries) is None:
+        return latest
+    return numbered[free]
 
 
 def _write_beside(content: bytes, output: Path) -> None:

@@ -42,6 +42,8 @@ class CatalogueSource:
     sheets: tuple[str, ...] = ()
     output: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    # Loopback or private hosts that its pictures may be fetched from as well.
+    hosts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -73,6 +75,7 @@ class SourceRecords:
         images_from: Path | str | None = None,
         category_column: str | None = None,
         category_value: str | None = None,
+        hosts: Iterable[str] = (),
     ) -> CatalogueSource:
         """Read the workbook or folder at `path`, keep a copy of its bytes, and write the category's
         record.
@@ -91,7 +94,7 @@ class SourceRecords:
         else:
             content = read_source(source_path)
         if images_from is not None:
-            options[IMAGES_FROM] = str(images_from)
+            options[IMAGES_FROM] = str(Path(images_from).expanduser().absolute())
             options[PICTURES] = self.blobs.put(store_folder(_folder(images_from), self.blobs))
         if category_column is not None and category_value is not None:
             options |= {CATEGORY_COLUMN: category_column, CATEGORY_VALUE: category_value}
@@ -104,6 +107,7 @@ class SourceRecords:
             sheets=tuple(sheets),
             output=None if output is None else str(Path(output).expanduser().absolute()),
             options=options,
+            hosts=tuple(hosts),
         )
         self._write(source)
         return source
@@ -121,6 +125,7 @@ class SourceRecords:
             images_from=source.options.get(IMAGES_FROM),
             category_column=source.options.get(CATEGORY_COLUMN),
             category_value=source.options.get(CATEGORY_VALUE),
+            hosts=source.hosts,
         )
 
     def load(self, category: str) -> CatalogueSource:
@@ -133,6 +138,19 @@ class SourceRecords:
                 f"No catalogue is recorded for the category {category!r} (recorded: {known}). "
                 "Run `clustering-pipeline run CATALOGUE --category NAME` once."
             ) from error
+
+    def hosts(self, category: str) -> tuple[str, ...]:
+        """Return the hosts that the pictures of a category may be fetched from besides those of its
+        settings; none where it has no record.
+        """
+        try:
+            return self._read(layout.source_record(category)).hosts
+        except FileNotFoundError:
+            return ()
+
+    def of_path(self, path: Path) -> list[CatalogueSource]:
+        """Return the records that were made of the workbook or folder at `path`."""
+        return [source for source in self.all() if source.path == str(path.expanduser().absolute())]
 
     def check_name(self, display_name: str) -> None:
         """Raise InputError when another category has the slug that a name gives: names that differ
@@ -200,7 +218,8 @@ def _record_path(category: str) -> str:
 
 def _from_json(content: bytes) -> CatalogueSource:
     values = json.loads(content)
-    return CatalogueSource(**{**values, "sheets": tuple(values["sheets"])})
+    lists = {name: tuple(values.get(name, ())) for name in ("sheets", "hosts")}
+    return CatalogueSource(**{**values, **lists})
 
 
 def _folder(path: Path | str) -> Path:

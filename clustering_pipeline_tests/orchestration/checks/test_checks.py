@@ -10,6 +10,7 @@ from clustering_pipeline.orchestration.assets.factory import check_results
 from clustering_pipeline.orchestration.checks import (
     CLUSTER_COUNT_JUMP,
     DOWNLOAD_SUCCESS,
+    ENOUGH_PICTURES,
     EVERY_LISTING,
     LARGEST_CLUSTER_SHARE,
     NO_MATCH_SHARE,
@@ -29,7 +30,7 @@ def evidence(result: pd.DataFrame, manifest=CLUSTERS, **known) -> Evidence:
         upstream=known.get("upstream", {}),
         facts=known.get("facts", {}),
         facts_before=known.get("before", {}),
-        settings=PipelineSettings(checks=checks),
+        settings=known.get("settings", PipelineSettings(checks=checks)),
     )
 
 
@@ -89,6 +90,45 @@ def test_every_failed_download_is_an_error_that_names_the_cause():
     outcome = DOWNLOAD_SUCCESS.evaluate(evidence(failed, RAW_IMAGES))
     assert (outcome.passed, outcome.severity) == (False, "error")
     assert "not_found, mostly on shop.vn" in outcome.sentence
+
+
+LISTED = pd.DataFrame({"listing": range(4), "usable": [True, True, True, False]})
+LISTED["reason"] = [None, None, None, "The cell names a file, and no folder was given."]
+
+
+@pytest.mark.parametrize(
+    ("held", "before", "least", "passed"),
+    [
+        (3, 0, 0.5, True),
+        (2, 3, 0.5, True),
+        (1, 3, 0.5, False),
+        (0, 0, 0.5, False),
+        (0, 3, 0.0, True),
+        # The workbook became shorter.
+        (3, 300, 0.5, True),
+    ],
+)
+def test_a_run_that_lost_its_pictures_is_stopped_with_the_reasons(held, before, least, passed):
+    pictures = pd.DataFrame(
+        {
+            "image_sha256": ["a"] * held + [None] * (3 - held),
+            "error": [None] * held + ["No connection to shop.vn."] * (3 - held),
+        }
+    )
+    settings = PipelineSettings.model_validate({"download": {"least_share": least}})
+    outcome = ENOUGH_PICTURES.evaluate(
+        evidence(
+            pictures,
+            RAW_IMAGES,
+            upstream={"catalogue": LISTED},
+            before={"pictures": before, "failed": 0},
+            settings=settings,
+        )
+    )
+    assert outcome.passed is passed
+    if not passed:
+        assert f"{3 - held} ×: No connection to shop.vn." in outcome.sentence
+        assert "1 ×: The cell names a file" in outcome.sentence
 
 
 def test_nothing_is_a_pass():

@@ -84,3 +84,24 @@ def test_an_open_workbook_gives_a_second_name(source, tmp_path, mark):
     delivered = deliver_workbook(b"two", output, source, tmp_path / "state")
     assert delivered.path.name == "out-2.xlsx" and "open in Excel" in delivered.message
     assert output.read_bytes() == b"one"
+
+
+def test_the_second_name_is_used_again_until_somebody_edits_it(source, tmp_path):
+    output = source.with_name("out.xlsx")
+    output.write_bytes(b"mine")
+
+    def delivered(content):
+        return deliver_workbook(content, output, source, tmp_path / "state").path.name
+
+    assert [delivered(content) for content in (b"1", b"2", b"3")] == ["out-2.xlsx"] * 3
+    source.with_name("out-2.xlsx").write_bytes(b"edited")
+    assert [delivered(content) for content in (b"4", b"5")] == ["out-3.xlsx"] * 2
+    source.with_name("~$out-3.xlsx").touch()
+    assert delivered(b"6") == "out-4.xlsx"
+    held = {path.name: path.read_bytes() for path in source.parent.glob("out*.xlsx")}
+    assert held == {
+        "out.xlsx": b"mine",
+        "out-2.xlsx": b"edited",
+        "out-3.xlsx": b"5",
+        "out-4.xlsx": b"6",
+    }
