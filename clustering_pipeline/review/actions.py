@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 
 from sqlalchemy import BigInteger, Column, MetaData, Table, Text, delete, insert, select
@@ -34,6 +35,10 @@ _ROWS = Table(
     Column("cluster_id", BigInteger),
     *(Column(name, Text, nullable=False) for name in ("author", "time")),
 )
+
+
+# Of one action, so that it can be undone as one.
+MOST_STATEMENTS = 1000
 
 
 @dataclass(frozen=True)
@@ -67,37 +72,80 @@ def merge(first: Cluster, second: Cluster, by: Signature) -> list[Correction]:
     return same(first.representative, second.representative, by)
 
 
-def split(cluster: Cluster, chosen: Sequence[Listing], by: Signature) -> list[Correction]:
-    """Return what takes the chosen listings out of a cluster into one of their own.
+def split(
+    cluster: Cluster, chosen: Sequence[Listing], by: Signature, *, together: bool = True
+) -> list[Correction]:
+    """Return what takes the chosen listings out of a cluster: into one of their own, or each
+    picture into its own when not `together`.
 
-    The chosen are the same product as the first of them, and each differs from the first that
-    stays.
+    They differ from every picture that stays, so that none of these follows them.
     """
-    staying = _others(cluster, chosen)
-    together = [
-        by.under(Same(_reference(chosen[0]), _reference(listing))) for listing in chosen[1:]
+    staying, pictures = _one_each(_others(cluster, chosen)), _one_each(chosen)
+    first, *further = pictures
+    copies = [statement for picture in pictures for statement in _copies(picture, chosen, by)]
+    if together:
+        joined = [by.under(Same(_reference(first), _reference(other))) for other in further]
+        return _within_limit([*copies, *joined, *_apart([first], staying, by)])
+    pairs = [
+        by.under(Different(_reference(one), _reference(other)))
+        for one, other in combinations(pictures, 2)
     ]
-    return [
-        *together,
-        *(by.under(Different(_reference(listing), _reference(staying[0]))) for listing in chosen),
-    ]
+    return _within_limit([*copies, *pairs, *_apart(pictures, staying, by)])
 
 
 def move(
     cluster: Cluster, chosen: Sequence[Listing], target: Cluster, by: Signature
 ) -> list[Correction]:
-    """Return what moves the chosen listings of a cluster to another one."""
+    """Return what moves the chosen listings of a cluster to another one; they differ from every
+    picture that stays.
+    """
     if target.cluster_id == cluster.cluster_id:
         raise InputError(
             f"The listings are in cluster {target.cluster_id} already. Choose another cluster."
         )
-    staying = _others(cluster, chosen)
-    statements: list[Correction] = []
-    for listing in chosen:
-        statements += [
-            by.under(Different(_reference(listing), _reference(staying[0]))),
-            by.under(Same(_reference(listing), _reference(target.representative))),
-        ]
+    staying = _one_each(_others(cluster, chosen))
+    joined = [
+        by.under(Same(_reference(listing), _reference(target.representative))) for listing in chosen
+    ]
+    # The chosen are one product with the target: what the first differs from, all differ from.
+    return _within_limit(
+        [*_apart(chosen[1:], staying[:1], by), *_apart(chosen[:1], staying, by), *joined]
+    )
+
+
+def _one_each(listings: Sequence[Listing]) -> list[Listing]:
+    """Return the first listing of each distinct picture."""
+    return list(
+        {listing.keeper or listing.listing: listing for listing in reversed(listings)}.values()
+    )[::-1]
+
+
+def _copies(picture: Listing, listings: Sequence[Listing], by: Signature) -> list[Correction]:
+    return [
+        by.under(Same(_reference(picture), _reference(listing)))
+        for listing in listings
+        if picture.keeper is not None
+        and listing.keeper == picture.keeper
+        and _reference(listing) != _reference(picture)
+    ]
+
+
+def _apart(
+    chosen: Sequence[Listing], staying: Sequence[Listing], by: Signature
+) -> list[Correction]:
+    return [
+        by.under(Different(_reference(one), _reference(other)))
+        for one in chosen
+        for other in staying
+    ]
+
+
+def _within_limit(statements: list[Correction]) -> list[Correction]:
+    if len(statements) > MOST_STATEMENTS:
+        raise InputError(
+            f"That would be {len(statements):,} statements at once, and {MOST_STATEMENTS:,} is the "
+            f"most. Choose fewer pictures."
+        )
     return statements
 
 

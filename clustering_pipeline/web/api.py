@@ -187,5 +187,5 @@ def _corrections(
             f"cluster."
         )
     if isinstance(action, SplitIn):
-        return actions.split(cluster, chosen, by)
+        return actions.split(cluster, chosen, by, together=action.together)
     return actions.move(cluster, chosen, category.cluster(action.target), by)

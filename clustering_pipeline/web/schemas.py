@@ -118,6 +118,9 @@ class SplitIn(BaseModel):
     kind: Literal["split"]
     cluster_id: int = Field(ge=0, le=2**62)
     listings: Annotated[list[int], Field(min_length=1, max_length=10_000)]
+    together: bool = Field(
+        True, description="Whether they are one product; otherwise each picture is its own."
+    )
 
 
 class MoveIn(BaseModel):

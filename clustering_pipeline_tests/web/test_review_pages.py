@@ -78,6 +78,32 @@ def test_splitting_takes_the_chosen_out(client, project):
     assert cluster_of(project, 17) != cluster_of(project, 16)
 
 
+def kinds_between(client, chosen):
+    """How often statements say what of the chosen listings among themselves."""
+    stated = client.get(f"/api/categories/{home.SLUG}/corrections").json()
+    ids = {f"P{number:03d}" for number in chosen}
+    return [row["kind"] for row in stated if {row["id_a"], row["id_b"]} <= ids]
+
+
+@pytest.mark.parametrize("how", ["together", "each"])
+def test_several_that_are_split_off_are_one_product_only_where_that_is_said(client, project, how):
+    number, chosen = cluster_of(project, 16), [16, 17]
+    everyone = members(project, number)
+    post(client, f"review/{number}/split", listing=chosen, how=how)
+    assert set(kinds_between(client, chosen)) == {"same" if how == "together" else "different"}
+    home.group_again(project)
+    found = [cluster_of(project, listing) for listing in chosen]
+    assert (found[0] == found[1]) is (how == "together")
+    staying = [listing for listing in everyone if listing not in chosen]
+    left = {cluster_of(project, listing) for listing in staying}
+    assert len(left) == 1 and left.isdisjoint(found)
+    # The halves are nobody's suggestion again.
+    pages = {place: client.get(f"{BASE}/review/{place}").text for place in (*found, *left)}
+    for place, page in pages.items():
+        suggested = set(map(int, re.findall(r'name="target" value="(\d+)"', page)))
+        assert suggested.isdisjoint({*found, *left} - {place})
+
+
 def test_moving_puts_the_chosen_elsewhere(client, project):
     source, target = cluster_of(project, 16), cluster_of(project, 0)
     post(client, f"review/{source}/move", listing=[17], target=target)

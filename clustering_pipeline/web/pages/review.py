@@ -116,12 +116,20 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         )
 
     @router.post("/c/{slug}/review/{number}/split")
-    def split(slug: str, number: int, secret: Secret, listing: Chosen = []) -> Response:  # noqa: B006
+    def split(
+        slug: str,
+        number: int,
+        secret: Secret,
+        how: Annotated[Literal["together", "each"], Form()] = "together",
+        listing: Chosen = [],  # noqa: B006
+    ) -> Response:
         return record(
             slug,
             number,
             secret,
-            lambda _, cluster, by: actions.split(cluster, _chosen(cluster, listing), by),
+            lambda _, cluster, by: actions.split(
+                cluster, _chosen(cluster, listing), by, together=how == "together"
+            ),
         )
 
     @router.post("/c/{slug}/review/{number}/move")
