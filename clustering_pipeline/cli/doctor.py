@@ -345,6 +345,17 @@ def _settings_problems(project: Project) -> Iterable[str]:
     return project.settings.problems(known)
 
 
+def _verdict(findings: Sequence[Finding]) -> tuple[str, list[tuple[str, str]]]:
+    """Return in a sentence whether the pipeline can be used, and what has to be put right."""
+    problems = [finding for finding in findings if finding.state == "problem"]
+    if not problems:
+        return "All that is needed is here.", []
+    count = "One thing has" if len(problems) == 1 else f"{len(problems)} things have"
+    return f"{count} to be put right:", [
+        (finding.name, finding.remedy or finding.found) for finding in problems
+    ]
+
+
 _SIGNS = {"ok": ("✓", "green"), "absent": ("–", "dim"), "problem": ("✗", "bold red")}
 
 
@@ -361,6 +372,7 @@ def doctor(context: typer.Context) -> None:
 
 
 def _show(terminal: Terminal, findings: Sequence[Finding]) -> None:
+    terminal.details(*_verdict(findings))
     table = Table.grid(padding=(0, 2))
     table.add_column()
     table.add_column(no_wrap=True)

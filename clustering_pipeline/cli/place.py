@@ -3,6 +3,7 @@ terminal.
 """
 
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from clustering_pipeline.core.progress import ProgressListener
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import RunOverrides
 
+PORTS_TRIED = 50
 CORRECTION_ASSETS = ("corrections", "overruled_pictures")
 # Asked for by nobody in a terminal; Dagster reads it when its first module is imported.
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
@@ -44,6 +46,25 @@ def choose_category(known: Sequence[str], category: str | None) -> list[str]:
     return [slug]
 
 
+def only_category(known: Sequence[str], category: str | None) -> str:
+    """Return the slug of the category that is meant: the one that was named, else the only one;
+    raises InputError where there are several.
+    """
+    slugs = choose_category(known, category)
+    if len(slugs) > 1:
+        raise InputError(f"There are several categories: {', '.join(slugs)}. Name one: --category.")
+    return slugs[0]
+
+
+def written_files(project: Project, category: str) -> list[tuple[str, str]]:
+    """Return where the labelled workbook and the report of a category are, those that there are."""
+    places = {
+        name: project.manifests.read_facts(asset, category).get(name)
+        for name, asset in (("workbook", "labeled_excel"), ("report", "category_report"))
+    }
+    return [(name, str(place)) for name, place in places.items() if place is not None]
+
+
 @contextmanager
 def working(project: Project, terminal: Terminal) -> Iterator[Project]:
     """Give the project whose stages report to this terminal while the block runs."""
@@ -72,3 +93,36 @@ def waiting_sentence(sources: Sequence[str]) -> str:
     names = ["newer corrections" if name in CORRECTION_ASSETS else name for name in sources]
     waiting = " and ".join(dict.fromkeys(names))
     return f"Changed while this ran, and waiting for the next run: {waiting}."
+
+
+def free_port(host: str, first: int) -> int:
+    """Return the first port from `first` on that nobody listens on; raises InputError."""
+    tried = range(first, first + PORTS_TRIED)
+    found = next((port for port in tried if is_free(host, port)), None)
+    if found is None:
+        raise InputError(
+            f"No port from {tried[0]} to {tried[-1]} is free on {host}. Choose one with --port."
+        )
+    return found
+
+
+def checked_port(host: str, port: int) -> int:
+    """Return the port; raises InputError where it cannot be listened on."""
+    if not is_free(host, port):
+        raise InputError(
+            f"Port {port} of {host} cannot be used; another program may hold it. Choose another "
+            f"--port."
+        )
+    return port
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether one can listen on a port."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError:
+        return False
+    return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from clustering_pipeline.cli.place import find_project
+from clustering_pipeline.cli.place import find_project, only_category
 from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def search(
     context: typer.Context,
     image: Annotated[str, typer.Argument(metavar="IMAGE", help="A picture file or a picture URL.")],
-    category: Annotated[str, typer.Option(metavar="NAME", help="The category to search in.")],
+    category: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The category to search in; by default the only one."),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many listings to show.")] = 10,
     mode: Annotated[
         str,
@@ -33,12 +36,13 @@ def search(
     ] = 0,
 ) -> None:
     """Find the listings that show what a picture shows."""
-    from clustering_pipeline.core.text import category_slug
+    from clustering_pipeline.core.manifests import CLUSTERS
     from clustering_pipeline.imaging import ImageError, decode_image
     from clustering_pipeline.outputs.search import PictureSearch, SearchIndex, checked_mode
     from clustering_pipeline.storage import FileTree
 
-    terminal, project, slug = terminal_of(context), find_project(), category_slug(category)
+    terminal, project = terminal_of(context), find_project()
+    slug = only_category(project.manifests.categories(CLUSTERS.name), category)
     asked = checked_mode(mode)
     try:
         pixels = decode_image(_read(image, project, slug))

@@ -6,10 +6,11 @@ from typing import Annotated
 
 import typer
 
-from clustering_pipeline.cli.place import find_project
+from clustering_pipeline.cli.place import checked_port, find_project, free_port
 from clustering_pipeline.cli.terminal import terminal_of
 from clustering_pipeline.core.errors import StageError
 
+FIRST_PAGES_PORT = 8765
 TOKEN_VARIABLE = "CLUSTERING_PIPELINE_TOKEN"
 
 
@@ -19,7 +20,14 @@ def serve(
         str,
         typer.Option(metavar="ADDRESS", help="Address to listen on; by default only this machine."),
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8765,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65535,
+            help=f"Port to listen on; the first free one from {FIRST_PAGES_PORT} by default.",
+        ),
+    ] = None,
     token: Annotated[
         str | None,
         typer.Option(
@@ -52,6 +60,7 @@ def serve(
     )
 
     terminal = terminal_of(context)
+    port = checked_port(host, port) if port else free_port(host, FIRST_PAGES_PORT)
     options = ServeOptions(
         host=host,
         port=port,

@@ -12,6 +12,7 @@ from clustering_pipeline.cli.place import (
     find_project,
     waiting_sentence,
     working,
+    written_files,
 )
 from clustering_pipeline.cli.terminal import Terminal, terminal_of
 
@@ -43,7 +44,11 @@ def sync(context: typer.Context, category: CategoryOption = None) -> None:
         )
     for report in reports:
         done = ", ".join(report.materialised) or "nothing: all of it is fresh"
-        rows = [("materialised", done), ("time", f"{report.seconds:.1f} s")]
+        rows = [
+            ("materialised", done),
+            *written_files(project, report.category),
+            ("time", f"{report.seconds:.1f} s"),
+        ]
         if report.waiting:
             rows.append(("note", waiting_sentence(report.waiting)))
         terminal.details(f"Category {report.category}", rows)
@@ -54,6 +59,7 @@ def sync(context: typer.Context, category: CategoryOption = None) -> None:
                     "category": report.category,
                     "materialised": list(report.materialised),
                     "seconds": round(report.seconds, 2),
+                    **dict(written_files(project, report.category)),
                 }
                 for report in reports
             ]
@@ -64,8 +70,14 @@ def sync(context: typer.Context, category: CategoryOption = None) -> None:
         raise type(errors[0])(" ".join(map(str, errors)))
 
 
-def status(context: typer.Context, category: CategoryOption = None) -> None:
-    """Show for every category which assets are fresh, stale and why, missing or failed."""
+def status(
+    context: typer.Context,
+    category: CategoryOption = None,
+    assets: Annotated[
+        bool, typer.Option("--assets", help="Show every asset, not a line for each category.")
+    ] = False,
+) -> None:
+    """Show for every category whether it is fresh, or what is stale and why, missing or failed."""
     from clustering_pipeline.definitions import open_pipeline
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.sync.status import category_statuses
@@ -75,8 +87,11 @@ def status(context: typer.Context, category: CategoryOption = None) -> None:
         statuses = category_statuses(project, instance, open_pipeline(project).lineage)
     slugs = choose_category([known.category for known in statuses], category)
     chosen = [known for known in statuses if known.category in slugs]
-    for known in chosen:
-        _show(terminal, known)
+    if assets:
+        for known in chosen:
+            _show(terminal, known)
+    else:
+        _summarise(terminal, chosen)
     problems = project.settings.problems(known.category for known in statuses)
     if problems:
         terminal.details("Settings", [("problem", problem) for problem in problems])
@@ -88,6 +103,35 @@ def status(context: typer.Context, category: CategoryOption = None) -> None:
             "settings_problems": list(problems),
         }
     )
+
+
+def _summarise(terminal: Terminal, statuses: "list[CategoryStatus]") -> None:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
+    for column in ("category", "state", "last run", "next refresh", "why"):
+        table.add_column(column, overflow="fold")
+    for known in statuses:
+        state, why = _in_short(known)
+        name = f"{known.category}{' (retired)' if known.retired else ''}"
+        table.add_row(
+            name,
+            Text(state, style=_COLOURS.get(state.partition(" ")[0], "")),
+            _moment(known.last_run),
+            _moment(known.next_refresh) or "none",
+            why,
+        )
+    terminal.output.print(table)
+
+
+def _in_short(status: "CategoryStatus") -> tuple[str, str]:
+    """Return the worst state with how many assets are in it, and why the first of them is."""
+    if status.problem:
+        return "failed", status.problem
+    for state in ("failed", "missing", "stale"):
+        found = {name: one for name, one in status.assets.items() if str(one.status) == state}
+        if found:
+            name, first = next(iter(found.items()))
+            return f"{state} ({len(found)})", f"{name}: {first.why}" if first.why else name
+    return "fresh", ""
 
 
 def _show(terminal: Terminal, status: "CategoryStatus") -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from typing import Annotated, Any, TextIO
 
 import typer
@@ -117,6 +118,12 @@ def terminal_of(context: typer.Context) -> Terminal:
 SHARED_OPTIONS = ("--json", "--debug")
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"clustering-pipeline {version('clustering-pipeline')}")
+        raise typer.Exit
+
+
 def share_options(
     context: typer.Context,
     json: Annotated[
@@ -124,6 +131,12 @@ def share_options(
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error, and Dagster's log.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and end."
+        ),
     ] = False,
 ) -> None:
     """Set the terminal of the command up as the options that all commands share ask."""

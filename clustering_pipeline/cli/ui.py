@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from clustering_pipeline.cli.place import find_project
+from clustering_pipeline.cli.place import checked_port, find_project, free_port, is_free
 from clustering_pipeline.cli.terminal import Terminal, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.project import Project
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from clustering_pipeline.web import ServeOptions
 
 NAMES_VARIABLE = "CLUSTERING_PIPELINE_UI_NAMES"
-FIRST_PORT, PORTS_TRIED = 3000, 50
+FIRST_PORT = 3000
 SECONDS_TO_CLOSE = 5
 # What Dagster may take to end its runs; and how often it is seen whether it was told to.
 SECONDS_TO_END, SECONDS_OF_A_LOOK = 60, 1
@@ -51,7 +50,7 @@ def ui(
     the pages of `serve`.
     """
     terminal, project = terminal_of(context), find_project()
-    chosen = _checked_port(host, port) if port else _free_port(host)
+    chosen = checked_port(host, port) if port else free_port(host, FIRST_PORT)
     terminal.details(
         "Dagster UI", [("address", f"http://{host}:{chosen}"), ("home", project.home.path)]
     )
@@ -127,7 +126,7 @@ def _page_options(project: Project, terminal: Terminal) -> "ServeOptions | None"
     host, port = address.hostname or "", address.port or 80
     if not is_loopback(host):
         return None
-    if _is_free(host, port):
+    if is_free(host, port):
         return ServeOptions(host=host, port=port)
     terminal.note(
         f"Port {port} is taken: links to reports open what runs there. `automation.pages_url` "
@@ -160,32 +159,3 @@ def _serve(command: list[str], environment: dict[str, str]) -> int:
                 continue
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _free_port(host: str) -> int:
-    for port in range(FIRST_PORT, FIRST_PORT + PORTS_TRIED):
-        if _is_free(host, port):
-            return port
-    raise InputError(
-        f"No port from {FIRST_PORT} to {FIRST_PORT + PORTS_TRIED - 1} is free on {host}. Choose "
-        f"one with --port."
-    )
-
-
-def _checked_port(host: str, port: int) -> int:
-    if not _is_free(host, port):
-        raise InputError(
-            f"Port {port} of {host} cannot be used; another program may hold it. Choose another "
-            f"--port."
-        )
-    return port
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True

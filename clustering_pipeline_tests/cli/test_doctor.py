@@ -41,6 +41,16 @@ def test_findings_are_complete_and_each_lack_has_a_remedy(call: Call, home: Path
     assert (home / "dagster.yaml").exists()
 
 
+def test_the_verdict_comes_first(call: Call, home: Path):
+    first = call("doctor").output.splitlines()[0]
+    assert first in ("All that is needed is here.", "One thing has to be put right:") or (
+        "things have to be put right" in first
+    )
+    (home / "settings.yaml").write_text("clusters:\n  metod: graph\n")
+    head = call("doctor").output.split("machine")[0]
+    assert "put right:" in head and "clusters.method" in head
+
+
 def test_keys_are_named_and_never_shown(call: Call, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("GEMINI_API_KEY", "very-secret")
     answer = call("doctor")

@@ -149,8 +149,14 @@ def test_status_and_sync_after_a_run(finished: Finished, at_home: Call):
     }, known
     synchronised = at_home("sync", "--category", "catalogue", "--json").json["categories"][0]
     assert set(synchronised["materialised"]) <= {"raw_images"}
+    assert {name: synchronised[name] for name in ("workbook", "report")} == {
+        name: json.loads(finished.answer.output)[name] for name in ("workbook", "report")
+    }
     assert at_home("status", "--category", "nope").code == 2
-    assert "labeled_excel" in at_home("status").output
+    assert "labeled_excel" in at_home("status", "--assets").output
+    short = at_home("status", "--category", "catalogue").output
+    assert len([line for line in short.splitlines() if line.startswith("catalogue")]) == 1
+    assert "labeled_excel" not in short
 
 
 def test_a_setting_for_one_run_does_not_stay(finished: Finished, at_home: Call):

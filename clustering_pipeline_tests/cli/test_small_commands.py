@@ -5,13 +5,14 @@ on.
 import csv
 import json
 import socket
-import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import openpyxl
 import pytest
 
-from clustering_pipeline.cli.ui import _free_port
+from clustering_pipeline.cli.place import free_port, only_category
+from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline_tests.cli.conftest import Call
 
@@ -102,13 +103,34 @@ def test_corrections_that_cannot_be_read_are_refused(call: Call, tmp_path: Path)
     assert "missing.csv" in answer.error
 
 
-def test_ui_takes_the_next_port_when_the_first_is_taken(monkeypatch: pytest.MonkeyPatch):
+def test_the_next_port_is_taken_when_the_first_is_not_free():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        monkeypatch.setattr(sys.modules[_free_port.__module__], "FIRST_PORT", port)
-        assert _free_port("127.0.0.1") > port
+        assert free_port("127.0.0.1", port) > port
+
+
+def test_the_version_is_shown(call: Call):
+    answer = call("--version")
+    assert (answer.code, answer.output) == (
+        0,
+        f"clustering-pipeline {version('clustering-pipeline')}\n",
+    )
+
+
+def test_serve_refuses_a_port_that_is_taken(call: Call):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        answer = call("serve", "--port", taken.getsockname()[1])
+    assert answer.code == 2 and "another program" in answer.error
+
+
+def test_the_only_category_need_not_be_named():
+    assert only_category(["kem"], None) == only_category(["kem", "son"], "Kem") == "kem"
+    with pytest.raises(InputError, match="kem, son"):
+        only_category(["kem", "son"], None)
 
 
 def test_ui_refuses_a_port_that_is_taken(call: Call):
