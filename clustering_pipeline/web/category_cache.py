@@ -33,8 +33,11 @@ from clustering_pipeline.outputs.report import (
     CategoryTables,
     Cluster,
     Listing,
+    SameTitle,
+    known_answers,
     read_listings,
     review_order,
+    same_titles,
 )
 from clustering_pipeline.outputs.search import (
     PictureSearch,
@@ -125,6 +128,12 @@ class Category:
     def listings(self) -> Mapping[int, Listing]:
         """Every listing by its number."""
         return {listing.listing: listing for listing in read_listings(self.tables)}
+
+    @cached_property
+    def same_titles(self) -> list[SameTitle]:
+        """Titles whose listings are not together, although nobody said that they should not be."""
+        listings = list(self.listings.values())
+        return same_titles(listings, known_answers(self.tables, listings))
 
     def listing_named(self, reference: ListingReference) -> Listing | None:
         """Return the listing that a correction names, the first of an id without a picture; None

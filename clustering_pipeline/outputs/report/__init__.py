@@ -7,6 +7,7 @@ from clustering_pipeline.outputs.report.doubt import (
     AskedPair,
     Cluster,
     Link,
+    known_answers,
     neighbouring_clusters,
     read_links,
     review_order,
@@ -20,6 +21,7 @@ from clustering_pipeline.outputs.report.page import (
     write_report,
 )
 from clustering_pipeline.outputs.report.pairs import PairView, pair_evidence
+from clustering_pipeline.outputs.report.same_titles import SameTitle, same_titles
 from clustering_pipeline.outputs.report.tables import (
     Box,
     CategoryTables,
@@ -37,9 +39,11 @@ __all__ = [
     "Link",
     "Listing",
     "PairView",
+    "SameTitle",
     "Texts",
     "Words",
     "certainty",
+    "known_answers",
     "link_words",
     "neighbouring_clusters",
     "pair_evidence",
@@ -47,6 +51,7 @@ __all__ = [
     "read_listings",
     "read_words",
     "review_order",
+    "same_titles",
     "thumbnail_jpeg",
     "weakest_links",
     "write_report",

@@ -13,7 +13,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from clustering_pipeline.core.corrections import Statement, read_corrections
+from clustering_pipeline.core.corrections import read_corrections
 from clustering_pipeline.core.graph import spanning_links
 from clustering_pipeline.outputs.report.answers import Answers
 from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, read_listings
@@ -94,7 +94,7 @@ def review_order(tables: CategoryTables) -> list[Cluster]:
     """Return the category's clusters, the most doubtful first, then the largest."""
     listings = read_listings(tables)
     members = {number: _ordered(items) for number, items in _members(listings).items()}
-    answers = Answers(_statements(tables), listings)
+    answers = known_answers(tables, listings)
     shown = _shown(members)
     links = _known_links(tables, shown)
     hanging, leading = weakest_links(links, shown), neighbouring_clusters(links, shown)
@@ -139,10 +139,12 @@ def _known_links(tables: CategoryTables, shown: _Shown) -> list[Link]:
     ]
 
 
-def _statements(tables: CategoryTables) -> list[Statement]:
+def known_answers(tables: CategoryTables, listings: Sequence[Listing]) -> Answers:
+    """Return what people had said when the clusters were made."""
     if tables.corrections is None:
-        return []
-    return [recorded.statement for recorded in read_corrections(tables.corrections)]
+        return Answers([], listings)
+    said = [recorded.statement for recorded in read_corrections(tables.corrections)]
+    return Answers(said, listings)
 
 
 def read_links(matches: pd.DataFrame) -> list[Link]:

@@ -20,10 +20,16 @@ from clustering_pipeline.outputs.report.charts import (
     size_histogram,
     status_counts,
 )
-from clustering_pipeline.outputs.report.doubt import Cluster, Link, review_order
+from clustering_pipeline.outputs.report.doubt import (
+    Cluster,
+    Link,
+    known_answers,
+    review_order,
+)
 from clustering_pipeline.outputs.report.history import ResultHistory
 from clustering_pipeline.outputs.report.i18n import Texts
 from clustering_pipeline.outputs.report.pairs import worst_pairs
+from clustering_pipeline.outputs.report.same_titles import same_titles
 from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, read_listings
 from clustering_pipeline.settings import MatchSettings, ReportSettings
 from clustering_pipeline.stages.contract import StageContext
@@ -116,6 +122,7 @@ def _content(
         "picture_counts": picture_counts(tables),
         "sizes": size_histogram([cluster.size for cluster in clusters]),
         "by_status": _by_status(listings),
+        "same_titles": same_titles(listings, known_answers(tables, listings)),
         "facts": {
             name: _figures(values)
             for name, values in facts.items()

@@ -53,6 +53,15 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
     ) -> HTMLResponse:
         category = library.category(slug)
         seen = library.progress.looked_at(slug, category.clusters)
+        if show == "titles":
+            return pages.render(
+                request,
+                "same_titles.html",
+                category=category,
+                shown=category.same_titles[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+                page=page,
+                last_page=max(1, -(-len(category.same_titles) // PAGE_SIZE)),
+            )
         shown = _filtered(category, show, seen)
         return pages.render(
             request,
@@ -229,6 +238,7 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
         "previous": order[place - 1] if place > 0 else None,
         "following": order[place + 1] if place + 1 < len(order) else None,
         "weakest": _draw(category, library.blobs, open_links[0]) if open_links else None,
+        "same_titles": [one for one in category.same_titles if number in one.clusters],
         "one_picture": len(cluster.pictures) == 1,
         "suggestions": [
             (other, _draw(category, library.blobs, asked))
