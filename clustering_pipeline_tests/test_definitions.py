@@ -89,10 +89,10 @@ def test_a_setting_touches_the_stage_that_reads_it_and_nothing_before(definition
     assert readers == {"clusters"}
 
 
-def test_only_integrity_checks_block(definitions):
+def test_only_integrity_and_lost_pictures_block(definitions):
     graph = definitions.resolve_asset_graph()
     blocking = {node.key.name for node in graph.asset_check_nodes if node.blocking}
-    assert blocking == {"schema", "unique_keys", "rows_in_rows_out"}
+    assert blocking == {"schema", "unique_keys", "rows_in_rows_out", "enough_pictures"}
 
 
 def test_loading_imports_no_model_library():

@@ -183,8 +183,16 @@ def _remember(request: RunRequest, terminal: Terminal) -> RunRequest:
     """Return the request with what an earlier run of the workbook was given and this one was not,
     and say so; hosts that were allowed stay allowed.
     """
-    sources = find_project(read_overrides(request.assignments, request.settings)).sources
-    known = _earlier(sources.of_path(request.catalogue), request)
+    from clustering_pipeline.core.manifests import CLUSTERS
+
+    project = find_project(read_overrides(request.assignments, request.settings))
+    recorded, finished = (
+        project.sources.of_path(request.catalogue),
+        project.manifests.categories(CLUSTERS.name),
+    )
+    known = _earlier(
+        [source for source in recorded if source.category in finished] or recorded, request
+    )
     if known is None:
         return request
     given, remembered = dict[str, Any](), list[str]()

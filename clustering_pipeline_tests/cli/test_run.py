@@ -206,6 +206,7 @@ def test_a_users_own_status_column_is_left_alone(finished: Finished, at_home: Ca
     assert {row["cp_status"] for row in rows} >= {"download_failed", "rejected"}
 
 
+@pytest.mark.timeout(1200)
 def test_what_a_workbook_was_run_with_is_remembered(finished: Finished, call: Call, tmp_path: Path):
     copy = tmp_path / "kem.xlsx"
     shutil.copyfile(finished.catalogue.workbook, copy)
