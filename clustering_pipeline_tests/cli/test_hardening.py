@@ -113,7 +113,7 @@ def test_a_run_without_a_network_still_writes_the_workbook(
         unreachable = write_catalogue(
             tmp_path / "nobody", f"http://{nobody}", products=2, problems=()
         )
-        quickly = ("--set", "download.retries=0")
+        quickly = ("--set", "download.retries=0", "--set", "download.least_share=0")
         answer = call(
             "run", unreachable.workbook, "--allow-host", nobody, *QUICK, *quickly, "--json"
         )

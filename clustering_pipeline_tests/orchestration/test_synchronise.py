@@ -9,8 +9,8 @@ from clustering_pipeline.orchestration.sync.synchronise import synchronise
 
 
 @pytest.mark.slow
-def test_the_workbook_is_written_although_no_picture_could_be_had(installation):
-    installation.project.home.settings_file.write_text("download:\n  retries: 0\n")
+def test_the_workbook_is_written_although_no_picture_could_be_had_where_that_is_asked(installation):
+    installation.project.home.settings_file.write_text("download: {retries: 0, least_share: 0}\n")
     installation.keep_rows(slice(0, 3))
     report = synchronise(
         "serum", pipeline=open_pipeline(installation.project), instance=installation.instance
