@@ -318,6 +318,16 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
+def with_later_columns(table: pa.Table, manifest: Manifest) -> pa.Table:
+    """Return the table of an earlier version with the columns that its manifest has got since,
+    without a value in them.
+    """
+    for field in manifest.schema:
+        if field.name not in table.column_names:
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
+    return table
+
+
 def write_parquet(table: pa.Table) -> bytes:
     """Return the Parquet bytes of a table; equal tables give equal bytes."""
     buffer = io.BytesIO()

@@ -10,7 +10,14 @@ import pyarrow.parquet as pq
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.facts import Facts, current_name
-from clustering_pipeline.core.manifests import Manifest, to_frame, to_table, write_parquet
+from clustering_pipeline.core.manifests import (
+    MANIFESTS,
+    Manifest,
+    to_frame,
+    to_table,
+    with_later_columns,
+    write_parquet,
+)
 from clustering_pipeline.storage.files import FileTree
 
 
@@ -30,13 +37,17 @@ class ManifestStore:
         self.files.write(self.path_of(asset, category), write_parquet(to_table(frame, manifest)))
 
     def read(self, asset: str, category: str | None) -> pd.DataFrame | None:
-        """Return the manifest of an asset, None when there is none.
+        """Return the manifest of an asset, None when there is none; columns that an earlier version
+        did not write have no values.
 
         Raises StageError when it is damaged; it is set aside then.
         """
         path = self.path_of(asset, category)
         try:
-            return to_frame(pq.read_table(pa.BufferReader(self.files.read(path))))
+            table = pq.read_table(pa.BufferReader(self.files.read(path)))
+            if asset in MANIFESTS:
+                table = with_later_columns(table, MANIFESTS[asset])
+            return to_frame(table)
         except FileNotFoundError:
             return None
         except (pa.ArrowException, OSError, ValueError, KeyError) as error:
