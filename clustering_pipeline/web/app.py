@@ -1,8 +1,11 @@
 """The web application: review, search, report and the JSON API of one installation."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Any
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -27,6 +30,8 @@ REPORT_POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts "
     "allow-popups"
 )
+# More than may wait for a turn of any kind, so that pages that need none are answered meanwhile.
+THREADS = 128
 
 
 def create_app(project: Project, options: ServeOptions) -> FastAPI:
@@ -38,6 +43,7 @@ def create_app(project: Project, options: ServeOptions) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         description="Clusters of listings that show one product: review, correct and search them.",
+        lifespan=_with_threads,
     )
     library, pages = Library(project), Pages(options)
     finder = Finder(library, Queries(options.query_pixels))
@@ -54,6 +60,12 @@ def create_app(project: Project, options: ServeOptions) -> FastAPI:
         app.include_router(router)
     _add_problems(app, pages)
     return app
+
+
+@asynccontextmanager
+async def _with_threads(_app: FastAPI) -> AsyncIterator[None]:
+    current_default_thread_limiter().total_tokens = THREADS
+    yield
 
 
 def _add_files(app: FastAPI, library: Library) -> None:

@@ -32,12 +32,15 @@ MOST_NAMED = 24
 # A larger query says no more about the product; the catalogue's own pictures are rarely larger.
 LONGEST_SIDE = 2048
 KEPT_BYTES = 256_000_000
-# Requests that wait for their turn, and seconds: of the threads that answer, some stay free.
-MOST_WAITING = 12
+# Requests that wait for their turn: to decode, each with its upload in memory, and to search, each
+# with 12 MB of pixels at most.
+MOST_DECODING_WAITING = 12
+MOST_SEARCHES_WAITING = 60
 # From how many pixels on a picture is decoded in a process of its own, and what that may use.
 LARGE_PIXELS = 8_000_000
 DECODING_MEGABYTES = 1024
 DECODING_SECONDS = 30.0
+# Seconds.
 LONGEST_WAIT = 20.0
 
 
@@ -57,7 +60,7 @@ class Queries:
         that; `kept_bytes`: of all decoded pictures.
         """
         self._limits = ImageLimits(largest_pixels=largest_pixels)
-        self._decoding = Turns(largest_pixels, MOST_WAITING, LONGEST_WAIT)
+        self._decoding = Turns(largest_pixels, MOST_DECODING_WAITING, LONGEST_WAIT)
         self._shelf: Shelf[Query] = Shelf(
             kept_bytes, "This query picture is no longer held. Search with it again."
         )
@@ -122,7 +125,7 @@ class Finder:
         self.queries = queries
         # As many searches at once as there are cores, each on one thread: more would only take each
         # other's turns.
-        self._turns = Turns(available_cores(), MOST_WAITING, LONGEST_WAIT)
+        self._turns = Turns(available_cores(), MOST_SEARCHES_WAITING, LONGEST_WAIT)
         cv2.setNumThreads(1)
         ThreadpoolController().limit(limits=1)
 

@@ -21,7 +21,7 @@ def test_a_stored_crop_is_the_region_of_its_picture(tmp_path, pixels):
 
 
 def test_a_missing_picture_names_the_remedy(tmp_path):
-    with pytest.raises(StageError, match="--force"):
+    with pytest.raises(StageError, match="Run the category again"):
         load_crop(BlobStore(str(tmp_path)), "0" * 64, None)
 
 
