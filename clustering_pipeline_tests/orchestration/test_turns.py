@@ -1,6 +1,7 @@
 """Whose turn it is: what the dead held is free at once, and a wait for the living is told."""
 
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +19,20 @@ from clustering_pipeline.orchestration.runtime.instance import (
 )
 from clustering_pipeline.orchestration.runtime.turns import waiting_in_turn, working_alone
 from clustering_pipeline.project import PipelineHome
+
+# Dagster ends the helpers that copy a step's output with SIGTERM, and waits a minute in all for
+# those that do not hear it.
+PATIENCE_SECONDS = 150
+
+
+@pytest.fixture(autouse=True)
+def _sigterm_is_heard() -> Iterator[None]:
+    """Let children of this process hear SIGTERM, whatever other tests left it at."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    signal.signal(signal.SIGTERM, before)
 
 
 @pytest.fixture
@@ -111,7 +126,7 @@ def test_a_wait_ends_when_the_holder_is_killed_and_says_for_whom(home, instance,
             waiting.start()
             while not (said := [r.message for r in caplog.records if "Waiting" in r.message]):
                 assert not serum.wait(0.1)
-    assert serum.wait(60)
+    assert serum.wait(PATIENCE_SECONDS)
     assert done[0].success
     assert said == [f"Waiting for the pool gpu, which is used by {said[0].split(' by ')[1]}"]
     assert "the category serum" in said[0]
@@ -139,7 +154,7 @@ def test_a_slot_that_was_not_passed_on_is_taken(home, instance):
         connection.execute(
             ConcurrencySlotsTable.insert().values(concurrency_key=GPU, deleted=False)
         )
-    waiting.join(60)
+    waiting.join(PATIENCE_SECONDS)
     assert result == [True]
 
 
