@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from benchmarks.figures import SuiteUnavailableError
 from clustering_pipeline.core.engine import LocalEngine
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
@@ -25,6 +26,17 @@ from clustering_pipeline.synthetic import draw_products, encode_jpeg, studio_pic
 
 SIDE = 640
 _ROOM = 80
+
+
+def require_models() -> None:
+    """Raise SuiteUnavailableError where the libraries of the extra `models` are absent."""
+    try:
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise SuiteUnavailableError(
+            f"{error.name} is absent: install the extra `models`"
+        ) from error
 
 
 class Clock:

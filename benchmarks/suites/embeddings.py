@@ -18,8 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.encoding import BareForward, clean_images, embed, stage_context, store_pictures
-from benchmarks.figures import Figure, Options, SuiteUnavailableError
+from benchmarks.encoding import (
+    BareForward,
+    clean_images,
+    embed,
+    require_models,
+    stage_context,
+    store_pictures,
+)
+from benchmarks.figures import Figure, Options
 from benchmarks.measuring import interleave
 from benchmarks.towers import BASE, TINY, Tower, save_tower
 from clustering_pipeline.core.engine import LocalEngine
@@ -46,13 +53,7 @@ class Trial:
 
 def run(options: Options) -> list[Figure]:
     """Measure the stage against the bare forward, then damage, a kill and sharing."""
-    try:
-        import torch  # noqa: F401
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise SuiteUnavailableError(
-            f"{error.name} is absent: install the extra `models`"
-        ) from error
+    require_models()
     trial = Trial(TINY, 64, 16, 1) if options.quick else Trial(BASE, 96, 16, 5)
     return [*_throughput(options, trial), *_resilience(options)]
 

@@ -1,7 +1,7 @@
 """Encoders, decoding and detectors on a CUDA device, beside the bare forward pass of each model.
 
-The models have published shapes and random weights: they show speed, not quality. Each part is bounded
-in time and stands alone: one that fails is reported, and the others go on. Model FLOP/s are those of
+The models have published shapes and random weights: they show speed, not quality. Each part stands
+alone, in loops of so many seconds: one that fails is reported, and the others go on. Model FLOP/s are those of
 the forward pass, as torch counts them, over the vendor's dense bf16 rate of the device. With --quick
 everything is tried in tiny sizes, on a processor too.
 """
@@ -27,6 +27,7 @@ from benchmarks.encoding import (
     Clock,
     clean_images,
     embed,
+    require_models,
     stage_context,
     store_pictures,
 )
@@ -66,13 +67,9 @@ class Plan:
 
 def run(options: Options) -> list[Figure]:
     """Measure every part in turn and print what it found at once."""
-    try:
-        import torch
-        import transformers  # noqa: F401
-    except ImportError as error:
-        raise SuiteUnavailableError(
-            f"{error.name} is absent: install the extra `models`"
-        ) from error
+    require_models()
+    import torch
+
     on_gpu = torch.cuda.is_available()
     if not on_gpu and not options.quick:
         raise SuiteUnavailableError("torch sees no CUDA device; --quick tries the suite without")

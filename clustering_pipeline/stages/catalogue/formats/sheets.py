@@ -14,7 +14,8 @@ from xml.etree import ElementTree
 
 from clustering_pipeline.core.errors import InputError
 
-# What reading a part of a damaged archive raises.
+# What reading a part of a damaged archive raises; zipfile has NotImplementedError for a compression
+# that it does not know.
 DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError)
 MAX_PARTS = 100_000
 # A tree of elements takes many times the bytes of its XML.
