@@ -232,7 +232,10 @@ def compare_aligned(
     if cells.sum() < _FEWEST_CELLS:
         return NOTHING
     filled = np.maximum(share, 1e-3)[..., None]
-    left, right = (_cell_means(picture * counted[..., None]) / filled for picture in (one, other))
+    left, right = (
+        np.asarray(_cell_means(picture * counted[..., None]) / filled, np.float32)
+        for picture in (one, other)
+    )
     shape, colour = (
         _structure(one[..., 0], other[..., 0], inside, cells),
         _colours(left, right, cells),
@@ -285,7 +288,7 @@ def _area_ratio(first: Frame, second: Frame, scale: float) -> float:
     frame.
     """
     one, other = first.lab.shape, second.lab.shape
-    return scale * scale * one[0] * one[1] / (other[0] * other[1])
+    return float(scale * scale * one[0] * one[1] / (other[0] * other[1]))
 
 
 def _laid_over(picture: Floats, matrix: Reals, size: tuple[int, int]) -> Floats:
@@ -382,7 +385,8 @@ def _structure(one: Floats, other: Floats, inside: Mask, cells: Mask) -> tuple[f
     spread_left, spread_right, product = (
         _cell_means(values) / share for values in (left * left, right * right, left * right)
     )
-    correlation = product / np.sqrt((spread_left + _NOISE) * (spread_right + _NOISE))
+    noisy = np.sqrt((spread_left + _NOISE) * (spread_right + _NOISE))
+    correlation = np.asarray(product / noisy, np.float32)
     structured = cells & (np.maximum(spread_left, spread_right) > _STRUCTURE**2)
     filled = float(structured.sum() / cells.sum())
     if structured.sum() < _FEWEST_CELLS:

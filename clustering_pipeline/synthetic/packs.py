@@ -54,7 +54,7 @@ def _round_shading(width: int, gloss: float) -> NDArray[np.float32]:
 def _shaded(
     picture: NDArray[np.uint8], shading: NDArray[np.float32] | np.float32
 ) -> NDArray[np.uint8]:
-    return np.clip(picture * shading, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture * shading, 0, 255), np.uint8)
 
 
 def _cut_out(picture: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -124,14 +124,14 @@ def _some_colour(rng: np.random.Generator) -> NDArray[np.float32]:
 def _gradient(rng: np.random.Generator, height: int, width: int) -> Picture:
     ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None]
     picture = _some_colour(rng) * (1 - ramp) + _some_colour(rng) * ramp
-    return np.repeat(picture, width, axis=1).astype(np.uint8)
+    return np.asarray(np.repeat(picture, width, axis=1), np.uint8)
 
 
 def _cloth(rng: np.random.Generator, height: int, width: int) -> Picture:
     size = int(rng.integers(4, 24))
     coarse = rng.normal(0, rng.uniform(10, 40), (size, size, 1)).astype(np.float32)
     relief = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)[:, :, None]
-    return np.clip(_some_colour(rng) + relief, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(_some_colour(rng) + relief, 0, 255), np.uint8)
 
 
 def _wood(rng: np.random.Generator, height: int, width: int) -> Picture:
@@ -141,7 +141,7 @@ def _wood(rng: np.random.Generator, height: int, width: int) -> Picture:
         interpolation=cv2.INTER_LINEAR,
     )
     base = np.array([170, 125, 80], np.float32) * rng.uniform(0.6, 1.35)
-    picture = np.clip(base + grain[:, :, None], 0, 255).astype(np.uint8)
+    picture = np.asarray(np.clip(base + grain[:, :, None], 0, 255), np.uint8)
     for row in range(int(rng.integers(40, 90)), height, int(rng.integers(70, 130))):
         cv2.line(picture, (0, row), (width, row), (70, 50, 30), 2)
     return picture

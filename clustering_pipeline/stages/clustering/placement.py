@@ -216,8 +216,11 @@ def _name_originals(table: pd.DataFrame) -> pd.DataFrame:
         suffixes=("", "_of"),
     )
     pairs = pairs[pairs["listing"] != pairs["listing_of"]]
-    likeness = np.where(pairs["relation"] == "", "the same picture", "a nearly identical picture")
-    sentences = "duplicate of " + pairs["product_base_id_of"].astype(str) + ": " + likeness
+    likeness = {True: "the same picture", False: "a nearly identical picture"}
+    sentences = [
+        f"duplicate of {original}: {likeness[same]}"
+        for original, same in zip(pairs["product_base_id_of"], pairs["relation"] == "", strict=True)
+    ]
     reasons = table["listing"].map(dict(zip(pairs["listing"], sentences, strict=True)))
     return table.assign(reason=reasons.fillna(table["reason"]))
 
