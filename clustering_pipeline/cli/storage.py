@@ -18,7 +18,7 @@ def sizes(context: typer.Context) -> None:
     """Show how much each category keeps in each part of the storage."""
     if context.invoked_subcommand is not None:
         return
-    from clustering_pipeline.project.storage_report import stored_sizes
+    from clustering_pipeline.project.upkeep import stored_sizes
 
     terminal, project = terminal_of(context), find_project()
     found = stored_sizes(project)
@@ -39,8 +39,8 @@ def prune(
 ) -> None:
     """Remove pictures, features and workbooks that no category refers to any more."""
     from clustering_pipeline.orchestration.runtime.instance import open_instance, runs_in_flight
-    from clustering_pipeline.orchestration.runtime.lost_runs import end_lost_commands
-    from clustering_pipeline.project.storage_report import find_unused, remove_unused
+    from clustering_pipeline.orchestration.runtime.turns import end_lost_commands
+    from clustering_pipeline.project.upkeep import find_unused, remove_unused
 
     terminal, project = terminal_of(context), find_project()
     with open_instance(project.home) as instance, project.home.pruning() as is_alone:
@@ -65,7 +65,7 @@ def prune(
 @storage_app.command("take-over")
 def take_over(context: typer.Context) -> None:
     """Make the storage this home's own, when the home that it belonged to is gone for good."""
-    from clustering_pipeline.project.ownership import take_over as take
+    from clustering_pipeline.project.keepsakes import take_over as take
 
     terminal, project = terminal_of(context), find_project()
     take(project.home, project.storage_root)

@@ -10,16 +10,6 @@ from clustering_pipeline.imaging.alignment import (
     read_frame,
     stored_frame,
 )
-from clustering_pipeline.imaging.crops import (
-    Box,
-    crop_digest,
-    cut,
-    load_crop,
-    load_image,
-    pack_mask,
-    unpack_mask,
-    without_background,
-)
 from clustering_pipeline.imaging.headers import (
     DEFAULT_LIMITS,
     ImageError,
@@ -29,15 +19,23 @@ from clustering_pipeline.imaging.headers import (
     probe,
 )
 from clustering_pipeline.imaging.pixels import (
+    Box,
     Pixels,
+    crop_digest,
+    cut,
     decode_grey,
     decode_image,
     fit_within,
+    load_crop,
+    load_image,
+    pack_mask,
     resize,
     shrunk,
     thumbnail,
     to_jpeg,
     to_png,
+    unpack_mask,
+    without_background,
 )
 
 __all__ = [

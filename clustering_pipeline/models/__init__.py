@@ -3,8 +3,13 @@ become their input.
 """
 
 from clustering_pipeline.models.cards import MODEL_CARDS, ModelCard, find_card
-from clustering_pipeline.models.checkpoints import fill, load_into, load_state_dict, loading_problem
-from clustering_pipeline.models.downloads import pull_model
+from clustering_pipeline.models.checkpoints import (
+    fill,
+    load_into,
+    load_pretrained,
+    load_state_dict,
+    loading_problem,
+)
 from clustering_pipeline.models.efficientnet_graph import (
     GRAPH_INPUT,
     GRAPH_VERSION,
@@ -14,11 +19,20 @@ from clustering_pipeline.models.efficientnet_graph import (
 )
 from clustering_pipeline.models.files import (
     file_digest,
+    files_to_pull,
     locate_model,
     model_digest,
+    onnx_digest,
     read_model_type,
     remembered,
     weight_files,
+)
+from clustering_pipeline.models.folder import (
+    Check,
+    HeldModel,
+    check_models,
+    held_models,
+    pull_model,
 )
 from clustering_pipeline.models.inference import (
     FULL_MEMORY,
@@ -38,8 +52,6 @@ from clustering_pipeline.models.inference import (
     torch_type,
     within_memory,
 )
-from clustering_pipeline.models.inventory import Check, HeldModel, check_models, held_models
-from clustering_pipeline.models.onnx_files import onnx_digest
 from clustering_pipeline.models.open_clip import (
     build_open_clip_tower,
     holds_siglip,
@@ -53,8 +65,6 @@ from clustering_pipeline.models.preprocessing import (
     preprocessing_from_configuration,
     read_preprocessing,
 )
-from clustering_pipeline.models.pretrained import load_pretrained
-from clustering_pipeline.models.repository import files_to_pull
 from clustering_pipeline.models.restricted_checkpoint import read_tensors
 from clustering_pipeline.models.text_tower import TextTower
 

@@ -1,12 +1,13 @@
-"""Loads weights without running code that a file brings along."""
+"""Loads weights and models without running code that a file brings along."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.models.files import weight_files
+from clustering_pipeline.models.files import weight_files, weights_of
+from clustering_pipeline.models.inference import quiet_transformers
 
 if TYPE_CHECKING:
     import torch
@@ -154,3 +155,43 @@ def _some(names: list[str]) -> str:
         if names
         else "none"
     )
+
+
+# Files that the library finds by itself.
+_FOUND_BY_LIBRARY = {"model.safetensors", "model.safetensors.index.json"}
+_FOUND_AS_PICKLED = {"pytorch_model.bin", "pytorch_model.bin.index.json"}
+
+
+def load_pretrained(
+    class_name: str, place: Path, configuration: Any = None, **options: Any
+) -> tuple[Any, Mapping[str, Any]]:
+    """Return the model of a class of transformers with the weights in `place`, and the library's
+    report of what is missing.
+
+    Nothing is fetched and no code of the folder runs. Safetensors come before pickled weights,
+    which are opened only as plain tensors. Shards without an index, as some repositories publish
+    them, are read by their tensors' names.
+    """
+    names = {path.name for path in place.iterdir()}
+    chosen = weights_of(names)
+    safe = bool(chosen) and chosen[0].endswith(".safetensors")
+    model_class = getattr(quiet_transformers(), class_name)
+    given = {} if configuration is None else {"config": configuration}
+    if not chosen or names & (_FOUND_BY_LIBRARY if safe else _FOUND_AS_PICKLED):
+        model, report = model_class.from_pretrained(
+            place,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=safe,
+            weights_only=True,
+            output_loading_info=True,
+            **given,
+            **options,
+        )
+    else:
+        given.setdefault("config", model_class.config_class.from_pretrained(place))
+        state = load_shards([place / name for name in chosen])
+        model, report = model_class.from_pretrained(
+            None, state_dict=state, output_loading_info=True, **given, **options
+        )
+    return model, report

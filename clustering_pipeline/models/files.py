@@ -1,13 +1,21 @@
-"""Finds a model's files on this machine and tells what they are; never fetches anything."""
+"""A model's files: which of a hub's repository make it up, where they are on this machine, and what
+they are. Never fetches anything.
+"""
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.models.cards import find_card
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, TensorProto
 
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".onnx")
 CONFIGURATION_FILES = (
@@ -176,3 +184,129 @@ def _remember(remembered: Path, known: dict[str, str]) -> None:
     except PermissionError:
         # A read-only models folder costs only the time of hashing again.
         return
+
+
+# Beside the weights: configurations, tokenizers and labels. Code of a repository is never fetched.
+COMPANIONS = ("*.json", "*.txt", "*.model")
+INDEX = "{stem}.{suffix}.index.json"
+# A repository often holds the same weights several times. The first layout that is there is taken:
+# safetensors before pickled files, those of transformers before those of OpenCLIP.
+LAYOUTS = (
+    ("model", "safetensors"),
+    ("open_clip_model", "safetensors"),
+    ("pytorch_model", "bin"),
+    ("open_clip_pytorch_model", "bin"),
+)
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.(?P<suffix>\w+)")
+
+
+def files_to_pull(names: Iterable[str], listed: Sequence[str] = ()) -> list[str]:
+    """Return which of a repository's files a model needs, sorted.
+
+    `names` are the repository's files, those in folders left out; `listed` are patterns of those
+    that the model's card names, none for a rule that fits every repository. Raises ValueError that
+    says what is missing: any weights, or some of a set of shards.
+    """
+    top = sorted(name for name in names if "/" not in name)
+    if listed:
+        chosen = [name for name in top if any(fnmatchcase(name, one) for one in listed)]
+        if weights_of(chosen):
+            return chosen
+    weights = weights_of(top)
+    if not weights:
+        raise ValueError("it holds no safetensors and no PyTorch weights")
+    stem, suffix = _layout(weights[0])
+    indexes = [name for name in top if name.endswith(".index.json")]
+    own_index = INDEX.format(stem=stem, suffix=suffix)
+    companions = {
+        name
+        for name in top
+        if any(fnmatchcase(name, one) for one in COMPANIONS)
+        and (name not in indexes or name == own_index)
+    }
+    return sorted({*weights, *companions})
+
+
+def weights_of(names: Iterable[str]) -> list[str]:
+    """Return the weight files of the first of `LAYOUTS` among `names`, one file or all shards of a
+    set; raises ValueError for a set with holes.
+    """
+    held = set(names)
+    for stem, suffix in LAYOUTS:
+        if (single := f"{stem}.{suffix}") in held:
+            return [single]
+        shards = sorted(name for name in held if _layout(name) == (stem, suffix))
+        if shards:
+            _check_whole(shards)
+            return shards
+    return sorted(name for name in held if name.endswith(".safetensors"))
+
+
+def _layout(name: str) -> tuple[str, str]:
+    shard = _SHARD.fullmatch(name)
+    if shard:
+        return shard["stem"], shard["suffix"]
+    stem, _, suffix = name.rpartition(".")
+    return stem, suffix
+
+
+def _check_whole(shards: Sequence[str]) -> None:
+    counts = {shard["count"] for name in shards if (shard := _SHARD.fullmatch(name))}
+    if {len(shards)} != {int(count) for count in counts}:
+        raise ValueError(f"of the set of {', '.join(shards)} some files are missing")
+
+
+def onnx_digest(model: Path) -> str:
+    """Return the sha256 of an ONNX file, or one over it and the files that hold its tensors.
+
+    Raises StageError when such a file is missing or lies outside the model's folder, or when the
+    model cannot be read.
+    """
+    status = model.stat()
+    entry = f"files of {model.name}:{status.st_size}:{status.st_mtime_ns}"
+    names = json.loads(remembered(model.parent, entry, lambda: json.dumps(_tensor_files(model))))
+    if not names:
+        return model_digest(model)
+    content = [model_digest(model), *((name, _digest_of(model, name)) for name in names)]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+
+def _digest_of(model: Path, name: str) -> str:
+    relative, place = PurePosixPath(name), model.parent / name
+    if relative.is_absolute() or ".." in relative.parts or not place.is_file():
+        raise StageError(
+            f"{model} keeps weights in {name}, and there is no such file in its folder. Copy it "
+            "beside the model, or export the model again into a single file."
+        )
+    return model_digest(place)
+
+
+def _tensor_files(model: Path) -> list[str]:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        graph = onnx.load(model, load_external_data=False).graph
+    except DecodeError as error:
+        raise StageError(
+            f"{model} is no ONNX model that can be read ({error}). Export it again, or choose "
+            "another encoder."
+        ) from error
+    return sorted({name for tensor in _tensors(graph) for name in _locations(tensor)})
+
+
+def _tensors(graph: "GraphProto") -> Iterator["TensorProto"]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield attribute.t
+        yield from attribute.tensors
+        inner: Iterable[GraphProto] = (attribute.g, *attribute.graphs)
+        for graph_within in inner:
+            if graph_within.ByteSize():
+                yield from _tensors(graph_within)
+
+
+def _locations(tensor: "TensorProto") -> Iterator[str]:
+    yield from (entry.value for entry in tensor.external_data if entry.key == "location")

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.models.checkpoints import fill, load_shards
+from clustering_pipeline.models.files import weights_of
 from clustering_pipeline.models.inference import quiet_transformers
 from clustering_pipeline.models.preprocessing import ImagePreprocessing
-from clustering_pipeline.models.repository import weights_of
 
 if TYPE_CHECKING:
     import torch

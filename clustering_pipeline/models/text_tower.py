@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.models.checkpoints import loading_problem
+from clustering_pipeline.models.checkpoints import load_pretrained, loading_problem
 from clustering_pipeline.models.inference import quiet_transformers
 from clustering_pipeline.models.open_clip import (
     build_open_clip_text_tower,
@@ -17,7 +17,6 @@ from clustering_pipeline.models.open_clip import (
     is_open_clip,
     text_length,
 )
-from clustering_pipeline.models.pretrained import load_pretrained
 
 if TYPE_CHECKING:
     from torch import nn

@@ -143,7 +143,7 @@ def abandoned_runs(
     context: dg.SensorEvaluationContext, project: dg.ResourceParam[Project]
 ) -> dg.SensorResult:
     """Report runs as failed that nobody works on at two looks in a row."""
-    from clustering_pipeline.orchestration.runtime.lost_runs import lost_runs
+    from clustering_pipeline.orchestration.runtime.turns import lost_runs
 
     lost = {run.run_id: run for run in lost_runs(project.home, context.instance)}
     # A code server that is busy, or restarts, may be missed once.

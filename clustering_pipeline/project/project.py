@@ -15,8 +15,7 @@ from clustering_pipeline.core.engine import make_engine
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.progress import ProgressListener
-from clustering_pipeline.project.keepsakes import Keepsakes
-from clustering_pipeline.project.ownership import claim
+from clustering_pipeline.project.keepsakes import Keepsakes, claim
 from clustering_pipeline.settings import (
     SETTINGS_FILE,
     ComputeSettings,

@@ -9,9 +9,8 @@ from clustering_pipeline.storage.feature_tables import (
     compute_missing,
     part_name,
 )
-from clustering_pipeline.storage.files import BlobStore, FileTree
+from clustering_pipeline.storage.files import BlobStore, FileTree, hold
 from clustering_pipeline.storage.local_database import LocalDatabase
-from clustering_pipeline.storage.locks import hold
 from clustering_pipeline.storage.manifests import ManifestStore
 
 if TYPE_CHECKING:

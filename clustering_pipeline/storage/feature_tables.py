@@ -20,8 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clustering_pipeline.core.facts import CacheCount
-from clustering_pipeline.storage.durability import PENDING
-from clustering_pipeline.storage.files import FileTree
+from clustering_pipeline.storage.files import PENDING, FileTree
 
 KEY = "key"
 _PART, _SUFFIX = "part-", ".parquet"

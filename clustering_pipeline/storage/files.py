@@ -1,17 +1,82 @@
-"""Whole files and bytes under their sha256, on any fsspec file system."""
+"""Whole files and bytes under their sha256, on any fsspec file system; how they last through a loss
+of power; and locks between the processes of one machine.
+
+The kernel keeps what is written in memory for half a minute. To wait for the disk after each small
+file would take longer than most stages; a group of files costs little more than one.
+"""
 
 import errno
+import fcntl
 import hashlib
 import logging
+import os
+import time
 import uuid
-from contextlib import suppress
-from pathlib import PurePosixPath
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path, PurePosixPath
+from threading import Lock
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.storage.durability import PENDING, sync_path
+
+# A group is brought to the disk once it is so large, or its first file is so old, in seconds.
+_GROUP, _OLDEST = 256, 5.0
+_THREADS = 16
+
+
+class PendingFiles:
+    """The local files that this process has written since the last group went to the disk."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, float] = {}
+        self._lock = Lock()
+
+    def add(self, path: str) -> None:
+        """Remember a file that was written; a group that is complete goes to the disk."""
+        now = time.monotonic()
+        with self._lock:
+            self._files.setdefault(path, now)
+            first = next(iter(self._files.values()))
+            is_due = len(self._files) >= _GROUP or now - first >= _OLDEST
+        if is_due:
+            self.commit()
+
+    def commit(self, *more: str) -> None:
+        """Wait until all files that were added, and some more, are on the disk with their names."""
+        with self._lock:
+            group, self._files = [*self._files, *more], {}
+        if group:
+            sync_files(group)
+
+
+def sync_files(paths: Iterable[str]) -> None:
+    """Wait until files and the names in their folders are on the disk; what is gone is fine."""
+    files = list(paths)
+    folders = {str(Path(file).parent) for file in files}
+    # The file system brings what is asked for at the same time to the disk together.
+    with ThreadPoolExecutor(_THREADS) as threads:
+        list(threads.map(sync_path, files))
+        list(threads.map(sync_path, folders))
+
+
+def sync_path(path: str) -> None:
+    """Wait until a file, or the names in a folder, are on the disk; one that is gone is fine."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+PENDING = PendingFiles()
+
 
 _log = logging.getLogger(__name__)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -193,3 +258,35 @@ class BlobStore:
     def path_of(digest: str) -> str:
         """Return the path of `digest` below the store's root."""
         return f"{digest[:2]}/{digest}"
+
+
+_PAUSE = 0.02
+
+
+@contextmanager
+def hold(path: Path, *, shared: bool = False, seconds: float | None = None) -> Iterator[bool]:
+    """Hold the lock of a file while the block runs; gives False when others still hold it.
+
+    `shared`: together with others who do so. `seconds`: how long to wait for it, None for as long
+    as it takes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    with path.open("w") as file:
+        if seconds is None:
+            fcntl.flock(file, kind)
+            yield True
+        else:
+            yield _take(file.fileno(), kind, time.monotonic() + seconds)
+
+
+def _take(file: int, kind: int, deadline: float) -> bool:
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE)
+        else:
+            return True

@@ -25,7 +25,7 @@ from clustering_pipeline.outputs.search import Hit, Mode, PictureSearch, QueryPi
 from clustering_pipeline.stages.download import fetch_one
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Library, Shelf, UnknownError
-from clustering_pipeline.web.turns import Turns
+from clustering_pipeline.web.limits import Turns
 
 MOST_HITS = 100
 MOST_NAMED = 24

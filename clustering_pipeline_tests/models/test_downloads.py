@@ -10,7 +10,7 @@ import pytest
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.progress import SilentProgress
 from clustering_pipeline.models import ModelCard, pull_model
-from clustering_pipeline.models import downloads as module
+from clustering_pipeline.models import folder as module
 
 CONTENT = bytes(range(256)) * 64
 DIGEST = hashlib.sha256(CONTENT).hexdigest()[:8]

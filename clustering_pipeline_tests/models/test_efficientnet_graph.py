@@ -13,7 +13,7 @@ from clustering_pipeline.models.efficientnet_graph import (
     efficientnet_lite_graph,
 )
 from clustering_pipeline.models.restricted_checkpoint import read_tensors
-from clustering_pipeline.stages.embedding.efficientnet import DIGESTS, open_graph, packaged_weights
+from clustering_pipeline.stages.embedding.onnx import DIGESTS, open_graph, packaged_weights
 
 torch = pytest.importorskip("torch")
 timm = pytest.importorskip("timm")

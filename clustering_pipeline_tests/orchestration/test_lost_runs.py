@@ -8,8 +8,7 @@ import pytest
 from dagster._core.events import EngineEventData
 
 from clustering_pipeline.orchestration.runtime.instance import COMMAND_LINE_TAG
-from clustering_pipeline.orchestration.runtime.lost_runs import lost_runs
-from clustering_pipeline.orchestration.runtime.turns import working_alone
+from clustering_pipeline.orchestration.runtime.turns import lost_runs, working_alone
 from clustering_pipeline.project import PipelineHome
 
 GONE = json.dumps({"host": "localhost", "socket": "/nowhere/socket"})

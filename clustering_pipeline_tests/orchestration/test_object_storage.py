@@ -10,7 +10,7 @@ import yaml
 
 from clustering_pipeline.definitions import open_pipeline
 from clustering_pipeline.orchestration.sync.synchronise import synchronise
-from clustering_pipeline.project.storage_report import find_unused, stored_sizes
+from clustering_pipeline.project.upkeep import find_unused, stored_sizes
 from clustering_pipeline.storage import layout
 from clustering_pipeline_tests.orchestration.conftest import Daemon, Installation
 

@@ -8,7 +8,7 @@ import pytest
 
 from clustering_pipeline.core.manifests import RAW_IMAGES
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.project.storage_report import find_unused, remove_unused, stored_sizes
+from clustering_pipeline.project.upkeep import find_unused, remove_unused, stored_sizes
 
 ROW = {
     "listing": 1,

@@ -31,7 +31,7 @@ from clustering_pipeline.orchestration.runtime.instance import add_category, ope
 from clustering_pipeline.orchestration.sync.lineage import Status
 from clustering_pipeline.orchestration.sync.synchronise import active_categories, synchronise
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.project.storage_report import find_unused, remove_unused
+from clustering_pipeline.project.upkeep import find_unused, remove_unused
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline_tests.orchestration.conftest import Installation, SmallShop
 

@@ -6,7 +6,7 @@ import pytest
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.project.ownership import take_over
+from clustering_pipeline.project.keepsakes import take_over
 
 
 def project_on(home, storage) -> Project:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clustering_pipeline.web import connections
-from clustering_pipeline.web.turns import BusyError, Turns
+from clustering_pipeline.web import limits
+from clustering_pipeline.web.limits import BusyError, Turns
 from clustering_pipeline_tests.stages.catalogue.test_unfolding import shared_strings
 from clustering_pipeline_tests.web import home
 
@@ -97,14 +97,14 @@ def half_heads(shared_address):
 
 
 def test_connections_that_say_nothing_whole_give_way(shared_address, half_heads, monkeypatch):
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 40)
+    monkeypatch.setattr(limits, "MOST_CONNECTIONS", 40)
     opened = half_heads(100)
     assert httpx.get(shared_address).status_code == 200
     assert _is_closed(opened[0])
 
 
 def test_the_head_of_a_request_has_its_time(shared_address, half_heads, monkeypatch):
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.2)
     assert _is_closed(half_heads(1)[0])
 
 
@@ -116,7 +116,7 @@ def _is_closed(connection):
 
 
 def test_a_connection_that_asks_again_and_again_is_kept(shared_address, monkeypatch):
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 30)
+    monkeypatch.setattr(limits, "HEAD_SECONDS", 30)
     place = urlsplit(shared_address)
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
     for _ in range(3):

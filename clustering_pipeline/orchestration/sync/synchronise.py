@@ -28,7 +28,7 @@ from clustering_pipeline.orchestration.sync.lineage import (
 )
 from clustering_pipeline.orchestration.sync.sources import due_work, refresh_record, source_versions
 from clustering_pipeline.project import Project
-from clustering_pipeline.project.mending import mend, set_aside_false_manifests
+from clustering_pipeline.project.upkeep import mend, set_aside_false_manifests
 
 # A run with this tag is followed by others until its category is fresh.
 UNTIL_FRESH_TAG = "clustering_pipeline/until_fresh"

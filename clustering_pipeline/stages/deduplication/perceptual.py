@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 from clustering_pipeline.core.graph import Indices, components
 from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import CleanImageSettings
-from clustering_pipeline.stages.deduplication.appearance import Likeness, compare, to_lab, turn
-from clustering_pipeline.stages.deduplication.fine import is_one_picture
+from clustering_pipeline.stages.deduplication.appearance import (
+    Likeness,
+    compare,
+    is_one_picture,
+    to_lab,
+    turn,
+)
 from clustering_pipeline.stages.deduplication.hamming import Codes, pairs_within, popcount
 from clustering_pipeline.stages.deduplication.hashing import (
     MIRRORS,

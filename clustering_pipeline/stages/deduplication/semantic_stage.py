@@ -19,8 +19,7 @@ from clustering_pipeline.settings import (
     SemanticDuplicateSettings,
 )
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.deduplication.appearance import look_at
-from clustering_pipeline.stages.deduplication.fine import is_one_picture
+from clustering_pipeline.stages.deduplication.appearance import is_one_picture, look_at
 from clustering_pipeline.stages.deduplication.keepers import Merits, assign
 from clustering_pipeline.stages.deduplication.overrides_stage import overruled
 

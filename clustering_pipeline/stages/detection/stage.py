@@ -23,8 +23,14 @@ from clustering_pipeline.imaging import (
 )
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.detection.detectors import Detector, GivenDetector, make_detector
-from clustering_pipeline.stages.detection.given import GivenBoxes, digest_of, given_boxes
+from clustering_pipeline.stages.detection.detectors import (
+    Detector,
+    GivenBoxes,
+    GivenDetector,
+    digest_of,
+    given_boxes,
+    make_detector,
+)
 from clustering_pipeline.stages.detection.masks import Mask, Segmenter, make_segmenter
 from clustering_pipeline.stages.detection.selection import Detections, Selected, select
 from clustering_pipeline.stages.prompts import Prompt, read_prompts

@@ -12,10 +12,8 @@ from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding.autoencoder import AutoencoderEncoder
 from clustering_pipeline.stages.embedding.convolutional import ResNetIbnEncoder, VggEncoder
-from clustering_pipeline.stages.embedding.eager import Preparation
-from clustering_pipeline.stages.embedding.efficientnet import EfficientNetEncoder
-from clustering_pipeline.stages.embedding.local import LocalEncoder
-from clustering_pipeline.stages.embedding.onnx import OnnxEncoder
+from clustering_pipeline.stages.embedding.local import LocalEncoder, Preparation
+from clustering_pipeline.stages.embedding.onnx import EfficientNetEncoder, OnnxEncoder
 from clustering_pipeline.stages.embedding.transformer import (
     ClipEncoder,
     Dino3Encoder,

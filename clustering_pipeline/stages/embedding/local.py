@@ -1,7 +1,10 @@
-"""The embedded encoder: aggregated local features and colour, with nothing to download."""
+"""The embedded encoder: aggregated local features and colour, with nothing to download; and the
+base of encoders that are done with a batch when they are handed it.
+"""
 
 import hashlib
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -12,10 +15,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.models import Pending
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding.eager import EagerEncoder
 from clustering_pipeline.stages.features import LocalFeatures, unit_descriptors
+
+# From inputs (RGB arrays, or pairs of local features and colour) to one row each.
+Preparation = Callable[[Sequence[Any]], NDArray[Any]]
+
+
+class EagerEncoder(ABC):
+    """What an encoder without a device of its own says of batches and memory."""
+
+    rows: ClassVar[int | None] = None
+    ahead: ClassVar[int] = 0
+
+    @abstractmethod
+    def encode(self, prepared: NDArray[Any], /) -> NDArray[np.float32]:
+        """Return a float32 (n, dimension) row per prepared input."""
+
+    def begin(self, prepared: Sequence[NDArray[Any]]) -> Pending:
+        """Encode, and return what hands the rows over."""
+        vectors = self.encode(np.stack(prepared))
+        return lambda: vectors
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give the memory of the weights back."""
+
 
 Floats = NDArray[np.float32]
 COLOUR_SHARE = 0.6

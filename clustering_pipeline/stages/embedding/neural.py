@@ -36,7 +36,7 @@ from clustering_pipeline.models import (
 )
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding.eager import Preparation
+from clustering_pipeline.stages.embedding.local import Preparation
 
 if TYPE_CHECKING:
     import torch

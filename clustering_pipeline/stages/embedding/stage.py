@@ -15,8 +15,8 @@ from clustering_pipeline.imaging import Box, ImageError, Pixels, cut, load_crop,
 from clustering_pipeline.models import Pending
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.embedding.eager import Preparation
 from clustering_pipeline.stages.embedding.encoders import Encoder, open_encoder
+from clustering_pipeline.stages.embedding.local import Preparation
 from clustering_pipeline.stages.embedding.reduction import keep_reduction, reduce_vectors
 from clustering_pipeline.stages.features import LocalFeatures, load_features
 from clustering_pipeline.storage import BlobStore, compute_missing

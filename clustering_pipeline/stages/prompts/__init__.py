@@ -1,6 +1,6 @@
 """From the Vietnamese class words of a category to English detector prompts."""
 
-from clustering_pipeline.stages.prompts.gemini_requests import has_credentials
+from clustering_pipeline.stages.prompts.gemini import has_credentials
 from clustering_pipeline.stages.prompts.glossary import (
     Entry,
     Prompt,

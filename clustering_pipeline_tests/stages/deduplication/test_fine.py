@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from clustering_pipeline.imaging import decode_image, to_jpeg
-from clustering_pipeline.stages.deduplication.fine import is_one_picture
+from clustering_pipeline.stages.deduplication.appearance import is_one_picture
 
 
 def pack(colour=(190, 60, 80), text="50 ml"):

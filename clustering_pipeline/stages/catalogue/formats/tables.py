@@ -21,10 +21,10 @@ from clustering_pipeline.core.delimited import DelimitedText, read_delimited
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.embedded_images import folder_paths
-from clustering_pipeline.stages.catalogue.formats.legacy_excel import old_workbook_details
-from clustering_pipeline.stages.catalogue.formats.open_document import (
+from clustering_pipeline.stages.catalogue.formats.other_details import (
     CONTENT_PART,
     document_details,
+    old_workbook_details,
 )
 from clustering_pipeline.stages.catalogue.formats.sheet_details import (
     SheetDetails,

@@ -26,8 +26,8 @@ from clustering_pipeline.review import INCOMING_SUFFIXES, Incoming, read_incomin
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Category, Library, Shelf
+from clustering_pipeline.web.limits import Turns
 from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
-from clustering_pipeline.web.turns import Turns
 
 MOST_STATEMENTS = 20_000
 STATEMENTS_SHOWN = 200

@@ -1,14 +1,67 @@
-"""The server's connections: how many there may be, and how long one may take to say what it wants.
+"""How much the server takes on at once: connections, which may take so long to say what they want,
+and work, of which some waits and the rest is told so.
 
 Without a limit a thousand connections that send half a request keep everybody else out.
 """
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from clustering_pipeline.core.errors import PipelineError
+
+BUSY = "The server is busy with other requests. Try again in a few seconds."
+
+
+class BusyError(PipelineError):
+    """There is no room for more work now; a later request may find some."""
+
+
+class Turns:
+    """Room of a fixed size, of which work takes a share while it lasts."""
+
+    def __init__(self, room: int, most_waiting: int, seconds: float) -> None:
+        """`room`: of all work at once, in any unit. `most_waiting`: how many may wait for theirs,
+        each for `seconds` at most.
+        """
+        self._room, self._most_waiting, self._seconds = room, most_waiting, seconds
+        self._left, self._waiting = room, 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, share: int = 1) -> Iterator[None]:
+        """Hold `share` of the room, all of it where that is less, while the block runs.
+
+        Raises BusyError when too many wait, or nothing became free in time.
+        """
+        share = min(share, self._room)
+        self._wait_for(share)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += share
+                self._changed.notify_all()
+
+    def _wait_for(self, share: int) -> None:
+        with self._changed:
+            if self._left < share:
+                if self._waiting >= self._most_waiting:
+                    raise BusyError(BUSY)
+                self._waiting += 1
+                try:
+                    if not self._changed.wait_for(lambda: self._left >= share, self._seconds):
+                        raise BusyError(BUSY)
+                finally:
+                    self._waiting -= 1
+            self._left -= share
+
 
 # Of the 1,024 files that a process may usually open, some are needed for pictures and databases.
 MOST_CONNECTIONS = 500
