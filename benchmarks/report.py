@@ -85,6 +85,9 @@ def _write_summary(folder: Path) -> None:
     ]
     for path in sorted(folder.glob("*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(record, list):
+            # What the training of the evidence model writes is no suite's.
+            continue
         figures = [
             Figure(**{name: value for name, value in row.items() if name != "is_met"})
             for row in record["figures"]

@@ -59,6 +59,26 @@ CATALOGUE = _manifest(
     ],
 )
 
+# A row is a listing: what its row says of the offer. `price` is the lowest of a range, `price_high`
+# its highest; `discount` a share of 1; `rating` stars of 5; `unit_price` is per `unit`;
+# `observed_on` an ISO 8601 day; `unread` a JSON object of the values, by column of this manifest,
+# that could not be read.
+OFFERS = _manifest(
+    "offers",
+    ("listing",),
+    [
+        ("listing", COUNT),
+        *columns(REAL, "price", "price_high", "list_price", "discount"),
+        *columns(TEXT, "currency", "seller", "place", "brand"),
+        ("sold", COUNT),
+        ("rating", REAL),
+        ("reviews", COUNT),
+        *columns(TEXT, "link", "observed_on"),
+        ("unit_price", REAL),
+        *columns(TEXT, "unit", "unread"),
+    ],
+)
+
 # A row is one picture of a listing; `position` counts the pictures of a listing from 0. Listings
 # without a URL have no row.
 RAW_IMAGES = _manifest(

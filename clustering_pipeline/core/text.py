@@ -35,6 +35,16 @@ def without_accents(text: str) -> str:
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
+def plain_header(header: str) -> str:
+    """Return a column's header as lists of usual headers write them.
+
+    Example:
+        >>> plain_header("Mã sản phẩm *")
+        'ma_san_pham'
+    """
+    return re.sub(r"[^a-z0-9]+", "_", without_accents(header)).strip("_")
+
+
 @lru_cache(maxsize=1 << 18)
 def string_similarity(first: str, second: str) -> float:
     """Return twice the matching characters over all characters; 1 when the shorter is part of the

@@ -8,6 +8,7 @@ from clustering_pipeline.settings.images import (
     CleanImageSettings,
     CropSettings,
     DownloadSettings,
+    OfferSettings,
     PromptSettings,
     QualityLimits,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "EmbeddingSettings",
     "LocalFeatureSettings",
     "MatchSettings",
+    "OfferSettings",
     "PipelineSettings",
     "PromptSettings",
     "QualityLimits",

@@ -100,6 +100,55 @@ class CatalogueSettings(StageSettings):
     )
 
 
+OfferRole = Literal[
+    "price",
+    "list_price",
+    "discount",
+    "seller",
+    "place",
+    "sold",
+    "rating",
+    "reviews",
+    "link",
+    "brand",
+    "observed_on",
+]
+
+
+class OfferSettings(StageSettings):
+    """What of the workbook's other columns is read as prices, sellers and the like, and which
+    prices stand out.
+    """
+
+    columns: dict[OfferRole, str] = Field(
+        {},
+        description="Header of a column by what it holds (`price: Giá KM`); those not named are "
+        "recognised by their usual names, an empty header means that there is none.",
+    )
+    decimal_mark: Literal["auto", ".", ","] = Field(
+        "auto",
+        description="Mark before the decimals of prices; `auto` finds it in the column, and takes "
+        "three digits behind a single mark for thousands where the column does not tell.",
+    )
+    date_order: Literal["auto", "day first", "month first"] = Field(
+        "auto",
+        description="How dates such as 05/11/2026 are read; `auto` finds it in the column and "
+        "leaves what stays uncertain unread.",
+    )
+    currency: str | None = Field(
+        None,
+        pattern="^[A-Z]{3}$",
+        description="ISO 4217 code of prices that name no currency; the only one named in the "
+        "table when unset.",
+    )
+    outlier_z: float = Field(
+        3.5,
+        gt=0,
+        description="Robust z-score (median and MAD of the log prices of a cluster) from which a "
+        "price is far from its cluster's.",
+    )
+
+
 class DownloadSettings(StageSettings):
     """How pictures are fetched, what counts as one, and when one that is held is asked for
     again.
@@ -477,6 +526,7 @@ class ImageSections(BaseModel):
     """The sections of what is read, fetched, cut out and left out."""
 
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)
+    offers: OfferSettings = Field(default_factory=OfferSettings)
     download: DownloadSettings = Field(default_factory=DownloadSettings)
     prompts: PromptSettings = Field(default_factory=PromptSettings)
     crops: CropSettings = Field(default_factory=CropSettings)

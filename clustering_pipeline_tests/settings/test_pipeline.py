@@ -220,7 +220,7 @@ def test_any_value_can_be_assigned(text):
 
 
 def test_every_stage_has_a_section():
-    assert list(STAGES)[:3] == ["catalogue", "download", "prompts"]
+    assert list(STAGES)[:3] == ["catalogue", "offers", "download"]
     assert {"crops", "embeddings", "matches", "clusters", "workbook", "report", "search"} <= set(
         STAGES
     )

@@ -9,6 +9,7 @@ from clustering_pipeline.core.manifests import (
     CLEAN_IMAGES,
     CROPS,
     ENGLISH_PROMPTS,
+    OFFERS,
     OVERRULED_PICTURES,
     RAW_IMAGES,
 )
@@ -33,6 +34,7 @@ from clustering_pipeline.settings import (
     CleanImageSettings,
     CropSettings,
     DownloadSettings,
+    OfferSettings,
     PromptSettings,
 )
 from clustering_pipeline.storage import layout
@@ -55,6 +57,21 @@ def catalogue(settings: CatalogueSettings, run: AssetRun) -> AssetResult:
     }
     result = stage.run(source=source, settings=settings, context=run.stage)
     return AssetResult(result, catalogue_version(source), metadata=metadata)
+
+
+offers = stage_asset(
+    "offers",
+    OFFERS,
+    stage="offers.stage",
+    inputs=("catalogue",),
+    settings=OfferSettings,
+    description="""What each row says of the offer: price, seller, place, sold, rating, brand, link.
+
+What could not be read for certain stays as text and is counted. The prices of every reading are
+kept, so that the next can say what changed.""",
+    group="listings",
+    kinds=["pandas"],
+)
 
 
 raw_images = stage_asset(

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.core.text import without_accents
+from clustering_pipeline.core.text import plain_header
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.formats.sheets import column_number
 
@@ -115,11 +115,6 @@ class Columns:
         if self.title:
             parts.append(f"titles from {self.headers[self.title - 1]!r}")
         return ", ".join(parts)
-
-
-def plain_header(header: str) -> str:
-    """Return a header as the lists above write them: "Mã sản phẩm *" becomes "ma_san_pham"."""
-    return re.sub(r"[^a-z0-9]+", "_", without_accents(header)).strip("_")
 
 
 def find_columns(

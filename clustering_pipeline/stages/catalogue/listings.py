@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.text import plain_header
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.addresses import UrlCell, parse_url_cell, split_cell
 from clustering_pipeline.stages.catalogue.columns import (
@@ -19,7 +20,6 @@ from clustering_pipeline.stages.catalogue.columns import (
     find_columns,
     is_own_sheet,
     missing_columns,
-    plain_header,
 )
 from clustering_pipeline.stages.catalogue.embedded_images import CellPictures, PictureListing
 from clustering_pipeline.stages.catalogue.formats.formulas import FormulaError, LinkFormula
