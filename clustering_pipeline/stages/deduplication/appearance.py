@@ -46,6 +46,8 @@ _SHARES = (0.95, 0.9, 0.85)
 _PLACES = (0.0, 0.5, 1.0)
 _CROPPINGS = tuple((share, x, y) for share in _SHARES for y in _PLACES for x in _PLACES)
 _GOOD_ENOUGH = 0.995
+# Thumbnails of less contrast than this are even.
+_LEAST_NORM = 1e-3
 # How much stronger or weaker the colours of a copy may be, as brightening makes them.
 _WEAKEST, _STRONGEST = 0.7, 1.4
 # Brightening clips strong colours, which takes some of their chroma and leaves their hue. Another
@@ -149,22 +151,40 @@ class Likeness(NamedTuple):
     colour: float
 
 
-def compare(a: NDArray[np.float32], b: NDArray[np.float32]) -> Likeness:
-    """Return how alike two thumbnails (32, 32, 3) are, for the best of some croppings of the one or
-    of the other.
+def light_rows(thumbnail: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return L* of a thumbnail (32, 32, 3), then of its croppings, as rows of mean 0 and length 1:
+    float32 (28, 1024), whose products are correlations.
     """
-    best, laid_a, laid_b = _correlation(a, b), a, b
-    for share, x, y in _CROPPINGS:
-        if best >= _GOOD_ENOUGH:
-            break
-        for one, other in ((_cropped(a, share, x, y), b), (a, _cropped(b, share, x, y))):
-            found = _correlation(one, other)
-            if found > best:
-                best, laid_a, laid_b = found, one, other
+    croppings = [thumbnail, *(_cropped(thumbnail, *one) for one in _CROPPINGS)]
+    rows = np.stack([one[..., 0].ravel() for one in croppings])
+    rows -= rows.mean(axis=1, keepdims=True)
+    return np.asarray(
+        rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _LEAST_NORM), np.float32
+    )
+
+
+def compare(
+    a: NDArray[np.float32],
+    b: NDArray[np.float32],
+    light_a: NDArray[np.float32],
+    light_b: NDArray[np.float32],
+) -> Likeness:
+    """Return how alike two thumbnails (32, 32, 3) with their `light_rows` are, for the best of some
+    croppings of the one or of the other.
+    """
+    cropped = np.stack([light_a[1:] @ light_b[0], light_b[1:] @ light_a[0]], axis=1)
+    correlations = np.concatenate([[light_a[0] @ light_b[0]], cropped.ravel()])
+    good = correlations >= _GOOD_ENOUGH
+    # The largest croppings come first, and the first good one will do.
+    chosen = int(good.argmax()) if good.any() else int(correlations.argmax())
+    if chosen:
+        number, is_second = divmod(chosen - 1, 2)
+        place = _CROPPINGS[number]
+        a, b = (a, _cropped(b, *place)) if is_second else (_cropped(a, *place), b)
     return Likeness(
-        best,
-        _light_difference(laid_a[..., 0], laid_b[..., 0]),
-        _colour_difference(laid_a[..., 1:], laid_b[..., 1:]),
+        float(correlations[chosen]),
+        _light_difference(a[..., 0], b[..., 0]),
+        _colour_difference(a[..., 1:], b[..., 1:]),
     )
 
 
@@ -188,12 +208,6 @@ def _cropped(
         ),
         np.float32,
     )
-
-
-def _correlation(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    light_a, light_b = a[..., 0] - a[..., 0].mean(), b[..., 0] - b[..., 0].mean()
-    norms = float(np.linalg.norm(light_a) * np.linalg.norm(light_b))
-    return float((light_a * light_b).sum()) / max(norms, 1e-6)
 
 
 def _light_difference(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:

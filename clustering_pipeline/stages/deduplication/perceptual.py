@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from cachetools import LRUCache
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.graph import Indices, components
@@ -14,8 +15,10 @@ from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.deduplication.appearance import (
     Likeness,
+    Thumbnails,
     compare,
     is_one_picture,
+    light_rows,
     to_lab,
     turn,
 )
@@ -30,6 +33,9 @@ from clustering_pipeline.stages.deduplication.hashing import (
     turned,
 )
 from clustering_pipeline.stages.deduplication.keepers import Merits, assign
+
+# Thumbnails whose croppings are held, 115 kB each.
+_HELD = 1024
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,24 @@ def find_duplicates(
     return found
 
 
+class _Turned:
+    """Thumbnails, float32 (n, 32, 32, 3), in any orientation, with their `light_rows`."""
+
+    def __init__(self, upright: Thumbnails) -> None:
+        self._upright = upright
+        self._light: LRUCache[tuple[int, Orientation], NDArray[np.float32]] = LRUCache(_HELD)
+
+    def lab(self, place: int, way: Orientation) -> NDArray[np.float32]:
+        turned_one: NDArray[np.float32] = turn(self._upright[[place]], way)[0]
+        return turned_one
+
+    def light(self, place: int, way: Orientation) -> NDArray[np.float32]:
+        key = (place, way)
+        if key not in self._light:
+            self._light[key] = light_rows(np.ascontiguousarray(self.lab(place, way)))
+        return self._light[key]
+
+
 class _Check:
     """Compares the rows of one set with a keeper among them."""
 
@@ -139,8 +163,8 @@ class _Check:
     ) -> None:
         self.hashes = hashes
         self.settings = settings
-        self.thumbnails = to_lab(looks["thumbnail"].tolist())
-        self.subjects = to_lab(looks["subject"].tolist())
+        self.thumbnails = _Turned(to_lab(looks["thumbnail"].tolist()))
+        self.subjects = _Turned(to_lab(looks["subject"].tolist()))
         self.pictures = looks["picture"].tolist()
         self.small = looks["subject"].notna().to_numpy()
         self.place = {int(row): place for place, row in enumerate(rows)}
@@ -180,7 +204,14 @@ class _Check:
             else [self.thumbnails]
         )
         alike = all(
-            self._within_limits(compare(one[keeper], turn(one[[other]], way)[0]))
+            self._within_limits(
+                compare(
+                    one.lab(keeper, UPRIGHT),
+                    one.lab(other, way),
+                    one.light(keeper, UPRIGHT),
+                    one.light(other, way),
+                )
+            )
             for one in pictures
         )
         return alike and self._one_picture(keeper, other, way)
