@@ -57,6 +57,18 @@ def _parse() -> argparse.Namespace:
         action="store_true",
         help="the largest sizes, where a suite has some beyond its default",
     )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="begin no further trial after so many minutes, where a suite has many; the results "
+        "say how many ran",
+    )
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FOLDER",
+        help="where such suites keep finished trials: another run with the same folder goes on",
+    )
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the results")
     return parser.parse_args()
 
@@ -74,7 +86,14 @@ def _run_suite(name: str, module: ModuleType, arguments: argparse.Namespace) -> 
     with tempfile.TemporaryDirectory(prefix=f"benchmark-{name}-") as scratch:
         try:
             figures: list[Figure] = module.run(
-                Options(Path(scratch), _datasets(), arguments.quick, arguments.full)
+                Options(
+                    Path(scratch),
+                    _datasets(),
+                    arguments.quick,
+                    arguments.full,
+                    arguments.keep,
+                    None if arguments.minutes is None else started + 60 * arguments.minutes,
+                )
             )
         except SuiteUnavailableError as error:
             print(f"{name}: not run, {error}", file=sys.stderr)

@@ -15,13 +15,16 @@ class Options:
 
     `scratch` is an empty folder of its own, `datasets` the folder of real photos when there is one,
     `quick` asks for the smallest sizes that still say something, `full` for the largest of those
-    suites that have a size beyond their default.
+    suites that have a size beyond their default. Suites of many long trials begin none after `ends`
+    (of the monotonic clock), and keep those that are finished in `kept`.
     """
 
     scratch: Path
     datasets: Path | None = None
     quick: bool = False
     full: bool = False
+    kept: Path | None = None
+    ends: float | None = None
 
     def dataset(self, name: str) -> Path:
         """Return the folder of a data set; raises SuiteUnavailableError when it is absent."""

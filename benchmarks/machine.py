@@ -41,7 +41,7 @@ def describe_machine() -> dict[str, str]:
         "libraries": ", ".join(
             f"{name} {version}" for name in LIBRARIES if (version := _version(name))
         ),
-        "commit": _commit(),
+        "commit": commit(),
         "date": datetime.now(UTC).date().isoformat(),
     }
 
@@ -74,7 +74,8 @@ def _version(name: str) -> str:
         return ""
 
 
-def _commit() -> str:
+def commit() -> str:
+    """Return the short name of the commit that is checked out, `unknown` outside a repository."""
     answer = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
