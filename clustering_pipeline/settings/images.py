@@ -46,7 +46,7 @@ _PRESETS = {
 class CatalogueSettings(StageSettings):
     """Which sheets and columns of the workbook are read, and how much of a hostile one."""
 
-    logic_version: ClassVar[str] = "2"
+    logic_version: ClassVar[str] = "3"
 
     sheets: tuple[str, ...] = Field(
         (), description="Sheets to read; all that have the two columns when empty."

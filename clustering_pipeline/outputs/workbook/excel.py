@@ -20,11 +20,11 @@ from clustering_pipeline.outputs.workbook.ooxml.added_sheet import (
     put_sheet,
 )
 from clustering_pipeline.outputs.workbook.ooxml.parts import (
-    MAX_CELL_CHARACTERS,
     UNWRITABLE,
     CellValue,
     WorkbookParts,
     cell_markup,
+    within_cell,
 )
 from clustering_pipeline.outputs.workbook.ooxml.ranges import OwnColumns, widen_ranges
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import (
@@ -136,9 +136,7 @@ def _cell(worksheet: Any, value: Any) -> Any:
         return int(value) if float(value).is_integer() else value
     cell = WriteOnlyCell(
         worksheet,
-        UNWRITABLE.sub("", value if isinstance(value, str) else cell_text(value))[
-            :MAX_CELL_CHARACTERS
-        ],
+        within_cell(UNWRITABLE.sub("", value if isinstance(value, str) else cell_text(value))),
     )
     cell.data_type = "s"
     return cell

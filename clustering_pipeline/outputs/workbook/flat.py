@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from clustering_pipeline.core.delimited import guarded
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue
+from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue, within_cell
 from clustering_pipeline.outputs.workbook.placement import Placement, cell_value, place_columns
 from clustering_pipeline.stages.catalogue import OWN_COLUMNS, SelectedSheet, Table, cell_text
 
@@ -86,7 +86,7 @@ def _with_labels(
 def _csv_text(value: CellValue) -> str:
     if value is None:
         return ""
-    return guarded(value) if isinstance(value, str) else str(value)
+    return within_cell(guarded(value)) if isinstance(value, str) else str(value)
 
 
 def to_parquet(

@@ -2,6 +2,7 @@
 reason why it has none.
 """
 
+from clustering_pipeline.stages.catalogue.addresses import MAX_CELL_CHARACTERS
 from clustering_pipeline.stages.catalogue.columns import (
     OWN_COLUMNS,
     OWN_PREFIX,
@@ -43,6 +44,7 @@ from clustering_pipeline.stages.catalogue.stage import (
 __all__ = [
     "DIGEST_MARK",
     "EXACT_DIGITS",
+    "MAX_CELL_CHARACTERS",
     "OWN_COLUMNS",
     "OWN_PREFIX",
     "OWN_SHEETS",

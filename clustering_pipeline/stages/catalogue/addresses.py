@@ -9,7 +9,8 @@ from typing import Any
 from yarl import URL
 
 MAX_URL_CHARACTERS = 8192
-MAX_CELL_CHARACTERS = 1_000_000
+# What a cell of Excel holds.
+MAX_CELL_CHARACTERS = 32_767
 MAX_WRAPPINGS = 4
 # An address begins where a scheme or "//" follows the start, white space, a separator or a quote.
 ADDRESS = re.compile(r"""(?<![^\s,;|"'])(?:https?:/|//|data:|file:)""", re.IGNORECASE)
@@ -46,7 +47,7 @@ def parse_url_cell(text: str) -> UrlCell:
             (),
             (
                 f"the cell holds {len(text):,} characters, over the limit of "
-                f"{MAX_CELL_CHARACTERS:,}",
+                f"{MAX_CELL_CHARACTERS:,}: leave addresses out",
             ),
         )
     urls: list[str] = []

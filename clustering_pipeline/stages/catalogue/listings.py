@@ -12,7 +12,12 @@ import pandas as pd
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.text import plain_header
 from clustering_pipeline.settings import CatalogueSettings
-from clustering_pipeline.stages.catalogue.addresses import UrlCell, parse_url_cell, split_cell
+from clustering_pipeline.stages.catalogue.addresses import (
+    MAX_CELL_CHARACTERS,
+    UrlCell,
+    parse_url_cell,
+    split_cell,
+)
 from clustering_pipeline.stages.catalogue.columns import (
     SEARCHED_ROWS,
     Columns,
@@ -183,9 +188,7 @@ class ListingReader:
             "product_base_id": identifier or None,
             "url_cell": shown_url or None,
             "urls": [] if problem else list(cell.urls if self._keep_all else cell.urls[:1]),
-            "title": (self._text(number, self._columns.title) or None)
-            if self._columns.title
-            else None,
+            "title": self._title(number) or None,
             "usable": problem is None,
             "reason": problem or self._remark(number, identifier, cell),
             "extra": self._extra_cells(number, row),
@@ -199,6 +202,12 @@ class ListingReader:
     def _text(self, number: int, column: int) -> str:
         position = self._place(number, column)
         return cell_text(self._value(position), self._details.numbers.get(position))
+
+    def _title(self, number: int) -> str:
+        """Return the title of a row, of no more letters than a cell of Excel holds."""
+        if not self._columns.title:
+            return ""
+        return self._text(number, self._columns.title)[:MAX_CELL_CHARACTERS].rstrip()
 
     def _pictures_of(self, number: int, shown: str) -> UrlCell:
         if self._pictures is not None:
@@ -263,6 +272,11 @@ class ListingReader:
         header = self._columns.headers[self._columns.identifier - 1]
         if not identifier or identifier in ERRORS:
             return self._without_value(number, self._columns.identifier, identifier)
+        if len(identifier) > MAX_CELL_CHARACTERS:
+            return (
+                f"the cell {header!r} holds {len(identifier):,} characters, over the limit of "
+                f"{MAX_CELL_CHARACTERS:,}: shorten the id"
+            )
         if self._columns.header_row and identifier.casefold() == header.casefold():
             return "the row repeats the header"
         return None

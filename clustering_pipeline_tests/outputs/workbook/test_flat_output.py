@@ -47,6 +47,17 @@ def test_a_csv_keeps_its_cells_and_guards_ours(tmp_path):
     assert rows[2][0] == "1234567890123456789"
 
 
+def test_text_of_ours_in_a_csv_fits_into_a_cell(tmp_path):
+    def clusters(catalogue):
+        return clusters_for(catalogue, cluster_name="=" + "🧴" * 20_000)
+
+    content = label(
+        CSV.encode(), tmp_path, name="c.csv", output_name="c.clustered.csv", clusters=clusters
+    )
+    row = dict(zip(*records(content)[:2], strict=True))
+    assert row["cluster_name"] == "'=" + "🧴" * 16_382
+
+
 @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
 @pytest.mark.parametrize("line", [True, False])
 def test_a_csv_keeps_its_delimiter_and_the_line_that_tells_it(tmp_path, delimiter, line):

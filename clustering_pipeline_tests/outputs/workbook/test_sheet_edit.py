@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl.styles import Font
 
-from clustering_pipeline.outputs.workbook.ooxml.parts import cell_markup
+from clustering_pipeline.outputs.workbook.ooxml.parts import cell_markup, within_cell
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import SheetAdditions, add_to_sheet
 from clustering_pipeline_tests.outputs.workbook.test_untouched import SHEET, packed, parts
 
@@ -75,3 +75,12 @@ def test_text_comes_back_as_it_was_written(text):
     )
     value = openpyxl.load_workbook(io.BytesIO(packed(held))).active["B1"].value
     assert value.replace("_x005F_", "_") == text.replace("\x00", "")[:32_767]
+
+
+@pytest.mark.parametrize("text", ["é" * 40_000, "🧴" * 40_000, "a" + "🧴" * 20_000, "🧴" * 16_383])
+def test_a_cell_holds_no_more_than_excel_counts(text):
+    kept = within_cell(text)
+    units = len(kept.encode("utf-16-le")) // 2
+    assert text.startswith(kept)
+    assert units <= 32_767
+    assert kept == text or units >= 32_766

@@ -116,6 +116,15 @@ def test_blank_rows_are_no_listings_and_rows_without_the_essentials_say_why():
     ] == [True] * 3
 
 
+def test_a_cell_longer_than_one_of_excel_is_no_id_and_no_address_and_a_title_ends_there():
+    url, long = "https://a.vn/1.jpg", "x" * 40_000
+    text = f"id,image,title\n{long},{url},a\n2,{url}?{long},b\n3,{url},{long}\n"
+    listings = read(text.encode(), "c.csv").listings
+    assert list(listings["usable"]) == [False, False, True]
+    assert all("over the limit of 32,767" in reason for reason in listings["reason"][:2])
+    assert listings["title"][2] == "x" * 32_767
+
+
 def test_numbers_as_text_and_text_as_numbers_are_the_same_id():
     def cells(_, sheet):
         for row in (

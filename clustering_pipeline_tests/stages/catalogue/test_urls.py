@@ -138,5 +138,5 @@ def test_whatever_a_cell_holds_the_result_is_an_address_or_a_reason(cell):
 @pytest.mark.parametrize("piece", [" ", ",", "|", "(", "https://", "a.", "[", "//", ", a."])
 def test_a_cell_made_to_be_slow_is_not(piece):
     started = time.process_time()
-    parse_url_cell(piece * (900_000 // len(piece)))
-    assert time.process_time() - started < 20
+    parse_url_cell(piece * (32_000 // len(piece)))
+    assert time.process_time() - started < 2

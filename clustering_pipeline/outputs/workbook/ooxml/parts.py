@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from clustering_pipeline.stages.catalogue import (
+    MAX_CELL_CHARACTERS,
     Relationship,
     WorkbookPackage,
     column_letters,
@@ -25,7 +26,6 @@ from clustering_pipeline.stages.catalogue import (
 UNWRITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 # Excel reads _x0041_ in a cell as "A": the underscore is coded itself to stay one.
 CODED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
-MAX_CELL_CHARACTERS = 32_767
 # A cell whose text starts so would become a formula as soon as a person edits it, were it not
 # marked as quoted text.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -118,7 +118,17 @@ def escaped(text: str) -> str:
     """Return text as it may stand in an element: at most the length of a cell, without what XML
     cannot hold.
     """
-    return escape(CODED.sub("_x005F_", UNWRITABLE.sub("", text)[:MAX_CELL_CHARACTERS]))
+    return escape(CODED.sub("_x005F_", within_cell(UNWRITABLE.sub("", text))))
+
+
+def within_cell(text: str) -> str:
+    """Return the beginning of text that a cell of Excel holds: 32,767 units of UTF-16, of which a
+    letter beyond U+FFFF, such as most emoji, takes two.
+    """
+    if len(text) <= MAX_CELL_CHARACTERS // 2:
+        return text
+    units = text[:MAX_CELL_CHARACTERS].encode("utf-16-le", "ignore")[: 2 * MAX_CELL_CHARACTERS]
+    return units.decode("utf-16-le", "ignore")
 
 
 def attribute(text: str) -> str:
