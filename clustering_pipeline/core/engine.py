@@ -7,6 +7,7 @@ results (270 of 400 where 4 are meant to wait), and its workers outlived a paren
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,10 @@ from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from itertools import islice
 from multiprocessing.connection import wait
-from typing import Protocol, TypeVar
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+from typing import Any, Protocol, TypeVar
 
 from clustering_pipeline.core.errors import StageError
 
@@ -122,15 +126,31 @@ class LocalEngine:
                 future.cancel()
 
 
+class _Worker(SpawnProcess):
+    """A process that does not run the caller's script again: what it is handed are functions of
+    modules, and a script without a guard around its main part would start over in it.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:  # noqa: N802
+        script, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            sys.modules["__main__"] = script
+
+
+class _WorkerContext(SpawnContext):
+    Process = _Worker
+
+
 @cache
 def _shared_pool(workers: int) -> ProcessPoolExecutor:
     """Return the pool that all stages of this process share: a worker's imports take longer than
     many a stage.
     """
     # A forked child would inherit the locks of Dagster's and gRPC's threads.
-    return ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_prepare_worker
-    )
+    return ProcessPoolExecutor(workers, mp_context=_WorkerContext(), initializer=_prepare_worker)
 
 
 def _prepare_worker() -> None:

@@ -61,6 +61,11 @@ class RunOverrides:
         """
         return cls(read_layer(file) if file else SettingsLayer("the run"), _assigned(assignments))
 
+    @classmethod
+    def of(cls, values: Mapping[str, Any], source: str) -> "RunOverrides":
+        """Return the overrides of sections with their settings; `source` names them in messages."""
+        return cls(assignments=SettingsLayer(source, dict(values)))
+
     def __bool__(self) -> bool:
         return bool(self.file.values or self.assignments.values)
 

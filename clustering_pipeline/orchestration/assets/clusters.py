@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from clustering_pipeline.core.manifests import CLUSTERS, CORRECTIONS, MATCHES, conform
+from clustering_pipeline.core.manifests import CORRECTIONS, conform
 from clustering_pipeline.orchestration.assets.factory import (
     AssetResult,
     AssetRun,
@@ -16,23 +16,10 @@ from clustering_pipeline.orchestration.checks import (
     NO_MATCH_SHARE,
 )
 from clustering_pipeline.orchestration.sync.sources import corrections_version
-from clustering_pipeline.settings import ClusterSettings, MatchSettings
 from clustering_pipeline.stages.contract import StageResult
 
 matches = stage_asset(
     "matches",
-    MATCHES,
-    stage="matching.stage",
-    inputs=(
-        "embeddings",
-        "local_features",
-        "clean_images",
-        "crops",
-        "raw_images",
-        "catalogue",
-        "semantic_duplicates",
-    ),
-    settings=MatchSettings,
     description="Candidate pairs of crops, verified by local features and by the text on the pack.",
     group="clusters",
     kinds=["opencv", "faiss"],
@@ -62,19 +49,6 @@ def corrections(catalogue: pd.DataFrame, run: AssetRun) -> AssetResult:
 
 clusters = stage_asset(
     "clusters",
-    CLUSTERS,
-    stage="clustering.stage",
-    inputs=(
-        "catalogue",
-        "raw_images",
-        "crops",
-        "clean_images",
-        "semantic_duplicates",
-        "embeddings",
-        "matches",
-        "corrections",
-    ),
-    settings=ClusterSettings,
     description="The cluster of every listing, its confidence, and the number it keeps from week "
     "to week.",
     group="clusters",

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib import import_module
 from typing import Any, Required, TypedDict, Unpack
 
 import dagster as dg
@@ -23,8 +22,8 @@ from clustering_pipeline.orchestration.sync.lineage import SOURCE_VERSION
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import STAGES, StageSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
+from clustering_pipeline.stages.flow import STEPS
 
-STAGES_PACKAGE = "clustering_pipeline.stages"
 # Names the module whose `run` makes an asset, also in the UI.
 STAGE_METADATA = "stage"
 OWNERS = ["team:catalogue"]
@@ -93,30 +92,16 @@ class _Declared:
 
 
 def stage_asset(
-    name: str,
-    manifest: Manifest,
-    *,
-    stage: str,
-    inputs: Sequence[str],
-    settings: type[StageSettings],
-    description: str,
-    **options: Unpack[AssetOptions],
+    name: str, *, description: str, **options: Unpack[AssetOptions]
 ) -> dg.AssetsDefinition:
-    """Return the partitioned asset `name` that the `run` of a stage makes.
-
-    `stage`: its module below `clustering_pipeline.stages`, such as `matching.stage`, imported by
-    the run that needs it. `inputs`: the frames that it takes, which are the upstream assets;
-    `settings`: the class of those that it takes.
-    """
+    """Return the partitioned asset that the stage of that name makes, one of `STEPS`."""
+    step = STEPS[name]
 
     def compute(run: AssetRun, arguments: Mapping[str, Any]) -> StageResult | AssetResult:
-        made: StageResult = import_module(f"{STAGES_PACKAGE}.{stage}").run(
-            **arguments, context=run.stage
-        )
-        return made
+        return step.compute(arguments, run.stage)
 
     declared = _Declared(
-        name, description, manifest, tuple(inputs), {"settings": settings}, compute, stage
+        name, description, step.manifest, step.inputs, step.settings, compute, step.module
     )
     return _as_dagster_asset(declared, **options)
 
@@ -167,7 +152,7 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
         for name, annotation in settings.items()
     }
     metadata = {MANIFEST_METADATA: manifest.name, "dagster/column_schema": column_schema(manifest)}
-    metadata |= {STAGE_METADATA: f"{STAGES_PACKAGE}.{declared.stage}"} if declared.stage else {}
+    metadata |= {STAGE_METADATA: declared.stage} if declared.stage else {}
 
     @dg.asset(
         key=asset_key,

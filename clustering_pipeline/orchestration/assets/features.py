@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from clustering_pipeline.core.manifests import EMBEDDINGS, LOCAL_FEATURES, SEMANTIC_DUPLICATES
+from clustering_pipeline.core.manifests import SEMANTIC_DUPLICATES
 from clustering_pipeline.orchestration.assets.factory import (
     AssetResult,
     AssetRun,
@@ -14,17 +14,12 @@ from clustering_pipeline.orchestration.runtime.instance import GPU
 from clustering_pipeline.settings import (
     CleanImageSettings,
     EmbeddingSettings,
-    LocalFeatureSettings,
     SemanticDuplicateSettings,
 )
 from clustering_pipeline.storage import layout
 
 local_features = stage_asset(
     "local_features",
-    LOCAL_FEATURES,
-    stage="features.stage",
-    inputs=("clean_images",),
-    settings=LocalFeatureSettings,
     description="The product box, keypoints, descriptors and colour of every kept crop.",
     group="features",
     kinds=["opencv"],
@@ -32,10 +27,6 @@ local_features = stage_asset(
 
 embeddings = stage_asset(
     "embeddings",
-    EMBEDDINGS,
-    stage="embedding.stage",
-    inputs=("clean_images", "local_features"),
-    settings=EmbeddingSettings,
     description="The unit-length vector that the chosen encoder gives to each kept crop.",
     group="features",
     kinds=["numpy"],

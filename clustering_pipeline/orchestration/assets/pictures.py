@@ -6,12 +6,8 @@ import pandas as pd
 
 from clustering_pipeline.core.manifests import (
     CATALOGUE,
-    CLEAN_IMAGES,
     CROPS,
-    ENGLISH_PROMPTS,
-    OFFERS,
     OVERRULED_PICTURES,
-    RAW_IMAGES,
 )
 from clustering_pipeline.orchestration.assets.factory import (
     AssetResult,
@@ -31,11 +27,7 @@ from clustering_pipeline.orchestration.runtime.instance import GEMINI, GPU, NETW
 from clustering_pipeline.orchestration.sync.sources import catalogue_version, overrides_version
 from clustering_pipeline.settings import (
     CatalogueSettings,
-    CleanImageSettings,
     CropSettings,
-    DownloadSettings,
-    OfferSettings,
-    PromptSettings,
 )
 from clustering_pipeline.storage import layout
 
@@ -61,10 +53,6 @@ def catalogue(settings: CatalogueSettings, run: AssetRun) -> AssetResult:
 
 offers = stage_asset(
     "offers",
-    OFFERS,
-    stage="offers.stage",
-    inputs=("catalogue",),
-    settings=OfferSettings,
     description="""What each row says of the offer: price, seller, place, sold, rating, brand, link.
 
 What could not be read for certain stays as text and is counted. The prices of every reading are
@@ -76,10 +64,6 @@ kept, so that the next can say what changed.""",
 
 raw_images = stage_asset(
     "raw_images",
-    RAW_IMAGES,
-    stage="download.stage",
-    inputs=("catalogue",),
-    settings=DownloadSettings,
     description="""One row per picture of a listing: its bytes' sha256, or why it
 was not downloaded.
 
@@ -92,10 +76,6 @@ Each distinct URL is fetched once; a run that was stopped goes on where it was."
 
 english_prompts = stage_asset(
     "english_prompts",
-    ENGLISH_PROMPTS,
-    stage="prompts.stage",
-    inputs=(),
-    settings=PromptSettings,
     description="The category's Vietnamese class words with their English prompts, and who "
     "translated each.",
     group="pictures",
@@ -149,10 +129,6 @@ def overruled_pictures(
 
 clean_images = stage_asset(
     "clean_images",
-    CLEAN_IMAGES,
-    stage="deduplication.clean_stage",
-    inputs=("crops", "raw_images", "overruled_pictures"),
-    settings=CleanImageSettings,
     description="Every crop: kept, or too bad to compare, or a duplicate of the keeper that stands "
     "for it.",
     group="pictures",

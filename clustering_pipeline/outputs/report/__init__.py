@@ -7,6 +7,7 @@ from clustering_pipeline.outputs.report.doubt import (
     AskedPair,
     Cluster,
     Link,
+    as_links,
     known_answers,
     neighbouring_clusters,
     read_links,
@@ -16,11 +17,19 @@ from clustering_pipeline.outputs.report.doubt import (
 from clustering_pipeline.outputs.report.i18n import Language, Texts, Words, read_words
 from clustering_pipeline.outputs.report.page import (
     certainty,
+    data_uri,
     link_words,
     thumbnail_jpeg,
     write_report,
 )
-from clustering_pipeline.outputs.report.pairs import PairView, pair_evidence
+from clustering_pipeline.outputs.report.pairs import (
+    GAP,
+    VIEW_HEIGHT,
+    VIEW_WIDTH,
+    PairView,
+    pair_evidence,
+    points_in_crop,
+)
 from clustering_pipeline.outputs.report.same_titles import SameTitle, same_titles
 from clustering_pipeline.outputs.report.tables import (
     Box,
@@ -30,6 +39,9 @@ from clustering_pipeline.outputs.report.tables import (
 )
 
 __all__ = [
+    "GAP",
+    "VIEW_HEIGHT",
+    "VIEW_WIDTH",
     "Answers",
     "AskedPair",
     "Box",
@@ -42,11 +54,14 @@ __all__ = [
     "SameTitle",
     "Texts",
     "Words",
+    "as_links",
     "certainty",
+    "data_uri",
     "known_answers",
     "link_words",
     "neighbouring_clusters",
     "pair_evidence",
+    "points_in_crop",
     "read_links",
     "read_listings",
     "read_words",

@@ -152,8 +152,13 @@ def read_links(matches: pd.DataFrame) -> list[Link]:
     accepted = matches[matches["weight"] > 0].sort_values(
         ["weight", "crop_a", "crop_b"], ascending=[False, True, True]
     )
+    return as_links(accepted)
+
+
+def as_links(matches: pd.DataFrame) -> list[Link]:
+    """Return the rows of a matches manifest, in their order."""
     fields = list(Link.__dataclass_fields__)
-    values = accepted[fields].astype(object).where(accepted[fields].notna(), None)
+    values = matches[fields].astype(object).where(matches[fields].notna(), None)
     return [
         Link(**dict(zip(fields, row, strict=True)))
         for row in values.itertuples(index=False, name=None)

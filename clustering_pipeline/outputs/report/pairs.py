@@ -48,8 +48,8 @@ def pair_evidence(
     match = verify(first, second, settings).match
     if match is None:
         return PairView((), 0)
-    left = _in_square(_in_crop(first, match.first), first_size)
-    right = _in_square(_in_crop(second, match.second), second_size) + np.array(
+    left = _in_square(points_in_crop(first, match.first), first_size)
+    right = _in_square(points_in_crop(second, match.second), second_size) + np.array(
         [VIEW_HEIGHT + GAP, 0]
     )
     drawn = np.unique(np.linspace(0, len(match) - 1, MOST_DRAWN).round().astype(int))
@@ -59,8 +59,10 @@ def pair_evidence(
     )
 
 
-def _in_crop(features: LocalFeatures, keypoints: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return keypoints in pixels of the crop."""
+def points_in_crop(features: LocalFeatures, keypoints: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return keypoints, numbers into `features.points`, as float64 (n, 2) x and y in pixels of the
+    crop.
+    """
     x0, y0, x1, y1 = features.box
     scale = np.array([(x1 - x0) / features.width, (y1 - y0) / features.height])
     points: NDArray[np.float64] = features.points[keypoints] * scale + (x0, y0)

@@ -112,6 +112,34 @@ class SourceRecords:
         self._write(source)
         return source
 
+    def record_bytes(
+        self,
+        content: bytes,
+        file_name: str,
+        display_name: str,
+        *,
+        pictures: Mapping[str, str],
+        hosts: Iterable[str] = (),
+    ) -> CatalogueSource:
+        """Keep a table that is in no file, and write the category's record.
+
+        `file_name`: its suffix says how `content` is read. `pictures`: what its cells call the
+        pictures that are in the blob store, with their sha256. Raises InputError as `record` does.
+        """
+        self.check_name(display_name)
+        listing = json.dumps(dict(pictures), ensure_ascii=False, sort_keys=True).encode()
+        source = CatalogueSource(
+            category=category_slug(display_name),
+            display_name=display_name,
+            path=file_name,
+            sha256=self.blobs.put(content),
+            size=len(content),
+            options={PICTURES: self.blobs.put(listing)} if pictures else {},
+            hosts=tuple(hosts),
+        )
+        self._write(source)
+        return source
+
     def record_again(self, source: CatalogueSource) -> CatalogueSource:
         """Read what a record was made of again, and keep the copies of it that are gone.
 

@@ -4,6 +4,7 @@ its duplicates.
 
 from clustering_pipeline.stages.deduplication import clean_stage, overrides_stage, semantic_stage
 from clustering_pipeline.stages.deduplication.hamming import Pairs, pairs_within
+from clustering_pipeline.stages.deduplication.hashing import hash_bits, to_hexadecimal
 from clustering_pipeline.stages.deduplication.left_out import (
     LeftOut,
     draw_funnel,
@@ -16,9 +17,11 @@ __all__ = [
     "Pairs",
     "clean_stage",
     "draw_funnel",
+    "hash_bits",
     "left_out",
     "overrides_stage",
     "pairs_within",
     "semantic_stage",
+    "to_hexadecimal",
     "write_pairs_page",
 ]
