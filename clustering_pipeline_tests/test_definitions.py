@@ -80,13 +80,13 @@ def test_every_asset_explains_itself(definitions):
         assert spec.partitions_def is not None or name == "sync_report"
 
 
-def test_a_setting_touches_the_stage_that_reads_it_and_nothing_before(definitions):
+def test_a_setting_touches_the_stage_that_reads_it_and_what_shows_every_setting(definitions):
     graph = definitions.resolve_asset_graph()
     readers = {
         child.to_user_string()
         for child in graph.get(dg.AssetKey(["settings", "clusters"])).child_keys
     }
-    assert readers == {"clusters"}
+    assert readers == {"clusters", "labeled_excel", "category_report"}
 
 
 def test_only_integrity_and_lost_pictures_block(definitions):

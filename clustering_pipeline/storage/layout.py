@@ -9,6 +9,8 @@ STATE, STORAGE, MODELS, CATALOGUES = "state", "storage", "models", "catalogues"
 # In the folder of local databases.
 DOWNLOAD_JOURNAL = "download.sqlite"
 CLUSTER_NUMBERS = "cluster_numbers.sqlite"
+# Its table that grows by a row whenever a category is grouped otherwise than before.
+NUMBERED_RESULTS = "results"
 REPORT_HISTORY = "report_history.sqlite"
 DELIVERIES = "deliveries.sqlite"
 CORRECTIONS = "corrections.sqlite"

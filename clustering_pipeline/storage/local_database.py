@@ -53,6 +53,15 @@ class LocalDatabase:
             yield connection
             connection.execute("COMMIT")
 
+    def extent(self, table: str, category: str) -> tuple[int, int]:
+        """Return how many rows a table that only grows has of a category, and the number of the
+        last, 0 without any; raises StageError when the file cannot be used.
+        """
+        query = f"SELECT COUNT(*), COALESCE(MAX(rowid), 0) FROM {table} WHERE category = ?"
+        with self.reading() as connection:
+            count, last = connection.execute(query, (category,)).fetchone()
+        return count, last
+
     def connect(self) -> sqlite3.Connection:
         """Return a connection for one who holds it for long and commits for itself; threads may
         share it in turns.

@@ -30,6 +30,8 @@ OWNERS = ["team:catalogue"]
 SAMPLE_ROWS = 8
 LONGEST_CELL = 80
 STAGE_NAMES = {settings: name for name, settings in STAGES.items()}
+# Annotates the parameter that is handed the settings of every stage, by the stage's name.
+EveryStage = Mapping[str, StageSettings]
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ class AssetOptions(TypedDict, total=False):
 class _Declared:
     """An asset before Dagster knows it: which frames and settings its function is handed by which
     names.
+
+    `every_stage`: the parameter that is handed the settings of all stages, "" when there is none.
     """
 
     name: str
@@ -89,6 +93,17 @@ class _Declared:
     settings: Mapping[str, type[StageSettings]]
     compute: Callable[[AssetRun, Mapping[str, Any]], StageResult | AssetResult]
     stage: str = ""
+    every_stage: str = ""
+
+    @property
+    def settings_inputs(self) -> dict[str, type[StageSettings]]:
+        """The classes of the settings that it is made from, by the name of the input."""
+        own = set(self.settings.values())
+        others = STAGES.items() if self.every_stage else ()
+        return {
+            **self.settings,
+            **{f"{name}_in_force": kind for name, kind in others if kind not in own},
+        }
 
 
 def stage_asset(
@@ -113,8 +128,9 @@ def project_asset(
     project.
 
     Parameters annotated as frames are upstream assets of the same names; one annotated with a
-    stage's settings class is read from the `settings/<stage>` asset; the one called `run` is the
-    `AssetRun`. The docstring is the description.
+    stage's settings class is read from the `settings/<stage>` asset, and one annotated as
+    `EveryStage` from all of them; the one called `run` is the `AssetRun`. The docstring is the
+    description.
     """
 
     def decorate(function: Callable[..., StageResult | AssetResult]) -> dg.AssetsDefinition:
@@ -133,7 +149,13 @@ def project_asset(
             return function(**arguments, run=run)
 
         declared = _Declared(
-            function.__name__, inspect.getdoc(function) or "", manifest, frames, settings, compute
+            function.__name__,
+            inspect.getdoc(function) or "",
+            manifest,
+            frames,
+            settings,
+            compute,
+            every_stage=next((name for name, kind in parameters.items() if kind == EveryStage), ""),
         )
         return _as_dagster_asset(declared, **options)
 
@@ -145,7 +167,7 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
     checks = options.get("checks", ())
     all_checks = () if checks is None else (SCHEMA, UNIQUE_KEYS, *checks)
     asset_key = dg.AssetKey(options.get("key", [declared.name]))
-    frames, settings, manifest = declared.frames, declared.settings, declared.manifest
+    frames, settings, manifest = declared.frames, declared.settings_inputs, declared.manifest
     inputs = {name: dg.AssetIn(name) for name in frames}
     inputs |= {
         name: dg.AssetIn(["settings", STAGE_NAMES[annotation]])
@@ -163,7 +185,7 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
         owners=OWNERS,
         pool=options.get("pool"),
         description=declared.description,
-        code_version=options.get("code_version") or _code_version(settings.values()),
+        code_version=options.get("code_version") or _code_version(declared.settings.values()),
         metadata=metadata,
         io_manager_key="manifests",
         dagster_type=frame_type(manifest.name),
@@ -176,7 +198,12 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
     ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult[pd.DataFrame]]:
         run = _asset_run(context, project, frames)
         arguments: dict[str, Any] = {name: upstream[name] for name in frames}
-        arguments |= {name: read_settings(upstream[name], settings[name]) for name in settings}
+        in_force = {name: read_settings(upstream[name], settings[name]) for name in settings}
+        arguments |= {name: in_force[name] for name in declared.settings}
+        if declared.every_stage:
+            arguments[declared.every_stage] = {
+                STAGE_NAMES[settings[name]]: stage for name, stage in in_force.items()
+            }
         started = time.monotonic()
         with project.home.using_storage():
             made = declared.compute(run, arguments)

@@ -14,11 +14,12 @@ from clustering_pipeline.core.manifests import WRITTEN_FILES, conform
 from clustering_pipeline.orchestration.assets.factory import (
     AssetResult,
     AssetRun,
+    EveryStage,
     page_link,
     project_asset,
 )
 from clustering_pipeline.orchestration.checks import EVERY_ROW_WRITTEN
-from clustering_pipeline.orchestration.sync.sources import delivery_version
+from clustering_pipeline.orchestration.sync.sources import delivery_version, register_version
 from clustering_pipeline.settings import (
     STAGES,
     CatalogueSettings,
@@ -49,6 +50,7 @@ def labeled_excel(
     catalogue_settings: CatalogueSettings,
     match_settings: MatchSettings,
     settings: WorkbookSettings,
+    in_force: EveryStage,
     run: AssetRun,
 ) -> AssetResult:
     """The user's own workbook with the cluster, the status and the reason of every listing at its
@@ -76,7 +78,10 @@ def labeled_excel(
         blobs=run.stage.blobs,
         output_name=name,
         notes=_notes(
-            run, source, pack_texts(catalogue, clusters, local_features, match_settings, run.stage)
+            run,
+            source,
+            in_force,
+            pack_texts(catalogue, clusters, local_features, match_settings, run.stage),
         ),
     )
     run.project.outputs.write(layout.output(run.category, name), labelled.content)
@@ -89,12 +94,16 @@ def labeled_excel(
 
 
 def _notes(
-    run: AssetRun, source: "CatalogueSource", texts: dict[str, list[str]]
+    run: AssetRun,
+    source: "CatalogueSource",
+    in_force: EveryStage,
+    texts: dict[str, list[str]],
 ) -> "WorkbookNotes":
     from clustering_pipeline.outputs.workbook import WorkbookNotes, cluster_dates, summary_sections
     from clustering_pipeline.stages.clustering import NumberRegister
 
-    settings = run.project.category_settings(run.category)
+    # Besides those of the stages: device, storage and the like, which change no result.
+    settings = run.project.category_settings(run.category).model_copy(update=dict(in_force))
     events = NumberRegister(run.stage.state / layout.CLUSTER_NUMBERS).events(run.category)
     return WorkbookNotes(
         category=run.category,
@@ -127,7 +136,7 @@ def _result(
         {"path": list(written), "sha256": list(written.values()), "rows": labelled.rows}
     )
     metadata = {"kept_copy": dg.MetadataValue.path(address), "review": page_link(run, "review")}
-    version = delivery_version(source)
+    version = delivery_version(run.project, source)
     return AssetResult(
         StageResult(conform(frame, WRITTEN_FILES), facts), version, metadata=metadata
     )
@@ -165,6 +174,7 @@ def category_report(
     clusters: pd.DataFrame,
     match_settings: MatchSettings,
     settings: ReportSettings,
+    in_force: EveryStage,
     run: AssetRun,
 ) -> AssetResult:
     """One self-contained page: what was found, what is doubtful, and what became of every row."""
@@ -192,7 +202,7 @@ def category_report(
             pack_texts(catalogue, clusters, local_features, match_settings, run.stage),
         ),
     )
-    page = write_report(tables, _facts(run), settings, run.stage, matching=match_settings)
+    page = write_report(tables, _facts(run, in_force), settings, run.stage, matching=match_settings)
     path = layout.output(run.category, layout.REPORT)
     files = run.project.outputs
     files.write(path, page)
@@ -201,16 +211,19 @@ def category_report(
     )
     facts: dict[str, Fact] = {"bytes": len(page), "report": files.address(path)}
     links = {"open_report": page_link(run, "report"), "review": page_link(run, "review")}
-    return AssetResult(StageResult(conform(written, WRITTEN_FILES), facts), metadata=links)
+    return AssetResult(
+        StageResult(conform(written, WRITTEN_FILES), facts),
+        register_version(run.project, run.category),
+        metadata=links,
+    )
 
 
-def _facts(run: AssetRun) -> dict[str, dict[str, Fact]]:
+def _facts(run: AssetRun, in_force: EveryStage) -> dict[str, dict[str, Fact]]:
     facts = {step: dict(run.facts[step]) for step in STEPS}
-    in_force = run.project.category_settings(run.category)
     facts["settings"] = {
         f"{stage}.{name}": str(value)
         for stage in STAGES
-        for name, value in in_force.stage(stage).model_dump(mode="json").items()
+        for name, value in in_force[stage].model_dump(mode="json").items()
     }
     facts["versions"] = {
         "python": platform.python_version(),

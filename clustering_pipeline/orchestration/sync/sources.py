@@ -15,6 +15,7 @@ from clustering_pipeline.core.manifests import CORRECTIONS, content_version
 from clustering_pipeline.orchestration.sync.lineage import SourceVersion
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import STAGES, StageSettings
+from clustering_pipeline.storage import LocalDatabase, layout
 
 if TYPE_CHECKING:
     from clustering_pipeline.stages.catalogue import CatalogueSource
@@ -49,12 +50,24 @@ def overrides_version(statements: pd.DataFrame) -> str:
     return content_version(statements[statements["kind"] == Keep.kind], CORRECTIONS)
 
 
-def delivery_version(source: "CatalogueSource") -> str:
-    """Return the version of a delivery: the bytes that were labelled, where they went, and whether
-    they are still there.
+def register_version(project: Project, category: str) -> str:
+    """Return how far the register of cluster numbers has come for a category: what it says of
+    births, splits and merges is shown in the workbook and in the report.
+    """
+    path = project.home.state / layout.CLUSTER_NUMBERS
+    if not path.exists():
+        return _digest()
+    register = LocalDatabase(path, "", "The register of cluster numbers {path}: {error}.")
+    return _digest(register.extent(layout.NUMBERED_RESULTS, category))
+
+
+def delivery_version(project: Project, source: "CatalogueSource") -> str:
+    """Return the version of a delivery: the bytes that were labelled, where they went, whether
+    they are still there, and what the register says of the clusters.
     """
     there = source.output is None or Path(source.output).exists()
-    return _digest(catalogue_version(source), source.output, there)
+    register = register_version(project, source.category)
+    return _digest(catalogue_version(source), source.output, there, register)
 
 
 def source_versions(project: Project, category: str) -> dict[str, SourceVersion]:
@@ -67,7 +80,8 @@ def source_versions(project: Project, category: str) -> dict[str, SourceVersion]
     statements = project.corrections.manifest(category)
     versions["corrections"] = SourceVersion(corrections_version(statements))
     versions["overruled_pictures"] = SourceVersion(overrides_version(statements))
-    versions["labeled_excel"] = SourceVersion(delivery_version(source))
+    versions["labeled_excel"] = SourceVersion(delivery_version(project, source))
+    versions["category_report"] = SourceVersion(register_version(project, category))
     return versions
 
 
