@@ -19,6 +19,8 @@ HOST_FOLLOWS = re.compile(r"[,;|]\s+(?=[\w-]+(?:\.[\w-]+)+/)")
 LINE_BREAKS = re.compile(r"[\r\n\t]+")
 SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):(?!\d)")
 HOST_AND_PATH = re.compile(r"(?:[\w-]+\.)+[^\W\d_]{2,}(?::\d{1,5})?[/?#]")
+# What names and numbers of hosts are made of once they are in punycode.
+HOST = re.compile(r"[A-Za-z0-9._:%-]+")
 WINDOWS_PATH = re.compile(r"[a-zA-Z]:[\\/]|\\\\")
 AROUND = "\"'“”‘’,;| \u200b\ufeff\u00a0"
 BRACKETS = {"<": ">", "(": ")", "[": "]", "{": "}"}
@@ -125,11 +127,13 @@ def normalise_url(text: str) -> str:
     address = _with_scheme(text, shown)
     try:
         url = URL(address)
-        host, normal = url.host, str(url)
+        host, normal = url.raw_host, str(url)
     except (ValueError, UnicodeError) as error:
         raise ValueError(f"{shown!r} is not a valid web address ({error})") from error
     if not host:
         raise ValueError(f"{shown!r} names no host")
+    if not HOST.fullmatch(host):
+        raise ValueError(f"{shown!r} names {host!r}, which no host can be called")
     return normal
 
 
