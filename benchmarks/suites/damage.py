@@ -177,7 +177,7 @@ def _two_homes(scratch: Path, shop: DrawnShop) -> Record:
     return {
         "refused": second.code == 2 and "belongs to the home" in second.messages,
         "given": len(labels(scratch / "two.xlsx") or []),
-        "said": " ".join(second.messages.replace(str(scratch), "").split())[-200:],
+        "said": " ".join(second.messages.replace(str(scratch), "").split())[:200],
     }
 
 
