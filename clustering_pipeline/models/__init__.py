@@ -9,6 +9,7 @@ from clustering_pipeline.models.checkpoints import (
     load_pretrained,
     load_state_dict,
     loading_problem,
+    read_tensors,
 )
 from clustering_pipeline.models.efficientnet_graph import (
     GRAPH_INPUT,
@@ -65,7 +66,6 @@ from clustering_pipeline.models.preprocessing import (
     preprocessing_from_configuration,
     read_preprocessing,
 )
-from clustering_pipeline.models.restricted_checkpoint import read_tensors
 from clustering_pipeline.models.text_tower import TextTower
 
 __all__ = [

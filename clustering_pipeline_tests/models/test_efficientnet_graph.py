@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.models.checkpoints import read_tensors
 from clustering_pipeline.models.efficientnet_graph import (
     GRAPH_INPUT,
     VECTOR_LENGTH,
     classifier_directions,
     efficientnet_lite_graph,
 )
-from clustering_pipeline.models.restricted_checkpoint import read_tensors
 from clustering_pipeline.stages.embedding.onnx import DIGESTS, open_graph, packaged_weights
 
 torch = pytest.importorskip("torch")

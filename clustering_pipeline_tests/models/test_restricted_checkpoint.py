@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.models import restricted_checkpoint
-from clustering_pipeline.models.restricted_checkpoint import read_tensors
+from clustering_pipeline.models import checkpoints
+from clustering_pipeline.models.checkpoints import read_tensors
 
 torch = pytest.importorskip("torch")
 FORMATS = {"zip archive": True, "older stream": False}
@@ -90,7 +90,7 @@ def test_a_missing_file_is_named_with_the_remedy(tmp_path):
 
 def test_a_file_above_the_limit_is_refused(tmp_path, monkeypatch):
     path = saved(tmp_path, tensors(), True)
-    monkeypatch.setattr(restricted_checkpoint, "LARGEST_FILE", 100)
+    monkeypatch.setattr(checkpoints, "LARGEST_FILE", 100)
     with pytest.raises(StageError, match="more than the 100 that are read"):
         read_tensors(path)
 
@@ -99,7 +99,7 @@ def test_an_archive_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "bomb.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model/data.pkl", b"\0" * 200_000)
-    monkeypatch.setattr(restricted_checkpoint, "LARGEST_PICKLE", 100_000)
+    monkeypatch.setattr(checkpoints, "LARGEST_PICKLE", 100_000)
     with pytest.raises(StageError, match="unpacked content is too large"):
         read_tensors(path)
 
@@ -115,9 +115,9 @@ def test_another_archive_and_another_pickle_are_told_apart(tmp_path):
 
 
 def test_a_tensor_beyond_its_storage_is_refused():
-    storage = restricted_checkpoint._Storage("0", np.dtype("<f4"), 4)
+    storage = checkpoints._Storage("0", np.dtype("<f4"), 4)
     for offset, shape, strides in ((3, (2,), (1,)), (0, (3, 3), (0, 0)), (0, (2, 2), (4, 1))):
-        tensor = restricted_checkpoint._Tensor(storage, offset, shape, strides)
+        tensor = checkpoints._Tensor(storage, offset, shape, strides)
         with pytest.raises(Exception, match="larger than its storage"):
             tensor.view(np.zeros(4, np.float32))
 

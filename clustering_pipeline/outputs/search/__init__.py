@@ -7,14 +7,14 @@ from clustering_pipeline.outputs.search.image_search import (
     WordSearch,
     has_text_tower,
 )
-from clustering_pipeline.outputs.search.index import current_version
-from clustering_pipeline.outputs.search.lookup import (
+from clustering_pipeline.outputs.search.index import (
     MODES,
     Hit,
     Mode,
     QuerySettings,
     SearchIndex,
     checked_mode,
+    current_version,
 )
 from clustering_pipeline.outputs.search.stage import build_index
 

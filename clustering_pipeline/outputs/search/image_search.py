@@ -12,8 +12,7 @@ from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.core.hardware import resolve_device
 from clustering_pipeline.imaging import Box, Pixels, cut, without_background
 from clustering_pipeline.models import TextTower, locate_model
-from clustering_pipeline.outputs.search.index import Vectors
-from clustering_pipeline.outputs.search.lookup import Hit, Mode, SearchIndex
+from clustering_pipeline.outputs.search.index import Hit, Mode, SearchIndex, Vectors
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection import Selected, make_detector, make_segmenter, select

@@ -13,12 +13,12 @@ from clustering_pipeline.core.duplicates import perceptual_keepers
 from clustering_pipeline.core.manifests import COUNT, TEXT, WRITTEN_FILES, columns, conform
 from clustering_pipeline.outputs.search.index import (
     IndexFiles,
+    QuerySettings,
     Vectors,
     VectorTable,
     build_lists,
     write_index,
 )
-from clustering_pipeline.outputs.search.lookup import QuerySettings
 from clustering_pipeline.settings import SearchSettings
 from clustering_pipeline.stages.contract import StageResult
 from clustering_pipeline.stages.embedding import Reduction

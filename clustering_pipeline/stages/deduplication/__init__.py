@@ -3,8 +3,12 @@ its duplicates.
 """
 
 from clustering_pipeline.stages.deduplication import clean_stage, overrides_stage, semantic_stage
-from clustering_pipeline.stages.deduplication.hamming import Pairs, pairs_within
-from clustering_pipeline.stages.deduplication.hashing import hash_bits, to_hexadecimal
+from clustering_pipeline.stages.deduplication.hashing import (
+    Pairs,
+    hash_bits,
+    pairs_within,
+    to_hexadecimal,
+)
 from clustering_pipeline.stages.deduplication.left_out import (
     LeftOut,
     draw_funnel,

@@ -22,14 +22,16 @@ from clustering_pipeline.stages.deduplication.appearance import (
     to_lab,
     turn,
 )
-from clustering_pipeline.stages.deduplication.hamming import Codes, pairs_within, popcount
 from clustering_pipeline.stages.deduplication.hashing import (
     MIRRORS,
     TURNS,
     UPRIGHT,
+    Codes,
     Orientation,
     from_hexadecimal,
+    pairs_within,
     phash_bits,
+    popcount,
     turned,
 )
 from clustering_pipeline.stages.deduplication.keepers import Merits, assign

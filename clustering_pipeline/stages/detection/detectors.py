@@ -15,9 +15,13 @@ from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection.convolutional import FasterRcnnDetector, YoloWorldDetector
-from clustering_pipeline.stages.detection.grounded import GroundingDinoDetector, Owlv2Detector
 from clustering_pipeline.stages.detection.selection import Detections
+from clustering_pipeline.stages.detection.trained import (
+    FasterRcnnDetector,
+    GroundingDinoDetector,
+    Owlv2Detector,
+    YoloWorldDetector,
+)
 from clustering_pipeline.stages.features import product_box
 from clustering_pipeline.stages.prompts import Prompt
 

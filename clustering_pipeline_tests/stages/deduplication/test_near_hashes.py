@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from clustering_pipeline.stages.deduplication.hamming import pairs_within, popcount
+from clustering_pipeline.stages.deduplication.hashing import pairs_within, popcount
 
 
 def clustered_codes(seed, count):
