@@ -11,7 +11,9 @@ from clustering_pipeline.core.manifests import (
     CLUSTERS,
     CORRECTIONS,
     MANIFESTS,
+    OFFERS,
     OVERRULED_PICTURES,
+    empty,
 )
 from clustering_pipeline.outputs.report import CategoryTables
 from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
@@ -133,6 +135,9 @@ def read_frames(place: Workplace) -> dict[str, pd.DataFrame]:
     """
     wanted = [CATALOGUE.name, OVERRULED_PICTURES.name, CORRECTIONS.name, *STEPS]
     found = {name: place.project.manifests.read(name, place.category) for name in wanted}
+    # A home of an earlier version has none, and nothing here is made from them.
+    if found[OFFERS.name] is None:
+        found[OFFERS.name] = empty(OFFERS)
     missing = [name for name, frame in found.items() if frame is None]
     if missing:
         raise InputError(

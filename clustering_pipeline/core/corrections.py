@@ -36,9 +36,9 @@ class CorrectionError(InputError):
     def __init__(self, problem: str, which: str = "A correction") -> None:
         """`which`: the row it stands in, as the beginning of a sentence."""
         super().__init__(
-            f"{which} {problem}. A correction is same or different with two listings (id_a, id_b "
-            "and, if an id has several pictures, image_a, image_b), keep with one (id_a), or name "
-            "with a cluster_id and a name; nothing was recorded."
+            f"{which} {problem}. A correction is same, different or unsure with two listings "
+            "(id_a, id_b and, if an id has several pictures, image_a, image_b), keep with one "
+            "(id_a), or name with a cluster_id and a name; nothing was recorded."
         )
         self.problem = problem
 
@@ -85,6 +85,15 @@ class Different(_Pair):
 
 
 @dataclass(frozen=True)
+class Unsure(_Pair):
+    """Nobody can tell from the two listings whether they show one product: it changes nothing, and
+    nobody is asked again.
+    """
+
+    kind: ClassVar[str] = "unsure"
+
+
+@dataclass(frozen=True)
 class Name:
     """What people call a cluster."""
 
@@ -115,7 +124,7 @@ class Withdraw:
     number: int
 
 
-Statement = Same | Different | Name | Keep | Withdraw
+Statement = Same | Different | Unsure | Name | Keep | Withdraw
 
 
 @dataclass(frozen=True)
@@ -200,7 +209,7 @@ def as_row(correction: Correction) -> dict[str, object]:
         "time": correction.time,
     }
     match correction.statement:
-        case Same(a, b) | Different(a, b):
+        case Same(a, b) | Different(a, b) | Unsure(a, b):
             said |= _listing_cells(a, "a") | _listing_cells(b, "b")
         case Keep(listing):
             said |= _listing_cells(listing, "a")
@@ -217,6 +226,8 @@ def _parse_statement(texts: Mapping[str, str]) -> Statement:
             return Same(_listing(texts, "a"), _listing(texts, "b"))
         case "different":
             return Different(_listing(texts, "a"), _listing(texts, "b"))
+        case "unsure":
+            return Unsure(_listing(texts, "a"), _listing(texts, "b"))
         case "keep":
             if "id_a" not in texts or "id_b" in texts:
                 raise CorrectionError("does not name one listing")

@@ -11,14 +11,18 @@ from clustering_pipeline.review.actions import (
     read_incoming,
     unknown_references,
 )
+from clustering_pipeline.review.queue import PairQueue, Question, Standing
 from clustering_pipeline.review.store import CorrectionStore
 
 __all__ = [
     "INCOMING_SUFFIXES",
     "CorrectionStore",
     "Incoming",
+    "PairQueue",
+    "Question",
     "ReviewProgress",
     "Signature",
+    "Standing",
     "actions",
     "read_incoming",
     "unknown_references",

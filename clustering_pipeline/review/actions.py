@@ -19,6 +19,7 @@ from clustering_pipeline.core.corrections import (
     Name,
     Same,
     Statement,
+    Unsure,
 )
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.report import Cluster, Listing
@@ -61,6 +62,11 @@ def same(a: Listing, b: Listing, by: Signature) -> list[Correction]:
 def different(a: Listing, b: Listing, by: Signature) -> list[Correction]:
     """Return the statement that two listings show two products."""
     return [by.under(Different(_reference(a), _reference(b)))]
+
+
+def unsure(a: Listing, b: Listing, by: Signature) -> list[Correction]:
+    """Return the statement that nobody can tell from two listings whether they show one product."""
+    return [by.under(Unsure(_reference(a), _reference(b)))]
 
 
 def merge(first: Cluster, second: Cluster, by: Signature) -> list[Correction]:
@@ -215,7 +221,7 @@ def unknown_references(
 
 def references(statement: Statement) -> tuple[ListingReference, ...]:
     """Return the listings that a statement names."""
-    if isinstance(statement, Same | Different):
+    if isinstance(statement, Same | Different | Unsure):
         return statement.a, statement.b
     return (statement.listing,) if isinstance(statement, Keep) else ()
 

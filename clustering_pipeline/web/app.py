@@ -18,6 +18,7 @@ from clustering_pipeline.web.api import api_router
 from clustering_pipeline.web.category_cache import Library, UnknownError
 from clustering_pipeline.web.limits import BusyError
 from clustering_pipeline.web.pages.pictures import picture_router, rejected_router
+from clustering_pipeline.web.pages.queue import queue_router
 from clustering_pipeline.web.pages.review import review_router
 from clustering_pipeline.web.pages.search import search_router
 from clustering_pipeline.web.pages.statements import correction_router
@@ -54,6 +55,7 @@ def create_app(project: Project, options: ServeOptions) -> FastAPI:
         picture_router(library),
         search_router(library, pages, finder),
         review_router(library, pages),
+        queue_router(library, pages),
         rejected_router(library, pages),
         correction_router(library, pages),
     ):

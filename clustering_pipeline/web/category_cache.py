@@ -48,6 +48,7 @@ from clustering_pipeline.outputs.search import (
 )
 from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
 from clustering_pipeline.project import Project
+from clustering_pipeline.review import PairQueue
 from clustering_pipeline.storage import FileTree
 
 Thing = TypeVar("Thing")
@@ -134,6 +135,11 @@ class Category:
         """Titles whose listings are not together, although nobody said that they should not be."""
         listings = list(self.listings.values())
         return same_titles(listings, known_answers(self.tables, listings))
+
+    @cached_property
+    def queue(self) -> PairQueue:
+        """The pairs to ask people about."""
+        return PairQueue(self.tables, self.clusters)
 
     def listing_named(self, reference: ListingReference) -> Listing | None:
         """Return the listing that a correction names, the first of an id without a picture; None

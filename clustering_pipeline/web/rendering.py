@@ -17,6 +17,7 @@ STATIC_TYPES = {
     "base.css": "text/css",
     "serve.css": "text/css",
     "serve.js": "text/javascript",
+    "queue.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 # The field that every form of our pages has.
@@ -40,7 +41,17 @@ class Pages:
     ) -> HTMLResponse:
         """Return a page in the language that the reader chose."""
         language = language_of(request)
-        page = self._environment.get_template(template).render(
+        answer = HTMLResponse(self.text(request, template, **values), status)
+        if request.query_params.get("lang") == language:
+            answer.set_cookie(
+                LANGUAGE_COOKIE, language, max_age=31_536_000, samesite="strict", httponly=True
+            )
+        return answer
+
+    def text(self, request: Request, template: str, **values: Any) -> str:
+        """Return a page, or a part of one, as text."""
+        language = language_of(request)
+        return self._environment.get_template(template).render(
             texts=Texts(language, read_words("clustering_pipeline.web")),
             path=request.url.path,
             other_language=_with_language(request, "en" if language == "vi" else "vi"),
@@ -49,12 +60,6 @@ class Pages:
             link_words=link_words,
             **values,
         )
-        answer = HTMLResponse(page, status)
-        if request.query_params.get("lang") == language:
-            answer.set_cookie(
-                LANGUAGE_COOKIE, language, max_age=31_536_000, samesite="strict", httponly=True
-            )
-        return answer
 
     def check_form(self, given: str) -> None:
         """Raise 403 unless a form carries this process's secret."""

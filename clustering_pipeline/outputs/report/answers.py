@@ -46,6 +46,15 @@ class Answers:
         self._apart[first].add(second)
         self._apart[second].add(first)
 
+    def said(self, first: Listing, second: Listing) -> bool | None:
+        """Return whether people have said that the two show one product; None where nobody said
+        anything from which it follows.
+        """
+        one, other = self._sets.find(first.listing), self._sets.find(second.listing)
+        if one == other:
+            return True
+        return False if other in self._apart.get(one, ()) else None
+
     def settle(self, first: Listing, second: Listing) -> bool:
         """Whether people have said that the two show one product, or two."""
         return self.settle_any([first], [second])

@@ -237,11 +237,11 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
         "total": len(order),
         "previous": order[place - 1] if place > 0 else None,
         "following": order[place + 1] if place + 1 < len(order) else None,
-        "weakest": _draw(category, library.blobs, open_links[0]) if open_links else None,
+        "weakest": draw_pair(category, library.blobs, open_links[0]) if open_links else None,
         "same_titles": [one for one in category.same_titles if number in one.clusters],
         "one_picture": len(cluster.pictures) == 1,
         "suggestions": [
-            (other, _draw(category, library.blobs, asked))
+            (other, draw_pair(category, library.blobs, asked))
             for other, asked in suggested[:NEIGHBOURS_SHOWN]
         ],
         "is_seen": number in library.progress.looked_at(category.slug, [cluster]),
@@ -278,7 +278,8 @@ class Drawn:
     evidence: PairView
 
 
-def _draw(category: Category, blobs: BlobStore, asked: AskedPair) -> Drawn:
+def draw_pair(category: Category, blobs: BlobStore, asked: AskedPair) -> Drawn:
+    """Return a pair with the points of print that agree, none where they are not held."""
     features, sizes = category.local_features, category.crop_sizes
     first, second = asked.first.keeper or "", asked.second.keeper or ""
     try:

@@ -19,6 +19,7 @@ from clustering_pipeline.core.corrections import (
     ListingReference,
     Same,
     Statement,
+    Unsure,
 )
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.report import Listing
@@ -216,7 +217,7 @@ def _listings_of(
     them, None where it does not.
     """
     match statement:
-        case Same(a, b) | Different(a, b):
+        case Same(a, b) | Different(a, b) | Unsure(a, b):
             named = [a, b]
         case Keep(listing):
             named = [listing]

@@ -1,0 +1,151 @@
+"""One question after the other: do two listings show one product? And what the answers say of the
+grouping.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+from urllib.parse import quote, unquote
+
+from fastapi import APIRouter, Form, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from clustering_pipeline.core.corrections import RecordedCorrection
+from clustering_pipeline.outputs.report import Listing, PairView
+from clustering_pipeline.review import Question, Signature, actions
+from clustering_pipeline.web.category_cache import Category, Library
+from clustering_pipeline.web.pages.review import draw_pair
+from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
+
+AUTHOR_COOKIE = "cp_author"
+LONGEST_NAME = 80
+MOST_AHEAD = 8
+STATE = {"same": actions.same, "different": actions.different, "unsure": actions.unsure}
+
+
+def queue_router(library: Library, pages: Pages) -> APIRouter:
+    """Return the routes of the queue of pairs."""
+    router = APIRouter(include_in_schema=False)
+    _add_questions(router, library, pages)
+    _add_answers(router, library, pages)
+    return router
+
+
+def _add_questions(router: APIRouter, library: Library, pages: Pages) -> None:
+    @router.get("/c/{slug}/queue")
+    def queue(request: Request, slug: str, done: str = "") -> HTMLResponse:
+        category, author = library.category(slug), _author(request, pages)
+        return pages.render(
+            request,
+            "queue.html",
+            category=category,
+            author=author,
+            done=statement_numbers(done),
+            question=next(iter(_shown(library, category, author, 1)), None),
+        )
+
+    @router.get("/c/{slug}/queue/next")
+    def following(
+        request: Request, slug: str, count: Annotated[int, Query(ge=1, le=MOST_AHEAD)] = 3
+    ) -> Response:
+        category = library.category(slug)
+        asked = _shown(library, category, _author(request, pages), count)
+        return JSONResponse(
+            [
+                {
+                    "key": one["key"],
+                    "html": pages.text(request, "question.html", category=category, question=one),
+                }
+                for one in asked
+            ]
+        )
+
+    @router.get("/c/{slug}/queue/standing")
+    def standing(request: Request, slug: str) -> HTMLResponse:
+        category = library.category(slug)
+        found = category.queue.standing(library.corrections.in_force(slug))
+        return pages.render(request, "standing.html", category=category, standing=found)
+
+
+def _add_answers(router: APIRouter, library: Library, pages: Pages) -> None:
+    @router.post("/c/{slug}/queue")
+    def answer(
+        request: Request,
+        slug: str,
+        secret: Secret,
+        a: Annotated[int, Form()],
+        b: Annotated[int, Form()],
+        kind: Annotated[Literal["same", "different", "unsure"], Form()],
+    ) -> Response:
+        pages.check_form(secret)
+        category = library.category(slug)
+        by = Signature(_author(request, pages), slug)
+        said = STATE[kind](category.listing(a), category.listing(b), by)
+        return _answered(request, slug, library.corrections.add(said))
+
+    @router.post("/c/{slug}/queue/undo")
+    def undo(
+        request: Request, slug: str, secret: Secret, numbers: Annotated[str, Form()]
+    ) -> Response:
+        pages.check_form(secret)
+        library.category(slug)
+        for number in statement_numbers(numbers):
+            library.corrections.undo(number, author=_author(request, pages))
+        return _answered(request, slug, [])
+
+    @router.post("/c/{slug}/queue/author")
+    def author(
+        slug: str, secret: Secret, name: Annotated[str, Form(max_length=LONGEST_NAME)]
+    ) -> Response:
+        pages.check_form(secret)
+        reply = RedirectResponse(f"/c/{slug}/queue", 303)
+        reply.set_cookie(
+            AUTHOR_COOKIE,
+            quote(" ".join(name.split())),
+            max_age=31_536_000,
+            samesite="strict",
+            httponly=True,
+        )
+        return reply
+
+
+def _answered(request: Request, slug: str, numbers: Sequence[int]) -> Response:
+    """Return the numbers to a script, and the next question to a browser without one."""
+    if "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"numbers": list(numbers)})
+    done = "?done=" + ",".join(map(str, numbers)) if numbers else ""
+    return RedirectResponse(f"/c/{slug}/queue{done}", 303)
+
+
+def _author(request: Request, pages: Pages) -> str:
+    """Return who answers: the name that this browser was given, else who started the server."""
+    return unquote(request.cookies.get(AUTHOR_COOKIE, ""))[:LONGEST_NAME] or pages.options.author
+
+
+def _shown(library: Library, category: Category, author: str, count: int) -> list[dict[str, Any]]:
+    in_force: list[RecordedCorrection] = library.corrections.in_force(category.slug)
+    return [
+        _question(library, category, one)
+        for one in category.queue.questions(in_force, author, count)
+    ]
+
+
+def _question(library: Library, category: Category, asked: Question) -> dict[str, Any]:
+    match = asked.match
+    return {
+        "key": f"{asked.first.listing}-{asked.second.listing}",
+        "first": asked.first,
+        "second": asked.second,
+        "places": [_place(category, one) for one in (asked.first, asked.second)],
+        "link": None if match is None else match.link,
+        "evidence": PairView((), 0)
+        if match is None
+        else draw_pair(category, library.blobs, match).evidence,
+    }
+
+
+def _place(category: Category, listing: Listing) -> tuple[int, int] | None:
+    """Return the number and the size of a listing's cluster, None where it has none."""
+    number = listing.cluster_id
+    if number is None or number not in category.by_number:
+        return None
+    return number, category.by_number[number].size
