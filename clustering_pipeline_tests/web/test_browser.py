@@ -121,6 +121,38 @@ def test_keys_walk_through_the_clusters(page):
     assert page.get_by_role("dialog").is_visible()
 
 
+def asked(page):
+    """The two listings of the question on the page."""
+    return [page.locator(f"#question [name={side}]").input_value() for side in "ab"]
+
+
+def test_questions_are_answered_by_keyboard_without_loading_the_page_again(page, project):
+    page.goto(f"{BASE}/queue")
+    page.wait_for_selector("#standing p")
+    page.evaluate("window.stays = true")
+    shown = [asked(page)]
+    for key in "yns":
+        with page.expect_response(f"**{BASE}/queue"):
+            page.keyboard.press(key)
+        page.wait_for_function(
+            "before => [...'ab'].map(side => document.querySelector(`#question [name=${side}]`)"
+            ".value).join() !== before",
+            arg=",".join(shown[-1]),
+        )
+        shown.append(asked(page))
+    said = project.corrections.in_force(home.SLUG)
+    assert [one.statement.kind for one in said] == ["same", "different", "unsure"]
+    with page.expect_response("**/queue/undo"):
+        page.keyboard.press("u")
+    page.wait_for_function(
+        "before => [...'ab'].map(side => document.querySelector(`#question [name=${side}]`)"
+        ".value).join() === before",
+        arg=",".join(shown[2]),
+    )
+    assert len(project.corrections.in_force(home.SLUG)) == 2
+    assert page.evaluate("window.stays")
+
+
 def test_on_a_phone_nothing_is_cut_off(browser, address):
     context = browser.new_context(base_url=address, viewport={"width": 360, "height": 740})
     page = context.new_page()
@@ -128,6 +160,7 @@ def test_on_a_phone_nothing_is_cut_off(browser, address):
         "/",
         f"{BASE}/review",
         f"{BASE}/review/1",
+        f"{BASE}/queue",
         f"{BASE}/search",
         f"{BASE}/rejected",
         f"{BASE}/corrections",
@@ -164,6 +197,7 @@ def test_the_pages_are_accessible(browser, address, tmp_path, scheme):
         "/",
         f"{BASE}/review",
         f"{BASE}/review/1",
+        f"{BASE}/queue",
         f"{BASE}/search",
         results,
         f"{BASE}/rejected",
