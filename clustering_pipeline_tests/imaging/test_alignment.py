@@ -57,7 +57,7 @@ def test_either_order_gives_nearly_the_same():
     small = cv2.resize(pack(text="MINT"), (90, 90), interpolation=cv2.INTER_AREA)
     forward, backward = difference(pack(), small), difference(small, pack())
     for one, other in zip(forward, backward, strict=True):
-        assert one == pytest.approx(other, abs=1, nan_ok=True)
+        assert one == pytest.approx(other, abs=0.5, nan_ok=True)
 
 
 def test_the_background_is_not_compared_where_the_product_is_known():
