@@ -14,8 +14,8 @@ import openpyxl
 
 from clustering_pipeline.synthetic import serve_folder, write_catalogue
 
-# No command takes longer than this, however busy the machine.
-SECONDS = 600.0
+# No command takes longer than this, also where others leave it little of the processor.
+SECONDS = 1800.0
 
 
 @dataclass(frozen=True)

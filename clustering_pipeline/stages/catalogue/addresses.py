@@ -128,11 +128,13 @@ def normalise_url(text: str) -> str:
     try:
         url = URL(address)
         host, normal = url.raw_host, str(url)
-    except (ValueError, UnicodeError) as error:
+        # Of brackets in odd places yarl makes addresses that it reads otherwise the next time.
+        is_stable = str(URL(normal)) == normal
+    except (ValueError, UnicodeError, IndexError) as error:
         raise ValueError(f"{shown!r} is not a valid web address ({error})") from error
     if not host:
         raise ValueError(f"{shown!r} names no host")
-    if not HOST.fullmatch(host):
+    if not (is_stable and HOST.fullmatch(host)):
         raise ValueError(f"{shown!r} names {host!r}, which no host can be called")
     return normal
 

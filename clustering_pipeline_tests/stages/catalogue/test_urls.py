@@ -126,6 +126,10 @@ fragments = st.sampled_from(
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(st.one_of(st.text(max_size=200), st.lists(fragments, max_size=12).map("".join)))
 @example('https://":')
+@example("https://[]")
+@example("https://[http:]")
+@example("https://[http:[]")
+@example("https://[http:http:]")
 def test_whatever_a_cell_holds_the_result_is_an_address_or_a_reason(cell):
     parsed = parse_url_cell(cell)
     for address in parsed.urls:
