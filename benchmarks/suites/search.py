@@ -6,28 +6,25 @@ its rows.
 """
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from itertools import pairwise
 
 import faiss
 import httpx
 import numpy as np
 import pandas as pd
-import uvicorn
 from threadpoolctl import threadpool_limits
 
 from benchmarks.category import Prepared, prepare_category
 from benchmarks.figures import Figure, Options, SuiteUnavailableError
+from benchmarks.pages import served
 from clustering_pipeline.imaging import load_image
 from clustering_pipeline.outputs.report import Listing
 from clustering_pipeline.outputs.search import Mode, PictureSearch, SearchIndex
 from clustering_pipeline.outputs.search.index import VectorTable, build_lists
 from clustering_pipeline.settings import SearchSettings
-from clustering_pipeline.web import ServeOptions, create_app
 
 NEAREST = 10
 
@@ -142,7 +139,7 @@ def _pictures(options: Options) -> list[Figure]:
     # One thread a search, as the server gives it.
     with threadpool_limits(limits=1):
         figures = _leave_one_out(prepared)
-    with _served(prepared) as address:
+    with served(prepared.project) as address:
         figures += _requests(prepared, address)
     return figures
 
@@ -212,19 +209,6 @@ def _leave_one_out(prepared: Prepared) -> list[Figure]:
             "ms",
         ),
     ]
-
-
-@contextmanager
-def _served(prepared: Prepared) -> Iterator[str]:
-    app = create_app(prepared.project, ServeOptions(author="benchmark"))
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.01)
-    yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname())
-    server.should_exit = True
-    thread.join()
 
 
 def _requests(prepared: Prepared, address: str) -> list[Figure]:

@@ -9,7 +9,7 @@ and its beginning that was answered is the sample.
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -45,6 +45,8 @@ from clustering_pipeline.outputs.report import (
 Numbers = NDArray[np.int64]
 # A pair apart that is less likely one product is asked about at random only.
 LEAST_LIKELY = 0.02
+# Of a picture that matches nothing so many places are shown, none that is less likely.
+NEAREST, LEAST_NEAR = 3, 0.001
 # Of so many questions one is about a pair that somebody else has answered.
 SECOND_OPINION = 8
 # A link is doubtful below this probability.
@@ -88,8 +90,12 @@ class Standing:
 class PairQueue:
     """The pairs of one category after one run, in the order in which they are asked."""
 
-    def __init__(self, tables: CategoryTables, clusters: Sequence[Cluster]) -> None:
-        """`clusters`: all of the category."""
+    def __init__(
+        self, tables: CategoryTables, clusters: Sequence[Cluster], seed: int | None = None
+    ) -> None:
+        """`clusters`: all of the category. `seed` decides the random order; by default what is in
+        the clusters does.
+        """
         self._clusters = clusters
         self._listings = read_listings(tables)
         self._pictures = _pictures(self._listings)
@@ -101,8 +107,8 @@ class PairQueue:
             copies=_copies(self._pictures),
         )
         content = "\n".join(f"{one.first.product_base_id}\0{one.cluster}" for one in self._pictures)
-        seed = int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "little")
-        self._drawing = drawing_order(self.pairs, seed)
+        own = int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "little")
+        self._drawing = drawing_order(self.pairs, own if seed is None else seed)
 
     def questions(
         self, corrections: Sequence[RecordedCorrection], author: str, count: int = 1
@@ -129,6 +135,38 @@ class PairQueue:
                 break
             chosen.append(found)
         return [self._question(pair) for pair in chosen]
+
+    def unmatched(
+        self, corrections: Sequence[RecordedCorrection], count: int = NEAREST
+    ) -> list[tuple[Question, ...]]:
+        """Return for each picture that matches nothing its likeliest places, at most `count`, as
+        questions whose `first` it is; the likeliest picture first.
+
+        A picture of which people have said that it is one product with another is not among them,
+        nor a place that they have spoken of. `corrections`: those in force.
+        """
+        said = Answers([one.statement for one in corrections], self._listings)
+        unsure = _pairs_of(corrections, (Unsure,))
+        placed = {
+            picture
+            for pair in self._spoken_of(corrections)
+            if said.said(*self._ends(pair))
+            for picture in (int(self._first[pair]), int(self._second[pair]))
+        }
+        found: dict[int, dict[tuple[int, str], int]] = defaultdict(dict)
+        for pair in self._likeliest.tolist():
+            ends = int(self._first[pair]), int(self._second[pair])
+            if self._key(pair) in unsure or said.settle(*self._ends(pair)):
+                continue
+            for own, other in (ends, ends[::-1]):
+                if self._pictures[own].cluster < 0 and own not in placed:
+                    places = found[own]
+                    if len(places) < count:
+                        places.setdefault(self._pictures[other].place, pair)
+        return [
+            tuple(self._question_from(own, pair) for pair in places.values())
+            for own, places in found.items()
+        ]
 
     def standing(self, corrections: Sequence[RecordedCorrection]) -> Standing:
         """Return how good the grouping is by the answers so far, and what is left to ask;
@@ -233,6 +271,13 @@ class PairQueue:
         return np.asarray(chosen[np.argsort(-(entropy * size)[chosen], kind="stable")], np.int64)
 
     @cached_property
+    def _likeliest(self) -> Numbers:
+        """The pairs apart that may be one product, the likeliest first."""
+        evidence = self._table["evidence"].to_numpy(np.float64)
+        apart = np.flatnonzero(~self.pairs.together & (evidence >= LEAST_NEAR))
+        return np.asarray(apart[np.argsort(-evidence[apart], kind="stable")], np.int64)
+
+    @cached_property
     def _cuts(self) -> NDArray[np.float64]:
         """How many pairs of listings are parted where a link of a cluster's spanning tree is wrong;
         0 for other pairs (float64, n).
@@ -266,6 +311,15 @@ class PairQueue:
 
     def _key(self, pair: int) -> frozenset[ListingReference]:
         return _key_of(self._ends(pair))
+
+    def _question_from(self, own: int, pair: int) -> Question:
+        """Return the question with a picture's listing as the first."""
+        asked = self._question(pair)
+        if int(self._first[pair]) == own:
+            return asked
+        match = asked.match
+        turned = None if match is None else AskedPair(match.second, match.first, match.link)
+        return replace(asked, first=asked.second, second=asked.first, match=turned)
 
     def _question(self, pair: int) -> Question:
         first, second = self._ends(pair)

@@ -22,6 +22,7 @@ from clustering_pipeline.web.pages.queue import queue_router
 from clustering_pipeline.web.pages.review import review_router
 from clustering_pipeline.web.pages.search import search_router
 from clustering_pipeline.web.pages.statements import correction_router
+from clustering_pipeline.web.pages.unmatched import unmatched_router
 from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, static_files
 from clustering_pipeline.web.search_service import Finder, Queries
 from clustering_pipeline.web.security import Gate, ServeOptions
@@ -56,6 +57,7 @@ def create_app(project: Project, options: ServeOptions) -> FastAPI:
         search_router(library, pages, finder),
         review_router(library, pages),
         queue_router(library, pages),
+        unmatched_router(library, pages),
         rejected_router(library, pages),
         correction_router(library, pages),
     ):

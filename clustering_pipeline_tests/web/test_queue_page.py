@@ -5,6 +5,7 @@ import re
 import pytest
 
 from clustering_pipeline.core.corrections import Different, Same, Unsure
+from clustering_pipeline.core.manifests import CLUSTERS
 from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Library
 from clustering_pipeline_tests.web import home
@@ -93,3 +94,45 @@ def test_an_answer_from_elsewhere_is_refused(client):
 def test_the_history_names_what_nobody_could_tell(client):
     answer(client, "unsure", JSON)
     assert "not sure" in client.get(f"/c/{home.SLUG}/corrections").text
+
+
+NOWHERE = f"/c/{home.SLUG}/unmatched"
+
+
+@pytest.fixture
+def lonely(project):
+    """A listing that the clusters left alone although its pictures are like others."""
+    clusters = project.manifests.read("clusters", home.SLUG)
+    clusters.loc[[0], ["cluster_id", "cluster_size", "status"]] = [-1, 1, "no_match"]
+    project.manifests.write("clusters", home.SLUG, clusters, CLUSTERS)
+    return 0
+
+
+def place(client, kind):
+    page = client.get(NOWHERE).text
+    near = re.findall(r'name="near" value="(\d+)"', page)
+    data = {"secret": secret_of(client), "listing": field(page, "listing"), "near": near}
+    return near, client.post(NOWHERE, data={**data, "kind": near[0] if kind == "1" else kind})
+
+
+def test_a_listing_that_matches_nothing_is_put_beside_what_it_is_nearest_to(
+    lonely, client, project
+):
+    page = client.get(NOWHERE).text
+    assert field(page, "listing") == str(lonely) and 1 <= page.count('class="card place"') <= 3
+    near, reply = place(client, "1")
+    (recorded,) = project.corrections.in_force(home.SLUG)
+    assert recorded.statement.kind == "same"
+    assert int(near[0]) in range(1, home.SELLERS)
+    assert "Nothing is left here" in reply.text
+    client.post(
+        f"{BASE}/undo", data={"secret": secret_of(client), "numbers": "1", "back": "unmatched"}
+    )
+    assert field(client.get(NOWHERE).text, "listing") == str(lonely)
+
+
+def test_none_of_the_places_is_said_of_each_and_not_asked_again(lonely, client, project):
+    near, reply = place(client, "none")
+    said = project.corrections.in_force(home.SLUG)
+    assert [one.statement.kind for one in said] == ["different"] * len(near)
+    assert not set(near) & set(re.findall(r'name="near" value="(\d+)"', reply.text))

@@ -33,7 +33,7 @@ def queue_router(library: Library, pages: Pages) -> APIRouter:
 def _add_questions(router: APIRouter, library: Library, pages: Pages) -> None:
     @router.get("/c/{slug}/queue")
     def queue(request: Request, slug: str, done: str = "") -> HTMLResponse:
-        category, author = library.category(slug), _author(request, pages)
+        category, author = library.category(slug), author_of(request, pages)
         return pages.render(
             request,
             "queue.html",
@@ -48,7 +48,7 @@ def _add_questions(router: APIRouter, library: Library, pages: Pages) -> None:
         request: Request, slug: str, count: Annotated[int, Query(ge=1, le=MOST_AHEAD)] = 3
     ) -> Response:
         category = library.category(slug)
-        asked = _shown(library, category, _author(request, pages), count)
+        asked = _shown(library, category, author_of(request, pages), count)
         return JSONResponse(
             [
                 {
@@ -78,18 +78,24 @@ def _add_answers(router: APIRouter, library: Library, pages: Pages) -> None:
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
-        by = Signature(_author(request, pages), slug)
+        by = Signature(author_of(request, pages), slug)
         said = STATE[kind](category.listing(a), category.listing(b), by)
         return _answered(request, slug, library.corrections.add(said))
 
     @router.post("/c/{slug}/queue/undo")
     def undo(
-        request: Request, slug: str, secret: Secret, numbers: Annotated[str, Form()]
+        request: Request,
+        slug: str,
+        secret: Secret,
+        numbers: Annotated[str, Form()],
+        back: Annotated[Literal["queue", "unmatched"], Form()] = "queue",
     ) -> Response:
         pages.check_form(secret)
         library.category(slug)
         for number in statement_numbers(numbers):
-            library.corrections.undo(number, author=_author(request, pages))
+            library.corrections.undo(number, author=author_of(request, pages))
+        if back != "queue":
+            return RedirectResponse(f"/c/{slug}/{back}", 303)
         return _answered(request, slug, [])
 
     @router.post("/c/{slug}/queue/author")
@@ -116,7 +122,7 @@ def _answered(request: Request, slug: str, numbers: Sequence[int]) -> Response:
     return RedirectResponse(f"/c/{slug}/queue{done}", 303)
 
 
-def _author(request: Request, pages: Pages) -> str:
+def author_of(request: Request, pages: Pages) -> str:
     """Return who answers: the name that this browser was given, else who started the server."""
     return unquote(request.cookies.get(AUTHOR_COOKIE, ""))[:LONGEST_NAME] or pages.options.author
 
