@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -46,7 +46,8 @@ _WEB_PAGE = (
 class SyntheticListing:
     """One row of a synthetic catalogue.
 
-    `group` is the product's number, -1 where the picture shows nothing usable.
+    `group` is the product's number, -1 where the picture shows nothing usable. `price`,
+    `list_price`: as the shop writes them, "" where it names none; `sold`: likewise.
     """
 
     product_base_id: str
@@ -55,6 +56,9 @@ class SyntheticListing:
     file_name: str
     group: int
     origin: Origin
+    price: str = ""
+    list_price: str = ""
+    sold: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,7 @@ def _list_product(
                 identifier, _shop_title(product, rng), shop.name, name, product.number, origin
             )
         )
-    return listings
+    return draw_offers(listings, seed, product.number)
 
 
 def _choose_origin(rng: np.random.Generator, position: int) -> Origin:
@@ -214,11 +218,48 @@ def encode_jpeg(picture: NDArray[np.uint8], quality: int) -> bytes:
     return encoded.tobytes()
 
 
+# What shops ask of a product: so much of its usual price, but a few ask another price altogether.
+CHEAPER, DEARER, ODD, ODD_FACTOR = 0.85, 1.2, 0.02, 3.0
+LEAST_PRICE, MOST_PRICE = 45_000, 890_000
+
+
+def draw_offers(
+    listings: list[SyntheticListing], seed: int, product: int
+) -> list[SyntheticListing]:
+    """Return the listings of one product with prices around a usual one, as each shop writes
+    them.
+    """
+    rng = np.random.default_rng([seed, 11, product])
+    usual = float(np.exp(rng.uniform(np.log(LEAST_PRICE), np.log(MOST_PRICE))))
+    priced = []
+    for listing in listings:
+        factor = rng.uniform(CHEAPER, DEARER) * (ODD_FACTOR if rng.random() < ODD else 1)
+        price = int(round(usual * factor, -3))
+        listed = int(round(price * rng.choice([1.0, 1.15, 1.3, 1.5]), -3))
+        sold = int(10 ** rng.uniform(0, 4))
+        priced.append(
+            replace(
+                listing,
+                price=_written_price(price, int(rng.integers(4))),
+                list_price=_written_price(listed, 0) if listed > price else "",
+                sold=f"Đã bán {sold / 1000:.1f}k".replace(".", ",") if sold > 999 else str(sold),
+            )
+        )
+    return priced
+
+
+def _written_price(price: int, habit: int) -> str:
+    grouped = f"{price:,}".replace(",", ".")
+    return (f"₫{grouped}", f"{grouped}đ", grouped, f"{price // 1000}k")[habit]
+
+
 def _write_workbook(catalogue: SyntheticCatalogue, base_url: str) -> None:
     workbook = openpyxl.Workbook()
     sheet = workbook.worksheets[0]
     sheet.title = "listings"
-    sheet.append(["product_base_id", "title", "shop", "url_thumbnail"])
+    sheet.append(
+        ["product_base_id", "title", "shop", "url_thumbnail", "price", "list_price", "sold"]
+    )
     for listing in catalogue.listings:
         sheet.append(
             [
@@ -226,9 +267,12 @@ def _write_workbook(catalogue: SyntheticCatalogue, base_url: str) -> None:
                 listing.title,
                 listing.shop,
                 f"{base_url}/{listing.file_name}",
+                listing.price or None,
+                listing.list_price or None,
+                listing.sold or None,
             ]
         )
-    for column, width in zip("ABCD", (16, 60, 20, 48), strict=True):
+    for column, width in zip("ABCDEFG", (16, 60, 20, 48, 13, 13, 14), strict=True):
         sheet.column_dimensions[column].width = width
     sheet.freeze_panes = "A2"
     workbook.save(catalogue.workbook)

@@ -27,6 +27,7 @@ from clustering_pipeline.settings import (
     EmbeddingSettings,
     LocalFeatureSettings,
     MatchSettings,
+    OfferSettings,
     ReportSettings,
     SearchSettings,
     WorkbookSettings,
@@ -47,7 +48,9 @@ def labeled_excel(
     local_features: pd.DataFrame,
     matches: pd.DataFrame,
     clusters: pd.DataFrame,
+    offers: pd.DataFrame,
     catalogue_settings: CatalogueSettings,
+    offer_settings: OfferSettings,
     match_settings: MatchSettings,
     settings: WorkbookSettings,
     in_force: EveryStage,
@@ -73,10 +76,11 @@ def labeled_excel(
     name = (output or default_output(Path(source.path))).name
     labelled = label_workbook(
         OriginalWorkbook(run.stage.blobs.get(source.sha256), source.name, catalogue_settings),
-        ResultTables(catalogue, raw_images, clean_images, matches, clusters),
+        ResultTables(catalogue, raw_images, clean_images, matches, clusters, offers),
         settings=settings,
         blobs=run.stage.blobs,
         output_name=name,
+        offer_settings=offer_settings,
         notes=_notes(
             run,
             source,
@@ -101,6 +105,7 @@ def _notes(
 ) -> "WorkbookNotes":
     from clustering_pipeline.outputs.workbook import WorkbookNotes, cluster_dates, summary_sections
     from clustering_pipeline.stages.clustering import NumberRegister
+    from clustering_pipeline.stages.offers import PriceHistory
 
     # Besides those of the stages: device, storage and the like, which change no result.
     settings = run.project.category_settings(run.category).model_copy(update=dict(in_force))
@@ -111,6 +116,8 @@ def _notes(
         summary=summary_sections(source.name, source.sha256, settings),
         seen=cluster_dates(events),
         pack_texts=texts,
+        readings=PriceHistory(run.stage.blobs.files, run.category).readings(),
+        review=page_link(run, "review").url or "",
     )
 
 

@@ -11,7 +11,7 @@ from clustering_pipeline.core.manifests import LISTING_STATUSES
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
 from clustering_pipeline.outputs.workbook.notes import Sections, Seen
 from clustering_pipeline.outputs.workbook.ooxml.added_sheet import AddedSheet, Picture, place
-from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue
+from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue, Share
 from clustering_pipeline.outputs.workbook.placement import CONFIDENCE_DECIMALS, Placement, present
 from clustering_pipeline.settings import WorkbookSettings
 from clustering_pipeline.stages.catalogue import (
@@ -80,7 +80,7 @@ def clusters_sheet(
     rows: list[list[CellValue]] = []
     links: dict[str, str] = {}
     placed: dict[tuple[int, int], Picture] = {}
-    for row, cluster in enumerate(_records(table), start=2):
+    for row, cluster in enumerate(records(table), start=2):
         number = int(cluster["cluster_id"])
         doubts = [_rounded(cluster["lowest_confidence"]), _rounded(cluster["weakest_link"])]
         named = [
@@ -104,14 +104,14 @@ def clusters_sheet(
     )
 
 
-def _records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """Yield the rows of a table with None for whatever is missing."""
     for values in table.itertuples(index=False, name=None):
         yield {column: present(value) for column, value in zip(table.columns, values, strict=True)}
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(float(value), CONFIDENCE_DECIMALS)
+def _rounded(value: float | None) -> Share | None:
+    return None if value is None else Share(round(float(value), CONFIDENCE_DECIMALS))
 
 
 def problems_table(
@@ -161,7 +161,7 @@ def problems_sheet(table: pd.DataFrame, tabs: Tabs) -> AddedSheet:
     inner: dict[str, str] = {}
     outer: dict[str, str] = {}
     url_letter = column_letters(len(PROBLEM_HEADER))
-    for row, problem in enumerate(_records(table), start=2):
+    for row, problem in enumerate(records(table), start=2):
         place_of = [
             tabs.listings[problem["sheet"]],
             int(problem["sheet_row"]),
@@ -220,7 +220,7 @@ def result_counts(labels: pd.DataFrame, matches: pd.DataFrame) -> dict[str, str 
     return {
         "listings": len(labels),
         **{status: int(statuses.get(status, 0)) for status in LISTING_STATUSES},
-        "share of listings in a cluster": round(len(clustered) / max(1, len(labels)), 4),
+        "share of listings in a cluster": Share(round(len(clustered) / max(1, len(labels)), 4)),
         "clusters": len(sizes),
         "listings in the largest cluster": int(sizes.max()) if len(sizes) else 0,
         "pairs of pictures compared": len(matches),

@@ -5,14 +5,17 @@ name for every cluster that has none from a person.
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.manifests import OFFERS, empty
+from clustering_pipeline.outputs.prices import listing_offers, product_prices
 from clustering_pipeline.outputs.workbook.contents import (
+    Tabs,
     cluster_pictures,
     cluster_table,
     clusters_sheet,
@@ -25,8 +28,15 @@ from clustering_pipeline.outputs.workbook.edits import LABELS_MARK, store_labels
 from clustering_pipeline.outputs.workbook.excel import LOSSES, ExcelOutput
 from clustering_pipeline.outputs.workbook.flat import to_csv, to_parquet
 from clustering_pipeline.outputs.workbook.notes import Sections, WorkbookNotes
+from clustering_pipeline.outputs.workbook.offer_sheets import (
+    PriceTables,
+    listings_sheet,
+    products_sheet,
+    workbook_texts,
+)
+from clustering_pipeline.outputs.workbook.ooxml.added_sheet import AddedSheet, Picture
 from clustering_pipeline.outputs.workbook.placement import listing_labels
-from clustering_pipeline.settings import CatalogueSettings, WorkbookSettings
+from clustering_pipeline.settings import CatalogueSettings, OfferSettings, WorkbookSettings
 from clustering_pipeline.stages.catalogue import SelectedSheet, read_table, select_sheets
 from clustering_pipeline.storage import BlobStore
 
@@ -73,6 +83,7 @@ class ResultTables:
     clean_images: pd.DataFrame
     matches: pd.DataFrame
     clusters: pd.DataFrame
+    offers: pd.DataFrame = field(default_factory=lambda: empty(OFFERS))
 
 
 def label_workbook(
@@ -83,6 +94,7 @@ def label_workbook(
     blobs: BlobStore,
     output_name: str,
     notes: WorkbookNotes | None = None,
+    offer_settings: OfferSettings | None = None,
 ) -> LabelledWorkbook:
     """Return the workbook with a label beside every listing.
 
@@ -111,6 +123,16 @@ def label_workbook(
     excel.add_labels(labels, rows if settings.sheets and settings.links else {})
     if settings.sheets:
         pictures = cluster_pictures(by_cluster, tables.clean_images, blobs, settings)
+        for sheet in _offer_sheets(
+            tables,
+            labels,
+            by_cluster,
+            pictures,
+            excel.tabs,
+            notes,
+            offer_settings or OfferSettings(),
+        ):
+            excel.add_sheet(sheet)
         excel.add_sheet(clusters_sheet(by_cluster, excel.tabs, pictures, notes.seen))
         problems = problems_table(catalogue, labels, tables.raw_images)
         excel.add_sheet(problems_sheet(problems, excel.tabs))
@@ -130,6 +152,30 @@ def label_workbook(
             )
         )
     return LabelledWorkbook(excel.packed(), len(labels), losses)
+
+
+def _offer_sheets(
+    tables: ResultTables,
+    labels: pd.DataFrame,
+    by_cluster: pd.DataFrame,
+    pictures: Mapping[int, Picture],
+    tabs: Tabs,
+    notes: WorkbookNotes,
+    settings: OfferSettings,
+) -> Iterator[AddedSheet]:
+    catalogue, offers = tables.catalogue, tables.offers
+    prices = PriceTables(
+        product_prices(
+            offers, catalogue, tables.clusters, notes.readings, outlier_z=settings.outlier_z
+        ),
+        listing_offers(offers, catalogue),
+        notes.review,
+    )
+    texts = workbook_texts("en")
+    yield products_sheet(by_cluster, prices, pictures, tabs, texts)
+    titled = catalogue[catalogue["title"].notna()]
+    titles = dict(zip(titled["listing"], titled["title"], strict=True))
+    yield listings_sheet(labels, titles, prices, tabs, texts)
 
 
 def _listed(title: str, sentences: Sequence[str]) -> Sections:

@@ -4,6 +4,7 @@ that no title names.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from importlib.metadata import version
 from typing import Any
 
@@ -14,9 +15,10 @@ from pydantic import BaseModel
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.matching import TextLine, held_texts, reading_places
+from clustering_pipeline.stages.offers import Reading
 
 Sections = Mapping[str, Mapping[str, str | int | float]]
-Seen = Mapping[int, tuple[str, str]]
+Seen = Mapping[int, tuple[date, date]]
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class WorkbookNotes:
     `category`, `category_name`: slug and display name. `summary`: sections of the sheet Summary, a
     title to names and values. `seen`: the dates at which each cluster number was first issued and
     last changed. `pack_texts`: crop to the lines of text on its pack, for the names of clusters
-    without titles.
+    without titles. `readings`: the prices of each reading of the workbook, the present one last.
+    `review`: the address of the review pages.
     """
 
     category: str = ""
@@ -34,6 +37,8 @@ class WorkbookNotes:
     summary: Sections = field(default_factory=dict)
     seen: Seen = field(default_factory=dict)
     pack_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    readings: Sequence[Reading] = ()
+    review: str = ""
 
 
 def summary_sections(file_name: str, sha256: str, settings: BaseModel) -> Sections:
@@ -61,12 +66,15 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield f"{prefix}{name}", str(value)
 
 
-def cluster_dates(events: pd.DataFrame) -> dict[int, tuple[str, str]]:
+def cluster_dates(events: pd.DataFrame) -> dict[int, tuple[date, date]]:
     """Return the dates of the first and the last event of each cluster number; columns `number`,
     `time` (ISO 8601).
     """
     dates = events.assign(date=events["time"].str[:10]).groupby("number")["date"]
-    return {int(str(number)): (str(group.min()), str(group.max())) for number, group in dates}
+    return {
+        int(str(number)): (date.fromisoformat(group.min()), date.fromisoformat(group.max()))
+        for number, group in dates
+    }
 
 
 READABLE = 0.6

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from clustering_pipeline.core.errors import InputError, StageError
-from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue
+from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue, Share
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import MAX_COLUMN
 from clustering_pipeline.stages.catalogue import OWN_COLUMNS, OWN_PREFIX, SelectedSheet
 
@@ -146,5 +146,5 @@ def cell_value(column: str, value: Any) -> CellValue:
     if column in ("cluster_id", "cluster_size"):
         return int(value)
     if column == "confidence":
-        return round(float(value), CONFIDENCE_DECIMALS)
+        return Share(round(float(value), CONFIDENCE_DECIMALS))
     return bool(value) if column == "is_representative" else str(value)

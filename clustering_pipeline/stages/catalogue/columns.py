@@ -30,7 +30,9 @@ OWN_PREFIX = "cp_"
 TELLING_RUN = 3
 
 # The first headers of each sheet that is added.
-OWN_SHEETS = {
+OWN_SHEETS: dict[str, tuple[str, ...]] = {
+    "Products": ("picture", "name", "cluster_id"),
+    "Listings": ("product_base_id", "title", "cluster_id"),
     "Clusters": ("cluster_id", "cluster_name", "cluster_size", "picture"),
     "Problems": ("sheet", "row", "product_base_id", "status", "reason"),
     "Summary": ("summary", "value"),

@@ -5,7 +5,7 @@ what else its row says; and the prices of this reading beside those of earlier o
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -95,8 +95,7 @@ def _cells_by_header(sheet: pd.DataFrame) -> dict[str, dict[int, str]]:
 def _reader(role: str, column: OfferColumn, settings: OfferSettings) -> Reader:
     texts = column.cells.values()
     if role in ("price", "list_price"):
-        mark = settings.decimal_mark
-        return partial(_money, column, decimal_mark_of(texts) if mark == "auto" else mark)
+        return partial(_money, column, _decimal_marks(texts, settings))
     if role == "discount":
         return partial(read_share, of_one=_are_shares_of_one(texts))
     if role == "observed_on":
@@ -110,8 +109,29 @@ def _reader(role: str, column: OfferColumn, settings: OfferSettings) -> Reader:
     return readers.get(role, _name)
 
 
-def _money(column: OfferColumn, mark: str | None, text: str) -> Price | None:
-    price = read_price(text, mark)
+Marks = Mapping[str | None, str | None]
+
+
+def _decimal_marks(texts: Iterable[str], settings: OfferSettings) -> Marks:
+    """Return the mark before decimals in the prices of each currency that a column names, None for
+    those that name none.
+    """
+    by_currency: dict[str | None, list[str]] = defaultdict(list)
+    for text in texts:
+        price = read_price(text)
+        if price is not None:
+            by_currency[price.currency].append(text)
+    mark = settings.decimal_mark
+    return {
+        currency: decimal_mark_of(group) if mark == "auto" else mark
+        for currency, group in by_currency.items()
+    }
+
+
+def _money(column: OfferColumn, marks: Marks, text: str) -> Price | None:
+    price = read_price(text)
+    mark = marks.get(price.currency) if price else None
+    price = read_price(text, mark) if mark else price
     if price is None:
         return None
     return Price(

@@ -9,6 +9,7 @@ from clustering_pipeline.core.manifests import (
     CLEAN_IMAGES,
     CLUSTERS,
     MATCHES,
+    OFFERS,
     RAW_IMAGES,
     conform,
     empty,
@@ -93,6 +94,7 @@ def label(
         clean_images=changes.pop("clean_images", empty(CLEAN_IMAGES)),
         matches=changes.pop("matches", empty(MATCHES)),
         clusters=clusters(catalogue) if callable(clusters) else clusters,
+        offers=changes.pop("offers", empty(OFFERS)),
     )
     arguments = {
         "settings": WorkbookSettings(),

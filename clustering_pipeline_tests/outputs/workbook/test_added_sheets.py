@@ -1,6 +1,7 @@
 """The sheets Clusters, Problems and Summary."""
 
 import io
+from datetime import date
 
 import numpy as np
 import openpyxl
@@ -156,6 +157,6 @@ def test_dates_of_clusters_come_from_their_events():
         }
     )
     assert cluster_dates(events) == {
-        1: ("2024-05-01", "2024-06-01"),
-        2: ("2024-05-02", "2024-05-02"),
+        1: (date(2024, 5, 1), date(2024, 6, 1)),
+        2: (date(2024, 5, 2), date(2024, 5, 2)),
     }

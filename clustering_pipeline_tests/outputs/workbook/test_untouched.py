@@ -166,7 +166,15 @@ def test_the_style_sheet_only_gains_formats(furnished, labelled):
 
 def test_the_result_is_a_sound_workbook(tmp_path):
     workbook = openpyxl.load_workbook(io.BytesIO(label(workbook_bytes(prepare=furnish), tmp_path)))
-    assert workbook.sheetnames == ["products", "Báo cáo", "Clusters", "Problems", "Summary"]
+    assert workbook.sheetnames == [
+        "products",
+        "Báo cáo",
+        "cp_Products",
+        "Listings",
+        "Clusters",
+        "Problems",
+        "Summary",
+    ]
     sheet = workbook["products"]
     assert [cell.value for cell in sheet[1]] == [*HEADER, *OWN_COLUMNS]
     assert sheet["B2"].hyperlink.target == "https://shop.vn/0.jpg"
@@ -238,7 +246,15 @@ def test_a_users_sheet_named_clusters_is_left_alone(tmp_path):
     twice = label(once, tmp_path)
     for content in (once, twice):
         workbook = openpyxl.load_workbook(io.BytesIO(content))
-        assert workbook.sheetnames == ["products", "Clusters", "cp_Clusters", "Problems", "Summary"]
+        assert workbook.sheetnames == [
+            "products",
+            "Clusters",
+            "cp_Products",
+            "Listings",
+            "cp_Clusters",
+            "Problems",
+            "Summary",
+        ]
         assert [cell.value for cell in workbook["Clusters"][1]] == ["my", "own"]
 
 

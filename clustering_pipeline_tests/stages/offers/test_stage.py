@@ -84,6 +84,12 @@ def test_the_only_currency_named_is_that_of_the_others_too():
     assert read_offers(catalogue_of(rows), named)[0]["currency"][1] == "VND"
 
 
+def test_the_marks_of_one_currency_say_nothing_of_another():
+    rows = [{"price": "100.000đ"}, {"price": "$5.50"}, {"price": "$1.299"}, {"price": "90.000"}]
+    prices = read_offers(catalogue_of(rows), OfferSettings())[0]["price"].tolist()
+    assert prices == [100_000, 5.5, 1.299, 90_000]
+
+
 def test_a_column_of_shares_and_one_of_percents():
     shares = [{"Giảm giá": "-0.15"}, {"Giảm giá": "0.5"}]
     percents = [{"Giảm giá": "-15"}, {"Giảm giá": "0.5"}]

@@ -7,6 +7,7 @@ from clustering_pipeline.outputs.workbook.ooxml.parts import (
     DECLARATION,
     DRAWING_TYPE,
     SHEET_TYPE,
+    TABLE_TYPE,
     CellStyles,
     CellValue,
     Dialect,
@@ -15,6 +16,7 @@ from clustering_pipeline.outputs.workbook.ooxml.parts import (
     cell_markup,
 )
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import MAX_HYPERLINKS
+from clustering_pipeline.outputs.workbook.ooxml.styles import add_column_styles
 from clustering_pipeline.outputs.workbook.placement import free_name
 from clustering_pipeline.stages.catalogue import (
     OWN_PREFIX,
@@ -43,7 +45,9 @@ class AddedSheet:
     """The content of one of our sheets; rows and columns count from 1, the header is row 1.
 
     `inner_links`: cell to a place in the workbook such as "'Clusters'!A5". `outer_links`: cell to a
-    web address.
+    web address. `formats`: the number format of the numbers in a column. `warned`: cells (row,
+    column) of such columns that are shown as ones to look at. `table`: the name of the table that
+    all of the sheet is.
     """
 
     name: str
@@ -55,6 +59,9 @@ class AddedSheet:
     pictures: Mapping[tuple[int, int], Picture] = field(default_factory=dict)
     wrapped: frozenset[int] = frozenset()
     bold_rows: frozenset[int] = frozenset()
+    formats: Mapping[int, str] = field(default_factory=dict)
+    warned: frozenset[tuple[int, int]] = frozenset()
+    table: str | None = None
 
 
 def choose_tab_names(
@@ -92,15 +99,30 @@ def put_sheet(parts: WorkbookParts, sheet: AddedSheet, styles: CellStyles) -> No
     parts.remove_links(part)
     drawing = _put_drawing(parts, part, sheet.pictures) if sheet.pictures else ""
     links = [*_inner_links(sheet), *_outer_links(parts, part, sheet)][:MAX_HYPERLINKS]
-    parts.write(part, sheet_markup(sheet, styles, parts.dialect, "".join(links), drawing))
+    table = _put_table(parts, part, sheet) if sheet.table and sheet.rows else ""
+    marks = SheetMarks("".join(links), drawing, table, add_column_styles(parts, sheet.formats))
+    parts.write(part, sheet_markup(sheet, styles, parts.dialect, marks))
+
+
+@dataclass(frozen=True)
+class SheetMarks:
+    """What of a sheet lies in other parts: its links, drawing and table as elements, or "", and the
+    formats of its columns in the style sheet, by column and whether a cell is one to look at.
+    """
+
+    links: str = ""
+    drawing: str = ""
+    table: str = ""
+    formats: Mapping[tuple[int, bool], int] = field(default_factory=dict)
+
+
+NO_MARKS = SheetMarks()
 
 
 def sheet_markup(
-    sheet: AddedSheet, styles: CellStyles, dialect: Dialect, links: str = "", drawing: str = ""
+    sheet: AddedSheet, styles: CellStyles, dialect: Dialect, marks: SheetMarks = NO_MARKS
 ) -> bytes:
-    """Return the XML of a sheet: header with filter, frozen; `links` and `drawing` as elements, or
-    "".
-    """
+    """Return the XML of a sheet: header with filter, frozen."""
     last = f"{column_letters(len(sheet.header))}{len(sheet.rows) + 1}"
     columns = "".join(
         f'<col min="{number}" max="{number}" width="{width:g}" customWidth="1"/>'
@@ -113,15 +135,20 @@ def sheet_markup(
         'activePane="bottomLeft" state="frozen"/>',
         f"</sheetView></sheetViews><sheetFormatPr "
         f'defaultRowHeight="15"/><cols>{columns}</cols><sheetData>',
-        *_row_elements(sheet, styles),
-        f'</sheetData><autoFilter ref="A1:{last}"/>',
-        f"<hyperlinks>{links}</hyperlinks>" if links else "",
-        f'<pageSetup orientation="landscape" fitToHeight="0"/>{drawing}</worksheet>',
+        *_row_elements(sheet, styles, marks.formats),
+        "</sheetData>",
+        # A table has a filter of its own.
+        "" if marks.table else f'<autoFilter ref="A1:{last}"/>',
+        f"<hyperlinks>{marks.links}</hyperlinks>" if marks.links else "",
+        '<pageSetup orientation="landscape" fitToHeight="0"/>',
+        f"{marks.drawing}{marks.table}</worksheet>",
     ]
     return "".join(pieces).encode()
 
 
-def _row_elements(sheet: AddedSheet, styles: CellStyles) -> Iterable[str]:
+def _row_elements(
+    sheet: AddedSheet, styles: CellStyles, formats: Mapping[tuple[int, bool], int]
+) -> Iterable[str]:
     linked = set(sheet.inner_links) | set(sheet.outer_links)
     header = (
         cell_markup("", 1, number, text, styles.header)
@@ -131,7 +158,15 @@ def _row_elements(sheet: AddedSheet, styles: CellStyles) -> Iterable[str]:
     heights = {row: picture.height for (row, _), picture in sheet.pictures.items()}
     for row, values in enumerate(sheet.rows, start=2):
         cells = "".join(
-            cell_markup("", row, column, value, _style(sheet, row, column, value, styles, linked))
+            cell_markup(
+                "",
+                row,
+                column,
+                value,
+                formats[column, (row, column) in sheet.warned]
+                if (column, False) in formats and isinstance(value, int | float)
+                else _style(sheet, row, column, value, styles, linked),
+            )
             for column, value in enumerate(values, start=1)
             if value is not None
         )
@@ -169,6 +204,28 @@ def _outer_links(parts: WorkbookParts, part: str, sheet: AddedSheet) -> list[str
     ]
 
 
+def _put_table(parts: WorkbookParts, sheet_part: str, sheet: AddedSheet) -> str:
+    part = parts.free_name("xl/tables/clustering{}.xml")
+    last = f"{column_letters(len(sheet.header))}{len(sheet.rows) + 1}"
+    columns = "".join(
+        f'<tableColumn id="{number}" name={attribute(text)}/>'
+        for number, text in enumerate(sheet.header, start=1)
+    )
+    number = parts.free_table_number()
+    name = attribute(f"{sheet.table}{number}")
+    parts.write(
+        part,
+        f'{DECLARATION}<table xmlns="{parts.dialect.main}" id="{number}" name={name} '
+        f'displayName={name} ref="A1:{last}" totalsRowShown="0"><autoFilter ref="A1:{last}"/>'
+        f'<tableColumns count="{len(sheet.header)}">{columns}</tableColumns>'
+        '<tableStyleInfo name="TableStyleLight1" showFirstColumn="0" showLastColumn="0" '
+        'showRowStripes="1" showColumnStripes="0"/></table>'.encode(),
+    )
+    parts.add_content_type(part, TABLE_TYPE)
+    identifier = parts.add_link(sheet_part, "table", part)
+    return f'<tableParts count="1"><tablePart r:id="{identifier}"/></tableParts>'
+
+
 def _new_sheet_part(parts: WorkbookParts, name: str) -> str:
     part = parts.free_name("xl/worksheets/clustering{}.xml")
     parts.write(part, b"")
@@ -201,8 +258,13 @@ def _put_drawing(
 
 
 def _put_image(parts: WorkbookParts, picture: Picture) -> str:
+    """Store a picture once, however many sheets show it."""
+    held = parts.pictures.get(picture.content)
+    if held is not None and held in parts:
+        return held
     part = parts.free_name("xl/media/clustering{}.jpeg")
     parts.write(part, picture.content)
+    parts.pictures[picture.content] = part
     return part
 
 

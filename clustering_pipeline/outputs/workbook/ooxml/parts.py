@@ -3,10 +3,12 @@ the byte; and SpreadsheetML for single cells.
 """
 
 import io
+import itertools
 import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
@@ -29,7 +31,11 @@ CODED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 # A cell whose text starts so would become a formula as soon as a person edits it, were it not
 # marked as quoted text.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-CellValue = str | int | float | bool | None
+CellValue = str | int | float | bool | date | None
+# The day before the first that the serial numbers of a sheet count; its calendar has a 29 February
+# 1900.
+DAY_ZERO = date(1899, 12, 30)
+OWN_OVERRIDE = re.compile(rb'<Override PartName="/xl/[a-z]+/clustering\d+\.xml"[^<>]*/>')
 CONTENT_TYPES_PART = "[Content_Types].xml"
 # One fixed time for every part, so that equal content gives equal bytes.
 PART_TIME = (1980, 1, 1, 0, 0, 0)
@@ -66,8 +72,13 @@ PACKAGE_RELATIONSHIPS = f"{_OLD}/package/2006/relationships"
 DECLARATION = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
 SHEET_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"
 STYLES_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.styles+xml"
+TABLE_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.table+xml"
 DRAWING_TYPE = "application/vnd.openxmlformats-officedocument.drawing+xml"
 NO_LINKS = f'{DECLARATION}<Relationships xmlns="{PACKAGE_RELATIONSHIPS}"></Relationships>'.encode()
+
+
+class Share(float):
+    """A share of 1, which a cell shows as a percentage."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,8 @@ class CellStyles:
 
     whole_number: int = 0
     fraction: int = 0
+    share: int = 0
+    day: int = 0
     truth: int = 0
     text: int = 0
     quoted_text: int = 0
@@ -91,8 +104,12 @@ class CellStyles:
             return self.text
         if isinstance(value, int):
             return self.whole_number
+        if isinstance(value, Share):
+            return self.share
         if isinstance(value, float):
             return self.fraction
+        if isinstance(value, date):
+            return self.day
         return self.quoted_text if value.startswith(FORMULA_STARTS) else self.text
 
 
@@ -106,8 +123,11 @@ def cell_markup(prefix: str, row: int, column: int, value: CellValue, style: int
         return f"{start}/>" if style else ""
     if isinstance(value, bool):
         return f'{start} t="b"><{prefix}v>{int(value)}</{prefix}v></{prefix}c>'
+    if isinstance(value, date):
+        value = (value - DAY_ZERO).days
     if isinstance(value, int | float):
-        return f"{start}><{prefix}v>{value!r}</{prefix}v></{prefix}c>"
+        number = float(value) if isinstance(value, float) else value
+        return f"{start}><{prefix}v>{number!r}</{prefix}v></{prefix}c>"
     return (
         f'{start} t="inlineStr"><{prefix}is><{prefix}t '
         f'xml:space="preserve">{escaped(value)}</{prefix}t></{prefix}is></{prefix}c>'
@@ -148,6 +168,8 @@ class WorkbookParts:
         self.sheets = {sheet.name: sheet for sheet in worksheets(self.package)}
         root = self.read(self.workbook_part)[:4096]
         self.dialect: Dialect = STRICT if STRICT.main.encode() in root else TRANSITIONAL
+        # The parts of pictures that were added, by their bytes.
+        self.pictures: dict[bytes, str] = {}
         self._free_numbers: dict[str, int] = {}
 
     def __contains__(self, part: str) -> bool:
@@ -177,6 +199,20 @@ class WorkbookParts:
             number += 1
         self._free_numbers[pattern] = number
         return pattern.format(number)
+
+    def free_table_number(self) -> int:
+        """Return the first number that no table of the workbook has."""
+        tables = {
+            name
+            for name in (*self.package.names, *self.changed)
+            if name.startswith("xl/tables/") and name in self
+        }
+        used = {
+            int(number)
+            for name in tables
+            for number in re.findall(rb'<(?:\w+:)?table\b[^>]*\bid="(\d+)"', self.read(name))
+        }
+        return next(number for number in itertools.count(1) if number not in used)
 
     def links(self, part: str) -> list[Relationship]:
         """Return the links that `part` had in the original."""
@@ -269,8 +305,11 @@ class WorkbookParts:
             element = (
                 f"<Override PartName={attribute('/' + part)} "
                 f"ContentType={attribute(content_type)}/>"
-            )
-            self.write(CONTENT_TYPES_PART, insert_before_end(content, element.encode(), "Types"))
+            ).encode()
+            # Ours stand last in one order, whichever of them was replaced by a later run.
+            ours = sorted([element, *OWN_OVERRIDE.findall(content)])
+            content = OWN_OVERRIDE.sub(b"", content)
+            self.write(CONTENT_TYPES_PART, insert_before_end(content, b"".join(ours), "Types"))
 
     def add_default_type(self, suffix: str, content_type: str) -> None:
         """Declare the type of all parts with a file suffix."""

@@ -1,6 +1,7 @@
 """The cell formats of our columns, appended to the workbook's own style sheet."""
 
 import re
+from collections.abc import Mapping
 
 from clustering_pipeline.outputs.workbook.ooxml.parts import (
     DECLARATION,
@@ -33,7 +34,12 @@ HEADER_FILL = (
     'indexed="64"/></patternFill></fill>'
 )
 # Built-in number formats (ECMA-376 part 1, 18.8.30).
-GENERAL, WHOLE, TWO_DECIMALS, TEXT = 0, 1, 2, 49
+GENERAL, WHOLE, TWO_DECIMALS, PERCENT, TEXT = 0, 1, 2, 9, 49
+DAY = "yyyy\\-mm\\-dd"
+WARNING_FILL = (
+    '<fill><patternFill patternType="solid"><fgColor rgb="FFFBECCB"/><bgColor '
+    'indexed="64"/></patternFill></fill>'
+)
 FIRST_OWN_FORMAT = 164
 # Excel shows truth values in words whatever their format, LibreOffice as the numbers that they are.
 TRUTH = '"TRUE";"TRUE";"FALSE"'
@@ -51,6 +57,8 @@ def add_styles(parts: WorkbookParts) -> CellStyles:
     styles = CellStyles(
         whole_number=sheet.add_format(WHOLE, align="center"),
         fraction=sheet.add_format(TWO_DECIMALS, align="center"),
+        share=sheet.add_format(PERCENT, align="center"),
+        day=sheet.add_format(sheet.add_number_format(DAY), align="center"),
         truth=sheet.add_format(sheet.add_number_format(TRUTH), align="center"),
         text=sheet.add_format(GENERAL),
         quoted_text=sheet.add_format(TEXT, extra='quotePrefix="1" '),
@@ -58,6 +66,27 @@ def add_styles(parts: WorkbookParts) -> CellStyles:
         link=sheet.add_format(WHOLE, font=link, align="center"),
         header=sheet.add_format(GENERAL, font=header, fill=fill),
     )
+    sheet.save()
+    return styles
+
+
+def add_column_styles(
+    parts: WorkbookParts, formats: Mapping[int, str]
+) -> dict[tuple[int, bool], int]:
+    """Append formats for numbers of some columns and return their indices, by column and whether a
+    cell is one to look at.
+
+    `formats`: column number to number format.
+    """
+    if not formats:
+        return {}
+    sheet = _StyleSheet(parts)
+    fill = sheet.add("fills", WARNING_FILL)
+    styles = {}
+    for column, code in formats.items():
+        number = sheet.add_number_format(code)
+        styles[column, False] = sheet.add_format(number, align="right")
+        styles[column, True] = sheet.add_format(number, fill=fill, align="right")
     sheet.save()
     return styles
 
