@@ -19,6 +19,7 @@ from clustering_pipeline.web.category_cache import Library, UnknownError
 from clustering_pipeline.web.limits import BusyError
 from clustering_pipeline.web.pages.pictures import picture_router, rejected_router
 from clustering_pipeline.web.pages.queue import queue_router
+from clustering_pipeline.web.pages.prices import price_router
 from clustering_pipeline.web.pages.review import review_router
 from clustering_pipeline.web.pages.search import search_router
 from clustering_pipeline.web.pages.statements import correction_router
@@ -59,6 +60,7 @@ def create_app(project: Project, options: ServeOptions) -> FastAPI:
         queue_router(library, pages),
         unmatched_router(library, pages),
         rejected_router(library, pages),
+        price_router(library, pages),
         correction_router(library, pages),
     ):
         app.include_router(router)

@@ -24,11 +24,13 @@ from clustering_pipeline.core.manifests import (
     CROPS,
     LOCAL_FEATURES,
     MATCHES,
+    OFFERS,
     RAW_IMAGES,
     SEMANTIC_DUPLICATES,
     Manifest,
     empty,
 )
+from clustering_pipeline.outputs.prices import Offer, ProductPrices, product_prices
 from clustering_pipeline.outputs.report import (
     CategoryTables,
     Cluster,
@@ -49,6 +51,7 @@ from clustering_pipeline.outputs.search import (
 from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
 from clustering_pipeline.project import Project
 from clustering_pipeline.review import PairQueue
+from clustering_pipeline.stages.offers import PriceHistory
 from clustering_pipeline.storage import FileTree
 
 Thing = TypeVar("Thing")
@@ -129,6 +132,21 @@ class Category:
     def listings(self) -> Mapping[int, Listing]:
         """Every listing by its number."""
         return {listing.listing: listing for listing in read_listings(self.tables)}
+
+    @property
+    def prices(self) -> Mapping[int, ProductPrices]:
+        """What the listings of each cluster cost, by cluster_id."""
+        return self.tables.prices
+
+    @cached_property
+    def has_prices(self) -> bool:
+        """Whether the workbook has prices."""
+        return any(one.lowest is not None for one in self.prices.values())
+
+    @cached_property
+    def far_prices(self) -> Mapping[int, Offer]:
+        """The offers whose price is far from their cluster's, by listing."""
+        return {offer.listing: offer for one in self.prices.values() for offer in one.far}
 
     @cached_property
     def same_titles(self) -> list[SameTitle]:
@@ -314,7 +332,7 @@ class Library:
     def _look(self, slug: str, kept: _Kept | None) -> _Kept:
         version = tuple(
             self._manifests.version(manifest.name, slug)
-            for manifest in (CLUSTERS, CATALOGUE, CORRECTIONS)
+            for manifest in (CLUSTERS, CATALOGUE, CORRECTIONS, OFFERS)
         )
         if kept is not None and kept.version == version:
             return _Kept(version, time.monotonic(), kept.category)
@@ -326,7 +344,11 @@ class Library:
             slug, frames["catalogue"], frames["clusters"], frames["local_features"]
         )
         tables = CategoryTables(
-            category=slug, display_name=self._display_name(slug), suggested_names=names, **frames
+            category=slug,
+            display_name=self._display_name(slug),
+            suggested_names=names,
+            prices=self._prices(slug, frames["catalogue"], frames["clusters"]),
+            **frames,
         )
         return Category(slug, tables)
 
@@ -337,6 +359,17 @@ class Library:
         context = self.project.context(slug, logging.getLogger(__name__))
         return suggest_names(
             catalogue, clusters, pack_texts(catalogue, clusters, features, matching, context)
+        )
+
+    def _prices(
+        self, slug: str, catalogue: pd.DataFrame, clusters: pd.DataFrame
+    ) -> dict[int, ProductPrices]:
+        return product_prices(
+            self._read(OFFERS, slug),
+            catalogue,
+            clusters,
+            PriceHistory(self.blobs.files, slug).readings(),
+            outlier_z=self.project.category_settings(slug).offers.outlier_z,
         )
 
     def _read(self, manifest: Manifest, slug: str) -> pd.DataFrame:

@@ -2,7 +2,9 @@
 stages themselves.
 """
 
+import json
 import logging
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from clustering_pipeline.core.manifests import (
     empty,
 )
 from clustering_pipeline.imaging import to_jpeg
+from clustering_pipeline.outputs.prices import product_prices
 from clustering_pipeline.outputs.report import CategoryTables, write_report
 from clustering_pipeline.outputs.search import QuerySettings, build_index
 from clustering_pipeline.project import PipelineHome, Project
@@ -30,10 +33,12 @@ from clustering_pipeline.settings import (
     EmbeddingSettings,
     LocalFeatureSettings,
     MatchSettings,
+    OfferSettings,
     ReportSettings,
     SearchSettings,
 )
 from clustering_pipeline.stages import clustering, detection, embedding, features, matching
+from clustering_pipeline.stages.offers import PriceHistory, read_offers
 from clustering_pipeline.synthetic import draw_products, photograph
 
 SLUG, NAME = "kem-chong-nang", "Kem chống nắng"
@@ -93,6 +98,7 @@ def make_home(folder):
     ).manifest
     for name, frame in frames.items():
         project.manifests.write(name, SLUG, frame, MANIFESTS[name])
+    keep_offers(project, frames["catalogue"])
     group_again(project)
     return project
 
@@ -126,7 +132,10 @@ def _write_outputs(project, frames, clusters, context):
         files=_below(project, "search"),
         query=QuerySettings(embeddings=EmbeddingSettings(encoder="local"), matches=MATCHING),
     )
-    tables = CategoryTables(category=SLUG, display_name=NAME, clusters=clusters, **frames)
+    prices = product_prices(project.manifests.read("offers", SLUG), frames["catalogue"], clusters)
+    tables = CategoryTables(
+        category=SLUG, display_name=NAME, clusters=clusters, prices=prices, **frames
+    )
     report = write_report(tables, {}, ReportSettings(), context)
     project.files("outputs").write(f"{SLUG}/report.html", report)
 
@@ -155,7 +164,7 @@ def _images(images):
             ],
             "usable": True,
             "reason": None,
-            "extra": "{}",
+            "extra": [json.dumps(_offer(number)) for number in numbers],
         }
     )
     raw = pd.DataFrame(
@@ -173,6 +182,29 @@ def _images(images):
         "raw_images": conform(raw, RAW_IMAGES),
         "english_prompts": empty(ENGLISH_PROMPTS),
     }
+
+
+def _offer(number, dearer=0):
+    """What the row of a listing says of its offer; the last shop asks another price altogether."""
+    product, shop = divmod(number, SELLERS)
+    price = 100_000 * (product + 1) + 1_000 * shop + dearer
+    return {
+        "price": f"{price * (4 if shop == SELLERS - 1 else 1)}đ",
+        "shop": f"Shop {shop} <b>",
+        "link": f"https://shop.example/{number}",
+    }
+
+
+def keep_offers(project, catalogue):
+    """Read the offers of the catalogue twice: a week ago, a little dearer, and now."""
+    history = PriceHistory(project.blobs.files, SLUG)
+    now = datetime(2026, 11, 28, tzinfo=UTC)
+    for week in (1, 0):
+        extra = [json.dumps(_offer(number, 5_000 * week)) for number in catalogue["listing"]]
+        frame = conform(catalogue.assign(extra=extra), CATALOGUE)
+        offers, _ = read_offers(frame, OfferSettings())
+        history.keep(frame, offers, f"{week}" * 64, now - timedelta(weeks=week))
+    project.manifests.write("offers", SLUG, offers, MANIFESTS["offers"])
 
 
 def _all_kept(crops):

@@ -163,6 +163,7 @@ def test_on_a_phone_nothing_is_cut_off(browser, address):
         f"{BASE}/queue",
         f"{BASE}/unmatched",
         f"{BASE}/search",
+        f"{BASE}/prices",
         f"{BASE}/rejected",
         f"{BASE}/corrections",
     ):
@@ -202,6 +203,8 @@ def test_the_pages_are_accessible(browser, address, tmp_path, scheme):
         f"{BASE}/unmatched",
         f"{BASE}/search",
         results,
+        f"{BASE}/prices",
+        f"{BASE}/review?show=prices",
         f"{BASE}/rejected",
         f"{BASE}/corrections",
         proposal,

@@ -151,6 +151,7 @@ def _result(
 
 STEPS = (
     "catalogue",
+    "offers",
     "raw_images",
     "english_prompts",
     "crops",
@@ -179,6 +180,8 @@ def category_report(
     matches: pd.DataFrame,
     corrections: pd.DataFrame,
     clusters: pd.DataFrame,
+    offers: pd.DataFrame,
+    offer_settings: OfferSettings,
     match_settings: MatchSettings,
     settings: ReportSettings,
     in_force: EveryStage,
@@ -187,8 +190,10 @@ def category_report(
     """One self-contained page: what was found, what is doubtful, and what became of every row."""
     # Made from the prompts all the same: the page shows the figures of that step.
     del english_prompts
+    from clustering_pipeline.outputs.prices import product_prices
     from clustering_pipeline.outputs.report import CategoryTables, write_report
     from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
+    from clustering_pipeline.stages.offers import PriceHistory
 
     tables = CategoryTables(
         category=run.category,
@@ -207,6 +212,13 @@ def category_report(
             catalogue,
             clusters,
             pack_texts(catalogue, clusters, local_features, match_settings, run.stage),
+        ),
+        prices=product_prices(
+            offers,
+            catalogue,
+            clusters,
+            PriceHistory(run.stage.blobs.files, run.category).readings(),
+            outlier_z=offer_settings.outlier_z,
         ),
     )
     page = write_report(tables, _facts(run, in_force), settings, run.stage, matching=match_settings)

@@ -8,14 +8,21 @@ from clustering_pipeline.outputs.prices.products import (
     product_prices,
 )
 from clustering_pipeline.outputs.prices.sparkline import Sparkline, sparkline
+from clustering_pipeline.outputs.prices.strip import PriceStrip, price_strip
+from clustering_pipeline.outputs.prices.tables import price_rows, prices_csv, prices_xlsx
 
 __all__ = [
     "Offer",
+    "PriceStrip",
     "ProductPrices",
     "Sparkline",
     "listing_offers",
     "money",
     "number_format",
+    "price_rows",
+    "price_strip",
+    "prices_csv",
+    "prices_xlsx",
     "product_prices",
     "sparkline",
 ]

@@ -12,6 +12,7 @@ from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.facts import Fact, Facts
 from clustering_pipeline.core.markup import open_templates
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
+from clustering_pipeline.outputs.prices import Offer, ProductPrices, money
 from clustering_pipeline.outputs.report.charts import (
     draw_map,
     funnel,
@@ -122,6 +123,9 @@ def _content(
         "picture_counts": picture_counts(tables),
         "sizes": size_histogram([cluster.size for cluster in clusters]),
         "by_status": _by_status(listings),
+        "priced": _priced(tables, clusters),
+        "far_prices": _far_prices(tables, listings),
+        "money": money,
         "same_titles": same_titles(listings, known_answers(tables, listings)),
         "facts": {
             name: _figures(values)
@@ -153,6 +157,33 @@ def _drawings(facts: FactsOfSteps, context: StageContext) -> dict[str, str]:
 
 def _figures(values: Facts) -> dict[str, Fact]:
     return {name: value for name, value in values.items() if not name.endswith(DRAWING)}
+
+
+def _priced(
+    tables: CategoryTables, clusters: Sequence[Cluster]
+) -> list[tuple[Cluster, ProductPrices]]:
+    """Return the clusters with prices, those of most listings first."""
+    held = [
+        (cluster, tables.prices[cluster.cluster_id])
+        for cluster in clusters
+        if cluster.cluster_id in tables.prices
+    ]
+    known = [(cluster, product) for cluster, product in held if product.lowest is not None]
+    return sorted(known, key=lambda pair: (-pair[0].size, pair[0].cluster_id))
+
+
+def _far_prices(
+    tables: CategoryTables, listings: Sequence[Listing]
+) -> list[tuple[Listing, Offer, ProductPrices]]:
+    """Return the listings whose price is far from their cluster's, with their offer and the
+    cluster's prices.
+    """
+    known = {listing.listing: listing for listing in listings}
+    return [
+        (known[offer.listing], offer, product)
+        for product in tables.prices.values()
+        for offer in product.far
+    ]
 
 
 def _by_status(listings: Sequence[Listing]) -> dict[str, list[Listing]]:

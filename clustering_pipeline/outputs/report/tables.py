@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from clustering_pipeline.outputs.prices import ProductPrices
+
 Box = tuple[int, int, int, int]
 
 
@@ -14,7 +16,8 @@ class CategoryTables:
     """Everything that is known of a category after a run; each frame follows the manifest of its
     name.
 
-    `suggested_names`: what clusters are called that no person has named, by number.
+    `suggested_names`: what clusters are called that no person has named, by number. `prices`: what
+    the listings of each cluster cost, by number.
     """
 
     category: str
@@ -30,6 +33,7 @@ class CategoryTables:
     embeddings: pd.DataFrame | None = None
     corrections: pd.DataFrame | None = None
     suggested_names: Mapping[int, str] = field(default_factory=dict)
+    prices: Mapping[int, ProductPrices] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

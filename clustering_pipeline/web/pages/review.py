@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from clustering_pipeline.core.corrections import Correction
 from clustering_pipeline.core.errors import InputError, PipelineError
+from clustering_pipeline.outputs.prices import money, price_strip
 from clustering_pipeline.outputs.report import (
     Answers,
     AskedPair,
@@ -209,6 +210,9 @@ def _filtered(category: Category, show: str, seen: set[int]) -> list[Cluster]:
     clusters = _reviewable(category)
     if show == "open":
         return [cluster for cluster in clusters if cluster.cluster_id not in seen]
+    if show == "prices":
+        far = {number for number, product in category.prices.items() if product.far}
+        return [cluster for cluster in clusters if cluster.cluster_id in far]
     if show == "doubtful":
         return [cluster for cluster in clusters if cluster.doubt >= 0.15]
     return clusters
@@ -216,6 +220,7 @@ def _filtered(category: Category, show: str, seen: set[int]) -> list[Cluster]:
 
 def _cluster_values(library: Library, category: Category, number: int) -> dict[str, Any]:
     cluster = category.cluster(number)
+    product = category.prices.get(number)
     order = [other.cluster_id for other in _reviewable(category)]
     place = order.index(number) if number in order else 0
     answers = Answers(
@@ -244,6 +249,10 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
             (other, draw_pair(category, library.blobs, asked))
             for other, asked in suggested[:NEIGHBOURS_SHOWN]
         ],
+        "product": product,
+        "strip": price_strip(product) if product else None,
+        "offers": {offer.listing: offer for offer in product.offers} if product else {},
+        "money": money,
         "is_seen": number in library.progress.looked_at(category.slug, [cluster]),
     }
 

@@ -16,7 +16,7 @@ from clustering_pipeline.outputs.workbook.ooxml.parts import (
     cell_markup,
 )
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import MAX_HYPERLINKS
-from clustering_pipeline.outputs.workbook.ooxml.styles import add_column_styles
+from clustering_pipeline.outputs.workbook.ooxml.styles import ColumnStyle, add_column_styles
 from clustering_pipeline.outputs.workbook.placement import free_name
 from clustering_pipeline.stages.catalogue import (
     OWN_PREFIX,
@@ -107,13 +107,13 @@ def put_sheet(parts: WorkbookParts, sheet: AddedSheet, styles: CellStyles) -> No
 @dataclass(frozen=True)
 class SheetMarks:
     """What of a sheet lies in other parts: its links, drawing and table as elements, or "", and the
-    formats of its columns in the style sheet, by column and whether a cell is one to look at.
+    formats of its columns of numbers.
     """
 
     links: str = ""
     drawing: str = ""
     table: str = ""
-    formats: Mapping[tuple[int, bool], int] = field(default_factory=dict)
+    formats: Mapping[int, ColumnStyle] = field(default_factory=dict)
 
 
 NO_MARKS = SheetMarks()
@@ -147,11 +147,13 @@ def sheet_markup(
 
 
 def _row_elements(
-    sheet: AddedSheet, styles: CellStyles, formats: Mapping[tuple[int, bool], int]
+    sheet: AddedSheet, styles: CellStyles, formats: Mapping[int, ColumnStyle]
 ) -> Iterable[str]:
     linked = set(sheet.inner_links) | set(sheet.outer_links)
     header = (
-        cell_markup("", 1, number, text, styles.header)
+        cell_markup(
+            "", 1, number, text, formats[number].header if number in formats else styles.header
+        )
         for number, text in enumerate(sheet.header, start=1)
     )
     yield f'<row r="1">{"".join(header)}</row>'
@@ -163,8 +165,8 @@ def _row_elements(
                 row,
                 column,
                 value,
-                formats[column, (row, column) in sheet.warned]
-                if (column, False) in formats and isinstance(value, int | float)
+                _number_style(formats[column], (row, column) in sheet.warned)
+                if column in formats and isinstance(value, int | float)
                 else _style(sheet, row, column, value, styles, linked),
             )
             for column, value in enumerate(values, start=1)
@@ -177,6 +179,10 @@ def _row_elements(
                 f'customHeight="1"'
             )
         yield f'<row r="{row}"{height}>{cells}</row>'
+
+
+def _number_style(column: ColumnStyle, is_warned: bool) -> int:
+    return column.warned if is_warned else column.plain
 
 
 def _style(

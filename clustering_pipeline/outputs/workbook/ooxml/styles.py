@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from clustering_pipeline.outputs.workbook.ooxml.parts import (
     DECLARATION,
@@ -33,6 +34,7 @@ HEADER_FILL = (
     '<fill><patternFill patternType="solid"><fgColor rgb="FF1F4E79"/><bgColor '
     'indexed="64"/></patternFill></fill>'
 )
+INDENTED = 'indent="1"'
 # Built-in number formats (ECMA-376 part 1, 18.8.30).
 GENERAL, WHOLE, TWO_DECIMALS, PERCENT, TEXT = 0, 1, 2, 9, 49
 DAY = "yyyy\\-mm\\-dd"
@@ -70,23 +72,33 @@ def add_styles(parts: WorkbookParts) -> CellStyles:
     return styles
 
 
-def add_column_styles(
-    parts: WorkbookParts, formats: Mapping[int, str]
-) -> dict[tuple[int, bool], int]:
-    """Append formats for numbers of some columns and return their indices, by column and whether a
-    cell is one to look at.
+@dataclass(frozen=True)
+class ColumnStyle:
+    """The formats of a column of numbers: its header, its cells, and those to look at."""
+
+    header: int
+    plain: int
+    warned: int
+
+
+def add_column_styles(parts: WorkbookParts, formats: Mapping[int, str]) -> dict[int, ColumnStyle]:
+    """Append formats for columns of numbers and return them by column.
 
     `formats`: column number to number format.
     """
     if not formats:
         return {}
     sheet = _StyleSheet(parts)
-    fill = sheet.add("fills", WARNING_FILL)
+    font, fill = sheet.add("fonts", HEADER_FONT), sheet.add("fills", HEADER_FILL)
+    warning = sheet.add("fills", WARNING_FILL)
+    header = sheet.add_format(GENERAL, font=font, fill=fill, align="right", wrap=INDENTED)
     styles = {}
     for column, code in formats.items():
         number = sheet.add_number_format(code)
-        styles[column, False] = sheet.add_format(number, align="right")
-        styles[column, True] = sheet.add_format(number, fill=fill, align="right")
+        plain = sheet.add_format(number, align="right", wrap=INDENTED)
+        styles[column] = ColumnStyle(
+            header, plain, sheet.add_format(number, fill=warning, align="right", wrap=INDENTED)
+        )
     sheet.save()
     return styles
 
