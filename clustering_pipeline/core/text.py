@@ -35,6 +35,16 @@ def without_accents(text: str) -> str:
     return "".join(letter for letter in decomposed if not unicodedata.combining(letter))
 
 
+def title_words(title: str) -> tuple[str, ...]:
+    """Return the words of a title without case and punctuation: what equal titles share.
+
+    Example:
+        >>> title_words("Kem Hada-Labo, 50g!") == title_words("kem hada labo 50G")
+        True
+    """
+    return tuple(re.findall(r"\w+", unicodedata.normalize("NFKC", title).casefold()))
+
+
 def plain_header(header: str) -> str:
     """Return a column's header as lists of usual headers write them.
 

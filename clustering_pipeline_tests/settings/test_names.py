@@ -23,7 +23,7 @@ DEFAULT_FINGERPRINTS = {
     "embeddings": "0322b0fb4d0c0a3064bd66a60cd53e2c445746a7aaa57f6ed1756bf4eb6db1a8",
     "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
     "matches": "4955a9a025321bd54e4fbf28f388773a014541dfa1d0fb6fa8c10c5a56e8b9ed",
-    "clusters": "09f190504e9eb92663d94fbf946be339f87bedeb60798a8c34d7bd6282981257",
+    "clusters": "65c3cdf796d0e867d28a6abfc6fd7439922eae46e38634504aab168d43d16f5c",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
     "report": "22ce8a7c41e071ef2e3cca35e5a38ce99a4a533b46c54d4b294c99ee9f7f008f",
     "search": "66a851021c209b573b00974630d2d008d7d3b46695ab35746f69167abb479dfb",
@@ -73,12 +73,12 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "clusters",
             {"method": "kmeans", "k": 3},
-            "ea3508add7fd699a5c1038cac6e8819c3cb7bd25d790b796c1441401066658ee",
+            "0b939f0c4f44645d8ee09c4fe06a6ae7bb6cb9fc6bbf8f850ed65ff615ff269e",
         ),
         (
             "clusters",
             {"method": "dbscan", "sweep": "eps=0.05:0.5:0.05"},
-            "0117cc8486add9b3dd68add1d0880b1ea822b5443a78c9717b6c34d053b51f75",
+            "40d132a48ad5d9b4005c8532642da97c3c8812837db1b8b849b5a9ea477757a5",
         ),
         (
             "matches",

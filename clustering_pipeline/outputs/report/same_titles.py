@@ -1,12 +1,11 @@
 """Listings that say the same in their titles and are not together."""
 
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from clustering_pipeline.core.text import title_words
 from clustering_pipeline.outputs.report.answers import Answers
 from clustering_pipeline.outputs.report.tables import Listing
 
@@ -35,7 +34,7 @@ def same_titles(listings: Sequence[Listing], answers: Answers) -> list[SameTitle
     """
     groups: dict[tuple[str, ...], list[Listing]] = defaultdict(list)
     for listing in listings:
-        words = tuple(re.findall(r"\w+", unicodedata.normalize("NFKC", listing.title).casefold()))
+        words = title_words(listing.title)
         if words and listing.status in ("clustered", "no_match"):
             groups[words].append(listing)
     found = [SameTitle(items[0].title, _places(items)) for items in groups.values()]

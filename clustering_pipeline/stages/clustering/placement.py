@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from clustering_pipeline.core.graph import DisjointSets, spanning_links
+from clustering_pipeline.core.text import title_words
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.belief import belief, membership_model
 from clustering_pipeline.stages.clustering.corrections import Link
@@ -114,6 +115,9 @@ def _weakest_links(labels: NDArray[np.int64], edges: Edges) -> dict[int, float]:
 
 
 ALONE = "No other listing was found that shows this product."
+SAME_TITLE = (
+    "No other picture was found that shows this product; other listings have the same title."
+)
 # Clusters are one when at least this many listings have a picture in both ...
 AGREEING_LISTINGS = 2
 # ... and they are at least this share of each.
@@ -199,9 +203,18 @@ def settle(table: pd.DataFrame, settings: ClusterSettings) -> pd.DataFrame:
         together |= alone
     table.loc[~together, "label"] = NOISE
     table.loc[together, ["status", "reason"]] = ["clustered", None]
-    table.loc[table["status"].isna(), ["status", "reason"]] = ["no_match", ALONE]
-    table.loc[alone & together, "reason"] = ALONE
+    table.loc[table["status"].isna(), "status"] = "no_match"
+    table.loc[alone, "reason"] = np.where(_titled_alike(table)[alone], SAME_TITLE, ALONE)
     return _name_originals(table)
+
+
+def _titled_alike(table: pd.DataFrame) -> pd.Series:
+    """Return whether another listing with a picture has the same title but for case and
+    punctuation.
+    """
+    words = table["title"].fillna("").map(title_words)
+    shown = words.where((table["node"] >= 0) & words.map(bool))
+    return shown.notna() & shown.duplicated(keep=False)
 
 
 def _name_originals(table: pd.DataFrame) -> pd.DataFrame:

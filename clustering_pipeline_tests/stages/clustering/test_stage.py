@@ -103,6 +103,16 @@ def test_no_match_can_be_a_cluster_of_its_own(world, context):
     assert (lone["status"], lone["cluster_size"], lone["cluster_id"]) == ("clustered", 1, 3)
 
 
+@pytest.mark.parametrize("alone", ["keep", "singleton"])
+def test_nobody_says_alone_of_a_listing_whose_title_another_has(world, context, alone):
+    two_products(world).listing("one", "one", title="Kem Hada-Labo 50g")
+    world.listing("two", "two", title="KEM HADA LABO, 50g").listing("three", "three", title="Son")
+    reasons = world.group(context, no_match=alone).manifest["reason"].iloc[6:].tolist()
+    assert reasons[0] == reasons[3] == "No other listing was found that shows this product."
+    assert reasons[1] == reasons[2]
+    assert reasons[1].endswith("other listings have the same title.")
+
+
 def test_the_order_of_the_rows_changes_nothing(world, context, tmp_path):
     two_products(world).listing("copy", "a1").listing("copy", "b1").listing("copy", "new").match(
         "new", "a1", 0.9
