@@ -38,6 +38,7 @@ from clustering_pipeline.outputs.workbook import (
 )
 from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.stages.embedding import read_reduction
+from clustering_pipeline.stages.offers import PriceHistory
 from clustering_pipeline.stages.prompts import read_prompts
 from clustering_pipeline.storage import FileTree
 
@@ -225,18 +226,19 @@ class Grouping:
             settings.matches,
             context,
         )
-        names = ("catalogue", "raw_images", "clean_images", "matches", "clusters")
+        names = ("catalogue", "raw_images", "clean_images", "matches", "clusters", "offers")
         labelled = label_workbook(
             OriginalWorkbook(context.blobs.get(source.sha256), source.name, settings.catalogue),
-            ResultTables(**{name: self._frames[name] for name in names}),
+            ResultTables(**{name: self._frames[name] for name in names if name in self._frames}),
             settings=settings.workbook,
             blobs=context.blobs,
             output_name=target.name,
+            offer_settings=settings.offers,
             notes=WorkbookNotes(
                 category=self._place.category,
-                category_name=source.display_name,
                 summary=summary_sections(source.name, source.sha256, settings),
                 pack_texts=texts,
+                readings=PriceHistory(context.blobs.files, self._place.category).readings(),
             ),
         )
         try:

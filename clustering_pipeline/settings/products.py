@@ -498,8 +498,8 @@ class WorkbookSettings(StageSettings):
 
     sheets: bool = Field(
         True,
-        description="Whether the sheets Clusters, Problems and Summary are added after the user's "
-        "own.",
+        description="Whether the sheets Products, Listings, Clusters, Problems and Summary are added "
+        "after the user's own.",
     )
     pictures: int = Field(
         2000,

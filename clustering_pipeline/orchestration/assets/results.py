@@ -112,7 +112,6 @@ def _notes(
     events = NumberRegister(run.stage.state / layout.CLUSTER_NUMBERS).events(run.category)
     return WorkbookNotes(
         category=run.category,
-        category_name=source.display_name,
         summary=summary_sections(source.name, source.sha256, settings),
         seen=cluster_dates(events),
         pack_texts=texts,

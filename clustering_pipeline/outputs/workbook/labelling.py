@@ -3,9 +3,11 @@ name for every cluster that has none from a person.
 """
 
 import re
+import textwrap
 import tomllib
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pandas as pd
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import OFFERS, empty
+from clustering_pipeline.core.titles import Quantity, read_quantities
 from clustering_pipeline.outputs.prices import listing_offers, product_prices
 from clustering_pipeline.outputs.workbook.contents import (
     Tabs,
@@ -40,7 +43,15 @@ from clustering_pipeline.settings import CatalogueSettings, OfferSettings, Workb
 from clustering_pipeline.stages.catalogue import SelectedSheet, read_table, select_sheets
 from clustering_pipeline.storage import BlobStore
 
-WORD = re.compile(r"[\w%+.,/&'-]*\w[\w%+]*")
+# Stands between a number and its unit while words are told apart.
+JOINED = "\u2060"
+WORD = re.compile(rf"[\w%+.,/&'{JOINED}-]*\w[\w%+]*")
+QUANTITY = re.compile(
+    r"(?<![\w.,])(\d+(?:[.,]\d+)?)\s*(ml|cl|l|lít|kg|g|gr|gram|mg|viên|gói|miếng|túi|tờ|chai|hộp)(?!\w)",
+    re.IGNORECASE,
+)
+# What of a title's quantities tells variants apart.
+TELLING_KINDS = ("ml", "g", "pieces", "packs", "spf", "oz")
 BRACKETED = re.compile(r"[\[(【{][^\])】}]*[\])】}]")
 # A word is part of the name when more than this share of a cluster's titles, or of its packs, have
 # it.
@@ -103,7 +114,7 @@ def label_workbook(
     """
     content, name, catalogue = original.content, original.name, tables.catalogue
     notes = notes or WorkbookNotes()
-    names = suggest_names(catalogue, tables.clusters, notes.pack_texts, notes.category_name)
+    names = suggest_names(catalogue, tables.clusters, notes.pack_texts)
     labels = listing_labels(catalogue, tables.clusters, names)
     limits = original.settings.model_copy(
         update={"sheets": tuple(dict.fromkeys(catalogue["sheet"]))}
@@ -204,42 +215,99 @@ def suggest_names(
     catalogue: pd.DataFrame,
     clusters: pd.DataFrame,
     pack_texts: Mapping[str, Sequence[str]] | None = None,
-    category_name: str = "",
 ) -> dict[int, str]:
-    """Return a name for each cluster number: the words that most titles of its listings share.
+    """Return a name for each cluster number: the words that most titles of its listings share, and
+    the quantities that they state.
 
     Where there are no titles, the words that most packs share, else those of two packs, else the
     largest line on any; `pack_texts`: crop to the lines read on it, the largest of its print. Where
-    there is no text either, the category's name.
+    there is no text either, there is no name.
     """
     clustered = clusters[clusters["status"] == "clustered"].merge(
         catalogue[["listing", "title"]], on="listing"
     )
     texts = pack_texts or {}
+    spellings = usual_spellings(catalogue["title"].dropna())
     names = {}
     for number, group in clustered.groupby("cluster_id", sort=True):
         titles = [str(title) for title in group["title"].dropna()]
         packs = [texts[crop] for crop in group["crop_sha256"].dropna() if texts.get(crop)]
-        names[int(str(number))] = common_words(titles) or pack_name(packs) or category_name
+        names[int(str(number))] = common_words(titles, spellings) or pack_name(packs)
     return {number: name for number, name in names.items() if name}
 
 
-def common_words(titles: Sequence[str]) -> str:
+def usual_spellings(titles: Iterable[str]) -> dict[str, str]:
+    """Return how most titles that do not shout write each word, by the word in lower case."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
+    for title in titles:
+        words = WORD.findall(title)
+        if not _shouts(words):
+            # The first word has a capital for its place alone.
+            for word in words[1:]:
+                found[word.casefold()][word] += 1
+    return {word: counts.most_common(1)[0][0] for word, counts in found.items()}
+
+
+def common_words(titles: Sequence[str], spellings: Mapping[str, str] | None = None) -> str:
     """Return the words that more than half of the titles share, as they stand in the plainest of
-    those that share most.
+    those that share most, in sentence case, with the quantities that titles state and none denies.
 
     What sellers say about the offer instead of the product is left out; "" when nothing is shared.
+    `spellings`: how words are written where all of these titles shout.
 
     Example:
         >>> common_words(["[HOT] Kem Hada Labo 50g", "Kem Hada Labo freeship", "kem HADA LABO"])
-        'Kem Hada Labo'
+        'Kem Hada Labo 50 g'
     """
-    split = [WORD.findall(SELLING.sub(" ", BRACKETED.sub(" ", title))) for title in titles]
+    split = [WORD.findall(_plain_title(title)) for title in titles]
     counts = Counter(word for words in split for word in {word.casefold() for word in words})
     shared = {word for word, count in counts.items() if count > SHARED * len(titles)}
     candidates = [[word for word in words if word.casefold() in shared] for words in split]
     best = min(candidates, key=_plainness, default=[])
-    return " ".join(best)[:MAX_CHARACTERS].strip()
+    if not best:
+        return ""
+    return _with_quantities(_sentence(best, spellings or {}), titles)
+
+
+def _plain_title(title: str) -> str:
+    """Return a title without brackets and selling words, its quantities written in one way."""
+    plain = SELLING.sub(" ", BRACKETED.sub(" ", unicodedata.normalize("NFC", title)))
+    return QUANTITY.sub(lambda found: f"{found[1]}{JOINED}{found[2].lower()}", plain)
+
+
+def _shouts(words: Sequence[str]) -> bool:
+    letters = [word for word in words if len(word) > 3 and word.isalpha()]
+    return sum(word.isupper() for word in letters) > SHARED * len(letters) if letters else False
+
+
+def _sentence(words: Sequence[str], spellings: Mapping[str, str]) -> str:
+    """Return words as a sentence begins, those of titles that shout as others write them."""
+    written = list(words)
+    if _shouts(words):
+        written = [
+            word if any(map(str.isdigit, word)) else spellings.get(word.casefold(), word.lower())
+            for word in words
+        ]
+    text = " ".join(written).replace(JOINED, " ")
+    return text[:1].upper() + text[1:]
+
+
+def _with_quantities(name: str, titles: Sequence[str]) -> str:
+    """Return a name of at most `MAX_CHARACTERS`, cut between words, with the quantities at its end
+    that it lacks.
+    """
+    stated: dict[str, set[Quantity]] = defaultdict(set)
+    for quantity in frozenset().union(*(read_quantities(title) for title in titles)):
+        stated[quantity.kind].add(quantity)
+    short = textwrap.shorten(name, MAX_CHARACTERS, placeholder="")
+    held = {quantity.kind for quantity in read_quantities(short)}
+    lacking = [
+        str(next(iter(values)))
+        for kind, values in sorted(stated.items())
+        if kind not in held and len(values) == 1 and kind in TELLING_KINDS
+    ]
+    end = "".join(f" {quantity}" for quantity in lacking)
+    return textwrap.shorten(short, MAX_CHARACTERS - len(end), placeholder="") + end
 
 
 def pack_name(packs: Sequence[Sequence[str]]) -> str:

@@ -25,7 +25,7 @@ Seen = Mapping[int, tuple[date, date]]
 class WorkbookNotes:
     """What may be said in the workbook besides the labels.
 
-    `category`, `category_name`: slug and display name. `summary`: sections of the sheet Summary, a
+    `category`: its slug. `summary`: sections of the sheet Summary, a
     title to names and values. `seen`: the dates at which each cluster number was first issued and
     last changed. `pack_texts`: crop to the lines of text on its pack, for the names of clusters
     without titles. `readings`: the prices of each reading of the workbook, the present one last.
@@ -33,7 +33,6 @@ class WorkbookNotes:
     """
 
     category: str = ""
-    category_name: str = ""
     summary: Sections = field(default_factory=dict)
     seen: Seen = field(default_factory=dict)
     pack_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -56,6 +56,7 @@ def price_router(library: Library, pages: Pages) -> APIRouter:
             category=category,
             shown=products[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
             total=len(products),
+            moved=any(len(one.trend) > 1 for one in products),
             orders=list(ORDERS),
             sort=order,
             page=page,
