@@ -15,14 +15,16 @@ from openpyxl.utils.exceptions import InvalidFileException
 
 from clustering_pipeline.core.delimited import read_delimited
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.own_columns import OWN_PREFIX, is_own_sheet, own_name
 from clustering_pipeline.evaluation.scores import score_clusters
 
 GROUP = "group"
 Row = tuple[object, ...]
+Header = tuple[str, ...]
 HEADER_ROWS = 20
 # A column of the user's own with our name makes ours carry the prefix; ours is the one that counts.
-CLUSTER_COLUMNS = ("cp_cluster_id", "cluster_id")
-STATUS_COLUMNS = ("cp_status", "status")
+CLUSTER_COLUMN = "cluster_id"
+STATUS_COLUMN = "status"
 
 
 @dataclass(frozen=True)
@@ -163,15 +165,23 @@ def _read_sheets(workbook: Path | bytes, name: str) -> list[list[Row]]:
     try:
         source = io.BytesIO(workbook if isinstance(workbook, bytes) else workbook.read_bytes())
         book = openpyxl.load_workbook(source, read_only=True, data_only=True)
-        return [list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets]
+        sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, InvalidFileException) as error:
         raise InputError(
             f"{name} cannot be read as an .xlsx workbook ({error}). Give the workbook that a run "
             f"wrote."
         ) from error
+    # Sheets that were added have cluster numbers too, but say nothing of the listings that the
+    # person's own do not.
+    theirs = [rows for title, rows in sheets.items() if not is_own_sheet(title, _texts(rows[:1]))]
+    return theirs or list(sheets.values())
 
 
-def _labelled_sheets(sheets: Sequence[list[Row]], name: str) -> list[tuple[Row, list[Row]]]:
+def _texts(rows: Sequence[Row]) -> list[str]:
+    return [str(cell).strip() if cell is not None else "" for row in rows for cell in row]
+
+
+def _labelled_sheets(sheets: Sequence[list[Row]], name: str) -> list[tuple[Header, list[Row]]]:
     found = [parts for parts in map(_split_at_header, sheets) if parts]
     if not found:
         raise InputError(
@@ -180,20 +190,21 @@ def _labelled_sheets(sheets: Sequence[list[Row]], name: str) -> list[tuple[Row, 
         )
     # A summary sheet has cluster ids too, but only the sheets of listings say how each listing
     # fared.
-    of_listings = [parts for parts in found if set(STATUS_COLUMNS) & set(parts[0])]
+    of_listings = [parts for parts in found if STATUS_COLUMN in map(own_name, parts[0])]
     return of_listings or found
 
 
-def _split_at_header(rows: list[Row]) -> tuple[Row, list[Row]] | None:
+def _split_at_header(rows: list[Row]) -> tuple[Header, list[Row]] | None:
     for index, row in enumerate(rows[:HEADER_ROWS]):
         header = tuple(str(cell).strip() if cell is not None else "" for cell in row)
-        if set(CLUSTER_COLUMNS) & set(header):
+        if CLUSTER_COLUMN in map(own_name, header):
             return header, rows[index + 1 :]
     return None
 
 
-def _join(header: Row, body: list[Row], truth: Truth) -> Iterator[tuple[str, object]]:
-    cluster = next(header.index(column) for column in CLUSTER_COLUMNS if column in header)
+def _join(header: Header, body: list[Row], truth: Truth) -> Iterator[tuple[str, object]]:
+    named = [column for column, text in enumerate(header) if own_name(text) == CLUSTER_COLUMN]
+    cluster = max(named, key=lambda column: header[column].startswith(OWN_PREFIX))
     key_column = _best_column(header, body, truth)
     for row in body:
         key = truth.key_of(row[key_column]) if key_column < len(row) else None
@@ -201,7 +212,7 @@ def _join(header: Row, body: list[Row], truth: Truth) -> Iterator[tuple[str, obj
             yield key, row[cluster] if cluster < len(row) else None
 
 
-def _best_column(header: Row, body: list[Row], truth: Truth) -> int:
+def _best_column(header: Header, body: list[Row], truth: Truth) -> int:
     def known_cells(column: int) -> int:
         return sum(
             truth.key_of(row[column]) is not None

@@ -498,8 +498,8 @@ class WorkbookSettings(StageSettings):
 
     sheets: bool = Field(
         True,
-        description="Whether the sheets Products, Listings, Clusters, Problems and Summary are added "
-        "after the user's own.",
+        description="Whether the sheets Products, Listings, Clusters, Problems and Summary are "
+        "added after the user's own.",
     )
     pictures: int = Field(
         2000,
@@ -509,6 +509,10 @@ class WorkbookSettings(StageSettings):
     )
     picture_pixels: int = Field(
         96, ge=32, le=400, description="Longest side of a picture on the sheet Clusters, in pixels."
+    )
+    language: Literal["en", "vi"] = later_field(
+        "en",
+        "Language of the columns, statuses and reasons that are added: English or Vietnamese.",
     )
     links: bool = Field(
         True,

@@ -40,6 +40,11 @@ REPORT, CONTACT_SHEET, LEFT_OUT = "report.html", "crops.html", "left-out.html"
 SEARCH_INDEX = "search"
 
 
+def report(language: str) -> str:
+    """Return the name of the report in a language that is not the one of its settings."""
+    return f"report.{language}.html"
+
+
 def source_record(category: str, suffix: str = ".json") -> str:
     """Return the path of a category's record, or of a mark beside it."""
     return f"{SOURCES}/{category}{suffix}"

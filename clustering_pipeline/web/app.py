@@ -25,6 +25,7 @@ from clustering_pipeline.web.pages.search import search_router
 from clustering_pipeline.web.pages.statements import correction_router
 from clustering_pipeline.web.pages.unmatched import unmatched_router
 from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, static_files
+from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, language_of, static_files
 from clustering_pipeline.web.search_service import Finder, Queries
 from clustering_pipeline.web.security import Gate, ServeOptions
 
@@ -88,8 +89,8 @@ def _add_files(app: FastAPI, library: Library) -> None:
         )
 
     @app.get("/c/{slug}/report", include_in_schema=False)
-    def report(slug: str) -> Response:
-        return page(slug, "report")
+    def report(request: Request, slug: str) -> Response:
+        return page(slug, library.report_name(slug, language_of(request)))
 
     @app.get("/c/{slug}/pages/{name}", include_in_schema=False)
     def page(slug: str, name: str) -> Response:

@@ -52,7 +52,7 @@ from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
 from clustering_pipeline.project import Project
 from clustering_pipeline.review import PairQueue
 from clustering_pipeline.stages.offers import PriceHistory
-from clustering_pipeline.storage import FileTree
+from clustering_pipeline.storage import FileTree, layout
 
 Thing = TypeVar("Thing")
 
@@ -293,6 +293,14 @@ class Library:
                 f"has to run first."
             )
         return outputs.read(f"{slug}/{name}.html")
+
+    def report_name(self, slug: str, language: str) -> str:
+        """Return the name of the report that the reader of a language is shown."""
+        name = layout.report(language)
+        held = slug in self._manifests.categories() and name in self.project.outputs.list(
+            slug, ".html"
+        )
+        return (name if held else layout.REPORT).removesuffix(".html")
 
     def workbook_path(self, slug: str) -> str | None:
         """Return where the labelled workbook of a category lies among the outputs; None before

@@ -9,7 +9,14 @@ from fastapi.responses import HTMLResponse
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.markup import open_templates
-from clustering_pipeline.outputs.report import Language, Texts, certainty, link_words, read_words
+from clustering_pipeline.outputs.report import (
+    Language,
+    Texts,
+    certainty,
+    link_words,
+    read_words,
+    reason_in,
+)
 from clustering_pipeline.web.security import ServeOptions
 
 LANGUAGE_COOKIE = "cp_language"
@@ -58,6 +65,7 @@ class Pages:
             form_secret=self.form_secret,
             certainty=certainty,
             link_words=link_words,
+            reason_in=reason_in,
             **values,
         )
 

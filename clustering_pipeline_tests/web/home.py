@@ -23,7 +23,7 @@ from clustering_pipeline.core.manifests import (
 )
 from clustering_pipeline.imaging import to_jpeg
 from clustering_pipeline.outputs.prices import product_prices
-from clustering_pipeline.outputs.report import CategoryTables, write_report
+from clustering_pipeline.outputs.report import CategoryTables, report_pages
 from clustering_pipeline.outputs.search import QuerySettings, build_index
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.review import CorrectionStore
@@ -136,8 +136,9 @@ def _write_outputs(project, frames, clusters, context):
     tables = CategoryTables(
         category=SLUG, display_name=NAME, clusters=clusters, prices=prices, **frames
     )
-    report = write_report(tables, {}, ReportSettings(), context)
-    project.files("outputs").write(f"{SLUG}/report.html", report)
+    pages = report_pages(tables, {}, ReportSettings(), context, ("en", "vi"))
+    project.files("outputs").write(f"{SLUG}/report.html", pages["en"])
+    project.files("outputs").write(f"{SLUG}/report.vi.html", pages["vi"])
 
 
 def _below(project, name):

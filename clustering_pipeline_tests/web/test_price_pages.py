@@ -100,3 +100,8 @@ def test_a_category_of_an_earlier_version_has_no_offers_and_opens(client, projec
     project.manifests.set_aside("offers", home.SLUG, "as before there were offers")
     for page in ("prices", "prices.csv", "prices.xlsx", "review", "review/1"):
         assert client.get(f"{BASE}/{page}").status_code == 200
+
+
+def test_the_report_is_in_the_readers_language(reader):
+    assert "<h2>Giá</h2>" in reader.get(f"{BASE}/report?lang=vi").text
+    assert "<h2>Prices</h2>" in reader.get(f"{BASE}/report?lang=en").text

@@ -4,7 +4,7 @@ import hashlib
 import platform
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 import pandas as pd
@@ -162,6 +162,8 @@ STEPS = (
     "clusters",
 )
 
+# The report is written in each, so that whoever opens it in the browser reads their own.
+LANGUAGES: tuple[Literal["en", "vi"], ...] = ("en", "vi")
 # What the figures of a run depend on besides the settings.
 PACKAGES = ("clustering-pipeline", "numpy", "opencv-python-headless", "scikit-learn", "rapidocr")
 
@@ -190,7 +192,7 @@ def category_report(
     # Made from the prompts all the same: the page shows the figures of that step.
     del english_prompts
     from clustering_pipeline.outputs.prices import product_prices
-    from clustering_pipeline.outputs.report import CategoryTables, write_report
+    from clustering_pipeline.outputs.report import CategoryTables, report_pages
     from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
     from clustering_pipeline.stages.offers import PriceHistory
 
@@ -220,14 +222,25 @@ def category_report(
             outlier_z=offer_settings.outlier_z,
         ),
     )
-    page = write_report(tables, _facts(run, in_force), settings, run.stage, matching=match_settings)
-    path = layout.output(run.category, layout.REPORT)
-    files = run.project.outputs
-    files.write(path, page)
-    written = pd.DataFrame(
-        {"path": [path], "sha256": [hashlib.sha256(page).hexdigest()], "rows": [len(clusters)]}
+    pages = report_pages(
+        tables, _facts(run, in_force), settings, run.stage, LANGUAGES, matching=match_settings
     )
-    facts: dict[str, Fact] = {"bytes": len(page), "report": files.address(path)}
+    path = layout.output(run.category, layout.REPORT)
+    paths = {
+        language: path
+        if language == settings.language
+        else layout.output(run.category, layout.report(language))
+        for language in pages
+    }
+    files = run.project.outputs
+    for language, page in pages.items():
+        files.write(paths[language], page)
+    digests = [hashlib.sha256(page).hexdigest() for page in pages.values()]
+    written = pd.DataFrame({"path": list(paths.values()), "sha256": digests, "rows": len(clusters)})
+    facts: dict[str, Fact] = {
+        "bytes": len(pages[settings.language]),
+        "report": files.address(path),
+    }
     links = {"open_report": page_link(run, "report"), "review": page_link(run, "review")}
     return AssetResult(
         StageResult(conform(written, WRITTEN_FILES), facts),

@@ -19,6 +19,7 @@ from clustering_pipeline.outputs.report.page import (
     certainty,
     data_uri,
     link_words,
+    report_pages,
     thumbnail_jpeg,
     write_report,
 )
@@ -30,6 +31,7 @@ from clustering_pipeline.outputs.report.pairs import (
     pair_evidence,
     points_in_crop,
 )
+from clustering_pipeline.outputs.report.reasons import reason_in
 from clustering_pipeline.outputs.report.same_titles import SameTitle, same_titles
 from clustering_pipeline.outputs.report.tables import (
     Box,
@@ -65,6 +67,8 @@ __all__ = [
     "read_links",
     "read_listings",
     "read_words",
+    "reason_in",
+    "report_pages",
     "review_order",
     "same_titles",
     "thumbnail_jpeg",

@@ -28,8 +28,9 @@ from clustering_pipeline.outputs.report.doubt import (
     review_order,
 )
 from clustering_pipeline.outputs.report.history import ResultHistory
-from clustering_pipeline.outputs.report.i18n import Texts
+from clustering_pipeline.outputs.report.i18n import Language, Texts
 from clustering_pipeline.outputs.report.pairs import worst_pairs
+from clustering_pipeline.outputs.report.reasons import reason_in
 from clustering_pipeline.outputs.report.same_titles import same_titles
 from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, read_listings
 from clustering_pipeline.settings import MatchSettings, ReportSettings
@@ -64,24 +65,44 @@ def write_report(
         matching: the settings under which the matches were made, to show what they saw; the
             defaults when absent.
     """
+    language = settings.language
+    return report_pages(tables, facts, settings, context, (language,), matching=matching)[language]
+
+
+def report_pages(
+    tables: CategoryTables,
+    facts: FactsOfSteps,
+    settings: ReportSettings,
+    context: StageContext,
+    languages: Sequence[Language],
+    *,
+    matching: MatchSettings | None = None,
+) -> dict[Language, bytes]:
+    """Return the report in each of some languages; what it tells is computed once. See
+    `write_report`.
+    """
     environment = open_templates("clustering_pipeline.outputs.report")
     thumbnails = Thumbnails(
         context.blobs, settings.thumbnail_pixels, int(settings.picture_megabytes * 1e6)
     )
     script = _source(environment, "report.js")
-    page = environment.get_template("report.html").render(
-        tables=tables,
-        texts=Texts(settings.language),
-        settings=settings,
-        thumbnails=thumbnails,
-        link_words=link_words,
-        certainty=certainty,
-        style=Markup(_source(environment, "base.css") + _source(environment, "report.css")),
-        script=Markup(script),
-        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    values = {
+        "tables": tables,
+        "settings": settings,
+        "thumbnails": thumbnails,
+        "link_words": link_words,
+        "certainty": certainty,
+        "reason_in": reason_in,
+        "style": Markup(_source(environment, "base.css") + _source(environment, "report.css")),
+        "script": Markup(script),
+        "script_digest": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         **_content(tables, facts, settings, matching or MatchSettings(), context),
-    )
-    return page.encode()
+    }
+    template = environment.get_template("report.html")
+    return {
+        language: template.render(texts=Texts(language), **values).encode()
+        for language in languages
+    }
 
 
 def certainty(cluster: Cluster) -> str:

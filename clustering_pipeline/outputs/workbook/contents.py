@@ -8,22 +8,19 @@ import pandas as pd
 
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.manifests import LISTING_STATUSES
+from clustering_pipeline.core.own_columns import OWN_SHEETS
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
+from clustering_pipeline.outputs.report import Texts, reason_in
 from clustering_pipeline.outputs.workbook.notes import Sections, Seen
 from clustering_pipeline.outputs.workbook.ooxml.added_sheet import AddedSheet, Picture, place
 from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue, Share
 from clustering_pipeline.outputs.workbook.placement import CONFIDENCE_DECIMALS, Placement, present
 from clustering_pipeline.settings import WorkbookSettings
-from clustering_pipeline.stages.catalogue import (
-    DIGEST_MARK,
-    OWN_SHEETS,
-    column_letters,
-    stored_picture,
-)
+from clustering_pipeline.stages.catalogue import DIGEST_MARK, column_letters, stored_picture
 from clustering_pipeline.storage import BlobStore
 
 CLUSTER_HEADER = (
-    *OWN_SHEETS["Clusters"],
+    *OWN_SHEETS["Clusters"]["en"],
     "representative",
     "lowest_confidence",
     "weakest_link",
@@ -32,7 +29,7 @@ CLUSTER_HEADER = (
 )
 CLUSTER_WIDTHS = (11, 44, 12, 16, 24, 18, 14, 13, 13)
 PICTURE_COLUMN = CLUSTER_HEADER.index("picture") + 1
-PROBLEM_HEADER = (*OWN_SHEETS["Problems"], "kind", "http_status", "url")
+PROBLEM_HEADER = (*OWN_SHEETS["Problems"]["en"], "kind", "http_status", "url")
 PROBLEM_WIDTHS = (18, 8, 24, 17, 70, 20, 12, 70)
 REASON_COLUMN = PROBLEM_HEADER.index("reason") + 1
 SUMMARY_WIDTHS = (44, 80)
@@ -72,7 +69,7 @@ def cluster_table(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def clusters_sheet(
-    table: pd.DataFrame, tabs: Tabs, pictures: Mapping[int, Picture], seen: Seen
+    table: pd.DataFrame, tabs: Tabs, pictures: Mapping[int, Picture], seen: Seen, texts: Texts
 ) -> AddedSheet:
     """Return the sheet with one row per cluster; `pictures` and `seen` (first, last change as
     dates) by cluster number.
@@ -96,7 +93,7 @@ def clusters_sheet(
             placed[row, PICTURE_COLUMN] = pictures[number]
     return AddedSheet(
         tabs.own["Clusters"],
-        CLUSTER_HEADER,
+        [texts[name] for name in CLUSTER_HEADER],
         rows,
         CLUSTER_WIDTHS,
         inner_links=links,
@@ -153,7 +150,7 @@ def shown_url(url: str | None) -> str | None:
     )
 
 
-def problems_sheet(table: pd.DataFrame, tabs: Tabs) -> AddedSheet:
+def problems_sheet(table: pd.DataFrame, tabs: Tabs, texts: Texts) -> AddedSheet:
     """Return the sheet with one row per problem, linked to its listing and to the picture's
     address.
     """
@@ -166,13 +163,13 @@ def problems_sheet(table: pd.DataFrame, tabs: Tabs) -> AddedSheet:
             tabs.listings[problem["sheet"]],
             int(problem["sheet_row"]),
             problem["product_base_id"],
-            problem["status"],
+            texts[f"status_{problem['status']}"],
         ]
         code, url = problem["http_status"], shown_url(problem["url"])
         rows.append(
             [
                 *place_of,
-                problem["reason"],
+                problem["reason"] and reason_in(problem["reason"], texts.language),
                 problem["kind"],
                 None if code is None else int(code),
                 url,
@@ -183,7 +180,7 @@ def problems_sheet(table: pd.DataFrame, tabs: Tabs) -> AddedSheet:
             outer[f"{url_letter}{row}"] = url
     return AddedSheet(
         tabs.own["Problems"],
-        PROBLEM_HEADER,
+        [texts[name] for name in PROBLEM_HEADER],
         rows,
         PROBLEM_WIDTHS,
         inner_links=inner,
@@ -192,7 +189,7 @@ def problems_sheet(table: pd.DataFrame, tabs: Tabs) -> AddedSheet:
     )
 
 
-def summary_sheet(tabs: Tabs, sections: Sections) -> AddedSheet:
+def summary_sheet(tabs: Tabs, sections: Sections, texts: Texts) -> AddedSheet:
     """Return the sheet with the given sections of names and values."""
     rows: list[list[CellValue]] = []
     bold: set[int] = set()
@@ -202,7 +199,7 @@ def summary_sheet(tabs: Tabs, sections: Sections) -> AddedSheet:
         rows += [[name, value] for name, value in values.items()]
     return AddedSheet(
         tabs.own["Summary"],
-        OWN_SHEETS["Summary"],
+        OWN_SHEETS["Summary"][texts.language],
         rows,
         SUMMARY_WIDTHS,
         wrapped=frozenset({2}),

@@ -23,15 +23,14 @@ from clustering_pipeline.core.corrections import (
     Statement,
 )
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.own_columns import OWN_SHEETS, is_own_sheet, own_name
 from clustering_pipeline.outputs.workbook.placement import present
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue import (
-    OWN_SHEETS,
     SheetTable,
     Table,
     cell_text,
     head_rows,
-    is_own_sheet,
     own_columns,
     read_table,
     select_sheets,
@@ -163,7 +162,7 @@ def _labels_mark(table: Table) -> str | None:
 
 
 def _is_summary(sheet: SheetTable) -> bool:
-    return tuple(sheet.rows[0][:2]) == OWN_SHEETS["Summary"]
+    return tuple(sheet.rows[0][:2]) in OWN_SHEETS["Summary"].values()
 
 
 def _edited_rows(
@@ -171,8 +170,7 @@ def _edited_rows(
 ) -> Iterator[tuple[str, int | None, str | None]]:
     for sheet in select_sheets(table, name, settings):
         columns = {
-            sheet.columns.headers[number - 1].removeprefix("cp_"): number
-            for number in sheet.columns.own
+            own_name(sheet.columns.headers[number - 1]): number for number in sheet.columns.own
         }
         for number, row in enumerate(sheet.table.rows, start=1):
             identifier = sheet.identifier_at(number)

@@ -12,6 +12,7 @@ import openpyxl
 import pandas as pd
 from openpyxl.cell import WriteOnlyCell
 
+from clustering_pipeline.core.own_columns import OWN_COLUMNS, WorkbookLanguage
 from clustering_pipeline.outputs.workbook.contents import Tabs
 from clustering_pipeline.outputs.workbook.ooxml.added_sheet import (
     AddedSheet,
@@ -38,7 +39,6 @@ from clustering_pipeline.outputs.workbook.ooxml.styles import add_styles
 from clustering_pipeline.outputs.workbook.placement import Placement, cell_value, place_columns
 from clustering_pipeline.stages.catalogue import (
     EXACT_DIGITS,
-    OWN_COLUMNS,
     SelectedSheet,
     SheetTable,
     Table,
@@ -154,6 +154,7 @@ class ExcelOutput:
         table: Table,
         sheets: list[SelectedSheet],
         max_uncompressed_megabytes: int,
+        language: WorkbookLanguage = "en",
     ) -> None:
         """`table`: what was read of `content`; `sheets`: those with listings.
 
@@ -176,7 +177,7 @@ class ExcelOutput:
         self.tabs = Tabs(
             own=choose_tab_names(self._parts.tabs, first_rows),
             listings=listing_tabs,
-            placements={sheet.table.name: place_columns(sheet) for sheet in sheets},
+            placements={sheet.table.name: place_columns(sheet, language) for sheet in sheets},
         )
         self._identifiers = {sheet.table.name: sheet.columns.identifier for sheet in sheets}
         self.remarks: list[str] = []

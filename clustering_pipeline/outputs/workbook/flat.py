@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 
 from clustering_pipeline.core.delimited import guarded
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.own_columns import OWN_COLUMNS, WorkbookLanguage
 from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue, within_cell
 from clustering_pipeline.outputs.workbook.placement import Placement, cell_value, place_columns
-from clustering_pipeline.stages.catalogue import OWN_COLUMNS, SelectedSheet, Table, cell_text
+from clustering_pipeline.stages.catalogue import SelectedSheet, Table, cell_text
 
 ARROW_TYPES = {
     "cluster_id": pa.int64(),
@@ -25,7 +26,12 @@ ARROW_TYPES = {
 }
 
 
-def to_csv(table: Table, sheets: list[SelectedSheet], labels: pd.DataFrame) -> bytes:
+def to_csv(
+    table: Table,
+    sheets: list[SelectedSheet],
+    labels: pd.DataFrame,
+    language: WorkbookLanguage = "en",
+) -> bytes:
     """Return the sheet with its labels as UTF-8 with a byte order mark, which Excel opens as it
     should: delimited as a CSV source is, with its line `sep=`, else by commas.
 
@@ -33,7 +39,7 @@ def to_csv(table: Table, sheets: list[SelectedSheet], labels: pd.DataFrame) -> b
     an apostrophe. Raises InputError when several sheets hold listings.
     """
     sheet = _only_sheet(sheets, "CSV")
-    placement = place_columns(sheet)
+    placement = place_columns(sheet, language)
     by_row = _values_by_row(labels)
     source = table.text
     buffer = io.StringIO(newline="")
@@ -90,7 +96,11 @@ def _csv_text(value: CellValue) -> str:
 
 
 def to_parquet(
-    content: bytes, table: Table, sheets: list[SelectedSheet], labels: pd.DataFrame
+    content: bytes,
+    table: Table,
+    sheets: list[SelectedSheet],
+    labels: pd.DataFrame,
+    language: WorkbookLanguage = "en",
 ) -> bytes:
     """Return the table with its labels as Parquet; columns of a Parquet source keep their types,
     others are text.
@@ -100,7 +110,7 @@ def to_parquet(
     sheet = _only_sheet(sheets, "Parquet")
     source = pq.read_table(io.BytesIO(content)) if table.kind == "parquet" else _text_table(sheet)
     first = sheet.columns.header_row + 1
-    placement = place_columns(sheet)
+    placement = place_columns(sheet, language)
     by_row = _values_by_row(labels)
     for name in OWN_COLUMNS:
         values = [by_row.get(row, {}).get(name) for row in range(first, first + source.num_rows)]

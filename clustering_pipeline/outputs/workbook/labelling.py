@@ -17,6 +17,7 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import OFFERS, empty
 from clustering_pipeline.core.titles import Quantity, read_quantities
 from clustering_pipeline.outputs.prices import listing_offers, product_prices
+from clustering_pipeline.outputs.report import Texts, reason_in
 from clustering_pipeline.outputs.workbook.contents import (
     Tabs,
     cluster_pictures,
@@ -122,16 +123,21 @@ def label_workbook(
     table = read_table(content, name, limits)
     sheets = select_sheets(table, name, limits)
     check_same_rows(sheets, labels)
+    texts = workbook_texts(settings.language)
+    shown = _in_language(labels, texts)
     suffix = Path(output_name).suffix.lower()
     if suffix == ".csv":
-        return LabelledWorkbook(to_csv(table, sheets, labels), len(labels))
+        return LabelledWorkbook(to_csv(table, sheets, shown, settings.language), len(labels))
     if suffix == ".parquet":
-        return LabelledWorkbook(to_parquet(content, table, sheets, labels), len(labels))
-    excel = ExcelOutput(content, name, table, sheets, limits.max_uncompressed_megabytes)
+        made = to_parquet(content, table, sheets, shown, settings.language)
+        return LabelledWorkbook(made, len(labels))
+    excel = ExcelOutput(
+        content, name, table, sheets, limits.max_uncompressed_megabytes, settings.language
+    )
     losses = (LOSSES[table.kind],) if table.kind in LOSSES else ()
     by_cluster = cluster_table(labels)
     rows = {int(number): row for row, number in enumerate(by_cluster["cluster_id"], start=2)}
-    excel.add_labels(labels, rows if settings.sheets and settings.links else {})
+    excel.add_labels(shown, rows if settings.sheets and settings.links else {})
     if settings.sheets:
         pictures = cluster_pictures(by_cluster, tables.clean_images, blobs, settings)
         for sheet in _offer_sheets(
@@ -142,11 +148,12 @@ def label_workbook(
             excel.tabs,
             notes,
             offer_settings or OfferSettings(),
+            texts,
         ):
             excel.add_sheet(sheet)
-        excel.add_sheet(clusters_sheet(by_cluster, excel.tabs, pictures, notes.seen))
+        excel.add_sheet(clusters_sheet(by_cluster, excel.tabs, pictures, notes.seen, texts))
         problems = problems_table(catalogue, labels, tables.raw_images)
-        excel.add_sheet(problems_sheet(problems, excel.tabs))
+        excel.add_sheet(problems_sheet(problems, excel.tabs, texts))
         counts = {
             **result_counts(labels, tables.matches),
             LABELS_MARK: store_labels(labels, tables.raw_images, notes.category, blobs),
@@ -160,6 +167,7 @@ def label_workbook(
                     **_listed("Not kept", losses),
                     **_listed("Sorting", excel.remarks),
                 },
+                texts,
             )
         )
     return LabelledWorkbook(excel.packed(), len(labels), losses)
@@ -173,6 +181,7 @@ def _offer_sheets(
     tabs: Tabs,
     notes: WorkbookNotes,
     settings: OfferSettings,
+    texts: Texts,
 ) -> Iterator[AddedSheet]:
     catalogue, offers = tables.catalogue, tables.offers
     prices = PriceTables(
@@ -182,11 +191,22 @@ def _offer_sheets(
         listing_offers(offers, catalogue),
         notes.review,
     )
-    texts = workbook_texts("en")
     yield products_sheet(by_cluster, prices, pictures, tabs, texts)
     titled = catalogue[catalogue["title"].notna()]
     titles = dict(zip(titled["listing"], titled["title"], strict=True))
     yield listings_sheet(labels, titles, prices, tabs, texts)
+
+
+def _in_language(labels: pd.DataFrame, texts: Texts) -> pd.DataFrame:
+    """Return the labels with statuses and reasons as they are written for a reader."""
+    if texts.language == "en":
+        return labels
+    return labels.assign(
+        status=labels["status"].map(lambda status: texts[f"status_{status}"]),
+        reason=labels["reason"].map(
+            lambda said: reason_in(said, texts.language), na_action="ignore"
+        ),
+    )
 
 
 def _listed(title: str, sentences: Sequence[str]) -> Sections:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from clustering_pipeline.core.own_columns import OWN_COLUMNS, OWN_HEADERS
 from clustering_pipeline.outputs.prices import Offer, ProductPrices, money, number_format
 from clustering_pipeline.outputs.report import Language, Texts, read_words
 from clustering_pipeline.outputs.workbook.contents import Tabs, records
@@ -73,7 +74,8 @@ class _Listing:
 
 def workbook_texts(language: Language) -> Texts:
     """Return the words of the workbook in a language."""
-    return Texts(language, read_words("clustering_pipeline.outputs.workbook"))
+    ours = {name: (name, OWN_HEADERS["vi"][name]) for name in OWN_COLUMNS}
+    return Texts(language, {**read_words("clustering_pipeline.outputs.workbook"), **ours})
 
 
 def products_sheet(
@@ -195,7 +197,9 @@ def listings_sheet(
         )
         for label in records(labels)
     ]
-    sheet = _table("Listings", tabs, texts, _listing_columns(prices), rows, _currency(prices))
+    sheet = _table(
+        "Listings", tabs, texts, _listing_columns(prices, texts), rows, _currency(prices)
+    )
     names = sheet.names
     inner = {
         f"{column_letters(names.index('product_base_id') + 1)}{number}": tabs.listing_place(
@@ -221,7 +225,7 @@ def _far_note(product: ProductPrices | None, texts: Texts) -> str | None:
     return texts["far_note"].format(money(product.median, product.currency, texts.language))
 
 
-def _listing_columns(prices: PriceTables) -> list[_Column]:
+def _listing_columns(prices: PriceTables, texts: Texts) -> list[_Column]:
     several = _currency(prices) is None
 
     def offered(name: str, width: float, form: str = "") -> _Column:
@@ -235,7 +239,7 @@ def _listing_columns(prices: PriceTables) -> list[_Column]:
         labelled("title", 56),
         _Column("cluster_id", 11, _cluster_number, stays=True),
         labelled("cluster_name", 40),
-        _Column("status", 16, lambda one: one.label["status"], stays=True),
+        _Column("status", 16, lambda one: texts[f"status_{one.label['status']}"], stays=True),
         offered("brand", 18),
         offered("seller", 24),
         offered("place", 18),

@@ -7,9 +7,16 @@ from typing import Any
 import pandas as pd
 
 from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.own_columns import (
+    OWN_COLUMNS,
+    OWN_HEADERS,
+    OWN_PREFIX,
+    WorkbookLanguage,
+    own_name,
+)
 from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue, Share
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import MAX_COLUMN
-from clustering_pipeline.stages.catalogue import OWN_COLUMNS, OWN_PREFIX, SelectedSheet
+from clustering_pipeline.stages.catalogue import SelectedSheet
 
 WIDTHS = {
     "cluster_id": 11.0,
@@ -45,7 +52,7 @@ class Placement:
         }
 
 
-def place_columns(sheet: SelectedSheet) -> Placement:
+def place_columns(sheet: SelectedSheet, language: WorkbookLanguage = "en") -> Placement:
     """Return where our columns go: those of an earlier run stay where they are, new ones stand
     right of everything else.
 
@@ -69,7 +76,8 @@ def place_columns(sheet: SelectedSheet) -> Placement:
     ]
     columns = own | {name: last + position for position, name in enumerate(missing, start=1)}
     headers = {name: sheet.columns.headers[number - 1] for name, number in own.items()}
-    headers |= {name: free_name(name, users) for name in missing}
+    words = OWN_HEADERS[language]
+    headers |= {name: free_name(words[name], users) for name in missing}
     return Placement(sheet.columns.header_row, columns, headers, frozenset(own))
 
 
@@ -84,10 +92,8 @@ def _merged_columns(sheet: SelectedSheet) -> list[int]:
 
 
 def _named(sheet: SelectedSheet) -> dict[int, str]:
-    return {
-        number: sheet.columns.headers[number - 1].strip().removeprefix(OWN_PREFIX)
-        for number in sheet.columns.own
-    }
+    named = ((number, own_name(sheet.columns.headers[number - 1])) for number in sheet.columns.own)
+    return {number: name for number, name in named if name is not None}
 
 
 def free_name(name: str, taken: Sequence[str]) -> str:

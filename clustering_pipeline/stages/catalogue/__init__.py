@@ -3,14 +3,7 @@ reason why it has none.
 """
 
 from clustering_pipeline.stages.catalogue.addresses import MAX_CELL_CHARACTERS
-from clustering_pipeline.stages.catalogue.columns import (
-    OWN_COLUMNS,
-    OWN_PREFIX,
-    OWN_SHEETS,
-    column_letters,
-    is_own_sheet,
-    own_columns,
-)
+from clustering_pipeline.stages.catalogue.columns import column_letters, own_columns
 from clustering_pipeline.stages.catalogue.embedded_images import DIGEST_MARK, stored_picture
 from clustering_pipeline.stages.catalogue.formats.sheets import (
     Relationship,
@@ -45,9 +38,6 @@ __all__ = [
     "DIGEST_MARK",
     "EXACT_DIGITS",
     "MAX_CELL_CHARACTERS",
-    "OWN_COLUMNS",
-    "OWN_PREFIX",
-    "OWN_SHEETS",
     "CatalogueSource",
     "ReadWorkbook",
     "Relationship",
@@ -62,7 +52,6 @@ __all__ = [
     "check_workbook",
     "column_letters",
     "head_rows",
-    "is_own_sheet",
     "local_name",
     "own_columns",
     "range_corners",

@@ -12,39 +12,13 @@ from itertools import zip_longest
 from pathlib import Path
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.own_columns import OWN_COLUMNS, own_name
 from clustering_pipeline.core.text import plain_header
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.formats.sheets import column_number
 
-OWN_COLUMNS = (
-    "cluster_id",
-    "cluster_name",
-    "cluster_size",
-    "is_representative",
-    "confidence",
-    "status",
-    "reason",
-)
-OWN_PREFIX = "cp_"
 # A lone `status` is the user's; this many of our names side by side are ours.
 TELLING_RUN = 3
-
-# The first headers of each sheet that is added.
-OWN_SHEETS: dict[str, tuple[str, ...]] = {
-    "Products": ("picture", "name", "cluster_id"),
-    "Listings": ("product_base_id", "title", "cluster_id"),
-    "Clusters": ("cluster_id", "cluster_name", "cluster_size", "picture"),
-    "Problems": ("sheet", "row", "product_base_id", "status", "reason"),
-    "Summary": ("summary", "value"),
-}
-
-
-def own_name(header: str) -> str | None:
-    """Return which of our columns a header names, with or without the prefix that keeps it apart
-    from the user's.
-    """
-    name = header.strip().removeprefix(OWN_PREFIX)
-    return name if name in OWN_COLUMNS else None
 
 
 def own_columns(header: Sequence[str]) -> dict[int, str]:
@@ -73,14 +47,6 @@ def _run_from(names: Sequence[str | None], start: int) -> dict[int, str]:
         rank = OWN_COLUMNS.index(name)
         run[position + 1] = name
     return run
-
-
-def is_own_sheet(name: str, header: Sequence[str]) -> bool:
-    """Whether a sheet is one that an earlier run added: by its name and its first headers."""
-    expected = OWN_SHEETS.get(name.removeprefix(OWN_PREFIX))
-    return (
-        expected is not None and tuple(text.strip() for text in header[: len(expected)]) == expected
-    )
 
 
 SEARCHED_ROWS = 50

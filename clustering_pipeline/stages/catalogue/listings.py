@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.own_columns import is_own_sheet
 from clustering_pipeline.core.text import plain_header
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.addresses import (
@@ -23,7 +24,6 @@ from clustering_pipeline.stages.catalogue.columns import (
     Columns,
     column_letters,
     find_columns,
-    is_own_sheet,
     missing_columns,
 )
 from clustering_pipeline.stages.catalogue.embedded_images import CellPictures, PictureListing

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.stages.catalogue import OWN_COLUMNS
+from clustering_pipeline.core.own_columns import OWN_COLUMNS
 from clustering_pipeline_tests.outputs.workbook.builders import (
     HEADER,
     clusters_for,

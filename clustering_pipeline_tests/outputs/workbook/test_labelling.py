@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.own_columns import OWN_COLUMNS
 from clustering_pipeline.settings import CatalogueSettings
-from clustering_pipeline.stages.catalogue import OWN_COLUMNS, read_workbook
+from clustering_pipeline.stages.catalogue import read_workbook
 from clustering_pipeline.stages.catalogue.embedded_images import PictureListing
 from clustering_pipeline.stages.catalogue.stage import read_folder
 from clustering_pipeline_tests.outputs.workbook.builders import (

@@ -6,7 +6,7 @@ import openpyxl
 import pytest
 from openpyxl.worksheet.table import Table
 
-from clustering_pipeline.stages.catalogue import OWN_COLUMNS
+from clustering_pipeline.core.own_columns import OWN_COLUMNS
 from clustering_pipeline_tests.outputs.workbook.builders import HEADER, label, workbook_bytes
 from clustering_pipeline_tests.outputs.workbook.test_untouched import SHEET, packed, parts
 

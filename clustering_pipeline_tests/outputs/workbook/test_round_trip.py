@@ -7,9 +7,10 @@ import subprocess
 import openpyxl
 import pytest
 
+from clustering_pipeline.core.own_columns import OWN_COLUMNS
 from clustering_pipeline.outputs.workbook import read_label_edits
 from clustering_pipeline.settings import CatalogueSettings
-from clustering_pipeline.stages.catalogue import OWN_COLUMNS, read_workbook
+from clustering_pipeline.stages.catalogue import read_workbook
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline_tests.outputs.workbook.builders import (
     HEADER,

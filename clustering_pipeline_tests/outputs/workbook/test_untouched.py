@@ -18,7 +18,7 @@ from openpyxl.worksheet.datavalidation import DataValidation
 from openpyxl.worksheet.table import Table
 from PIL import Image as Pillow
 
-from clustering_pipeline.stages.catalogue import OWN_COLUMNS
+from clustering_pipeline.core.own_columns import OWN_COLUMNS
 from clustering_pipeline_tests.outputs.workbook.builders import (
     HEADER,
     label,

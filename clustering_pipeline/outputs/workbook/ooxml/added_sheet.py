@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from clustering_pipeline.core.own_columns import OWN_PREFIX, OWN_SHEETS, is_own_sheet
 from clustering_pipeline.outputs.workbook.ooxml.parts import (
     DECLARATION,
     DRAWING_TYPE,
@@ -18,12 +19,7 @@ from clustering_pipeline.outputs.workbook.ooxml.parts import (
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import MAX_HYPERLINKS
 from clustering_pipeline.outputs.workbook.ooxml.styles import ColumnStyle, add_column_styles
 from clustering_pipeline.outputs.workbook.placement import free_name
-from clustering_pipeline.stages.catalogue import (
-    OWN_PREFIX,
-    OWN_SHEETS,
-    column_letters,
-    is_own_sheet,
-)
+from clustering_pipeline.stages.catalogue import column_letters
 
 # English metric units (ECMA-376 part 1, 20.1.10.16) and points of a pixel at 96 dots an inch.
 EMU_PER_PIXEL = 9525
