@@ -18,13 +18,12 @@ from clustering_pipeline.web.api import api_router
 from clustering_pipeline.web.category_cache import Library, UnknownError
 from clustering_pipeline.web.limits import BusyError
 from clustering_pipeline.web.pages.pictures import picture_router, rejected_router
-from clustering_pipeline.web.pages.queue import queue_router
 from clustering_pipeline.web.pages.prices import price_router
+from clustering_pipeline.web.pages.queue import queue_router
 from clustering_pipeline.web.pages.review import review_router
 from clustering_pipeline.web.pages.search import search_router
 from clustering_pipeline.web.pages.statements import correction_router
 from clustering_pipeline.web.pages.unmatched import unmatched_router
-from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, static_files
 from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, language_of, static_files
 from clustering_pipeline.web.search_service import Finder, Queries
 from clustering_pipeline.web.security import Gate, ServeOptions

@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from clustering_pipeline.core.errors import InputError
@@ -35,6 +36,12 @@ class OfferColumn:
     def writes_day_first(self) -> bool | None:
         """True where the header is Vietnamese, whose dates all begin with the day; else None."""
         return True if plain_header(self.header) in _VIETNAMESE_DATES else None
+
+
+@lru_cache(maxsize=4096)
+def is_usual(header: str) -> bool:
+    """Whether a header is one of the usual ones of any role."""
+    return any(name in usual for role, usual in ROLES.items() for name in _names_of(role, header))
 
 
 def find_offer_columns(

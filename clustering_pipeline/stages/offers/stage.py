@@ -13,9 +13,10 @@ import pandas as pd
 
 from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.manifests import OFFERS, conform
+from clustering_pipeline.core.text import plain_header
 from clustering_pipeline.settings import OfferSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.offers.columns import OfferColumn, find_offer_columns
+from clustering_pipeline.stages.offers.columns import OfferColumn, find_offer_columns, is_usual
 from clustering_pipeline.stages.offers.history import PriceHistory
 from clustering_pipeline.stages.offers.units import unit_price
 from clustering_pipeline.stages.offers.values import (
@@ -66,7 +67,7 @@ def read_offers(
     unread: dict[int, dict[str, str]] = defaultdict(dict)
     taken: dict[str, str] = {}
     for _, sheet in catalogue.groupby("sheet", sort=False):
-        columns = find_offer_columns(_cells_by_header(sheet), settings)
+        columns = find_offer_columns(_cells_by_header(sheet, settings), settings)
         taken |= {column.header: role for role, column in columns.items()}
         for role, column in columns.items():
             read = _reader(role, column, settings)
@@ -84,11 +85,17 @@ def read_offers(
     return offers, _facts(taken, rows, unread)
 
 
-def _cells_by_header(sheet: pd.DataFrame) -> dict[str, dict[int, str]]:
-    columns: dict[str, dict[int, str]] = defaultdict(dict)
+def _cells_by_header(sheet: pd.DataFrame, settings: OfferSettings) -> dict[str, dict[int, str]]:
+    """Return the cells of the columns that may hold offers; others, such as long descriptions, are
+    known by their header alone.
+    """
+    named = {plain_header(header) for header in settings.columns.values()}
+    columns: dict[str, dict[int, str]] = {}
     for listing, extra in zip(sheet["listing"], sheet["extra"], strict=True):
         for header, text in json.loads(extra or "{}").items():
-            columns[header][int(listing)] = text
+            cells = columns.setdefault(header, {})
+            if is_usual(header) or (named and plain_header(header) in named):
+                cells[int(listing)] = text
     return columns
 
 

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from clustering_pipeline.core.text import without_accents
 
@@ -17,6 +18,8 @@ from clustering_pipeline.core.text import without_accents
 NOTHING = frozenset(
     {"", "-", "--", "—", "–", "_", "/", "n/a", "na", "nan", "none", "null", "nil", "?", "#n/a"}
 )
+# With what may stand around it unseen.
+LONGEST_NOTHING = 12
 CURRENCIES: Mapping[str, str] = {
     "₫": "VND",
     "vnd": "VND",
@@ -108,6 +111,7 @@ class Price:
     currency: str | None = None
 
 
+@lru_cache(maxsize=1 << 16)
 def plain(text: str) -> str:
     """Return the beginning of a cell's text for the patterns here: lower case, no accents, one kind
     of space and minus.
@@ -123,9 +127,10 @@ def plain(text: str) -> str:
 
 def says_nothing(text: str) -> bool:
     """Whether a cell only says that it holds nothing ("", "-", "n/a")."""
-    return plain(text) in NOTHING
+    return len(text) <= LONGEST_NOTHING and plain(text) in NOTHING
 
 
+@lru_cache(maxsize=1 << 16)
 def read_price(text: str, decimal_mark: str | None = None) -> Price | None:
     """Return the price, or the range of prices, that a cell gives; None when it is not certain.
 
