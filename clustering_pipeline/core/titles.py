@@ -20,6 +20,9 @@ _EDGE = r"(?![a-z0-9])"
 # Unit as written (without accents), its kind, and how many of the kind's base unit it is.
 _UNITS: dict[str, tuple[str, float]] = {
     "ml": ("ml", 1),
+    # With the sign of the European Union for estimated contents behind it, as readers see it.
+    "mle": ("ml", 1),
+    "ge": ("g", 1),
     "cc": ("ml", 1),
     "cl": ("ml", 10),
     "dl": ("ml", 100),
@@ -51,8 +54,17 @@ _UNITS: dict[str, tuple[str, float]] = {
     "sheets": ("pieces", 1),
     "%": ("%", 1),
 }
-_UNIT = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
-_MEASURE = re.compile(rf"(?<![a-z0-9.,]){_NUMBER}[\s.]*({_UNIT}){_EDGE}")
+# Kinds of quantities that say how much is in a pack.
+SIZES = ("ml", "g", "oz", "pieces")
+
+
+def _measures_in(units: Iterable[str]) -> re.Pattern[str]:
+    longest_first = "|".join(map(re.escape, sorted(units, key=len, reverse=True)))
+    return re.compile(rf"(?<![a-z0-9.,]){_NUMBER}[\s.]*({longest_first}){_EDGE}")
+
+
+_MEASURE = _measures_in(_UNITS)
+_SIZE = _measures_in(unit for unit, (kind, _) in _UNITS.items() if kind in SIZES)
 # What a price is reduced by, and how genuine a shop says that it is.
 _OFFER = re.compile(
     r"(?:giam|sale|off|voucher|hoan)(?:\s+(?:gia|toi|den|ngay|len|xu))*\s*[:-]?\s*\d+\s*%"
@@ -140,6 +152,16 @@ def without_quantities(text: str) -> str:
     ):
         plain = pattern.sub(" ", plain)
     return " ".join(plain.split())
+
+
+def without_sizes(text: str) -> str:
+    """Return the plain text of a line of print without how much is in the pack.
+
+    Example:
+        >>> without_sizes("Gel moussant 200 ml e 6.7 FL.OZ., SPF 30")
+        'gel moussant e , spf 30'
+    """
+    return " ".join(_SIZE.sub(" ", _plain(text)).split())
 
 
 def quantity_conflict(first: str, second: str, *, unsaid_is_single: bool = True) -> str | None:

@@ -129,6 +129,11 @@ def test_units_are_brought_to_one_base():
     )
 
 
+def test_the_sign_of_estimated_contents_belongs_to_the_unit():
+    assert read_quantities("200 mle 6.7 FL.OZ.") == read_quantities("200 ml ℮ 6.7 fl oz")
+    assert read_quantities("50ge") == frozenset({Quantity("g", 50.0)})
+
+
 def test_decomposed_letters_read_like_composed_ones():
     assert read_quantities("lo\u0302\u0301c 4 lít") == read_quantities("lốc 4 lít")
 

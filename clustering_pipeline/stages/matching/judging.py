@@ -39,6 +39,7 @@ from clustering_pipeline.stages.matching.text_evidence import (
     TitleEvidence,
     compare_packs,
     compare_titles,
+    other_sizes,
     pack_text,
 )
 from clustering_pipeline.stages.matching.text_reader import TextLine
@@ -148,13 +149,14 @@ def examine(
     """
     pairs, raw = candidates.pairs, candidates.raw
     lines = without_overlays(products, lines, pairs, raw)
-    text = compare_packs(raw, pairs, lines, len(products))
+    sizes_differ = settings.sizes == "apart"
+    text = compare_packs(raw, pairs, lines, len(products), sizes_differ=sizes_differ)
     titles = compare_titles(
         products,
         pairs,
         lines,
         bundles_differ=settings.bundles == "apart",
-        sizes_differ=settings.sizes == "apart",
+        sizes_differ=sizes_differ,
     )
     evidence = _evidence(products, candidates, text, titles)
     return Examined(
@@ -282,7 +284,7 @@ def _features(
         **shares_of_best("rules", pairs, weight, count, SMALLEST_WEIGHT),
         **encoder_features("encoder", pairs, products.vectors, evidence.cosine),
         **_second_encoder(pairs, further),
-        **shop_features(pairs, products.shops),
+        **shop_features(pairs, products.shops, other_sizes(products, pairs, lines)),
         **standing("palette", pairs, raw["palette_similarity"].to_numpy(np.float64), count),
     }
     features |= {

@@ -136,17 +136,20 @@ def line_features(
     return {key: np.where(compared, values, np.nan) for key, values in found.items()}
 
 
-def shop_features(pairs: Pairs, shops: NDArray[np.int64]) -> Features:
+def shop_features(
+    pairs: Pairs, shops: NDArray[np.int64], other_sizes: NDArray[np.bool_]
+) -> Features:
     """Return whether both crops stand under the template of one shop, which hardly ever lists a
-    product twice; nothing where neither stands under any.
+    product twice; nothing where neither stands under any, or where they state other sizes.
 
-    `shops`: int64 (n,), the shop of each crop, -1 where nothing tells.
+    `shops`: int64 (n,), the shop of each crop, -1 where nothing tells. `other_sizes`: bool (m,).
     """
     if len(shops) == 0:
         return {}
     left, right = shops[pairs].T
     same = (left == right).astype(np.float64)
-    return {"shop_same": np.where(np.maximum(left, right) < 0, np.nan, same)}
+    unknown = (np.maximum(left, right) < 0) | other_sizes
+    return {"shop_same": np.where(unknown, np.nan, same)}
 
 
 def crowd(pairs: Pairs, weight: Reals, disagreeing: NDArray[np.bool_], count: int) -> Reals:

@@ -5,7 +5,7 @@ both.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import lru_cache, reduce
 
 import cv2
 import numpy as np
@@ -17,12 +17,14 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from clustering_pipeline.core.text import plain_letters, plain_words, string_similarity
 from clustering_pipeline.core.titles import (
     NOTHING_SAID,
+    SIZES,
     Quantity,
     TitleFacts,
     conflict_between,
     contradiction_between,
     read_quantities,
     read_titles,
+    without_sizes,
 )
 from clustering_pipeline.stages.matching.geometry import Floats
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
@@ -80,7 +82,11 @@ def ngram_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
 
 
 def align_text(
-    first: Sequence[TextLine], second: Sequence[TextLine], matrix: Floats
+    first: Sequence[TextLine],
+    second: Sequence[TextLine],
+    matrix: Floats,
+    *,
+    sizes_differ: bool = True,
 ) -> AlignedText:
     """Compare the lines that an affine map lays over each other.
 
@@ -93,8 +99,10 @@ def align_text(
         second: those of the other.
         matrix: float32 (2, 3), from shares of the first product frame's width and height to those
             of the second.
+        sizes_differ: whether 50 ml are something else than 100 ml; else lines are compared without
+            them.
     """
-    left, right = _readable(first), _readable(second)
+    left, right = _readable(first, sizes_differ), _readable(second, sizes_differ)
     agreeing, conflicting = [], []
     for one in filter(_comparable, left):
         mapped = one.line.quad @ matrix[:, :2].T + matrix[:, 2]
@@ -113,16 +121,22 @@ def align_text(
     return AlignedText(agreeing, conflicting)
 
 
-def _readable(lines: Sequence[TextLine]) -> list[_ReadLine]:
+def _readable(lines: Sequence[TextLine], sizes_differ: bool) -> list[_ReadLine]:
     read = [
-        _ReadLine(number, line, plain_letters(line.text), tuple(plain_words(line.text).split()))
+        _ReadLine(number, line, "".join(words), words)
         for number, line in enumerate(lines)
+        for words in [_compared_words(line.text, sizes_differ)]
     ]
     return [
         one
         for one in read
         if one.line.confidence >= CONFIDENT and len(one.letters) >= _SHORTEST_LINE
     ]
+
+
+@lru_cache(maxsize=1 << 16)
+def _compared_words(text: str, sizes_differ: bool) -> tuple[str, ...]:
+    return tuple(plain_words(text if sizes_differ else without_sizes(text)).split())
 
 
 def _comparable(one: _ReadLine) -> bool:
@@ -192,8 +206,6 @@ PackLines = Mapping[int, Sequence[TextLine]]
 
 FEWEST_LETTERS = 6
 _PAIR_BLOCK = 65_536
-# Kinds of quantities that say how much is in a pack.
-SIZES = ("ml", "g", "oz", "pieces")
 # Texts compared with all others at once, and how many nearest ones say how crowded it is about a
 # text.
 _TEXT_BLOCK, _NEAREST_TEXTS = 512, 10
@@ -245,10 +257,15 @@ class TitleEvidence:
 
 
 def compare_packs(
-    evidence: pd.DataFrame, pairs: Pairs, lines: PackLines, count: int
+    evidence: pd.DataFrame,
+    pairs: Pairs,
+    lines: PackLines,
+    count: int,
+    *,
+    sizes_differ: bool = True,
 ) -> TextEvidence:
     """Return the text evidence of `pairs` of `count` packs, of which `lines` holds those that were
-    read.
+    read; `sizes_differ` as `align_text` takes it.
     """
     texts = [pack_text(lines.get(row, ())) for row in range(count)]
     legible = np.array([len(text) >= FEWEST_LETTERS for text in texts], bool)
@@ -258,7 +275,10 @@ def compare_packs(
     for number in np.flatnonzero(present & evidence["matrix"].notna().to_numpy()):
         left, right = pairs[number]
         aligned = align_text(
-            lines[left], lines[right], np.asarray(matrices[number], np.float32).reshape(2, 3)
+            lines[left],
+            lines[right],
+            np.asarray(matrices[number], np.float32).reshape(2, 3),
+            sizes_differ=sizes_differ,
         )
         same = {one for one, _ in aligned.agreeing}
         agreeing[number] = len(same)
@@ -363,6 +383,22 @@ def _printed_conflicts(
         left, right = pairs[number]
         conflicts[number] = conflict_between(printed[left], printed[right], unsaid_is_single=False)
     return conflicts
+
+
+def other_sizes(products: KeptCrops, pairs: Pairs, lines: PackLines) -> NDArray[np.bool_]:
+    """Return which pairs state in print or titles that another amount is in the pack: bool (m,)."""
+    said = [
+        _printed(lines.get(row, ())).union(*map(read_quantities, titles))
+        for row, titles in enumerate(products.titles)
+    ]
+    stated = [frozenset(one for one in some if one.kind in SIZES) for some in said]
+    return np.array(
+        [
+            conflict_between(stated[left], stated[right], unsaid_is_single=False) is not None
+            for left, right in pairs.tolist()
+        ],
+        bool,
+    )
 
 
 def _counted(quantities: frozenset[Quantity], ignored: frozenset[str]) -> frozenset[Quantity]:

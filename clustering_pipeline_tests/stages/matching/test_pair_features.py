@@ -10,6 +10,7 @@ from clustering_pipeline.stages.matching.pair_features import (
     crowd,
     encoder_features,
     print_features,
+    shop_features,
     standing,
     text_features,
 )
@@ -58,6 +59,14 @@ def test_an_encoder_counts_by_order_and_not_by_its_cosines():
     )
     for name, values in first.items():
         assert values == pytest.approx(second[name], abs=1e-3)
+
+
+def test_one_shop_lists_a_product_twice_in_other_sizes_only():
+    shops, other_sizes = np.array([0, 0, 1, -1]), np.array([False, False, False, True])
+    same = shop_features(PAIRS, shops, other_sizes)["shop_same"]
+    assert same[:3].tolist() == [1, 0, 0]
+    assert np.isnan(same[3])
+    assert np.isnan(shop_features(PAIRS[:1], shops, np.array([True]))["shop_same"]).all()
 
 
 def test_a_crowd_does_not_grow_with_the_catalogue():

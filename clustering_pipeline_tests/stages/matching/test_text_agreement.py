@@ -34,6 +34,17 @@ def test_other_numbers_conflict_however_alike_the_lines_are():
     assert align_text([line("150 g")], [line("150g")], IDENTITY).agreeing == [(0, 0)]
 
 
+def test_sizes_that_do_not_part_are_no_conflict_of_lines():
+    first, second = [line("Gel 200 ml e 6.7 FL.OZ.")], [line("Gel 500 mle 16.9FL.OZ.")]
+    assert align_text(first, second, IDENTITY).conflicting == [(0, 0)]
+    joined = align_text(first, second, IDENTITY, sizes_differ=False)
+    assert joined.conflicting == []
+    other_strength = [line("Gel SPF30 500 ml")]
+    assert align_text(
+        [line("Gel SPF50 200 ml")], other_strength, IDENTITY, sizes_differ=False
+    ).conflicting == [(0, 0)]
+
+
 def test_lines_at_other_places_say_nothing():
     aligned = align_text([line("Cherry")], [line("Orange", y=0.7)], IDENTITY)
     assert not aligned.agreeing
