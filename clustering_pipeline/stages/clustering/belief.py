@@ -20,8 +20,11 @@ ABSENT = -3.0
 # Bounds of the log-odds of any pair; membership.json was fitted with them.
 LOWEST = -4.0
 HIGHEST = 6.0
+# Members that agree best with another are its near ones. Of a large cluster most pairs are never
+# compared, which says nothing against it.
+NEAR = 5
 # Features of membership and which way the probability goes with each.
-DIRECTIONS = {"best": 1, "second": 1, "mean": 1, "weakest": 1, "margin": 1}
+DIRECTIONS = {"best": 1, "second": 1, "near": 1, "mean": 1, "weakest": 1, "margin": 1}
 
 
 @lru_cache(maxsize=1)
@@ -35,8 +38,9 @@ def membership_evidence(labels: NDArray[np.int64], odds: Edges) -> dict[str, NDA
     alone.
 
     `odds`: pairs whose weights are log-odds of one product. `best`: the greatest to another member.
-    `second`: the next, NaN in a cluster of two. `mean`: over all other members. `weakest`: the mean
-    of the cluster's least held member. `margin`: `best` less the greatest to a node outside.
+    `second`: the next, NaN in a cluster of two. `near`: the mean over the five greatest. `mean`:
+    over all members that it was compared with. `weakest`: the least `near` in the cluster.
+    `margin`: `best` less the greatest to a node outside.
     """
     size = len(labels)
     ends = np.concatenate([odds.rows, odds.columns]), np.concatenate([odds.columns, odds.rows])
@@ -44,31 +48,22 @@ def membership_evidence(labels: NDArray[np.int64], odds: Edges) -> dict[str, NDA
     within = (labels[ends[0]] == labels[ends[1]]) & (labels[ends[0]] != NOISE)
     grouped = np.where(labels == NOISE, int(labels.max(initial=-1)) + 1 + np.arange(size), labels)
     others = np.bincount(grouped)[grouped] - 1
-    total, count = (
-        np.bincount(ends[0][within], weights[within], minlength=size),
-        np.bincount(ends[0][within], minlength=size),
-    )
-    mean = np.divide(
-        total + ABSENT * (others - count), others, out=np.full(size, np.nan), where=others > 0
-    )
-    best, second = _two_greatest(size, ends[0][within], weights[within])
-    outside, _ = _two_greatest(size, ends[0][~within], weights[~within])
+    nodes, weights_within, places = _greatest_first(ends[0][within], weights[within])
+    outside, weights_outside, places_outside = _greatest_first(ends[0][~within], weights[~within])
+    best = _at(size, nodes, weights_within, places == 0)
+    near = _mean(size, nodes, weights_within, places < NEAR, np.minimum(others, NEAR))
+    compared = np.bincount(nodes, minlength=size)
     least = np.full(int(grouped.max(initial=-1)) + 1, np.inf)
-    np.minimum.at(least, grouped, np.nan_to_num(mean, nan=np.inf))
+    np.minimum.at(least, grouped, np.nan_to_num(near, nan=np.inf))
     features = {
         "best": best,
-        "second": second,
-        "mean": mean,
+        "second": np.where(others < 2, np.nan, _at(size, nodes, weights_within, places == 1)),
+        "near": near,
+        "mean": _mean(size, nodes, weights_within, places >= 0, compared),
         "weakest": least[grouped],
-        "margin": best - outside,
+        "margin": best - _at(size, outside, weights_outside, places_outside == 0),
     }
-    alone = others == 0
-    return {
-        name: np.where(
-            alone | ((name == "second") & (others < 2)), np.nan, values.astype(np.float64)
-        )
-        for name, values in features.items()
-    }
+    return {name: np.where(others == 0, np.nan, values) for name, values in features.items()}
 
 
 def belief(labels: NDArray[np.int64], odds: Edges, model: EvidenceModel) -> NDArray[np.float64]:
@@ -99,16 +94,40 @@ def true_share(labels: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[n
     return share
 
 
-def _two_greatest(
-    size: int, nodes: NDArray[np.int64], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the greatest and the second weight at each node (float64, n), ABSENT where there is
-    none.
+def _greatest_first(
+    nodes: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Return nodes and weights sorted by node, the greatest weight first, and the place of each
+    among those of its node.
     """
     order = np.lexsort((-weights, nodes))
     nodes, weights = nodes[order], weights[order]
-    first = np.concatenate([[True], nodes[1:] != nodes[:-1]]) if len(nodes) else np.zeros(0, bool)
-    second = np.concatenate([[False], first[:-1]]) & ~first if len(nodes) else first
-    best, following = np.full(size, ABSENT), np.full(size, ABSENT)
-    best[nodes[first]], following[nodes[second]] = weights[first], weights[second]
-    return best, following
+    first = np.searchsorted(nodes, nodes, side="left")
+    return nodes, weights, np.arange(len(nodes)) - first
+
+
+def _at(
+    size: int,
+    nodes: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return the chosen weight of each node, float64 (n,), ABSENT where there is none."""
+    values = np.full(size, ABSENT)
+    values[nodes[chosen]] = weights[chosen]
+    return values
+
+
+def _mean(
+    size: int,
+    nodes: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    chosen: NDArray[np.bool_],
+    count: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """Return the mean of the chosen weights of each node and of ABSENT for what lacks to `count`,
+    float64 (n,), NaN where that is 0.
+    """
+    total = np.bincount(nodes[chosen], weights[chosen], minlength=size)
+    lacking = count - np.bincount(nodes[chosen], minlength=size)
+    return np.divide(total + ABSENT * lacking, count, out=np.full(size, np.nan), where=count > 0)

@@ -29,10 +29,22 @@ def test_membership_is_told_by_the_pairs_within_and_the_strongest_outside():
     assert found["best"][:5] == pytest.approx([3, 3, 1, 2, 2])
     assert found["second"][:3] == pytest.approx([ABSENT, 1, ABSENT])
     assert np.isnan(found["second"][3:]).all()
-    assert found["mean"][:5] == pytest.approx([(3 + ABSENT) / 2, 2, (1 + ABSENT) / 2, 2, 2])
+    assert found["near"][:5] == pytest.approx([(3 + ABSENT) / 2, 2, (1 + ABSENT) / 2, 2, 2])
+    assert found["mean"][:5] == pytest.approx([3, 2, 1, 2, 2])
     assert found["weakest"][:3] == pytest.approx([(1 + ABSENT) / 2] * 3)
     assert found["margin"][:5] == pytest.approx([5, 3 - ABSENT, 0.5, 1.5, 2 - ABSENT])
     assert np.isnan(found["best"][5])
+
+
+def test_pairs_of_a_large_cluster_that_were_never_compared_say_nothing():
+    ring = np.arange(40)
+    neighbours = [(ring + step) % 40 for step in (1, 2, 3)]
+    odds = make_edges(
+        np.tile(ring, 3), np.concatenate(neighbours), np.full(120, 2.0), np.zeros(120), 40
+    )
+    found = membership_evidence(np.zeros(40, np.int64), odds)
+    for name in ("near", "mean", "weakest"):
+        assert found[name] == pytest.approx(np.full(40, 2.0))
 
 
 def test_who_is_alone_is_sure_to_belong():
