@@ -180,7 +180,7 @@ class TextReaderSettings(StageSettings):
     """How the text on a pack is read."""
 
     longest_side: int = Field(
-        480,
+        736,
         ge=160,
         le=2048,
         description="The product is scaled until its longer side has so many pixels before it is "
