@@ -22,7 +22,7 @@ DEFAULT_FINGERPRINTS = {
     "local_features": "ac208cdfbb6679d8dc2ebf4d3789027a28e9469135a1553ee6800a16523e94ec",
     "embeddings": "0322b0fb4d0c0a3064bd66a60cd53e2c445746a7aaa57f6ed1756bf4eb6db1a8",
     "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
-    "matches": "4955a9a025321bd54e4fbf28f388773a014541dfa1d0fb6fa8c10c5a56e8b9ed",
+    "matches": "c1636f0548f0eb61929b3c83b3cc2bae68a97799832e39a4c4c4b59c96308a19",
     "clusters": "65c3cdf796d0e867d28a6abfc6fd7439922eae46e38634504aab168d43d16f5c",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
     "report": "22ce8a7c41e071ef2e3cca35e5a38ce99a4a533b46c54d4b294c99ee9f7f008f",
@@ -83,7 +83,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "matches",
             {"further_embeddings": [{"encoder": "dinov2"}]},
-            "5875e25616f582e5126c2d3a35831b75a154ae5ff5b9edbbaf7588f35c5f81a8",
+            "a4807997d00ce8d439c98cae1b4085f63d2c601013e2184055469ced813b5ed4",
         ),
     ],
 )

@@ -130,4 +130,6 @@ def _mean(
     """
     total = np.bincount(nodes[chosen], weights[chosen], minlength=size)
     lacking = count - np.bincount(nodes[chosen], minlength=size)
-    return np.divide(total + ABSENT * lacking, count, out=np.full(size, np.nan), where=count > 0)
+    mean = np.full(size, np.nan)
+    np.divide(total + ABSENT * lacking, count, out=mean, where=count > 0)
+    return mean
