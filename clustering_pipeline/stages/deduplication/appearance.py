@@ -103,10 +103,10 @@ def look(pixels: Pixels) -> dict[str, Any]:
 
 def _small_subject(pixels: Pixels) -> bytes | None:
     border = np.median(np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]), axis=0)
-    smooth = cv2.blur(pixels, (3, 3)).astype(np.int16)
-    x, y, width, height = cv2.boundingRect(
-        (np.abs(smooth - border).max(axis=2) > _SUBJECT_TOLERANCE).astype(np.uint8)
-    )
+    lowest = np.ceil(border - _SUBJECT_TOLERANCE)
+    highest = np.floor(border + _SUBJECT_TOLERANCE)
+    like_border = cv2.inRange(cv2.blur(pixels, (3, 3)), lowest, highest)
+    x, y, width, height = cv2.boundingRect(cv2.bitwise_not(like_border))
     if not 0 < width * height <= _SMALL * pixels.shape[0] * pixels.shape[1]:
         return None
     return resize(np.ascontiguousarray(pixels[y : y + height, x : x + width]), SIDE, SIDE).tobytes()
