@@ -3,11 +3,13 @@ run has changed them.
 """
 
 import logging
+import re
 import secrets
 import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Generic, TypeVar
 
@@ -98,6 +100,8 @@ _READ = (
     CORRECTIONS,
 )
 SECONDS_BETWEEN_LOOKS = 1.0
+# Of clusters with one name.
+MOST_TOLD = 8
 
 
 class UnknownError(PipelineError):
@@ -198,6 +202,34 @@ class Category:
                 f"run."
             )
         return self.by_number[number]
+
+    def cluster_named(self, text: str) -> Cluster:
+        """Return the cluster that a person means by its number, by `Name (number)`, or by a name
+        that only one has or begins with; raises UnknownError.
+        """
+        words = text.strip()
+        number = re.fullmatch(r"(?:.*[(#])?(\d+)\)?", words)
+        if number:
+            return self.cluster(int(number[1]))
+        wanted = words.casefold()
+        called = [one for one in self.clusters if one.name and one.size > 1]
+        found = [one for one in called if one.name.casefold() == wanted] or [
+            one for one in called if wanted and wanted in one.name.casefold()
+        ]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            numbers = ", ".join(str(one.cluster_id) for one in found[:MOST_TOLD])
+            raise UnknownError(
+                f"{len(found)} clusters are called so: {numbers}"
+                f"{' …' if len(found) > MOST_TOLD else ''}. Give the number."
+            )
+        near = get_close_matches(wanted, [one.name.casefold() for one in called], 1)
+        meant = next((one.name for one in called if near and one.name.casefold() == near[0]), None)
+        raise UnknownError(
+            f"{self.display_name} has no cluster called {words[:80]!r}."
+            + (f" Is {meant!r} meant?" if meant else " Give its number.")
+        )
 
     def listing(self, number: int) -> Listing:
         """Return a listing by its number; raises UnknownError."""

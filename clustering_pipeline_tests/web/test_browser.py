@@ -86,7 +86,7 @@ def test_two_clusters_are_merged_and_the_next_run_honours_it(page, project):
     assert not first & second
     clusters = project.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
     page.goto(f"{BASE}/review/{clusters[0]}")
-    page.get_by_role("spinbutton", name="Merge with cluster").fill(str(clusters[19]))
+    page.get_by_role("combobox", name="Merge with cluster").fill(str(clusters[19]))
     page.locator(".merging button").click()
     page.get_by_role("status").wait_for()
     home.group_again(project)

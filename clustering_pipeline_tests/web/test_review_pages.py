@@ -274,3 +274,22 @@ def test_pages_that_stages_wrote_are_shown_and_no_other_file(reader):
 def test_the_report_is_shown_in_a_sandbox(reader):
     answer = reader.get(f"{BASE}/report")
     assert "sandbox" in answer.headers["content-security-policy"] and home.NAME in answer.text
+
+
+@pytest.mark.parametrize("write", [str, "Serum ({})".format, "cluster #{}".format])
+def test_clusters_are_merged_by_number_in_several_spellings(client, project, write):
+    first, second = cluster_of(project, 0), cluster_of(project, 19)
+    assert post(client, f"review/{first}/merge", target=write(second)).status_code == 200
+    assert len(project.corrections.in_force(home.SLUG)) == 1
+
+
+def test_clusters_are_merged_by_name(client, project):
+    first, second = cluster_of(project, 0), cluster_of(project, 19)
+    post(client, f"review/{second}/name", text="Toner hoa hồng")
+    home.group_again(project)
+    before = len(project.corrections.in_force(home.SLUG))
+    assert post(client, f"review/{first}/merge", target="toner hoa").status_code == 200
+    assert len(project.corrections.in_force(home.SLUG)) == before + 1
+    assert f"Toner hoa hồng ({second})" in client.get(f"{BASE}/review/{first}").text
+    refused = post(client, f"review/{first}/merge", target="Toner hoa hông")
+    assert refused.status_code == 404 and "Toner hoa hồng" in refused.text

@@ -28,6 +28,10 @@ from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
 PAGE_SIZE = 24
 NEIGHBOURS_SHOWN = 4
 Chosen = Annotated[list[int], Form()]
+# A cluster by its number or what it is called.
+Target = Annotated[str, Form(max_length=400)]
+# Names that a field suggests.
+MOST_NAMES = 400
 
 
 def review_router(library: Library, pages: Pages) -> APIRouter:
@@ -147,7 +151,7 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         slug: str,
         number: int,
         secret: Secret,
-        target: Annotated[int, Form()],
+        target: Target,
         listing: Chosen = [],  # noqa: B006
     ) -> Response:
         return record(
@@ -155,17 +159,19 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
             number,
             secret,
             lambda category, cluster, by: actions.move(
-                cluster, _chosen(cluster, listing), category.cluster(target), by
+                cluster, _chosen(cluster, listing), category.cluster_named(target), by
             ),
         )
 
     @router.post("/c/{slug}/review/{number}/merge")
-    def merge(slug: str, number: int, secret: Secret, target: Annotated[int, Form()]) -> Response:
+    def merge(slug: str, number: int, secret: Secret, target: Target) -> Response:
         return record(
             slug,
             number,
             secret,
-            lambda category, cluster, by: actions.merge(cluster, category.cluster(target), by),
+            lambda category, cluster, by: actions.merge(
+                cluster, category.cluster_named(target), by
+            ),
         )
 
     @router.post("/c/{slug}/review/{number}/name")
@@ -244,6 +250,7 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
         "following": order[place + 1] if place + 1 < len(order) else None,
         "weakest": draw_pair(category, library.blobs, open_links[0]) if open_links else None,
         "same_titles": [one for one in category.same_titles if number in one.clusters],
+        "names": [other for other in _reviewable(category) if other.name][:MOST_NAMES],
         "one_picture": len(cluster.pictures) == 1,
         "suggestions": [
             (other, draw_pair(category, library.blobs, asked))
