@@ -33,9 +33,8 @@ from clustering_pipeline.stages.features.palette import palette
 from clustering_pipeline.stages.features.product_region import count_copies, product_box
 from clustering_pipeline.stages.features.regions import Uncovered, product_mask, uncover
 from clustering_pipeline.stages.features.silhouette import silhouette
-from clustering_pipeline.stages.features.template_search import COLUMNS as TEMPLATE_COLUMNS
-from clustering_pipeline.stages.features.template_search import search_templates
-from clustering_pipeline.stages.features.templates import from_text
+from clustering_pipeline.stages.features.templates import COLUMNS as TEMPLATE_COLUMNS
+from clustering_pipeline.stages.features.templates import from_text, search_templates
 from clustering_pipeline.storage import BlobStore, compute_missing
 
 DEFAULT_SETTINGS = LocalFeatureSettings()

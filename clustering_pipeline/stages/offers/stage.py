@@ -18,7 +18,6 @@ from clustering_pipeline.settings import OfferSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.offers.columns import OfferColumn, find_offer_columns, is_usual
 from clustering_pipeline.stages.offers.history import PriceHistory
-from clustering_pipeline.stages.offers.units import unit_price
 from clustering_pipeline.stages.offers.values import (
     Price,
     day_first_of,
@@ -28,6 +27,7 @@ from clustering_pipeline.stages.offers.values import (
     read_price,
     read_rating,
     read_share,
+    unit_price,
 )
 
 Values = dict[str, Any]

@@ -10,7 +10,7 @@ from clustering_pipeline.settings import CatalogueSettings, OfferSettings
 from clustering_pipeline.stages.catalogue import read_workbook
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.offers import PriceHistory, read_offers, run
-from clustering_pipeline.stages.offers.units import unit_amount
+from clustering_pipeline.stages.offers.values import unit_amount
 from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree
 from clustering_pipeline_tests.stages.offers.samples import catalogue_of
 
