@@ -69,7 +69,7 @@ def test_answers_tell_precision_and_recall(client):
     for _ in range(6):
         answer(client, "same", JSON)
     told = client.get(f"{BASE}/standing").text
-    assert "precision" in told and "±" in told and "6 answers so far" in told
+    assert "precision" in told and "±" in told and "Answers so far: 6" in told
 
 
 def test_who_answers_is_remembered_by_the_browser(client, project):

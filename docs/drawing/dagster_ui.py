@@ -16,11 +16,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from playwright.sync_api import FloatRect, ViewportSize, sync_playwright
+
 from clustering_pipeline.definitions import open_pipeline
 from clustering_pipeline.synthetic import LoopbackShop, serve_folder, write_catalogue
 
 DOCS = Path(__file__).resolve().parents[1]
 CATEGORIES = {"Kem chống nắng": 1, "Nước hoa hồng": 2}
+GROUPS = ("listings", "pictures", "features", "clusters", "results")
+LINEAGE = "asset-groups~{}/?expanded={}".format(
+    " or ".join(f'group:"{group}"' for group in GROUPS),
+    ",".join(f"global@global:{group}" for group in GROUPS),
+)
+WIDE: ViewportSize = {"width": 1500, "height": 900}
+TALL: ViewportSize = {"width": 1240, "height": 1400}
+GRAPH: FloatRect = {"x": 240, "y": 240, "width": 700, "height": 940}
 METHODS = ("dbscan", "components", "agglomerative", "graph")
 SETTINGS = "download:\n  allow_hosts: ['{host}']\n  retries: 0\nmatches:\n  text: false\n{more}"
 BACKFILL = """mutation ($keys: [String!]!, $assets: [AssetKeyInput!]!) {
@@ -91,21 +101,28 @@ def services(home: Path) -> Iterator[str]:
 
 def photograph(url: str, pages: dict[str, tuple[str, ...]]) -> None:
     """Take a picture of each page: file name to its path and the buttons to press on it."""
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
-        page = browser.new_page(viewport={"width": 1500, "height": 900})
         for name, (path, *buttons) in pages.items():
+            is_lineage = path == LINEAGE
+            page = browser.new_page(
+                viewport=TALL if is_lineage else WIDE, device_scale_factor=1.75 if is_lineage else 1
+            )
             page.goto(f"{url}/{path}", timeout=120_000)
             page.wait_for_timeout(12_000)
+            if is_lineage:
+                page.get_by_label("panel_show_right").last.click()
+                page.wait_for_timeout(2_000)
             for button in buttons:
                 pressed = page.get_by_text(button, exact=True).last
                 pressed.click()
                 pressed.evaluate("element => element.scrollIntoView({block: 'start'})")
                 page.wait_for_timeout(4_000)
-            page.screenshot(path=DOCS / name, type="jpeg", quality=70)
+            page.screenshot(
+                path=DOCS / name, type="jpeg", quality=70, clip=GRAPH if is_lineage else None
+            )
+            page.close()
         browser.close()
 
 
@@ -128,9 +145,7 @@ def main() -> None:
             photograph(
                 url,
                 {
-                    "dagster-lineage.jpg": (
-                        "assets/clusters?view=lineage&lineageScope=upstream&lineageDepth=4",
-                    ),
+                    "dagster-lineage.jpg": (LINEAGE,),
                     "dagster-asset.jpg": ("assets/clusters",),
                     "dagster-plots.jpg": ("assets/clusters", "Plots", "Events"),
                     "dagster-backfill.jpg": ("overview/backfills",),

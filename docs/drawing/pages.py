@@ -21,7 +21,7 @@ SIZE = {"width": 1180, "height": 860}
 
 
 def main(home: Path) -> None:
-    """Take one picture of a cluster under review and one of a search."""
+    """Take a picture of a cluster under review, of a question about a pair, and of a search."""
     project = Project(PipelineHome(home))
     slug = project.manifests.categories("clusters")[0]
     with serving(project) as address, sync_playwright() as started:
@@ -30,6 +30,9 @@ def main(home: Path) -> None:
         )
         page = browser.new_page(viewport=SIZE, base_url=address)
         draw_review(page, slug)
+        page.goto(f"/c/{slug}/queue")
+        page.wait_for_selector("#question h2")
+        save(page, "questions.jpg")
         draw_search(page, slug, project)
         browser.close()
 

@@ -1,5 +1,5 @@
-"""Draws docs/workbook.jpg: the first rows of a labelled workbook and of its sheet Clusters, as
-LibreOffice shows them.
+"""Draws docs/workbook.jpg: the first rows of a labelled workbook and of its sheets Products and
+Clusters, as LibreOffice shows them.
 
 `python docs/drawing/workbook.py LABELLED.xlsx`; needs LibreOffice (`soffice`) and poppler
 (`pdftoppm`).
@@ -16,13 +16,13 @@ from openpyxl.worksheet.properties import PageSetupProperties
 from PIL import Image
 
 TARGET = Path(__file__).resolve().parents[1] / "workbook.jpg"
-ROWS = {"Clusters": 6}
+ROWS = {"Products": 6, "Clusters": 4}
 LISTING_ROWS = 12
 DOTS_PER_INCH, WIDTH, MARGIN, QUALITY = 150, 1400, 16, 85
 
 
 def shorten(source: Path, target: Path) -> None:
-    """Keep the first rows of the listings and of the clusters, each sheet one page wide."""
+    """Keep the first rows of the listings, products and clusters, each sheet one page wide."""
     workbook = openpyxl.load_workbook(source)
     for sheet in workbook.worksheets[1:]:
         if sheet.title not in ROWS:

@@ -8,6 +8,11 @@
     try { localStorage.setItem("theme", root.dataset.theme); } catch { /* a private window keeps nothing */ }
   });
 
+  // On a phone the links run out of the bar: the one of this page is brought into view.
+  const links = document.querySelector(".bar nav");
+  const current = links?.querySelector("[aria-current]");
+  if (current) links.scrollLeft = current.offsetLeft - links.offsetLeft - (links.clientWidth - current.offsetWidth) / 2;
+
   const keys = document.getElementById("keys");
   document.getElementById("keys-open")?.addEventListener("click", () => keys.showModal());
   const typing = (target) => target.closest("input:not([type=checkbox]), textarea, select, dialog") !== null;

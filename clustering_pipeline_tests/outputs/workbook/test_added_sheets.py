@@ -127,6 +127,20 @@ def test_a_row_per_problem_with_the_place_and_the_address(tmp_path):
     assert "not a web address" in problems[3][4]
 
 
+def test_a_reason_of_several_lines_makes_its_row_higher(tmp_path):
+    failed = {"position": 0, "url": "https://a.vn/0.jpg", "status": "failed"}
+    raw = [
+        {**failed, "listing": 0, "error_kind": "not_found", "error": "gone"},
+        {**failed, "listing": 1, "error_kind": "not_found", "error": "no picture " * 20},
+    ]
+    labelled = label(
+        workbook_bytes([HEADER, *listings(2)]), tmp_path, raw_images=frame(RAW_IMAGES, raw)
+    )
+    rows = openpyxl.load_workbook(io.BytesIO(labelled))["Problems"].row_dimensions
+    assert rows[2].height is None
+    assert rows[3].height == 4 * 15
+
+
 def test_the_summary_counts_every_listing_and_tells_the_settings(tmp_path):
     settings = PipelineSettings.model_validate({"clusters": {"method": "dbscan"}})
     notes = WorkbookNotes(summary=summary_sections("c.xlsx", "ab" * 32, settings))

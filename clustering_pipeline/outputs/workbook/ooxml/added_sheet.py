@@ -1,5 +1,6 @@
 """A sheet of our own, from rows to the parts of the package."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,9 @@ from clustering_pipeline.stages.catalogue import column_letters
 EMU_PER_PIXEL = 9525
 POINTS_PER_PIXEL = 0.75
 PICTURE_MARGIN_PIXELS = 3
+LINE_POINTS = 15
+# The highest row that Excel opens.
+MAX_ROW_POINTS = 409
 
 
 @dataclass(frozen=True)
@@ -130,7 +134,7 @@ def sheet_markup(
         '<sheetViews><sheetView workbookViewId="0"><pane ySplit="1" topLeftCell="A2" '
         'activePane="bottomLeft" state="frozen"/>',
         f"</sheetView></sheetViews><sheetFormatPr "
-        f'defaultRowHeight="15"/><cols>{columns}</cols><sheetData>',
+        f'defaultRowHeight="{LINE_POINTS}"/><cols>{columns}</cols><sheetData>',
         *_row_elements(sheet, styles, marks.formats),
         "</sheetData>",
         # A table has a filter of its own.
@@ -168,13 +172,28 @@ def _row_elements(
             for column, value in enumerate(values, start=1)
             if value is not None
         )
-        height = ""
-        if row in heights:
-            height = (
-                f' ht="{(heights[row] + 2 * PICTURE_MARGIN_PIXELS) * POINTS_PER_PIXEL:g}" '
-                f'customHeight="1"'
-            )
+        points = max(_picture_points(heights.get(row)), _text_points(sheet, values))
+        height = f' ht="{points:g}" customHeight="1"' if points else ""
         yield f'<row r="{row}"{height}>{cells}</row>'
+
+
+def _picture_points(pixels: int | None) -> float:
+    return 0 if pixels is None else (pixels + 2 * PICTURE_MARGIN_PIXELS) * POINTS_PER_PIXEL
+
+
+def _text_points(sheet: AddedSheet, values: Sequence[CellValue]) -> float:
+    """Return the height that wrapped text needs, or 0 where a line is enough: LibreOffice does not
+    make rows of a file higher by itself.
+    """
+    lines = max(
+        (
+            math.ceil(len(str(values[column - 1])) / sheet.widths[column - 1])
+            for column in sheet.wrapped
+            if column <= len(values) and values[column - 1] is not None
+        ),
+        default=1,
+    )
+    return min(lines * LINE_POINTS, MAX_ROW_POINTS) if lines > 1 else 0
 
 
 def _number_style(column: ColumnStyle, is_warned: bool) -> int:
