@@ -17,7 +17,7 @@ from benchmarks.figures import Figure, Options
 from benchmarks.pages import served
 from benchmarks.pipeline import clustering_pipeline, served_copy
 from clustering_pipeline import Grouping, group, open_project
-from clustering_pipeline.api.running import Workplace
+from clustering_pipeline.api.running import ProjectCategory
 from clustering_pipeline.core.corrections import RecordedCorrection, as_row
 from clustering_pipeline.core.manifests import CORRECTIONS, conform
 from clustering_pipeline.evaluation import Truth, read_truth, score_clusters
@@ -37,7 +37,7 @@ def run(options: Options) -> list[Figure]:
     home = _finished_home(options)
     found = open_project(home).result(CATEGORY)
     truth = read_truth(options.dataset("sellers") / "labels.csv")
-    review = _Review.of(Workplace(Project(PipelineHome(home)), CATEGORY), found, truth)
+    review = _Review.of(ProjectCategory(Project(PipelineHome(home)), CATEGORY), found, truth)
     reviewers = 3 if options.quick else REVIEWERS
     outcomes = [review.simulate(seed) for seed in range(reviewers)]
     return [*_measured(review, outcomes), *_pages(home, options.scratch / "drawn")]
@@ -68,14 +68,14 @@ class _Outcome:
 class _Review:
     """The finished category with its truth."""
 
-    place: Workplace
+    place: ProjectCategory
     frames: Mapping[str, pd.DataFrame]
     listings: list[Listing]
     product: Mapping[int, str]
     scores: Mapping[str, float]
 
     @classmethod
-    def of(cls, place: Workplace, found: Grouping, truth: Truth) -> "_Review":
+    def of(cls, place: ProjectCategory, found: Grouping, truth: Truth) -> "_Review":
         frames = found.manifests
         listings = read_listings(place.tables(dict(frames)))
         product = {one.listing: truth.groups[str(truth.key_of(one.url))] for one in listings}

@@ -11,7 +11,7 @@ import pandas as pd
 from clustering_pipeline.api.display import Shown, ShownCluster, Tile
 from clustering_pipeline.api.evidence import Evidence, pair_of, picture_uri
 from clustering_pipeline.api.pictures import Picture, pixels_of
-from clustering_pipeline.api.running import Workplace, run_clusters
+from clustering_pipeline.api.running import ProjectCategory, run_clusters
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.evaluation import Truth, read_truth, score_clusters
 from clustering_pipeline.outputs.report import (
@@ -55,7 +55,7 @@ class Grouping:
     """
 
     def __init__(
-        self, place: Workplace, frames: Mapping[str, pd.DataFrame], keeps: object = None
+        self, place: ProjectCategory, frames: Mapping[str, pd.DataFrame], keeps: object = None
     ) -> None:
         """`frames`: the manifests by name. `keeps`: what must live as long as the grouping, such as
         its temporary folder.

@@ -8,7 +8,7 @@ import pandas as pd
 
 from clustering_pipeline.api.grouping import Grouping
 from clustering_pipeline.api.listed import record_frame
-from clustering_pipeline.api.running import Workplace, read_frames, run_stages
+from clustering_pipeline.api.running import ProjectCategory, read_frames, run_stages
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import CLUSTERS
 from clustering_pipeline.core.progress import ProgressListener, SilentProgress
@@ -70,11 +70,11 @@ def group(
     home, keeps = _home(keep)
     project = _project(home, settings)
     project.settings.installation()
-    place = Workplace(project, category_slug(name or _default_name(catalogue)))
+    place = ProjectCategory(project, category_slug(name or _default_name(catalogue)))
     place.check_own()
     project.claim_storage()
     source = _record(project, catalogue, name, images_from, tuple(allow_hosts), tuple(sheets))
-    place = Workplace(project, source.category)
+    place = ProjectCategory(project, source.category)
     return Grouping(place, run_stages(place), keeps)
 
 
@@ -121,7 +121,7 @@ class OpenedProject:
             raise InputError(
                 f"There is no category {category!r} here. Known are: {', '.join(known) or 'none'}."
             )
-        place = Workplace(self._project, slug)
+        place = ProjectCategory(self._project, slug)
         return Grouping(place, read_frames(place))
 
     def __repr__(self) -> str:

@@ -33,7 +33,7 @@ RUN_BY_DAGSTER = "history"
 
 
 @dataclass(frozen=True)
-class Workplace:
+class ProjectCategory:
     """One category of one project, with all that its stages are handed."""
 
     project: Project
@@ -100,7 +100,7 @@ class Workplace:
         )
 
 
-def run_stages(place: Workplace) -> dict[str, pd.DataFrame]:
+def run_stages(place: ProjectCategory) -> dict[str, pd.DataFrame]:
     """Return the manifest of every stage by its name, and keep them in the project.
 
     What an earlier call computed is not computed again. Raises InputError for what the caller can
@@ -127,7 +127,9 @@ def run_stages(place: Workplace) -> dict[str, pd.DataFrame]:
     return frames
 
 
-def run_clusters(place: Workplace, frames: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+def run_clusters(
+    place: ProjectCategory, frames: dict[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
     """Return frames in which the statements of people hold that were made since; the others stay as
     they are.
     """
@@ -140,7 +142,7 @@ def run_clusters(place: Workplace, frames: dict[str, pd.DataFrame]) -> dict[str,
     return renewed
 
 
-def read_frames(place: Workplace) -> dict[str, pd.DataFrame]:
+def read_frames(place: ProjectCategory) -> dict[str, pd.DataFrame]:
     """Return the manifests that the last run of a category left; raises InputError when there are
     none.
     """
@@ -158,10 +160,10 @@ def read_frames(place: Workplace) -> dict[str, pd.DataFrame]:
     return {name: frame for name, frame in found.items() if frame is not None}
 
 
-def _statements(place: Workplace) -> pd.DataFrame:
+def _statements(place: ProjectCategory) -> pd.DataFrame:
     return place.project.corrections.manifest(place.category)
 
 
-def _keep(place: Workplace, frames: dict[str, pd.DataFrame]) -> None:
+def _keep(place: ProjectCategory, frames: dict[str, pd.DataFrame]) -> None:
     for name, frame in frames.items():
         place.project.manifests.write(name, place.category, frame, MANIFESTS[name])
