@@ -158,8 +158,8 @@ def without_sizes(text: str) -> str:
     """Return the plain text of a line of print without how much is in the pack.
 
     Example:
-        >>> without_sizes("Gel moussant 200 ml e 6.7 FL.OZ., SPF 30")
-        'gel moussant e , spf 30'
+        >>> without_sizes("Gel moussant 200 ml / 6.7 FL OZ, SPF 30")
+        'gel moussant / , spf 30'
     """
     return " ".join(_SIZE.sub(" ", _plain(text)).split())
 

@@ -123,6 +123,9 @@ def test_the_workbook_that_was_given_is_not_touched(finished: Finished):
         "title",
         "shop",
         "url_thumbnail",
+        "price",
+        "list_price",
+        "sold",
     ]
 
 
