@@ -21,9 +21,8 @@ from clustering_pipeline.core.manifests import (
 from clustering_pipeline.outputs.report import CategoryTables, Listing, read_listings
 from clustering_pipeline.outputs.search import QuerySettings, build_index
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.settings import PipelineSettings
-from clustering_pipeline.stages import clustering, detection, embedding, features, matching
-from clustering_pipeline.stages.deduplication import clean_stage, semantic_stage
+from clustering_pipeline.settings import MatchSettings, PipelineSettings
+from clustering_pipeline.stages.flow import STEPS
 from clustering_pipeline.storage import FileTree
 
 
@@ -64,71 +63,18 @@ def prepare_category(dataset: Path, home: Path, quick: bool = False) -> Prepared
 
 
 def _frames(project: Project, slug: str, pictures: list[Path]) -> dict[str, pd.DataFrame]:
-    settings, context = PipelineSettings(), project.context(slug, logging.getLogger(__name__))
+    settings = PipelineSettings(matches=MatchSettings(text=False))
+    context = project.context(slug, logging.getLogger(__name__))
     digests = [context.blobs.put(path.read_bytes()) for path in pictures]
     frames = {
         **_listed(pictures, digests),
         "english_prompts": empty(ENGLISH_PROMPTS),
         "corrections": empty(CORRECTIONS),
     }
-    frames["crops"] = detection.run(
-        raw_images=frames["raw_images"],
-        english_prompts=frames["english_prompts"],
-        catalogue=frames["catalogue"],
-        settings=settings.crops,
-        context=context,
-    ).manifest
-    frames["clean_images"] = clean_stage.run(
-        crops=frames["crops"],
-        raw_images=frames["raw_images"],
-        overruled_pictures=empty(OVERRULED_PICTURES),
-        settings=settings.clean_images,
-        context=context,
-    ).manifest
-    frames["local_features"] = features.run(
-        clean_images=frames["clean_images"], settings=settings.local_features, context=context
-    ).manifest
-    frames["embeddings"] = embedding.run(
-        clean_images=frames["clean_images"],
-        local_features=frames["local_features"],
-        settings=settings.embeddings,
-        context=context,
-    ).manifest
-    frames["semantic_duplicates"] = semantic_stage.run(
-        embeddings=frames["embeddings"],
-        clean_images=frames["clean_images"],
-        overruled_pictures=empty(OVERRULED_PICTURES),
-        embedding_settings=settings.embeddings,
-        settings=settings.semantic_duplicates,
-        filter_settings=settings.clean_images,
-        context=context,
-    ).manifest
-    matches = settings.matches.model_copy(update={"text": False})
-    order = (
-        "embeddings",
-        "local_features",
-        "clean_images",
-        "crops",
-        "raw_images",
-        "catalogue",
-        "semantic_duplicates",
-    )
-    frames["matches"] = matching.run(
-        **{name: frames[name] for name in order}, settings=matches, context=context
-    ).manifest
-    order = (
-        "catalogue",
-        "raw_images",
-        "crops",
-        "clean_images",
-        "semantic_duplicates",
-        "embeddings",
-        "matches",
-        "corrections",
-    )
-    frames["clusters"] = clustering.run(
-        **{name: frames[name] for name in order}, settings=settings.clusters, context=context
-    ).manifest
+    given = {"overruled_pictures": empty(OVERRULED_PICTURES)}
+    for name, step in STEPS.items():
+        if name not in frames and name != "offers":
+            frames[name] = step.run(frames | given, settings, context).manifest
     order = (
         "embeddings",
         "clusters",
