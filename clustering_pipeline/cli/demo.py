@@ -14,7 +14,7 @@ import typer
 
 from clustering_pipeline.cli.evaluate import show_metrics
 from clustering_pipeline.cli.run import RunOutcome, RunRequest, run_catalogue, show_outcome
-from clustering_pipeline.cli.terminal import Terminal, terminal_of
+from clustering_pipeline.cli.terminal import Terminal, as_typed, terminal_of
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project.project import HOME_VARIABLE
 
@@ -43,9 +43,13 @@ def demo(
     outcome = run_demo(place, products, seed, terminal)
     show_outcome(terminal, outcome)
     show_metrics(terminal, outcome.metrics)
-    home = place / "home"
+    home = f"{HOME_VARIABLE}={place / 'home'}"
     terminal.details(
-        "Look around", [("in the Dagster UI", f"{HOME_VARIABLE}={home} clustering-pipeline ui")]
+        "Look around",
+        [
+            ("in the review pages", f"{home} {as_typed('serve')}"),
+            ("in the Dagster UI", f"{home} {as_typed('ui')}"),
+        ],
     )
     terminal.emit(asdict(outcome))
 

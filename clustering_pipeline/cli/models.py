@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 
 from clustering_pipeline.cli.place import find_project
-from clustering_pipeline.cli.terminal import TerminalProgress, terminal_of
+from clustering_pipeline.cli.terminal import TerminalProgress, as_typed, terminal_of
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.models import check_models, held_models, pull_model
@@ -87,7 +87,7 @@ def check(context: typer.Context) -> None:
     if not checks:
         terminal.details(
             "No known model is on this machine",
-            [("folder", _models_folder()), ("fetch one", "clustering-pipeline models pull NAME")],
+            [("folder", _models_folder()), ("fetch one", as_typed("models pull NAME"))],
         )
     rows = [
         {
@@ -103,7 +103,7 @@ def check(context: typer.Context) -> None:
     if damaged:
         raise StageError(
             f"The files of {', '.join(damaged)} are damaged: pull them again with "
-            f"`clustering-pipeline models pull NAME`."
+            f"`{as_typed('models pull NAME')}`."
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from clustering_pipeline.cli.terminal import Terminal, TerminalProgress
+from clustering_pipeline.cli.terminal import Terminal, TerminalProgress, as_typed
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.progress import ProgressListener
 from clustering_pipeline.project import PipelineHome, Project
@@ -33,8 +33,8 @@ def choose_category(known: Sequence[str], category: str | None) -> list[str]:
     """
     if not known:
         raise InputError(
-            "There is no category yet. Run `clustering-pipeline run CATALOGUE` or "
-            "`clustering-pipeline demo` first."
+            f"There is no category yet. Run `{as_typed('run CATALOGUE')}` or "
+            f"`{as_typed('demo')}` first."
         )
     if category is None:
         return list(known)

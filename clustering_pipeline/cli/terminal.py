@@ -27,6 +27,18 @@ from rich.text import Text
 UNLIMITED = 200
 
 Details = Sequence[tuple[str, object]]
+# What `uv run` sets for the programs that it starts.
+_STARTED_BY_UV = "UV_RUN_RECURSION_DEPTH"
+
+
+def as_typed(command: str) -> str:
+    """Return a command of this program as it is typed here: behind `uv run` where that is how this
+    one was started.
+    """
+    started = (
+        "uv run clustering-pipeline" if _STARTED_BY_UV in os.environ else "clustering-pipeline"
+    )
+    return f"{started} {command}"
 
 
 class Terminal:

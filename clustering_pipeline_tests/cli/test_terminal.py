@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from clustering_pipeline.cli import app
-from clustering_pipeline.cli.terminal import terminal_of
+from clustering_pipeline.cli.terminal import as_typed, terminal_of
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline_tests.cli.conftest import Call
 
@@ -146,3 +146,10 @@ def test_terminal_of_a_context_is_made_once():
 
     context = typer.Context(get_command(app))
     assert terminal_of(context) is terminal_of(context)
+
+
+def test_commands_are_told_as_they_are_typed_here(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
+    assert as_typed("serve") == "clustering-pipeline serve"
+    monkeypatch.setenv("UV_RUN_RECURSION_DEPTH", "1")
+    assert as_typed("serve") == "uv run clustering-pipeline serve"
