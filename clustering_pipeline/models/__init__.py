@@ -52,6 +52,7 @@ from clustering_pipeline.models.inference import (
     quiet_transformers,
     torch_type,
     within_memory,
+    without_subnormals,
 )
 from clustering_pipeline.models.open_clip import (
     build_open_clip_tower,
@@ -122,4 +123,5 @@ __all__ = [
     "torch_type",
     "weight_files",
     "within_memory",
+    "without_subnormals",
 ]

@@ -5,6 +5,8 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,11 +16,15 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.imaging import Box, ImageError, load_crop
+from clustering_pipeline.models import without_subnormals
 from clustering_pipeline.settings import TextReaderSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.features import product_frame
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.storage import BlobStore, FeatureTable, compute_missing
+
+# Side of an empty picture, in pixels.
+_BLANK = 64
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,8 @@ class RapidTextReader:
 
     def __init__(self, settings: TextReaderSettings) -> None:
         """Loads the models; raises StageError with the remedy when they do not load."""
-        self._engine = _load_rapidocr(settings)
+        with TemporaryDirectory() as folder:
+            self._engine = _load_rapidocr(settings, Path(folder))
 
     def read(self, frame: NDArray[np.uint8]) -> list[TextLine]:
         """Return the lines of an RGB frame, uint8 (height, width, 3), as rapidocr orders them."""
@@ -90,10 +97,11 @@ def lines_from_json(content: str) -> list[TextLine]:
     ]
 
 
-def _load_rapidocr(settings: TextReaderSettings) -> Any:
+def _load_rapidocr(settings: TextReaderSettings, folder: Path) -> Any:
+    """Return the engine with its models loaded; `folder` is no longer needed then."""
     # Set before onnxruntime is loaded: the pool's processes already fill the cores.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    from rapidocr import RapidOCR
+    import rapidocr
 
     parameters: dict[str, object] = {
         "Global.use_cls": False,
@@ -109,12 +117,35 @@ def _load_rapidocr(settings: TextReaderSettings) -> Any:
             "Rec.rec_keys_path": settings.recogniser_characters,
         }
     try:
-        return RapidOCR(params=parameters)
+        parameters |= _quick_detector(Path(rapidocr.__file__).parent / "models", folder)
+        engine = rapidocr.RapidOCR(params=parameters)
+        # Newer releases read the files of the models when these get their first picture. What is
+        # switched off for one picture stays off, so the detector comes last.
+        blank = np.full((_BLANK, _BLANK, 3), 255, np.uint8)
+        engine(blank, use_det=False)
+        engine(blank, use_det=True)
+        return engine
     except Exception as error:
         raise StageError(
             f"The text reader could not be loaded: {error}. Reinstall the package rapidocr, "
             "correct matches.reader.recogniser, or switch text off with matches.text=false."
         ) from error
+
+
+def _quick_detector(models: Path, folder: Path) -> dict[str, object]:
+    """Return the parameter that names a copy in `folder` of the detector in rapidocr's wheel, its
+    subnormal weights made 0; nothing where the wheel holds not one detector.
+
+    A quarter of a million of PP-OCRv6's weights are below 1e-38, where processors take a hundred
+    times as long; without them a picture is looked through in a quarter of the time, for the same
+    lines.
+    """
+    detectors = sorted(models.glob("*det*.onnx"))
+    if len(detectors) != 1:
+        return {}
+    copy = folder / detectors[0].name
+    copy.write_bytes(without_subnormals(detectors[0].read_bytes()))
+    return {"Det.model_path": str(copy)}
 
 
 _SCHEMA = pa.schema([("lines", pa.string())])
