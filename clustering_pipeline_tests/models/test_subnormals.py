@@ -1,19 +1,22 @@
 """Weights that only slow a processor down."""
 
 import numpy as np
-import onnx
-import onnxruntime
-from onnx import TensorProto, helper, numpy_helper
+import pytest
 
 from clustering_pipeline.models import without_subnormals
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+helper = pytest.importorskip("onnx.helper")
+numpy_helper = pytest.importorskip("onnx.numpy_helper")
 
 
 def model_of(weights):
     graph = helper.make_graph(
         [helper.make_node("MatMul", ["rows", "weights"], ["sums"])],
         "sums",
-        [helper.make_tensor_value_info("rows", TensorProto.FLOAT, [None, len(weights)])],
-        [helper.make_tensor_value_info("sums", TensorProto.FLOAT, [None, weights.shape[1]])],
+        [helper.make_tensor_value_info("rows", onnx.TensorProto.FLOAT, [None, len(weights)])],
+        [helper.make_tensor_value_info("sums", onnx.TensorProto.FLOAT, [None, weights.shape[1]])],
         [
             numpy_helper.from_array(weights, "weights"),
             numpy_helper.from_array(np.array([1, 0, 2], np.int64), "places"),

@@ -5,11 +5,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import rapidocr
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.settings import TextReaderSettings
 from clustering_pipeline.stages.matching.text_reader import RapidTextReader
+
+rapidocr = pytest.importorskip("rapidocr")
 
 
 def pack():
