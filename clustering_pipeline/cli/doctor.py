@@ -333,8 +333,21 @@ def _examine_settings(home: PipelineHome) -> Iterator[Finding]:
     problems = _settings_problems(project)
     if not problems:
         yield Finding("settings", "settings file", "ok", str(home.settings_file))
+        if project.settings.installation().compute.engine == "ray":
+            yield _examine_ray()
     for problem in problems:
         yield Finding("settings", "settings file", "problem", str(home.settings_file), problem)
+
+
+def _examine_ray() -> Finding:
+    from clustering_pipeline.core.ray_engine import ADDRESS, problem_with_ray
+
+    address = os.environ.get(ADDRESS)
+    name, place = "compute.engine", f"ray at {address}" if address else "ray on this machine"
+    problem = problem_with_ray()
+    if problem is None:
+        return Finding("settings", name, "ok", place)
+    return Finding("settings", name, "problem", place, problem)
 
 
 def _settings_problems(project: Project) -> Iterable[str]:

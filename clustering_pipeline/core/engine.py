@@ -13,19 +13,25 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from multiprocessing.connection import wait
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from types import ModuleType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from clustering_pipeline.core.errors import StageError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Model = TypeVar("Model")
+Prepared = TypeVar("Prepared")
+Answer = TypeVar("Answer")
 BatchFunction = Callable[[list[Item]], list[Result]]
+# How many threads the libraries of linear algebra take.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Engine(Protocol):
@@ -34,8 +40,9 @@ class Engine(Protocol):
     The result never depends on the engine, nor on the batch size.
     """
 
-    # How much may run at once.
-    workers: int
+    @property
+    def workers(self) -> int:
+        """How many batches run at once."""
 
     def map_batches(
         self, function: BatchFunction[Item, Result], items: Sequence[Item], *, batch_size: int
@@ -43,6 +50,35 @@ class Engine(Protocol):
         """Yield `function(batch)` for consecutive batches, in the order of `items`.
 
         `function` must be picklable (a module-level function or a `functools.partial` of one).
+        """
+
+
+@dataclass(frozen=True)
+class Hosted(Generic[Model, Item, Prepared, Answer]):
+    """Work on batches that needs a model; all three functions are picklable.
+
+    Attributes:
+        load: returns the model, once for each host.
+        prepare: makes of a batch what `apply` takes, without the model.
+        apply: returns what the model makes of a prepared batch, whatever else it was applied to.
+        device_batch: items that keep a GPU busy.
+    """
+
+    load: Callable[[], Model]
+    prepare: Callable[[list[Item]], Prepared]
+    apply: Callable[[Model, Prepared], Answer]
+    device_batch: int
+
+
+@runtime_checkable
+class HostingEngine(Engine, Protocol):
+    """An engine whose workers hold the models; with another one the caller does."""
+
+    def map_hosted(
+        self, hosted: Hosted[Any, Item, Any, Answer], items: Sequence[Item], *, batch_size: int
+    ) -> Iterator[Answer]:
+        """Yield what the model makes of consecutive batches, in the order of `items`; on GPUs
+        batches have `hosted.device_batch` items.
         """
 
 
@@ -157,7 +193,7 @@ def _prepare_worker() -> None:
     # An interruption is the parent's to handle; it lets the batches under way end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The pool already fills the cores; nested threads would only compete.
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    for variable in THREAD_VARIABLES:
         os.environ[variable] = "1"
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import cv2
@@ -175,11 +211,26 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-ENGINES: dict[str, Callable[[int | None], Engine]] = {"local": LocalEngine}
+def _local_engine(workers: int | None, _storage: str | None) -> Engine:
+    return LocalEngine(workers)
 
 
-def make_engine(name: str, workers: int | None) -> Engine:
+def _ray_engine(workers: int | None, storage: str | None) -> Engine:
+    from clustering_pipeline.core.ray_engine import RayEngine
+
+    return RayEngine(workers, storage)
+
+
+ENGINES: dict[str, Callable[[int | None, str | None], Engine]] = {
+    "local": _local_engine,
+    "ray": _ray_engine,
+}
+
+
+def make_engine(name: str, workers: int | None, storage: str | None = None) -> Engine:
     """Return the engine of that name, one of `ENGINES`, with so many workers, all available cores
     when None.
+
+    `storage`: a file that workers on other machines must see as well, None where they need none.
     """
-    return ENGINES[name](workers)
+    return ENGINES[name](workers, storage)

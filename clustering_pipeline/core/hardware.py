@@ -61,7 +61,7 @@ def resolve_devices(hardware: Hardware) -> list[str]:
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
-def resolve_precision(hardware: Hardware, device: str, half: Half = "bf16") -> str:
+def resolve_precision(hardware: Hardware, device: str, half: Half = "bf16") -> Precision:
     """Return "bf16", "fp16" or "fp32".
 
     By default `half`, the short format that the model is safe in, on a CUDA device that computes in

@@ -7,6 +7,7 @@ Dagster refuses a run that would set them elsewhere. Manifests between assets go
 manager: one Parquet file per asset and partition, nothing pickled.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from clustering_pipeline.core.hardware import (
     resolve_precision,
 )
 from clustering_pipeline.core.manifests import Manifest
+from clustering_pipeline.core.ray_engine import ADDRESS
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import PipelineSettings
 from clustering_pipeline.stages.prompts import has_credentials
@@ -98,8 +100,14 @@ class StorageResource(dg.ConfigurableResource["StorageResource"]):
 class EngineResource(dg.ConfigurableResource["EngineResource"]):
     """What the batches of the stages run on."""
 
-    engine: str = Field(description="`compute.engine`; local is processes on this machine.")
-    workers: int = Field(description="`compute.workers`; all available cores when unset.")
+    engine: str = Field(
+        description="`compute.engine`; local is processes on this machine, ray a Ray cluster."
+    )
+    address: str = Field(description="`RAY_ADDRESS` where the engine is ray; empty: this machine.")
+    workers: int = Field(
+        description="`compute.workers`; when unset all available cores, which of a Ray cluster are "
+        "counted when a run joins it."
+    )
     source: str = Field(FROM_SETTINGS, description="Where these values come from.")
 
 
@@ -122,7 +130,10 @@ def make_resources(project: Project) -> dict[str, dg.ConfigurableResource[Any]]:
             root=SECRET_PARTS.sub("", root) if "://" in root else root, source=source
         ),
         "engine": EngineResource(
-            engine=compute.engine, workers=compute.workers or available_cores(), source=source
+            engine=compute.engine,
+            address=os.environ.get(ADDRESS, "") if compute.engine == "ray" else "",
+            workers=compute.workers or available_cores(),
+            source=source,
         ),
     }
 

@@ -285,11 +285,18 @@ class Project:
             blobs=BlobStore(f"{root}/{layout.BLOBS}"),
             tables=FeatureTables(f"{root}/{layout.FEATURES}"),
             state=self.home.state,
-            engine=make_engine(compute.engine, compute.workers),
+            engine=make_engine(compute.engine, compute.workers, self._owner_file()),
             progress=self.listener.of(log),
             hardware=self.hardware(compute),
             category=category,
         )
+
+    def _owner_file(self) -> str | None:
+        """Return the file by which another machine sees that it has the same storage, None where
+        that is no folder.
+        """
+        files = FileTree(self.storage_root)
+        return files.location(layout.OWNER) if files.is_local else None
 
     def hardware(self, compute: ComputeSettings) -> Hardware:
         """Return what `compute` asks of the neural models, with the home's folder of models where

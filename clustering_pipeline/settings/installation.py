@@ -189,9 +189,15 @@ class ComputeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    engine: Literal["local"] = Field("local", description="local: processes on this machine.")
+    engine: Literal["local", "ray"] = Field(
+        "local",
+        description="local: processes on this machine; ray: the Ray cluster that `RAY_ADDRESS` "
+        "names, or a Ray that is started on this machine (extra `ray`). The results are the same.",
+    )
     workers: int | None = Field(
-        None, ge=1, description="Processes; all available cores when unset."
+        None,
+        ge=1,
+        description="Processes; all available cores, of all machines of a Ray cluster, when unset.",
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         "auto", description="Device of neural models; the best one present when auto."

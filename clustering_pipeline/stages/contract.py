@@ -4,14 +4,14 @@ A stage is a module `stage` (`<what>_stage` where a package has several) with on
 All its parameters are keywords: frames named as their manifests, settings by class, and `context`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from clustering_pipeline.core.engine import Engine, LocalEngine
 from clustering_pipeline.core.facts import CacheCount, Facts
-from clustering_pipeline.core.hardware import Hardware
+from clustering_pipeline.core.hardware import Hardware, Precision
 from clustering_pipeline.core.progress import Progress, SilentProgress
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
@@ -38,6 +38,13 @@ class StageContext:
     def cache(self) -> CacheCount:
         """What was asked of the caches so far; feature tables count by themselves."""
         return self.tables.count
+
+    def for_host(self, precision: Precision) -> "StageContext":
+        """Return what a model is loaded with in a worker of the engine: picklable, and in the
+        number format that the fingerprint of the caches was made with.
+        """
+        hardware = replace(self.hardware, precision=precision)
+        return replace(self, engine=LocalEngine(1), progress=SilentProgress(), hardware=hardware)
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def test_problems_name_unknown_categories_and_the_nearest_known_one(source):
             r"f:2: `prompts\.translator` cannot be 'gemni'.*'gemini'",
         ),
         ("prompts:\n  words: [hộp, '']\n", r"f:2: `prompts\.words` .*1 to 80 characters"),
-        ("compute:\n  engine: ray\n", r"f:2: `compute\.engine` cannot be 'ray'.*'local'"),
+        ("compute:\n  engine: spark\n", r"f:2: `compute\.engine` cannot be 'spark'.*'local'"),
         ("clusters:\n  k_range: [5, 2]\n", r"f:2: `clusters\.k_range` .*least and the greatest"),
     ],
 )

@@ -12,6 +12,7 @@ import pandas as pd
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.core.hardware import Precision
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext
@@ -111,6 +112,9 @@ class Detector(Protocol):
         weights.
         """
 
+    def precision(self, context: StageContext, /) -> Precision:
+        """Return the number format that a run here computes in; "auto" where there is one only."""
+
     def load(self, context: StageContext) -> None:
         """Get ready to detect; raises StageError that names the remedy when the model cannot be
         loaded.
@@ -141,6 +145,10 @@ class WholeImageDetector:
     def identity(self, _context: StageContext) -> str:
         """Return the same for every picture and setting."""
         return self.name
+
+    def precision(self, _context: StageContext) -> Precision:
+        """Return "auto": nothing is computed in short numbers."""
+        return "auto"
 
     def load(self, context: StageContext) -> None:
         """Nothing to load."""

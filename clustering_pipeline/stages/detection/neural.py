@@ -15,6 +15,7 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.hardware import (
     Half,
+    Precision,
     idle_card,
     resolve_device,
     resolve_precision,
@@ -93,7 +94,7 @@ class NeuralDetector(ABC):
         short = "" if precision == "fp32" else f" {precision}"
         return f"{self.name} {model_digest(self.place(context))}{short}"
 
-    def precision(self, context: StageContext) -> str:
+    def precision(self, context: StageContext) -> Precision:
         """Return the number format of the run: "bf16", "fp16" or "fp32"."""
         try:
             device = resolve_device(context.hardware)

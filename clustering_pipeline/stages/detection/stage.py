@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from clustering_pipeline.core.engine import ahead, batched
+from clustering_pipeline.core.engine import Hosted, HostingEngine, ahead, batched
 from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.manifests import CROPS, conform
 from clustering_pipeline.imaging import (
@@ -116,18 +116,10 @@ def _digest(prompts: Sequence[Prompt]) -> str:
 def _compute(missing: list[str], work: _Work, context: StageContext) -> Iterator[pd.DataFrame]:
     if not missing:
         return
-    try:
-        work.detector.load(context)
-        if work.segmenter:
-            work.segmenter.load(context)
-        with context.progress.track("Finding products", len(missing), "picture") as bar:
-            for batch in _batches(missing, work, context):
-                yield pd.DataFrame(batch, columns=["key", *_SCHEMA.names])
-                bar.advance(len(batch))
-    finally:
-        work.detector.release()
-        if work.segmenter:
-            work.segmenter.release()
+    with context.progress.track("Finding products", len(missing), "picture") as bar:
+        for batch in _batches(missing, work, context):
+            yield pd.DataFrame(batch, columns=["key", *_SCHEMA.names])
+            bar.advance(len(batch))
 
 
 def _batches(
@@ -139,13 +131,44 @@ def _batches(
             partial(_crop_batch, work=work), missing, batch_size=size
         )
         return
+    if isinstance(context.engine, HostingEngine):
+        hosted = Hosted(
+            partial(_opened, work, context.for_host(work.detector.precision(context))),
+            partial(_load_batch, blobs=work.blobs),
+            _crops_by_host,
+            size,
+        )
+        yield from context.engine.map_hosted(hosted, missing, batch_size=size)
+        return
     decoded = ahead(partial(_load, blobs=work.blobs), missing, context.engine.workers)
-    for digests in batched(missing, size):
-        yield _crops_of_batch(dict(zip(digests, decoded, strict=False)), work)
+    try:
+        _opened(work, context)
+        for digests in batched(missing, size):
+            yield _crops_of_batch(dict(zip(digests, decoded, strict=False)), work)
+    finally:
+        work.detector.release()
+        if work.segmenter:
+            work.segmenter.release()
+
+
+def _opened(work: _Work, context: StageContext) -> _Work:
+    """Return the work with its models loaded."""
+    work.detector.load(context)
+    if work.segmenter:
+        work.segmenter.load(context)
+    return work
+
+
+def _crops_by_host(work: _Work, loaded: Mapping[str, Pixels | str]) -> list[dict[str, Any]]:
+    return _crops_of_batch(loaded, work)
 
 
 def _crop_batch(digests: list[str], work: _Work) -> list[dict[str, Any]]:
-    return _crops_of_batch({digest: _load(digest, work.blobs) for digest in digests}, work)
+    return _crops_of_batch(_load_batch(digests, work.blobs), work)
+
+
+def _load_batch(digests: list[str], blobs: BlobStore) -> dict[str, Pixels | str]:
+    return {digest: _load(digest, blobs) for digest in digests}
 
 
 def _crops_of_batch(loaded: Mapping[str, Pixels | str], work: _Work) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.core.hardware import Precision
 from clustering_pipeline.models import Pending
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
@@ -36,6 +37,9 @@ class Encoder(Protocol):
 
     def identity(self, context: StageContext, /) -> str:
         """Return what names the weights and the preprocessing: part of the cache's fingerprint."""
+
+    def precision(self, context: StageContext, /) -> Precision:
+        """Return the number format that a run here computes in; "auto" where there is one only."""
 
     def facts(self, context: StageContext, /) -> Facts:
         """Return what a person wants to know of the encoder: dimension, input size, normalisation,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.core.hardware import Precision
 from clustering_pipeline.models import Pending
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext
@@ -29,6 +30,10 @@ class EagerEncoder(ABC):
 
     rows: ClassVar[int | None] = None
     ahead: ClassVar[int] = 0
+
+    def precision(self, _context: StageContext) -> Precision:
+        """Return "auto": all is computed as it is written."""
+        return "auto"
 
     @abstractmethod
     def encode(self, prepared: NDArray[Any], /) -> NDArray[np.float32]:

@@ -12,6 +12,7 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.hardware import (
     Half,
+    Precision,
     idle_card,
     resolve_device,
     resolve_devices,
@@ -91,7 +92,7 @@ class NeuralEncoder(ABC):
         """Return the model's preprocessing with the fit that the settings ask for."""
         return self.preprocessing(context).with_fit(self.settings.fit)
 
-    def precision(self, context: StageContext) -> str:
+    def precision(self, context: StageContext) -> Precision:
         """Return the number format of the run: "bf16", "fp16" or "fp32"."""
         _require_torch(type(self).__name__)
         device = resolve_device(context.hardware)

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.engine import Hosted, HostingEngine
 from clustering_pipeline.core.manifests import EMBEDDINGS, VECTOR, conform
 from clustering_pipeline.imaging import Box, ImageError, Pixels, cut, load_crop, load_image
 from clustering_pipeline.models import Pending
@@ -22,6 +23,8 @@ from clustering_pipeline.stages.features import LocalFeatures, load_features
 from clustering_pipeline.storage import BlobStore, compute_missing
 
 _SCHEMA = pa.schema([("vector", VECTOR), ("reason", pa.string())])
+# Crops that a host hands to its GPU together.
+_HOSTED_ROWS = 256
 # Between a crop's digest and what else the vector depends on: its picture, and where the pack is.
 _BESIDE = "/"
 
@@ -49,23 +52,10 @@ def run(
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         if not missing:
             return
-        prepare = partial(
-            _prepare_batch,
-            blobs=context.blobs,
-            read=_READERS[encoder.reads],
-            preparation=encoder.preparation(context),
-        )
-        try:
-            encoder.load(context)
-            with context.progress.track("Embeddings", len(missing), "crop") as bar:
-                batches = context.engine.map_batches(
-                    prepare, [rows[key] for key in missing], batch_size=settings.batch_size
-                )
-                for frame in _encoded(encoder, batches):
-                    bar.advance(len(frame))
-                    yield frame
-        finally:
-            encoder.release()
+        with context.progress.track("Embeddings", len(missing), "crop") as bar:
+            for frame in _vectors([rows[key] for key in missing], encoder, settings, context):
+                bar.advance(len(frame))
+                yield frame
 
     frame = compute_missing(table, sorted(rows), compute)
     encoded = frame.loc[frame["reason"].isna(), ["vector"]].rename_axis("key").reset_index()
@@ -129,6 +119,42 @@ def _packs(local_features: pd.DataFrame) -> dict[str, Box]:
         crop: (x0, y0, x1, y1)
         for crop, (x0, y0, x1, y1) in zip(under["crop_sha256"], edges, strict=True)
     }
+
+
+def _vectors(
+    rows: list[tuple[Any, ...]],
+    encoder: Encoder,
+    settings: EmbeddingSettings,
+    context: StageContext,
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of the table for `rows`, in order."""
+    prepare = partial(
+        _prepare_batch,
+        blobs=context.blobs,
+        read=_READERS[encoder.reads],
+        preparation=encoder.preparation(context),
+    )
+    if isinstance(context.engine, HostingEngine):
+        load = partial(_open, settings, context.for_host(encoder.precision(context)))
+        hosted = Hosted(load, prepare, _encode, settings.device_batch or _HOSTED_ROWS)
+        yield from context.engine.map_hosted(hosted, rows, batch_size=settings.batch_size)
+        return
+    try:
+        encoder.load(context)
+        batches = context.engine.map_batches(prepare, rows, batch_size=settings.batch_size)
+        yield from _encoded(encoder, batches)
+    finally:
+        encoder.release()
+
+
+def _open(settings: EmbeddingSettings, context: StageContext) -> Encoder:
+    encoder = open_encoder(settings)
+    encoder.load(context)
+    return encoder
+
+
+def _encode(encoder: Encoder, prepared: list[Prepared]) -> pd.DataFrame:
+    return _frame(prepared, _begin(encoder, prepared))
 
 
 def _prepare_batch(
