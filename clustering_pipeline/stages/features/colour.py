@@ -2,6 +2,8 @@
 regions.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,19 @@ THUMBNAIL_SIDE = 32
 def to_lab(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return float32 CIE L*a*b* (L* 0 to 100) of uint8 RGB pixels of the same shape."""
     return np.asarray(cv2.cvtColor(pixels.astype(np.float32) / 255, cv2.COLOR_RGB2Lab), np.float32)
+
+
+def colour_distance(
+    colours: NDArray[np.float32], reference: NDArray[np.floating[Any]]
+) -> NDArray[np.float32]:
+    """Return how far L*a*b* colours lie from others, the CIE 1976 difference: (…) for colours
+    (…, 3) and a reference that broadcasts to them.
+
+    In place of `np.linalg.norm`, which takes three times as long along an axis of three.
+    """
+    apart = colours - reference
+    apart *= apart
+    return np.asarray(np.sqrt(apart[..., 0] + apart[..., 1] + apart[..., 2]), np.float32)
 
 
 def colour_histogram(frame: NDArray[np.uint8]) -> NDArray[np.float32]:

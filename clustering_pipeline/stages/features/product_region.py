@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.imaging import Box, fit_within
-from clustering_pipeline.stages.features.colour import to_lab
+from clustering_pipeline.stages.features.colour import colour_distance, to_lab
 from clustering_pipeline.stages.features.keypoints import unit_descriptors
 
 _SEARCH_SIDE = 360
@@ -67,11 +67,10 @@ def _distance_from_background(
 ) -> NDArray[np.float32] | None:
     border = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
     background = np.median(border, axis=0)
-    near = np.linalg.norm(border - background, axis=1) <= tolerance
+    near = colour_distance(border, background) <= tolerance
     if near.mean() < uniform_share:
         return None
-    distance: NDArray[np.float32] = np.linalg.norm(lab - background, axis=2)
-    return distance
+    return colour_distance(lab, background)
 
 
 def _bounds_of_large_components(mask: NDArray[np.bool_], smallest_part: float) -> Box | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.imaging import Box, fit_within
-from clustering_pipeline.stages.features.colour import to_lab
+from clustering_pipeline.stages.features.colour import colour_distance, to_lab
 from clustering_pipeline.stages.features.templates import widened
 
 _SEARCH_SIDE = 400
@@ -43,51 +43,80 @@ class Region:
     score: float
 
 
-def product_regions(pixels: NDArray[np.uint8], covered: Mask | None = None) -> list[Region]:
-    """Return the objects that stand before an even background, the likeliest first; none before
-    another background.
+@dataclass(frozen=True)
+class Foreground:
+    """What stands out from the even background of a picture.
 
-    Args:
-        pixels: uint8 (height, width, 3) RGB.
-        covered: cells of the whole picture that a shop lays over (see `find_templates`), bool
-            (rows, columns).
+    Attributes:
+        mask: bool (rows, columns), at most 400 to a side.
+        shape: height and width of the picture.
     """
-    height, width = pixels.shape[:2]
-    lab = to_lab(fit_within(pixels, _SEARCH_SIDE))
-    foreground = _foreground(lab, covered)
-    if foreground is None:
-        return []
-    objects = _objects(foreground)
-    scale = np.array([width / lab.shape[1], height / lab.shape[0]] * 2)
-    regions = []
-    for (x0, y0, x1, y1), score in objects:
-        left, top, right, bottom = np.array([x0, y0, x1, y1]) * scale
-        pad = _MARGIN * max(right - left, bottom - top)
-        box = (
-            max(0, int(np.floor(left - pad))),
-            max(0, int(np.floor(top - pad))),
-            min(width, int(np.ceil(right + pad))),
-            min(height, int(np.ceil(bottom + pad))),
+
+    mask: Mask
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, pixels: NDArray[np.uint8], covered: Mask | None = None) -> "Foreground | None":
+        """Return what stands out in a picture; None before another background than an even one.
+
+        Args:
+            pixels: uint8 (height, width, 3) RGB.
+            covered: cells of the whole picture that a shop lays over (see `find_templates`), bool
+                (rows, columns).
+        """
+        mask = _foreground(to_lab(fit_within(pixels, _SEARCH_SIDE)), covered)
+        return None if mask is None else cls(mask, (pixels.shape[0], pixels.shape[1]))
+
+    def regions(self) -> list[Region]:
+        """Return the objects, the likeliest first."""
+        (height, width), (rows, columns) = self.shape, self.mask.shape
+        scale = np.array([width / columns, height / rows] * 2)
+        regions = []
+        for (x0, y0, x1, y1), score in _objects(self.mask):
+            left, top, right, bottom = np.array([x0, y0, x1, y1]) * scale
+            pad = _MARGIN * max(right - left, bottom - top)
+            box = (
+                max(0, int(np.floor(left - pad))),
+                max(0, int(np.floor(top - pad))),
+                min(width, int(np.ceil(right + pad))),
+                min(height, int(np.ceil(bottom + pad))),
+            )
+            regions.append(Region(box, score))
+        return sorted(regions, key=lambda region: (-region.score, region.box))
+
+    def pack(self) -> Box | None:
+        """Return the box around the likeliest object and those that are nearly as likely, None
+        where nothing stands out.
+        """
+        regions = self.regions()
+        kept = [region.box for region in regions if region.score >= _BESIDE * regions[0].score]
+        if not kept:
+            return None
+        edges = np.array(kept)
+        return (
+            int(edges[:, 0].min()),
+            int(edges[:, 1].min()),
+            int(edges[:, 2].max()),
+            int(edges[:, 3].max()),
         )
-        regions.append(Region(box, score))
-    return sorted(regions, key=lambda region: (-region.score, region.box))
 
+    def outline(self) -> Mask:
+        """Return the pixels of the picture that stand out: bool (height, width)."""
+        return self._enlarged(self.mask.astype(np.uint8))
 
-def pack_box(pixels: NDArray[np.uint8], covered: Mask | None = None) -> Box | None:
-    """Return the box around the likeliest object and those that are nearly as likely, None before
-    no even background.
-    """
-    regions = product_regions(pixels, covered)
-    kept = [region.box for region in regions if region.score >= _BESIDE * regions[0].score]
-    if not kept:
-        return None
-    edges = np.array(kept)
-    return (
-        int(edges[:, 0].min()),
-        int(edges[:, 1].min()),
-        int(edges[:, 2].max()),
-        int(edges[:, 3].max()),
-    )
+    def filled(self) -> Mask:
+        """Return the same with gaps and holes in objects, which have the background's colour."""
+        size = max(3, round(_CLOSING * max(self.mask.shape))) | 1
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+        padded = np.pad(self.mask.astype(np.uint8), size)
+        closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
+        outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        whole = cv2.drawContours(np.zeros_like(closed), outlines, -1, 1, cv2.FILLED)
+        return self._enlarged(whole[size:-size, size:-size])
+
+    def _enlarged(self, mask: NDArray[np.uint8] | cv2.typing.MatLike) -> Mask:
+        size = (self.shape[1], self.shape[0])
+        return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0, bool)
 
 
 @dataclass(frozen=True)
@@ -116,14 +145,13 @@ def uncover(picture: NDArray[np.uint8], box: Box, cells: Mask) -> Uncovered:
         widened(cells).astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
     )
     covered = np.asarray(wide > 0, bool)[y0:y1, x0:x1]
-    whole = pack_box(picture, cells)
+    foreground = Foreground.of(picture, cells)
+    whole = None if foreground is None else foreground.pack()
     pack = None if whole is None else _in_crop(whole, box)
-    masks = [
-        None if pack is None else product_mask(picture, cells, filled=filled)
-        for filled in (True, False)
-    ]
-    product, outline = (~covered if one is None else one[y0:y1, x0:x1] for one in masks)
-    return Uncovered(covered, pack, product, outline)
+    if foreground is None or pack is None:
+        return Uncovered(covered, None, ~covered, ~covered)
+    product, outline = foreground.filled(), foreground.outline()
+    return Uncovered(covered, pack, product[y0:y1, x0:x1], outline[y0:y1, x0:x1])
 
 
 def _in_crop(pack: Box, crop: Box) -> Box | None:
@@ -134,39 +162,6 @@ def _in_crop(pack: Box, crop: Box) -> Box | None:
         return None
     (left, top), (right, bottom) = (low - crop[:2]).tolist(), (high - crop[:2]).tolist()
     return left, top, right, bottom
-
-
-def product_mask(
-    pixels: NDArray[np.uint8], covered: Mask | None = None, *, filled: bool = True
-) -> Mask | None:
-    """Return which pixels show an object before an even background: bool (height, width); None
-    before another background.
-
-    Args:
-        pixels: uint8 (height, width, 3) RGB.
-        covered: as in `product_regions`.
-        filled: whether gaps and holes in objects, which have the background's colour, count as
-            well.
-    """
-    height, width = pixels.shape[:2]
-    lab = to_lab(fit_within(pixels, _SEARCH_SIDE))
-    foreground = _foreground(lab, covered)
-    if foreground is None:
-        return None
-    if not filled:
-        shown = cv2.resize(
-            foreground.astype(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST
-        )
-        return np.asarray(shown > 0, bool)
-    size = max(3, round(_CLOSING * max(foreground.shape))) | 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    padded = np.pad(foreground.astype(np.uint8), size)
-    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, disc)
-    outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    whole = cv2.drawContours(np.zeros_like(closed), outlines, -1, 1, cv2.FILLED)[
-        size:-size, size:-size
-    ]
-    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_NEAREST) > 0, bool)
 
 
 def _foreground(lab: NDArray[np.float32], covered: Mask | None) -> Mask | None:
@@ -182,13 +177,13 @@ def _foreground(lab: NDArray[np.float32], covered: Mask | None) -> Mask | None:
         return None
     colours = lab[border]
     background = np.median(colours, axis=0)
-    apart = np.linalg.norm(colours - background, axis=1)
+    apart = colour_distance(colours, background)
     near = apart <= _TOLERANCE
     if near.mean() < _UNIFORM_SHARE:
         return None
     spread = float(np.quantile(apart[near], 0.9))
     tolerance = float(np.clip(4 * spread, _LEAST_TOLERANCE, _TOLERANCE))
-    return np.asarray((np.linalg.norm(lab - background, axis=2) > tolerance) & ~hidden, bool)
+    return np.asarray((colour_distance(lab, background) > tolerance) & ~hidden, bool)
 
 
 def _objects(foreground: Mask) -> list[tuple[Box, float]]:

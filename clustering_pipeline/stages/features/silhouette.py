@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.imaging import fit_within
-from clustering_pipeline.stages.features.colour import to_lab
+from clustering_pipeline.stages.features.colour import colour_distance, to_lab
 
 SILHOUETTE_SIDE = 64
 _SEARCH_SIDE = 240
@@ -54,14 +54,13 @@ def _distance_from_gradient(lab: NDArray[np.float32]) -> NDArray[np.float32] | N
     border = np.ones((height, width), bool)
     border[1:-1, 1:-1] = False
     known, colours = terms[border], lab[border]
-    inside = np.linalg.norm(colours - np.median(colours, axis=0), axis=1) <= 3 * _SHADING_TOLERANCE
+    inside = colour_distance(colours, np.median(colours, axis=0)) <= 3 * _SHADING_TOLERANCE
     for _ in range(3):
         if inside.mean() < _UNIFORM_SHARE:
             return None
         plane, *_ = np.linalg.lstsq(known[inside], colours[inside], rcond=None)
-        inside = np.linalg.norm(colours - known @ plane, axis=1) <= _SHADING_TOLERANCE
-    distance: NDArray[np.float32] = np.linalg.norm(lab - terms @ plane, axis=2)
-    return distance if inside.mean() >= _UNIFORM_SHARE else None
+        inside = colour_distance(colours, known @ plane) <= _SHADING_TOLERANCE
+    return colour_distance(lab, terms @ plane) if inside.mean() >= _UNIFORM_SHARE else None
 
 
 def _otsu(distance: NDArray[np.float32]) -> float:

@@ -31,7 +31,7 @@ from clustering_pipeline.stages.features.keypoints import (
 )
 from clustering_pipeline.stages.features.palette import palette
 from clustering_pipeline.stages.features.product_region import count_copies, product_box
-from clustering_pipeline.stages.features.regions import Uncovered, product_mask, uncover
+from clustering_pipeline.stages.features.regions import Foreground, Mask, Uncovered, uncover
 from clustering_pipeline.stages.features.silhouette import silhouette
 from clustering_pipeline.stages.features.templates import COLUMNS as TEMPLATE_COLUMNS
 from clustering_pipeline.stages.features.templates import from_text, search_templates
@@ -59,8 +59,18 @@ def extract(
 
     `under`: what lies under the template of its picture, where it has one.
     """
+    foreground = Foreground.of(crop) if under is None else None
+    return _extract(crop, settings, under, foreground)
+
+
+def _extract(
+    crop: NDArray[np.uint8],
+    settings: LocalFeatureSettings,
+    under: Uncovered | None,
+    foreground: Foreground | None,
+) -> tuple[LocalFeatures, NDArray[np.float32]]:
     box = _box_of(crop, under)
-    shown = product_mask(crop) if under is None else under.product
+    shown = _product(under, foreground)
     picture, bits = stored_frame(cut(crop, box), None if shown is None else _within(shown, box))
     frame = product_frame(crop, box, settings.longest_side)
     found = detect_keypoints(frame, settings.keypoints, settings.contrast_threshold)
@@ -103,14 +113,25 @@ def _free(found: Keypoints, covered: NDArray[np.bool_], shape: tuple[int, ...]) 
     return found[0][free], found[1][free], found[2][free], found[3][free]
 
 
-def product_palette(
-    crop: NDArray[np.uint8], box: Box, under: Uncovered | None = None
-) -> NDArray[np.float32]:
-    """Return the palette of the product in the box of an RGB crop, without the background where
-    that is even, and without what covers it.
+def _product(under: Uncovered | None, foreground: Foreground | None) -> Mask | None:
+    """Return which pixels of a crop show its product, gaps included; None where that is unknown."""
+    if under is not None:
+        return under.product
+    return None if foreground is None else foreground.filled()
+
+
+def _outline(under: Uncovered | None, foreground: Foreground | None) -> Mask | None:
+    """Return the same without the gaps."""
+    if under is not None:
+        return under.outline
+    return None if foreground is None else foreground.outline()
+
+
+def product_palette(crop: NDArray[np.uint8], box: Box, outline: Mask | None) -> NDArray[np.float32]:
+    """Return the palette of the product in the box of an RGB crop, of the pixels of `outline`, bool
+    (height, width) of the crop, unless these are next to none.
     """
-    shown = product_mask(crop, filled=False) if under is None else under.outline
-    inside = None if shown is None else _within(shown, box)
+    inside = None if outline is None else _within(outline, box)
     background = None if inside is None or inside.mean() < _LEAST_SHOWN else ~inside
     return palette(np.ascontiguousarray(cut(crop, box)), background)
 
@@ -206,7 +227,8 @@ def _extract_one(
         )
     except ImageError:
         return {"key": key, **dict.fromkeys(_SCHEMA.names)}
-    features, colour = extract(crop, settings, under)
+    foreground = Foreground.of(crop) if under is None else None
+    features, colour = _extract(crop, settings, under, foreground)
     edges = dict(zip(("x0", "y0", "x1", "y1"), features.box, strict=True))
     return {
         "key": key,
@@ -215,5 +237,5 @@ def _extract_one(
         "features": blobs.put(pack(features)),
         "colour": colour,
         "copies": features.copies,
-        "palette": product_palette(crop, features.box, under),
+        "palette": product_palette(crop, features.box, _outline(under, foreground)),
     }

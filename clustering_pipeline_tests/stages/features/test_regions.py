@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from clustering_pipeline.stages.features.regions import pack_box, product_mask, product_regions
+from clustering_pipeline.stages.features.regions import Foreground
 
 
 def shop_card():
@@ -31,28 +31,29 @@ def overlap(first, second):
 
 def test_the_pack_is_found_beside_text_and_logo():
     pixels, covered, bottle = shop_card()
-    assert overlap(pack_box(pixels, covered), bottle) > 0.85
-    assert overlap(product_regions(pixels, covered)[0].box, bottle) > 0.85
+    foreground = Foreground.of(pixels, covered)
+    assert overlap(foreground.pack(), bottle) > 0.85
+    assert overlap(foreground.regions()[0].box, bottle) > 0.85
 
 
 def test_two_packs_are_held_together():
     pixels = np.full((300, 300, 3), 255, np.uint8)
     cv2.rectangle(pixels, (40, 60), (120, 240), (200, 60, 60), -1)
     cv2.rectangle(pixels, (170, 60), (250, 240), (60, 60, 200), -1)
-    assert overlap(pack_box(pixels), (40, 60, 251, 241)) > 0.85
+    assert overlap(Foreground.of(pixels).pack(), (40, 60, 251, 241)) > 0.85
 
 
 def test_no_even_background_no_box():
     noise = np.random.default_rng(1).integers(0, 256, (200, 200, 3), dtype=np.uint8)
-    assert pack_box(noise) is None
-    assert product_mask(noise) is None
-    assert pack_box(np.full((50, 50, 3), 255, np.uint8)) is None
+    assert Foreground.of(noise) is None
+    assert Foreground.of(np.full((50, 50, 3), 255, np.uint8)).pack() is None
 
 
 def test_the_mask_holds_the_product_with_its_white_label():
     pixels, covered, _ = shop_card()
     cv2.rectangle(pixels, (75, 200), (125, 260), (253, 253, 253), -1)
-    filled, bare = product_mask(pixels, covered), product_mask(pixels, covered, filled=False)
+    foreground = Foreground.of(pixels, covered)
+    filled, bare = foreground.filled(), foreground.outline()
     assert filled[230, 100]
     assert not bare[230, 100]
     assert not filled[80, 320]
