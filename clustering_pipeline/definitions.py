@@ -5,7 +5,11 @@ import dagster as dg
 from clustering_pipeline.core.manifests import MANIFESTS
 from clustering_pipeline.orchestration.assets import ASSETS
 from clustering_pipeline.orchestration.jobs import JOBS
-from clustering_pipeline.orchestration.resources import ManifestIOManager, make_resources
+from clustering_pipeline.orchestration.resources import (
+    ManifestIOManager,
+    make_resources,
+    project_resource,
+)
 from clustering_pipeline.orchestration.schedules import SCHEDULES
 from clustering_pipeline.orchestration.sensors import make_sensors
 from clustering_pipeline.orchestration.sync.synchronise import Pipeline
@@ -26,7 +30,7 @@ def build_definitions(project: Project | None = None) -> dg.Definitions:
         # the start of a process.
         executor=dg.in_process_executor,
         resources={
-            "project": place,
+            "project": project_resource(place),
             "manifests": ManifestIOManager(place, MANIFESTS),
             **make_resources(place),
         },

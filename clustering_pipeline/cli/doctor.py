@@ -299,6 +299,20 @@ def _examine_places(home: PipelineHome) -> Iterator[Finding]:
         ("temporary files", tempfile.gettempdir()),
     ]
     yield from (_examine_place(name, place) for name, place in places)
+    yield _examine_database(home)
+
+
+def _examine_database(home: PipelineHome) -> Finding:
+    name = "storage.database"
+    try:
+        database = home.database
+        if database is None:
+            return Finding("places", name, "ok", f"SQLite files in {home.state}")
+        Project(home).claim_storage()
+    except PipelineError as error:
+        shown = database.name if database is not None else str(home.settings_file)
+        return Finding("places", name, "problem", shown, str(error))
+    return Finding("places", name, "ok", f"{database.name}: shared with other machines")
 
 
 def _examine_place(name: str, place: str) -> Finding:

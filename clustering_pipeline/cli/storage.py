@@ -6,7 +6,7 @@ import typer
 
 from clustering_pipeline.cli.place import find_project
 from clustering_pipeline.cli.terminal import terminal_of
-from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.errors import InputError, StageError
 
 storage_app = typer.Typer(
     help="What is kept for each category, and what can go.", invoke_without_command=True
@@ -68,6 +68,40 @@ def take_over(context: typer.Context) -> None:
     from clustering_pipeline.project.keepsakes import take_over as take
 
     terminal, project = terminal_of(context), find_project()
-    take(project.home, project.storage_root)
+    take(project.home, project.storage_root, project.database)
     terminal.details("Taken over", [("storage", project.storage_root), ("home", project.home.path)])
     terminal.emit({"root": project.storage_root, "home": str(project.home.path)})
+
+
+@storage_app.command("move-state")
+def move_state(context: typer.Context) -> None:
+    """Copy the numbers, corrections, downloads and deliveries of this home into storage.database.
+
+    The database must be empty. The files are set aside in the home afterwards, and the storage
+    belongs to every home that has this database.
+    """
+    from clustering_pipeline.project.keepsakes import take_over as take
+    from clustering_pipeline.project.sharing import MOVED
+    from clustering_pipeline.project.sharing import move_state as move
+
+    terminal, project = terminal_of(context), find_project()
+    database = project.database
+    if database is None:
+        raise InputError(
+            f"storage.database is not set. Write the address of the PostgreSQL database into "
+            f"{project.home.settings_file} first."
+        )
+    with project.home.pruning() as is_alone:
+        if not is_alone:
+            raise StageError(
+                "Another command is under way here, which may write what is to be moved. Move when "
+                "it has ended; nothing was copied."
+            )
+        counts = move(project.home.state, database)
+        take(project.home, project.storage_root, database)
+    terminal.details(
+        f"Moved to {database.name}",
+        [(table.replace("_", " "), f"{rows:,} rows") for table, rows in counts.items()]
+        + [("files", str(project.home.state / MOVED))],
+    )
+    terminal.emit({"database": database.name, "rows": counts})

@@ -93,12 +93,16 @@ def status(
     else:
         _summarise(terminal, chosen)
     problems = project.settings.problems(known.category for known in statuses)
+    database = project.database
+    if database is not None:
+        terminal.details("", [("state shared in", database.name)])
     if problems:
         terminal.details("Settings", [("problem", problem) for problem in problems])
     categories = [_as_json(known) for known in chosen]
     terminal.emit(
         {
             "home": str(project.home.path),
+            "database": database.name if database is not None else None,
             "categories": categories,
             "settings_problems": list(problems),
         }

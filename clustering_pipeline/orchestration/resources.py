@@ -9,6 +9,7 @@ manager: one Parquet file per asset and partition, nothing pickled.
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from clustering_pipeline.core.hardware import (
 )
 from clustering_pipeline.core.manifests import Manifest
 from clustering_pipeline.core.ray_engine import ADDRESS
+from clustering_pipeline.orchestration.runtime.instance import PARTITION_TAG
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import PipelineSettings
 from clustering_pipeline.stages.prompts import has_credentials
@@ -136,6 +138,30 @@ def make_resources(project: Project) -> dict[str, dg.ConfigurableResource[Any]]:
             source=source,
         ),
     }
+
+
+def project_resource(project: Project) -> dg.ResourceDefinition:
+    """Return what hands `project` to the steps of a run.
+
+    As long as the run lasts it has its category alone among the machines that share a database; the
+    runs of one Dagster instance are kept apart by its queue.
+    """
+
+    def during_run(context: dg.InitResourceContext) -> Iterator[Project]:
+        run = context.run
+        category = run.tags.get(PARTITION_TAG) if run else None
+        if category is None:
+            yield project
+            return
+        with project.home.working_among_machines(category) as is_mine:
+            if not is_mine:
+                raise StageError(
+                    f"The category {category} is worked on by {project.home.worker_on(category)}. "
+                    "Run it again when that has ended; nothing was started here."
+                )
+            yield project
+
+    return dg.ResourceDefinition(during_run, description="Home, settings and storage.")
 
 
 class ManifestIOManager(dg.IOManager):

@@ -11,17 +11,18 @@ import logging
 import os
 import sqlite3
 import uuid
-from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.project.heights import State, difference
 from clustering_pipeline.storage import FileTree, layout
 
 if TYPE_CHECKING:
     from clustering_pipeline.project.project import PipelineHome
+    from clustering_pipeline.storage import SharedDatabase
 
 KEPT = {
     layout.CLUSTER_NUMBERS: "register of cluster numbers",
@@ -32,20 +33,6 @@ _Stamp = tuple[int, int, int]
 # The files as this process checked and copied them last.
 _checked: dict[Path, _Stamp] = {}
 _copied: dict[Path, _Stamp] = {}
-
-
-@dataclass(frozen=True)
-class _State:
-    """Which database it is, and the highest number of each of its append-only tables."""
-
-    identity: str
-    heights: Mapping[str, int] = field(default_factory=dict)
-
-    def holds(self, earlier: "_State") -> bool:
-        """Whether this is the same database at that time or later."""
-        return self.identity == earlier.identity and all(
-            self.heights.get(table, 0) >= height for table, height in earlier.heights.items()
-        )
 
 
 class Keepsakes:
@@ -70,7 +57,7 @@ class Keepsakes:
         elif remembered is not None and found is not None and not found.holds(remembered):
             raise StageError(
                 f"The {KEPT[name]} in {path} is not the one that the storage {self.files.root} "
-                f"remembers: {_difference(found, remembered)}. Put the right file there, or take "
+                f"remembers: {difference(found, remembered)}. Put the right file there, or take "
                 "this one away: the copy in the storage is restored then. Nothing was changed."
             )
         if path.exists():
@@ -103,17 +90,17 @@ class Keepsakes:
         self.files.write(f"{name}.json", json.dumps(vars(state), sort_keys=True).encode())
         _copied[path] = stamp
 
-    def _remembered(self, name: str) -> _State | None:
+    def _remembered(self, name: str) -> State | None:
         try:
             known: dict[str, Any] = json.loads(self.files.read(f"{name}.json"))
-            return _State(known["identity"], known["heights"])
+            return State(known["identity"], known["heights"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
             self.files.set_aside(f"{name}.json", str(error))
             return None
 
-    def _restore(self, name: str, remembered: _State) -> None:
+    def _restore(self, name: str, remembered: State) -> None:
         path = self.state / name
         partial = path.with_name(f".{name}.{uuid.uuid4().hex}.partial")
         try:
@@ -148,7 +135,7 @@ def _stamp(path: Path) -> _Stamp:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _state_of(path: Path) -> _State | None:
+def _state_of(path: Path) -> State | None:
     """Return the state of a database, None when it is missing, empty or damaged."""
     if not path.exists():
         return None
@@ -166,7 +153,7 @@ def _state_of(path: Path) -> _State | None:
         ) from error
 
 
-def _state_in(database: sqlite3.Connection) -> _State | None:
+def _state_in(database: sqlite3.Connection) -> State | None:
     tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
     heights = (
         dict(database.execute("SELECT name, seq FROM sqlite_sequence ORDER BY name"))
@@ -177,63 +164,97 @@ def _state_in(database: sqlite3.Connection) -> _State | None:
         database.execute("SELECT value FROM identity").fetchone() if "identity" in tables else None
     )
     # Tables that hold nothing yet are what an empty file becomes when it is opened.
-    return _State(row[0] if row else "", heights) if row or heights else None
-
-
-def _difference(found: _State, remembered: _State) -> str:
-    if found.identity != remembered.identity:
-        return "it is of another installation"
-    behind = {
-        table: (found.heights.get(table, 0), height)
-        for table, height in remembered.heights.items()
-        if found.heights.get(table, 0) < height
-    }
-    return "it is older: " + ", ".join(
-        f"{table} end at {have:,}, and there were {height:,}"
-        for table, (have, height) in behind.items()
-    )
+    return State(row[0] if row else "", heights) if row or heights else None
 
 
 @dataclass(frozen=True)
 class Owner:
-    """The home that a storage belongs to, and where it was seen last."""
+    """What a storage belongs to: a home, and where it was seen last; or the database that homes
+    share, by its identity and its address.
+    """
 
     home: str
     path: str
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether homes that share a database share the storage."""
+        return self.path.startswith(_SHARED)
 
+
+_SHARED = "postgresql://"
 # What this process has claimed already.
 _claimed: set[tuple[Owner, str]] = set()
 
 
-def claim(home: "PipelineHome", root: str) -> None:
-    """Mark the storage at `root` as that of a home; raises InputError when it is another one's."""
-    mine = Owner(home.identity, str(home.path))
+def claim(home: "PipelineHome", root: str, database: "SharedDatabase | None") -> None:
+    """Mark the storage at `root` as that of a home, or of every home that shares its database;
+    raises InputError when it is another one's.
+    """
+    mine = _owner(home, database)
     if (mine, root) in _claimed:
         return
     files = FileTree(root)
     owner = _read(files)
-    if owner is None or (
-        owner != mine and owner.home == mine.home and _has_moved(owner, home, root)
-    ):
-        take_over(home, root)
+    if owner is None or _may_follow(owner, home, root, mine):
+        take_over(home, root, database)
         # Of two that come first at once one has written last.
         owner = _read(files)
-    if owner != mine:
-        raise InputError(
-            f"The storage {root} belongs to the home {owner.path if owner else ''}, and this is "
-            f"the home {home.path}. Two homes on one storage would give the same numbers to "
-            "different products. Give this home a storage of its own with storage.root. If the "
-            "other home is gone for good, let this one have it: `clustering-pipeline storage "
-            "take-over`. Several people may share one home, and its corrections by PostgreSQL."
-        )
+    if owner is None or owner.home != mine.home or (owner != mine and not mine.is_shared):
+        raise InputError(_refusal(owner, home, root, mine))
     _claimed.add((mine, root))
 
 
-def take_over(home: "PipelineHome", root: str) -> None:
-    """Make the storage at `root` that of a home, whosever it was."""
-    content = json.dumps({"home": home.identity, "path": str(home.path)}).encode()
+def take_over(home: "PipelineHome", root: str, database: "SharedDatabase | None") -> None:
+    """Make the storage at `root` that of a home, or of the homes that share its database, whosever
+    it was.
+    """
+    content = json.dumps(vars(_owner(home, database))).encode()
     FileTree(root).write(layout.OWNER, content)
+
+
+def _owner(home: "PipelineHome", database: "SharedDatabase | None") -> Owner:
+    if database is None:
+        return Owner(home.identity, str(home.path))
+    return Owner(database.identity, database.name)
+
+
+def _may_follow(owner: Owner, home: "PipelineHome", root: str, mine: Owner) -> bool:
+    """Whether a storage goes over without a word: to a home that moved, or to the database that a
+    home which had nothing to move there shares now.
+    """
+    if mine.is_shared:
+        has_copies = any(FileTree(root).exists(f"{layout.COPIES}/{name}") for name in KEPT)
+        return owner == _owner(home, None) and not has_copies
+    return owner != mine and owner.home == mine.home and _has_moved(owner, home, root)
+
+
+def _refusal(owner: Owner | None, home: "PipelineHome", root: str, mine: Owner) -> str:
+    take = (
+        "If that is gone for good, let this home have the storage: `clustering-pipeline storage "
+        "take-over`."
+    )
+    if owner is not None and owner.is_shared:
+        return (
+            f"The storage {root} belongs to the homes that share the database {owner.path}, and "
+            f"the home {home.path} has "
+            f"{'another one, ' + mine.path if mine.is_shared else 'its numbers in files'}. Both "
+            "would give the same numbers to different products. Set storage.database to that "
+            f"address, or give this home a storage of its own with storage.root. {take}"
+        )
+    path = owner.path if owner else ""
+    if mine.is_shared:
+        return (
+            f"The storage {root} belongs to the home {path} alone, whose numbers are not in the "
+            f"database {mine.path}. Set storage.database there too and copy them with "
+            f"`clustering-pipeline storage move-state`. {take}"
+        )
+    return (
+        f"The storage {root} belongs to the home {path}, and this is "
+        f"the home {home.path}. Two homes on one storage would give the same numbers to "
+        "different products. Give this home a storage of its own with storage.root, or let both "
+        f"share a database with storage.database. {take}"
+    )
 
 
 def _read(files: FileTree) -> Owner | None:

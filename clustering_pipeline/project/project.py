@@ -6,22 +6,25 @@ import logging
 import os
 import tempfile
 import uuid
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clustering_pipeline.core.engine import make_engine
-from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.progress import ProgressListener
 from clustering_pipeline.project.keepsakes import Keepsakes, claim
+from clustering_pipeline.project.sharing import SharedKeepsakes, check_moved
 from clustering_pipeline.settings import (
     SETTINGS_FILE,
     ComputeSettings,
     PipelineSettings,
     RunOverrides,
     SettingsSource,
+    StorageSettings,
 )
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import (
@@ -36,6 +39,7 @@ from clustering_pipeline.storage import (
 if TYPE_CHECKING:
     from clustering_pipeline.review import CorrectionStore, ReviewProgress
     from clustering_pipeline.stages.catalogue import SourceRecords
+    from clustering_pipeline.storage import Place, SharedDatabase
 
 SUFFIX = ".retired"
 
@@ -71,6 +75,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 # A wheel carries the file inside the package; a checkout has it in its own dagster_home.
 _SECONDS_OF_A_LOOK = 1.0
+_PRUNING = "the storage"
 
 
 TEMPLATES = (CHECKOUT / "dagster_home" / INSTANCE_FILE, Path(__file__).with_name(INSTANCE_FILE))
@@ -157,22 +162,101 @@ class PipelineHome:
         Path(file.name).chmod(template.stat().st_mode)
         Path(file.name).replace(self.path / INSTANCE_FILE)
 
-    def working_on(
-        self, category: str, seconds: float = _SECONDS_OF_A_LOOK
-    ) -> AbstractContextManager[bool]:
-        """Have a category alone while the block runs; gives False when another process has it.
-
-        One who only looks whether it is free has it for a moment, which `seconds` bridge.
+    @property
+    def database(self) -> "SharedDatabase | None":
+        """What `storage.database` of the settings file names, None when the home keeps its own
+        files; raises InputError.
         """
-        return hold(self.state / layout.LOCKS / f"{category}.lock", seconds=seconds)
+        address = self._storage_settings.database
+        if address is None:
+            return None
+        from clustering_pipeline.storage import SharedDatabase
 
-    def using_storage(self) -> AbstractContextManager[bool]:
-        """Keep others from pruning the storage while the block runs."""
-        return hold(self.state / layout.STORAGE_LOCK, shared=True)
+        return SharedDatabase(address.get_secret_value())
 
-    def pruning(self) -> AbstractContextManager[bool]:
+    @contextmanager
+    def working_on(self, category: str, seconds: float = _SECONDS_OF_A_LOOK) -> Iterator[bool]:
+        """Have a category alone while the block runs, among the processes of this home and of all
+        machines that share its database; gives False when another process has it.
+
+        One who only looks whether it is free has it for a moment, which `seconds` bridge; for
+        another machine one who would wait at all waits as long as `storage.wait_seconds` says.
+        """
+        with hold(self.state / layout.LOCKS / f"{category}.lock", seconds=seconds) as is_mine:
+            if not is_mine:
+                yield False
+                return
+            with self.working_among_machines(category, seconds) as is_mine:
+                yield is_mine
+
+    @contextmanager
+    def working_among_machines(
+        self, category: str, seconds: float = _SECONDS_OF_A_LOOK
+    ) -> Iterator[bool]:
+        """Have a category alone among the machines that share a database; gives False when another
+        process has it.
+        """
+        database = self.database
+        if database is None:
+            yield True
+            return
+        patience = max(seconds, self._storage_settings.wait_seconds) if seconds else 0.0
+        with database.turns.turn(_turn_of(category), seconds=patience) as is_mine:
+            yield is_mine
+
+    def confirm_turns(self) -> None:
+        """See that this process still has what it works on, after a restart of the database that
+        machines share; raises StageError when another process took it.
+        """
+        database = self.database
+        if database is not None:
+            database.turns.confirm()
+
+    def worker_on(self, category: str) -> str:
+        """Return in words which process of a machine that shares the database works on a category,
+        "" when none does.
+        """
+        database = self.database
+        return "" if database is None else database.turns.holder(_turn_of(category))
+
+    @contextmanager
+    def using_storage(self) -> Iterator[None]:
+        """Keep others from pruning the storage while the block runs; raises StageError when a
+        machine that shares it prunes it for longer than `storage.wait_seconds`.
+        """
+        database = self.database
+        with hold(self.state / layout.STORAGE_LOCK, shared=True):
+            if database is None:
+                yield
+                return
+            seconds = self._storage_settings.wait_seconds
+            with database.turns.turn(_PRUNING, shared=True, seconds=seconds) as is_mine:
+                if not is_mine:
+                    raise StageError(
+                        f"The storage is being pruned by {database.turns.holder(_PRUNING)} for "
+                        f"longer than {seconds:g} s (storage.wait_seconds). Run again when that "
+                        "has ended; nothing was started."
+                    )
+                yield
+
+    @contextmanager
+    def pruning(self) -> Iterator[bool]:
         """Have the storage alone while the block runs; gives False when somebody uses it."""
-        return hold(self.state / layout.STORAGE_LOCK, seconds=_SECONDS_OF_A_LOOK)
+        database = self.database
+        with hold(self.state / layout.STORAGE_LOCK, seconds=_SECONDS_OF_A_LOOK) as is_mine:
+            if database is None or not is_mine:
+                yield is_mine
+                return
+            with database.turns.turn(_PRUNING, seconds=_SECONDS_OF_A_LOOK) as is_mine:
+                yield is_mine
+
+    @property
+    def _storage_settings(self) -> StorageSettings:
+        return SettingsSource(self.settings_file).installation().storage
+
+
+def _turn_of(category: str) -> str:
+    return f"the category {category}"
 
 
 @dataclass(frozen=True)
@@ -245,19 +329,51 @@ class Project:
         from clustering_pipeline.review import CorrectionStore
 
         place = self._review_place(layout.CORRECTIONS)
-        if not isinstance(place, Path):
+        if isinstance(place, str):
             return CorrectionStore(place)
         self.keepsakes.check(layout.CORRECTIONS)
         return CorrectionStore(place, self.keepsakes.keep)
 
     @property
-    def keepsakes(self) -> Keepsakes:
-        """The copies of what cannot be made again."""
+    def database(self) -> "SharedDatabase | None":
+        """The database that this home shares with others, None when it keeps its own files.
+
+        Raises InputError where this run would have another one than the home.
+        """
+        database, asked = self.home.database, self.settings.installation().storage.database
+        if (database and database.address) != (asked and asked.get_secret_value()):
+            raise InputError(
+                "storage.database holds for the whole home, not for one run: write it into "
+                f"{self.home.settings_file}."
+            )
+        return database
+
+    def place(self, name: str) -> "Place":
+        """Return where the tables are that a file of this name in the home's state holds, or would
+        hold; raises InputError when they have not been moved to the database yet.
+        """
+        database = self.database
+        if database is None:
+            return self.home.state / name
+        check_moved(self.home.state, database.name)
+        return database
+
+    @property
+    def keepsakes(self) -> Keepsakes | SharedKeepsakes:
+        """What the storage remembers of that which cannot be made again."""
+        database = self.database
+        if database is not None:
+            return SharedKeepsakes(database, self.storage_root)
         return Keepsakes(self.home.state, self.storage_root)
 
     def claim_storage(self) -> None:
-        """Mark the storage as this home's; raises InputError when it is another one's."""
-        claim(self.home, self.storage_root)
+        """Mark the storage as this home's, or as that of all homes that share its database; raises
+        InputError when it is another one's.
+        """
+        database = self.database
+        if database is not None:
+            check_moved(self.home.state, database.name)
+        claim(self.home, self.storage_root, database)
 
     @property
     def review_progress(self) -> "ReviewProgress":
@@ -289,6 +405,7 @@ class Project:
             progress=self.listener.of(log),
             hardware=self.hardware(compute),
             category=category,
+            database=self.database,
         )
 
     def _owner_file(self) -> str | None:
@@ -309,6 +426,6 @@ class Project:
             compute.compile_encoder,
         )
 
-    def _review_place(self, file: str) -> Path | str:
+    def _review_place(self, file: str) -> "Place | str":
         url = self.settings.installation().storage.corrections
-        return self.home.state / file if url is None else url.get_secret_value()
+        return self.place(file) if url is None else url.get_secret_value()

@@ -26,7 +26,7 @@ from clustering_pipeline.outputs.report import Cluster, Listing
 from clustering_pipeline.outputs.workbook import read_label_edits
 from clustering_pipeline.review.files import SUFFIXES, read_corrections_file
 from clustering_pipeline.settings import CatalogueSettings
-from clustering_pipeline.storage import BlobStore, Database
+from clustering_pipeline.storage import BlobStore, Database, SharedDatabase
 
 _TABLES = MetaData()
 _ROWS = Table(
@@ -251,7 +251,7 @@ class ReviewProgress:
     be looked at again.
     """
 
-    def __init__(self, place: Path | str) -> None:
+    def __init__(self, place: Path | str | SharedDatabase) -> None:
         """`place`: a SQLite file, created when missing, or an URL as for the corrections."""
         self._database = Database(place, _TABLES, "record of what was looked at")
 

@@ -34,7 +34,7 @@ from clustering_pipeline.core.corrections import (
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import CORRECTIONS, conform
 from clustering_pipeline.review.files import write_corrections
-from clustering_pipeline.storage import Database
+from clustering_pipeline.storage import Database, SharedDatabase
 
 _TABLES = MetaData()
 _ROWS = Table(
@@ -81,7 +81,9 @@ class CorrectionStore:
     Threads, processes and, with PostgreSQL, machines may share the store.
     """
 
-    def __init__(self, place: Path | str, recorded: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, place: Path | str | SharedDatabase, recorded: Callable[[], None] | None = None
+    ) -> None:
         """`place`: a SQLite file, created when missing, or an URL: `sqlite:///FILE`,
         `postgresql://USER@HOST/DATABASE`. `recorded` is called after every change.
 

@@ -7,7 +7,16 @@ from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from clustering_pipeline.settings.base import combination_error
 
 # The fields of a cron schedule, with cronsim's name, ours, and the least and greatest value.
 CRON_FIELDS = {
@@ -176,12 +185,35 @@ class StorageSettings(BaseModel):
     root: str | None = Field(
         None, description="Folder or fsspec URL; `storage` below the Dagster home when unset."
     )
-    corrections: SecretStr | None = Field(
+    database: SecretStr | None = Field(
         None,
-        description="PostgreSQL URL of what people say about clusters, for several machines to "
-        "share: `postgresql://USER@HOST/DATABASE`, the password best in `PGPASSWORD` or "
+        description="PostgreSQL URL of what several machines on one storage share: the register of "
+        "cluster numbers, the journal of downloads, what people say and have looked at, what was "
+        "delivered. `postgresql://USER@HOST/DATABASE`, the password best in `PGPASSWORD` or "
         "`~/.pgpass`. SQLite files below the Dagster home when unset.",
     )
+    wait_seconds: float = Field(
+        60,
+        ge=0,
+        description="With `storage.database`: how long a run waits at most for a category that "
+        "another machine works on, before it ends and says which.",
+    )
+    corrections: SecretStr | None = Field(
+        None,
+        description="Older than `storage.database`, which takes its place: the PostgreSQL URL of "
+        "what people say about clusters alone; all else stays in the home.",
+    )
+
+    @model_validator(mode="after")
+    def _one_place_of_corrections(self) -> "StorageSettings":
+        if self.database is not None and self.corrections is not None:
+            raise combination_error(
+                "storage.database holds what people say as well. Take storage.corrections away; "
+                "what was said stays where it is when both name one database",
+                "corrections",
+                "database",
+            )
+        return self
 
 
 class ComputeSettings(BaseModel):

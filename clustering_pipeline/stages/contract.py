@@ -6,6 +6,7 @@ All its parameters are keywords: frames named as their manifests, settings by cl
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,7 +14,10 @@ from clustering_pipeline.core.engine import Engine, LocalEngine
 from clustering_pipeline.core.facts import CacheCount, Facts
 from clustering_pipeline.core.hardware import Hardware, Precision
 from clustering_pipeline.core.progress import Progress, SilentProgress
-from clustering_pipeline.storage import BlobStore, FeatureTables
+from clustering_pipeline.storage import BlobStore, FeatureTables, Place
+
+if TYPE_CHECKING:
+    from clustering_pipeline.storage import SharedDatabase
 
 
 @dataclass(frozen=True)
@@ -25,14 +29,19 @@ class StageContext:
 
     blobs: BlobStore
     tables: FeatureTables
-    # A local folder for what must be a database: the download journal, the cluster numbers, the
-    # corrections.
+    # A local folder for what must be a database, and for what is cheap to make again.
     state: Path
     engine: Engine = field(default_factory=LocalEngine)
     progress: Progress = field(default_factory=SilentProgress)
     hardware: Hardware = field(default_factory=Hardware)
     # The slug of the category whose stages these are; numbers and drawings are kept by it.
     category: str = ""
+    # Where the databases are that would lie in `state`, when several machines share them.
+    database: "SharedDatabase | None" = None
+
+    def place(self, name: str) -> Place:
+        """Return where the tables are that a file of this name in `state` would hold."""
+        return self.database or self.state / name
 
     @property
     def cache(self) -> CacheCount:

@@ -12,9 +12,11 @@ from clustering_pipeline.storage.feature_tables import (
 from clustering_pipeline.storage.files import BlobStore, FileTree, hold
 from clustering_pipeline.storage.local_database import LocalDatabase
 from clustering_pipeline.storage.manifests import ManifestStore
+from clustering_pipeline.storage.tables import Place, open_tables
 
 if TYPE_CHECKING:
     from clustering_pipeline.storage.database import Database
+    from clustering_pipeline.storage.shared_database import SharedDatabase
 
 __all__ = [
     "BlobStore",
@@ -24,17 +26,24 @@ __all__ = [
     "FileTree",
     "LocalDatabase",
     "ManifestStore",
+    "Place",
+    "SharedDatabase",
     "compute_missing",
     "hold",
     "layout",
+    "open_tables",
     "part_name",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import the database only where it is used: SQLAlchemy is slow to load."""
+    """Import the databases only where they are used: SQLAlchemy is slow to load."""
     if name == "Database":
         from clustering_pipeline.storage.database import Database
 
         return Database
+    if name == "SharedDatabase":
+        from clustering_pipeline.storage.shared_database import SharedDatabase
+
+        return SharedDatabase
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,16 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, inspect, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import SQLAlchemyError
 
-from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.storage.addresses import cause_of, make_address, shown
+from clustering_pipeline.storage.shared_database import SharedDatabase
 
-_DRIVERS = {
-    "sqlite": "sqlite",
-    "postgres": "postgresql+psycopg2",
-    "postgresql": "postgresql+psycopg2",
-}
 _SECONDS_FOR_A_TURN = 30
 # Writers of one PostgreSQL database take turns on this lock; the number only has to be ours.
 _TURN = 0x636C7573
@@ -31,17 +28,19 @@ class Database:
 
     def __init__(
         self,
-        place: Path | str,
+        place: Path | str | SharedDatabase,
         tables: MetaData,
         purpose: str,
         committed: Callable[[], None] | None = None,
     ) -> None:
-        """`place`: a SQLite file, or an URL of SQLite or PostgreSQL; `purpose`: what is kept there,
-        for errors; `committed` is called after every change.
+        """`place`: a SQLite file, an URL of SQLite or PostgreSQL, or the database that holds
+        everything; `purpose`: what is kept there, for errors; `committed` is called after every
+        change.
 
         Raises InputError for an URL of another kind.
         """
-        self._url = _url_of(place, purpose)
+        self._shared = place if isinstance(place, SharedDatabase) else None
+        self._url = place.url if isinstance(place, SharedDatabase) else _url_of(place, purpose)
         self._tables = tables
         self._purpose = purpose
         self._committed = committed
@@ -49,12 +48,7 @@ class Database:
     @property
     def name(self) -> str:
         """The file, or the address without its password and options."""
-        if self._url.get_backend_name() == "sqlite":
-            return str(self._url.database)
-        account = f"{self._url.username}@" if self._url.username else ""
-        port = f":{self._url.port}" if self._url.port else ""
-        host = self._url.host or "localhost"
-        return f"postgresql://{account}{host}{port}/{self._url.database or ''}"
+        return shown(self._url)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -79,13 +73,16 @@ class Database:
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         try:
+            if self._shared is not None:
+                with self._shared.connection() as connection:
+                    yield connection
+                return
             with self._engine().connect() as connection:
                 self._make_tables(connection)
                 yield connection
         except (OSError, SQLAlchemyError) as error:
-            cause = error.orig if isinstance(error, DBAPIError) else error
             raise StageError(
-                f"The {self._purpose} in {self.name} cannot be used ({str(cause).strip()}). Check "
+                f"The {self._purpose} in {self.name} cannot be used ({cause_of(error)}). Check "
                 "that it is a database of ours that can be reached and written to; nothing was "
                 "changed."
             ) from error
@@ -125,20 +122,6 @@ def _wait_for_turn(connection: Connection) -> None:
 
 
 def _url_of(place: Path | str, purpose: str) -> URL:
-    """Return the URL of a place; errors never repeat it, for it may hold a password."""
     if isinstance(place, Path) or "://" not in place:
         return URL.create("sqlite", database=str(place))
-    try:
-        url = make_url(place)
-    except (ArgumentError, ValueError):
-        raise InputError(
-            f"The address of the {purpose} is not well formed. Write "
-            "postgresql://USER@HOST:PORT/DATABASE, with what is not a letter or digit of a "
-            "password percent-encoded, or leave the password to PGPASSWORD or ~/.pgpass."
-        ) from None
-    backend = url.get_backend_name()
-    if backend not in _DRIVERS:
-        raise InputError(
-            f"The {purpose} cannot be kept in {backend!r}. Give a PostgreSQL URL, or a SQLite file."
-        )
-    return url if "+" in url.drivername else url.set(drivername=_DRIVERS[backend])
+    return make_address(place, purpose)

@@ -10,8 +10,10 @@ STATE, STORAGE, MODELS, CATALOGUES = "state", "storage", "models", "catalogues"
 DOWNLOAD_JOURNAL = "download.sqlite"
 CLUSTER_NUMBERS = "cluster_numbers.sqlite"
 # Its table that grows by a row whenever a category is grouped otherwise than before.
-NUMBERED_RESULTS = "results"
+NUMBERED_RESULTS, RESULT_NUMBER = "results", "result"
 REPORT_HISTORY = "report_history.sqlite"
+# Its table where all of them lie in one database.
+REPORTED_RESULTS = "reported_results"
 DELIVERIES = "deliveries.sqlite"
 CORRECTIONS = "corrections.sqlite"
 REVIEW_PROGRESS = "review_progress.sqlite"
@@ -33,6 +35,8 @@ BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS = (
 )
 # Copies of local databases that cannot be made again, and whose storage this is.
 COPIES, OWNER = "copies", "owner.json"
+# Among the copies: how far the database had come that several homes share.
+DATABASE_MARK = "database.json"
 FOLDERS = (BLOBS, FEATURES, MANIFESTS, SOURCES, OUTPUTS)
 
 # Below the outputs of a category.

@@ -4,6 +4,7 @@ several may share.
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -42,31 +43,37 @@ class LocalDatabase:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self, part: str = "") -> Iterator[sqlite3.Connection]:
         """Give a connection whose changes are committed when the block ends without an error;
-        writers take turns.
+        writers take turns, whatever `part` they write.
 
         Raises StageError when the file cannot be used.
         """
+        del part
         with self.errors(), closing(self.connect()) as connection:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
 
-    def extent(self, table: str, category: str) -> tuple[int, int]:
-        """Return how many rows a table that only grows has of a category, and the number of the
-        last, 0 without any; raises StageError when the file cannot be used.
+    def extent(self, table: str, number: str, category: str) -> tuple[int, int]:
+        """Return how many rows a table that only grows has of a category, and the last of the
+        numbers of the column `number`, 0 without any; raises StageError when the file cannot be
+        used.
         """
-        query = f"SELECT COUNT(*), COALESCE(MAX(rowid), 0) FROM {table} WHERE category = ?"
+        query = f"SELECT COUNT(*), COALESCE(MAX({number}), 0) FROM {table} WHERE category = ?"
         with self.reading() as connection:
             count, last = connection.execute(query, (category,)).fetchone()
         return count, last
 
-    def connect(self) -> sqlite3.Connection:
-        """Return a connection for one who holds it for long and commits for itself; threads may
-        share it in turns.
+    def session(self) -> "LocalSession":
+        """Return the file with a connection that stays open, for one who reads and writes often;
+        raises StageError when the file cannot be used.
+        """
+        return LocalSession(self)
 
-        Raises StageError when the file cannot be used.
+    def connect(self) -> sqlite3.Connection:
+        """Return a connection that commits by itself; raises StageError when the file cannot be
+        used.
         """
         with self.errors():
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,3 +117,38 @@ class LocalDatabase:
         self.path.replace(aside)
         _log.warning("%s is damaged (%s): set aside as %s.", self.path, error, aside)
         return True
+
+
+class LocalSession:
+    """One connection to a file that stays open; threads share it in turns."""
+
+    def __init__(self, database: LocalDatabase) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._connection = database.connect()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection; raises StageError when the file cannot be used."""
+        with self._database.errors(), self._lock:
+            yield self._connection
+
+    @contextmanager
+    def writing(self, part: str = "") -> Iterator[sqlite3.Connection]:
+        """Give the connection, whose changes are committed when the block ends without an error;
+        raises StageError when the file cannot be used.
+        """
+        del part
+        with self._database.errors(), self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()

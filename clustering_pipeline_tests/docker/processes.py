@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -39,16 +40,16 @@ def wait_for(what: str, look: Callable[[], Any]) -> Any:
 
 @contextmanager
 def process(
-    arguments: list[str], environment: dict[str, str], log: Path
+    arguments: list[str], environment: dict[str, str], log: Path, ended_by: int = signal.SIGTERM
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         running = subprocess.Popen(
             arguments, env=environment, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent
         )
     try:
         yield running
     finally:
-        running.terminate()
+        running.send_signal(ended_by)
         try:
             running.wait(30)
         except subprocess.TimeoutExpired:
@@ -59,48 +60,17 @@ def process(
 @contextmanager
 def postgres(folder: Path) -> Iterator[dict[str, str]]:
     """Start a PostgreSQL server of its own and give the environment that docker/dagster.yaml
-    reads.
+    reads; one that was there before is started again, on its port.
     """
     assert POSTGRES is not None
-    folder.mkdir()
     account: list[str] = []
     if os.geteuid() == 0:
         # PostgreSQL refuses to run as root.
         account = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        for parent in (folder, *folder.parents[:3]):
-            parent.chmod(0o755)
-        shutil.chown(folder, "postgres", "postgres")
-    secret = folder / "secret"
-    secret.write_text("secret")
-    data, port = folder / "data", free_port()
-    secret.chmod(0o644)
-    subprocess.run(
-        [
-            *account,
-            str(POSTGRES / "initdb"),
-            "-D",
-            str(data),
-            "-U",
-            "dagster",
-            "-A",
-            "scram-sha-256",
-            f"--pwfile={secret}",
-        ],
-        check=True,
-        capture_output=True,
-    )
-    server = [
-        *account,
-        str(POSTGRES / "postgres"),
-        "-D",
-        str(data),
-        "-p",
-        str(port),
-        "-k",
-        str(folder),
-        "-h",
-        "127.0.0.1",
-    ]
+    if not folder.exists():
+        _make_cluster(folder, account)
+    port, data = int((folder / "port").read_text()), folder / "data"
+    arguments = ["-D", str(data), "-p", str(port), "-k", str(folder), "-h", "127.0.0.1"]
     environment = {
         "DAGSTER_POSTGRES_HOST": "127.0.0.1",
         "DAGSTER_POSTGRES_USER": "dagster",
@@ -108,9 +78,49 @@ def postgres(folder: Path) -> Iterator[dict[str, str]]:
         "DAGSTER_POSTGRES_DB": "postgres",
         "DAGSTER_POSTGRES_PORT": str(port),
     }
-    with process(server, dict(os.environ), folder.parent / "postgres.log"):
+    server = [*account, str(POSTGRES / "postgres"), *arguments]
+    log = folder.parent / "postgres.log"
+    # Without waiting for its clients to leave.
+    with process(server, dict(os.environ), log, signal.SIGINT):
         wait_for("PostgreSQL", lambda: socket.create_connection(("127.0.0.1", port), 1))
         yield environment
+
+
+def _make_cluster(folder: Path, account: list[str]) -> None:
+    assert POSTGRES is not None
+    folder.mkdir()
+    if account:
+        for parent in (folder, *folder.parents[:3]):
+            parent.chmod(0o755)
+        shutil.chown(folder, "postgres", "postgres")
+    secret = folder / "secret"
+    secret.write_text("secret")
+    secret.chmod(0o644)
+    (folder / "port").write_text(str(free_port()))
+    options = ["-U", "dagster", "-A", "scram-sha-256", f"--pwfile={secret}"]
+    subprocess.run(
+        [*account, str(POSTGRES / "initdb"), "-D", str(folder / "data"), *options],
+        check=True,
+        capture_output=True,
+    )
+
+
+def empty_database(server: dict[str, str], name: str) -> str:
+    """Make a database of a server anew and return its address, with the password in it."""
+    import psycopg2
+
+    account = {
+        "host": server["DAGSTER_POSTGRES_HOST"],
+        "port": server["DAGSTER_POSTGRES_PORT"],
+        "user": server["DAGSTER_POSTGRES_USER"],
+        "password": server["DAGSTER_POSTGRES_PASSWORD"],
+    }
+    connection = psycopg2.connect(**account, dbname="postgres")
+    connection.autocommit = True
+    connection.cursor().execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+    connection.cursor().execute(f"CREATE DATABASE {name}")
+    connection.close()
+    return "postgresql://{user}:{password}@{host}:{port}/".format(**account) + name
 
 
 class Web:

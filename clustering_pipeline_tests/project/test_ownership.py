@@ -21,7 +21,7 @@ def test_a_second_home_on_a_storage_is_refused_in_words(tmp_path):
     first.claim_storage()
     with pytest.raises(InputError, match=rf"belongs to the home {first.home.path}.*storage\.root"):
         second.context("serum", None)
-    take_over(second.home, second.storage_root)
+    take_over(second.home, second.storage_root, None)
     second.claim_storage()
 
 

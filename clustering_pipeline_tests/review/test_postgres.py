@@ -9,7 +9,7 @@ from clustering_pipeline.core.corrections import Correction, Name, Withdraw
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.outputs.report import review_order
 from clustering_pipeline.review import CorrectionStore, ReviewProgress
-from clustering_pipeline_tests.docker.processes import POSTGRES, postgres
+from clustering_pipeline_tests.docker.processes import POSTGRES, empty_database, postgres
 from clustering_pipeline_tests.outputs.report import samples
 from clustering_pipeline_tests.review.sayings import same, say, statements
 
@@ -30,18 +30,7 @@ def server(tmp_path_factory):
 @pytest.fixture
 def place(server):
     """A database of this test's own."""
-    account = {
-        "host": "127.0.0.1",
-        "port": server["DAGSTER_POSTGRES_PORT"],
-        "user": "dagster",
-        "password": "secret",
-    }
-    connection = psycopg2.connect(**account, dbname="postgres")
-    connection.autocommit = True
-    connection.cursor().execute("DROP DATABASE IF EXISTS corrections")
-    connection.cursor().execute("CREATE DATABASE corrections")
-    connection.close()
-    return "postgresql://dagster:secret@127.0.0.1:{port}/corrections".format(**account)
+    return empty_database(server, "corrections")
 
 
 def test_statements_are_kept_read_and_undone(place, tmp_path):

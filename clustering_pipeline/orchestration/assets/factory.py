@@ -206,7 +206,9 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
             }
         started = time.monotonic()
         with project.home.using_storage():
+            project.home.confirm_turns()
             made = declared.compute(run, arguments)
+            project.home.confirm_turns()
         outcome = made if isinstance(made, AssetResult) else AssetResult(made)
         seconds = time.monotonic() - started
         told = {name: _plain(fact) for name, fact in outcome.result.facts.items()}

@@ -90,7 +90,9 @@ def labeled_excel(
     )
     run.project.outputs.write(layout.output(run.category, name), labelled.content)
     delivered = (
-        deliver_workbook(labelled.content, output, Path(source.path), run.stage.state)
+        deliver_workbook(
+            labelled.content, output, Path(source.path), run.stage.place(layout.DELIVERIES)
+        )
         if output
         else None
     )
@@ -109,7 +111,7 @@ def _notes(
 
     # Besides those of the stages: device, storage and the like, which change no result.
     settings = run.project.category_settings(run.category).model_copy(update=dict(in_force))
-    events = NumberRegister(run.stage.state / layout.CLUSTER_NUMBERS).events(run.category)
+    events = NumberRegister(run.stage.place(layout.CLUSTER_NUMBERS)).events(run.category)
     return WorkbookNotes(
         category=run.category,
         summary=summary_sections(source.name, source.sha256, settings),

@@ -43,7 +43,12 @@ def lost_runs(home: PipelineHome, instance: dg.DagsterInstance) -> Iterator[dg.D
         if COMMAND_LINE_TAG in run.tags:
             if _has_no_command(home, instance, run):
                 yield run
-        elif GRPC_INFO_TAG in run.tags and not _is_executed(run) and not _has_worker(instance, run):
+        elif (
+            GRPC_INFO_TAG in run.tags
+            and not _is_executed(run)
+            and not _has_worker(instance, run)
+            and not home.worker_on(run.tags.get(PARTITION_TAG, ""))
+        ):
             yield run
 
 
@@ -124,9 +129,10 @@ def working_alone(
     """
     with home.working_on(category) as is_mine, home.using_storage():
         if not is_mine:
+            worker = home.worker_on(category) or "another command"
             raise StageError(
-                f"Another command is working on the category {category}. Wait until it has ended; "
-                f"nothing was started here."
+                f"{worker[0].upper()}{worker[1:]} is working on the category {category}. Wait "
+                "until it has ended; nothing was started here."
             )
         for run in runs_in_flight(instance, category):
             # Only the holder of the lock runs from the command line, so that such a run has ended

@@ -15,7 +15,7 @@ from clustering_pipeline.core.manifests import CORRECTIONS, content_version
 from clustering_pipeline.orchestration.sync.lineage import SourceVersion
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import STAGES, StageSettings
-from clustering_pipeline.storage import LocalDatabase, layout
+from clustering_pipeline.storage import layout, open_tables
 
 if TYPE_CHECKING:
     from clustering_pipeline.stages.catalogue import CatalogueSource
@@ -54,11 +54,11 @@ def register_version(project: Project, category: str) -> str:
     """Return how far the register of cluster numbers has come for a category: what it says of
     births, splits and merges is shown in the workbook and in the report.
     """
-    path = project.home.state / layout.CLUSTER_NUMBERS
-    if not path.exists():
+    what, place = "register of cluster numbers", project.place(layout.CLUSTER_NUMBERS)
+    if isinstance(place, Path) and not place.exists():
         return _digest()
-    register = LocalDatabase(path, "", "The register of cluster numbers {path}: {error}.")
-    return _digest(register.extent(layout.NUMBERED_RESULTS, category))
+    register = open_tables(place, "", f"The {what} {{path}}: {{error}}.", what)
+    return _digest(register.extent(layout.NUMBERED_RESULTS, layout.RESULT_NUMBER, category))
 
 
 def delivery_version(project: Project, source: "CatalogueSource") -> str:

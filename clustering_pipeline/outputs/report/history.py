@@ -2,16 +2,16 @@
 
 import hashlib
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from clustering_pipeline.outputs.report.tables import Listing
 from clustering_pipeline.stages.clustering import NumberRegister
-from clustering_pipeline.storage import LocalDatabase, layout
+from clustering_pipeline.storage import Place, layout, open_tables
 
 # Where each listing is: its cluster, -1 without one. A listing is named by its id and how many with
 # that id came before it.
@@ -47,13 +47,18 @@ class Changes:
 
 
 class ResultHistory:
-    """The last results of every category in one SQLite file; a result equal to the newest one is
-    not kept again.
+    """The last results of every category in one SQLite file, or in a database that machines share;
+    a result equal to the newest one is not kept again.
     """
 
-    def __init__(self, path: Path) -> None:
-        """`path`: the file, created when missing."""
-        self._database = LocalDatabase(path, _TABLE, _UNUSABLE, is_replaceable=True)
+    def __init__(self, place: Place) -> None:
+        """`place`: the file, created when missing, or what machines share."""
+        self._place = place
+        self._database = open_tables(
+            place, _TABLE, _UNUSABLE, "history of results", is_replaceable=True
+        )
+        # Where all tables are in one schema, `results` are those of the register.
+        self._table = "results" if isinstance(place, Path) else layout.REPORTED_RESULTS
 
     def changes(self, category: str, listings: list[Listing]) -> Changes | None:
         """Keep a result and return what changed since the last different one; None for a category's
@@ -62,10 +67,10 @@ class ResultHistory:
         placement = placement_of(listings)
         text = json.dumps(placement, sort_keys=True)
         content = hashlib.sha256(text.encode()).hexdigest()
-        with self._database.writing() as connection:
+        with self._database.writing(category) as connection:
             rows = connection.execute(
-                "SELECT content, time, placement FROM results WHERE category = ? ORDER BY number "
-                "DESC LIMIT 2",
+                f"SELECT content, time, placement FROM {self._table} WHERE category = ? ORDER BY "
+                "number DESC LIMIT 2",
                 (category,),
             ).fetchall()
             if not rows or rows[0][0] != content:
@@ -81,23 +86,25 @@ class ResultHistory:
         )
 
     def _events(self, category: str, kind: str, since: str) -> tuple[tuple[int, int], ...]:
-        events = NumberRegister(self._database.path.with_name(layout.CLUSTER_NUMBERS)).events(
-            category
-        )
+        place = self._place
+        if isinstance(place, Path):
+            place = place.with_name(layout.CLUSTER_NUMBERS)
+        events = NumberRegister(place).events(category)
         chosen = events[(events["kind"] == kind) & (events["time"] > since)]
         return tuple(
             (int(number), int(other))
             for number, other in zip(chosen["number"], chosen["other"], strict=True)
         )
 
-    def _keep(self, connection: sqlite3.Connection, category: str, content: str, text: str) -> None:
+    def _keep(self, connection: Any, category: str, content: str, text: str) -> None:
         row = (category, content, datetime.now(UTC).isoformat(timespec="seconds"), text)
         connection.execute(
-            "INSERT INTO results (category, content, time, placement) VALUES (?, ?, ?, ?)", row
+            f"INSERT INTO {self._table} (category, content, time, placement) VALUES (?, ?, ?, ?)",
+            row,
         )
         connection.execute(
-            "DELETE FROM results WHERE category = ? AND number NOT IN (SELECT number FROM results "
-            "WHERE category = ? ORDER BY number DESC LIMIT ?)",
+            f"DELETE FROM {self._table} WHERE category = ? AND number NOT IN (SELECT number FROM "
+            f"{self._table} WHERE category = ? ORDER BY number DESC LIMIT ?)",
             (category, category, KEPT),
         )
 

@@ -132,7 +132,7 @@ def _content(
         "dots": []
         if any("projection" in title for title in drawings)
         else draw_map(tables, listings),
-        "changes": ResultHistory(context.state / layout.REPORT_HISTORY).changes(
+        "changes": ResultHistory(context.place(layout.REPORT_HISTORY)).changes(
             tables.category, listings
         ),
         "listings": listings,

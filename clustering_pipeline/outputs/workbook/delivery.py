@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from clustering_pipeline.core.errors import InputError, StageError
-from clustering_pipeline.storage import LocalDatabase, layout
+from clustering_pipeline.storage import Place, open_tables
 
 OUTPUT_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".parquet")
 MACRO_SUFFIX = ".xlsm"
@@ -111,17 +111,17 @@ def _check_folder(output: Path) -> None:
         ) from error
 
 
-def deliver_workbook(content: bytes, output: Path, source: Path, state: Path) -> DeliveredFile:
+def deliver_workbook(content: bytes, output: Path, source: Path, record: Place) -> DeliveredFile:
     """Write the workbook beside `output` and rename it into place.
 
     A file at `output` that this project did not write, or that somebody edited since, is left
     alone, and so is one that is open in Excel or LibreOffice: the workbook then goes to a second
-    name, which later ones replace while nobody edits it, and the message says why. `state` is the
-    local folder of the run's databases. Raises InputError as `check_output` does, and StageError
-    when the disk is full.
+    name, which later ones replace while nobody edits it, and the message says why. `record`: where
+    it is kept what was written where. Raises InputError as `check_output` does, and StageError when
+    the disk is full.
     """
     check_output(source, output)
-    deliveries = _Deliveries(state)
+    deliveries = _Deliveries(record)
     digest = hashlib.sha256(content).hexdigest()
     reason = _reason_to_keep(output, digest, deliveries)
     if reason is None:
@@ -147,8 +147,8 @@ def _reason_to_keep(output: Path, digest: str, deliveries: "_Deliveries") -> str
     if _lock_file(output) is not None:
         return "it is open in Excel or LibreOffice"
     present = hashlib.sha256(output.read_bytes()).hexdigest()
-    written = deliveries.last(output)
-    if present in (digest, written):
+    written = deliveries.written(output)
+    if present == digest or present in written:
         return None
     return (
         "somebody edited it since it was written"
@@ -201,20 +201,26 @@ def _write_beside(content: bytes, output: Path) -> None:
 class _Deliveries:
     """Remembers what was written where, so that a file that somebody edited is known."""
 
-    def __init__(self, state: Path) -> None:
-        self._database = LocalDatabase(
-            state / layout.DELIVERIES, _TABLE, _UNUSABLE, is_replaceable=True
+    def __init__(self, place: Place) -> None:
+        self._tables = open_tables(
+            place, _TABLE, _UNUSABLE, "record of delivered workbooks", is_replaceable=True
         )
+        target = "path) DO UPDATE SET sha256 = excluded.sha256"
+        if not isinstance(place, Path):
+            target = "path, sha256) DO NOTHING"
+        self._remember = f"INSERT INTO deliveries VALUES (?, ?) ON CONFLICT ({target}"
 
-    def last(self, output: Path) -> str | None:
-        with self._database.reading() as connection:
-            row = connection.execute(
+    def written(self, output: Path) -> set[str]:
+        """Return what was written there: last by this home, or ever by machines of which each may
+        have a file at that path.
+        """
+        with self._tables.reading() as connection:
+            rows = connection.execute(
                 "SELECT sha256 FROM deliveries WHERE path = ?", (str(output.resolve()),)
-            ).fetchone()
-        return row[0] if row else None
+            ).fetchall()
+        return {row[0] for row in rows}
 
     def remember(self, output: Path, digest: str) -> None:
-        with self._database.writing() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO deliveries VALUES (?, ?)", (str(output.resolve()), digest)
-            )
+        where = str(output.resolve())
+        with self._tables.writing(where) as connection:
+            connection.execute(self._remember, (where, digest))

@@ -3,13 +3,11 @@ between two runs.
 """
 
 import json
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,7 +16,7 @@ from scipy import sparse
 from scipy.optimize import linear_sum_assignment
 
 from clustering_pipeline.core.graph import component_labels
-from clustering_pipeline.storage import LocalDatabase
+from clustering_pipeline.storage import Place, open_tables
 
 # A number stays with a cluster that shares at least this part of the smaller of the two.
 SMALLEST_OVERLAP = 0.5
@@ -181,17 +179,17 @@ _UNUSABLE = (
 
 
 class NumberRegister:
-    """The numbers of every category in one SQLite file.
+    """The numbers of every category in one SQLite file, or in a database that machines share.
 
     `states` has a row (number, members) for each set of listings that a number ever stood for,
     `results` the states of each grouping that differed from the one before, `events` what happened
     between the two. Rows are only ever added.
     """
 
-    def __init__(self, path: Path) -> None:
-        """`path`: the file, created when missing."""
-        self.path = path
-        self._database = LocalDatabase(path, _TABLES, _UNUSABLE)
+    def __init__(self, place: Place) -> None:
+        """`place`: the file, created when missing, or what machines share."""
+        self.place = place
+        self._database = open_tables(place, _TABLES, _UNUSABLE, "register of cluster numbers")
 
     def number(self, category: str, clusters: Sequence[Members]) -> tuple[list[int], list[Change]]:
         """Return a number for each cluster, a set of member names, and what changed; records what
@@ -201,7 +199,7 @@ class NumberRegister:
         after a run that died, or twice in a row, the same clusters get the same numbers. Raises
         StageError when the register cannot be used.
         """
-        with self._database.writing() as connection:
+        with self._database.writing(category) as connection:
             states = _read_states(connection, category)
             numbers = assign_numbers(clusters, list(states.values()))
             numbered = dict(sorted(zip(numbers, clusters, strict=True)))
@@ -228,28 +226,25 @@ class NumberRegister:
         """
         query = f"SELECT {', '.join(EVENT_COLUMNS)} FROM events WHERE category = ? ORDER BY event"
         with self._database.reading() as connection:
-            return pd.DataFrame(
-                connection.execute(query, (category,)).fetchall(), columns=list(EVENT_COLUMNS)
-            )
+            rows = connection.execute(query, (category,)).fetchall()
+        return pd.DataFrame([tuple(row) for row in rows], columns=list(EVENT_COLUMNS))
 
 
-def _read_states(connection: sqlite3.Connection, category: str) -> dict[int, State]:
+def _read_states(connection: Any, category: str) -> dict[int, State]:
     rows = connection.execute(
         "SELECT state, number, members FROM states WHERE category = ? ORDER BY state", (category,)
     )
     return {state: (int(number), frozenset(json.loads(members))) for state, number, members in rows}
 
 
-def _current(
-    connection: sqlite3.Connection, category: str, states: dict[int, State]
-) -> dict[int, Members]:
+def _current(connection: Any, category: str, states: dict[int, State]) -> dict[int, Members]:
     query = "SELECT states FROM results WHERE category = ? ORDER BY result DESC LIMIT 1"
     latest = connection.execute(query, (category,)).fetchone()
     return dict(sorted(states[state] for state in json.loads(latest[0]))) if latest else {}
 
 
 def _record(
-    connection: sqlite3.Connection,
+    connection: Any,
     category: str,
     numbered: dict[int, Members],
     states: dict[int, State],
@@ -257,13 +252,14 @@ def _record(
 ) -> None:
     time = datetime.now(UTC).isoformat(timespec="seconds")
     known = {content: state for state, content in states.items()}
-    insert = "INSERT INTO states (category, number, members, time) VALUES (?, ?, ?, ?)"
+    insert = (
+        "INSERT INTO states (category, number, members, time) VALUES (?, ?, ?, ?) RETURNING state"
+    )
     for number, members in numbered.items():
         if (number, members) not in known:
             written = json.dumps(sorted(members), ensure_ascii=False)
-            known[number, members] = int(
-                connection.execute(insert, (category, number, written, time)).lastrowid or 0
-            )
+            row = connection.execute(insert, (category, number, written, time)).fetchone()
+            known[number, members] = int(row[0])
     used = json.dumps([known[content] for content in numbered.items()])
     connection.execute(
         "INSERT INTO results (category, states, time) VALUES (?, ?, ?)", (category, used, time)

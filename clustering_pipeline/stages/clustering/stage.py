@@ -75,7 +75,7 @@ def run(
     problem = build_problem(brought, embeddings, matches, settings)
     node_labels, choices = _cached_grouping(problem, settings, context)
     table = place_listings(brought, problem, node_labels)
-    register = NumberRegister(context.state / layout.CLUSTER_NUMBERS)
+    register = NumberRegister(context.place(layout.CLUSTER_NUMBERS))
     if settings.attach:
         links = listing_links(table, problem)
         table["label"] = attach(

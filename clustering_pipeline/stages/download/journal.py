@@ -1,18 +1,17 @@
 """What is known of every URL that was asked for, and how an answer's bytes become a stored picture:
 decoded whole before it counts, kept as it came.
 
-The journal is one SQLite file, written as soon as an answer is kept.
+The journal is one SQLite file, or a table that machines share, written as soon as an answer is
+kept.
 """
 
 import hashlib
 import json
-import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import astuple, dataclass
-from pathlib import Path
+from operator import itemgetter
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -27,7 +26,7 @@ from clustering_pipeline.imaging import (
 )
 from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.download.answers import Failure, FailureKind, Validators, failure
-from clustering_pipeline.storage import BlobStore, LocalDatabase, layout
+from clustering_pipeline.storage import BlobStore, Place, open_tables
 
 # Above this size pictures are decoded one at a time, so that a few giants cannot exhaust the memory
 # together.
@@ -61,9 +60,14 @@ _UNUSABLE = (
     "and has free space; a damaged journal may be removed, the pictures are then asked for again."
 )
 _KEEP = """
-INSERT OR REPLACE INTO pictures
+INSERT INTO pictures
     (key, image_sha256, format, width, height, bytes, etag, last_modified, asked_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET
+    image_sha256 = excluded.image_sha256, format = excluded.format, width = excluded.width,
+    height = excluded.height, bytes = excluded.bytes, etag = excluded.etag,
+    last_modified = excluded.last_modified, error_kind = NULL, error = NULL, http_status = NULL,
+    is_transient = NULL, limits = NULL, reach = NULL, asked_at = excluded.asked_at
 """
 _FAIL = """
 INSERT INTO pictures
@@ -127,15 +131,13 @@ def journal_key(address: str) -> str:
 class Journal:
     """The entries by key. Safe to use from several threads and processes; a context manager."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder`: where the file is, created when missing; raises StageError when it cannot be
-        written.
+    def __init__(self, place: Place) -> None:
+        """`place`: the file, created when missing, or what machines share; raises StageError when
+        it cannot be written.
         """
-        self._database = LocalDatabase(
-            folder / layout.DOWNLOAD_JOURNAL, _SCHEMA, _UNUSABLE, is_replaceable=True
-        )
-        self._lock = threading.Lock()
-        self._connection = self._database.connect()
+        self._tables = open_tables(
+            place, _SCHEMA, _UNUSABLE, "journal of downloads", is_replaceable=True
+        ).session()
 
     def __enter__(self) -> Self:
         return self
@@ -146,21 +148,20 @@ class Journal:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with self._lock:
-            self._connection.close()
+        self._tables.close()
 
     def look_up(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return the entries that are held among `keys`."""
         found: dict[str, Entry] = {}
         for batch in batched(list(keys), _KEYS_PER_QUERY):
-            with self._access() as connection:
+            with self._tables.reading() as connection:
                 rows = connection.execute(_LOOK_UP.format(",".join("?" * len(batch))), batch)
                 found.update((row[0], _entry(row)) for row in rows)
         return found
 
     def keep(self, key: str, picture: Picture, validators: Validators) -> None:
         """Record a picture, which clears an earlier failure."""
-        with self._access() as connection:
+        with self._tables.writing(key) as connection:
             connection.execute(
                 _KEEP,
                 (key, *astuple(picture), validators.etag, validators.last_modified, time.time()),
@@ -168,12 +169,12 @@ class Journal:
 
     def unchanged(self, key: str) -> None:
         """Record that the picture held is still right."""
-        with self._access() as connection:
+        with self._tables.writing(key) as connection:
             connection.execute(_UNCHANGED, (time.time(), key))
 
     def forget(self, key: str) -> None:
         """Remove what is known of one URL."""
-        with self._access() as connection:
+        with self._tables.writing(key) as connection:
             connection.execute("DELETE FROM pictures WHERE key = ?", (key,))
 
     def fail(self, failures: Iterable[tuple[str, Failure]], limits: str, reach: str) -> None:
@@ -185,22 +186,16 @@ class Journal:
                 failed.kind,
                 failed.sentence,
                 failed.http_status,
-                failed.transient,
+                int(failed.transient),
                 limits,
                 reach,
                 now,
             )
-            for key, failed in failures
+            # In one order, so that two who write at once never wait for each other in a circle.
+            for key, failed in sorted(failures, key=itemgetter(0))
         ]
-        with self._access() as connection:
-            connection.execute("BEGIN IMMEDIATE")
+        with self._tables.writing() as connection:
             connection.executemany(_FAIL, rows)
-            connection.execute("COMMIT")
-
-    @contextmanager
-    def _access(self) -> Iterator[sqlite3.Connection]:
-        with self._database.errors(), self._lock:
-            yield self._connection
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -30,7 +30,7 @@ from clustering_pipeline.stages.download.plan import (
     make_plan,
     outcome,
 )
-from clustering_pipeline.storage import BlobStore
+from clustering_pipeline.storage import BlobStore, layout
 
 WORST_HOSTS = 10
 OK: Final = "ok"
@@ -64,7 +64,7 @@ def run(
     once.
 
     `catalogue`: the CATALOGUE manifest. Pictures that are held are not asked for again unless
-    `settings.refresh` says so; every answer is journalled in `context.state` before the next
+    `settings.refresh` says so; every answer is journalled in `context.place` before the next
     request takes its place, so that a run that was stopped goes on where it was. A row has `status`
     `ok` with the picture's facts, or `failed` with `error_kind` and `error`; an `ok` row with an
     error is a picture whose refresh failed.
@@ -73,7 +73,7 @@ def run(
     """
     listed = listed_pictures(catalogue)
     started = time.monotonic()
-    with Journal(context.state) as journal:
+    with Journal(context.place(layout.DOWNLOAD_JOURNAL)) as journal:
         plan = make_plan(listed["url"], journal, context.blobs, settings)
         traffic = _fetch(plan, journal, settings, context)
         rows = _rows(listed, plan.keys, _outcomes(plan, journal, settings))
@@ -90,7 +90,7 @@ def requests_due(catalogue: pd.DataFrame, settings: DownloadSettings, context: S
 
     Asks for none.
     """
-    with Journal(context.state) as journal:
+    with Journal(context.place(layout.DOWNLOAD_JOURNAL)) as journal:
         return len(
             make_plan(listed_pictures(catalogue)["url"], journal, context.blobs, settings).jobs
         )

@@ -59,8 +59,8 @@ def test_the_check_leaves_nothing_behind(source):
 
 def test_our_own_file_is_replaced(source, tmp_path):
     output = source.with_name("out.xlsx")
-    deliver_workbook(b"one", output, source, tmp_path / "state")
-    delivered = deliver_workbook(b"two", output, source, tmp_path / "state")
+    deliver_workbook(b"one", output, source, tmp_path / "state" / "deliveries.sqlite")
+    delivered = deliver_workbook(b"two", output, source, tmp_path / "state" / "deliveries.sqlite")
     assert (delivered.path, delivered.message, output.read_bytes()) == (output, None, b"two")
 
 
@@ -68,9 +68,9 @@ def test_our_own_file_is_replaced(source, tmp_path):
 def test_a_file_of_the_users_is_never_overwritten(source, tmp_path, edited):
     output = source.with_name("out.xlsx")
     if edited:
-        deliver_workbook(b"one", output, source, tmp_path / "state")
+        deliver_workbook(b"one", output, source, tmp_path / "state" / "deliveries.sqlite")
     output.write_bytes(b"mine")
-    delivered = deliver_workbook(b"two", output, source, tmp_path / "state")
+    delivered = deliver_workbook(b"two", output, source, tmp_path / "state" / "deliveries.sqlite")
     assert output.read_bytes() == b"mine"
     assert delivered.path.name == "out-2.xlsx" and delivered.path.read_bytes() == b"two"
     assert "left as it is" in delivered.message
@@ -79,9 +79,9 @@ def test_a_file_of_the_users_is_never_overwritten(source, tmp_path, edited):
 @pytest.mark.parametrize("mark", ["~$out.xlsx", ".~lock.out.xlsx#"])
 def test_an_open_workbook_gives_a_second_name(source, tmp_path, mark):
     output = source.with_name("out.xlsx")
-    deliver_workbook(b"one", output, source, tmp_path / "state")
+    deliver_workbook(b"one", output, source, tmp_path / "state" / "deliveries.sqlite")
     (source.parent / mark).touch()
-    delivered = deliver_workbook(b"two", output, source, tmp_path / "state")
+    delivered = deliver_workbook(b"two", output, source, tmp_path / "state" / "deliveries.sqlite")
     assert delivered.path.name == "out-2.xlsx" and "open in Excel" in delivered.message
     assert output.read_bytes() == b"one"
 
@@ -91,7 +91,9 @@ def test_the_second_name_is_used_again_until_somebody_edits_it(source, tmp_path)
     output.write_bytes(b"mine")
 
     def delivered(content):
-        return deliver_workbook(content, output, source, tmp_path / "state").path.name
+        return deliver_workbook(
+            content, output, source, tmp_path / "state" / "deliveries.sqlite"
+        ).path.name
 
     assert [delivered(content) for content in (b"1", b"2", b"3")] == ["out-2.xlsx"] * 3
     source.with_name("out-2.xlsx").write_bytes(b"edited")

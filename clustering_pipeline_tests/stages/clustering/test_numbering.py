@@ -81,15 +81,15 @@ def test_what_happened_to_numbers_is_a_table(register):
 
 def test_what_was_issued_cannot_be_changed(register):
     register.number("toner", sets("ab"))
-    connection = sqlite3.connect(register.path)
+    connection = sqlite3.connect(register.place)
     with pytest.raises(sqlite3.IntegrityError, match="only ever added"):
         connection.execute("DELETE FROM states")
     connection.close()
 
 
 def test_a_register_that_is_no_database_stops_the_stage(register):
-    register.path.parent.mkdir()
-    register.path.write_bytes(b"no database" * 100)
+    register.place.parent.mkdir()
+    register.place.write_bytes(b"no database" * 100)
     with pytest.raises(StageError, match=r"numbers\.sqlite"):
         register.number("toner", sets("ab"))
 
