@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import URL
@@ -18,9 +18,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.storage.addresses import cause_of, make_address, shown
-
-if TYPE_CHECKING:
-    from clustering_pipeline.storage.turns import Turns
+from clustering_pipeline.storage.turns import Turns, key_of
 
 # What is ours lies in a schema of its own, so that Dagster may have the same database.
 SCHEMA = "clustering_pipeline"
@@ -108,11 +106,9 @@ class SharedDatabase:
             return str(connection.execute(text("SELECT value FROM identity")).scalar_one())
 
     @property
-    def turns(self) -> "Turns":
+    def turns(self) -> Turns:
         """The turns that this process has taken among those of all machines."""
-        from clustering_pipeline.storage.turns import Turns
-
-        return _turns(os.getpid(), self, Turns)
+        return _turns(os.getpid(), self)
 
 
 @lru_cache(maxsize=8)
@@ -142,9 +138,9 @@ def _engine(process: int, address: str, url: URL) -> Engine:
 
 
 @cache
-def _turns(process: int, database: SharedDatabase, kind: type["Turns"]) -> "Turns":
+def _turns(process: int, database: SharedDatabase) -> Turns:
     del process
-    return kind(database)
+    return Turns(database)
 
 
 def _remedy(error: SQLAlchemyError) -> str:
@@ -225,8 +221,6 @@ class SharedTables:
         Raises StageError when the database cannot be used, or when another writer keeps the part
         for longer than a minute.
         """
-        from clustering_pipeline.storage.turns import key_of
-
         turn = {"turn": key_of(f"{self._purpose} {part}")}
         with self._errors(), self.database.connection() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), turn)

@@ -9,12 +9,15 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.storage.shared_database import SharedDatabase
+
+if TYPE_CHECKING:
+    from clustering_pipeline.storage.shared_database import SharedDatabase
 
 _PAUSE = 0.2
 # A wait shorter than this is not worth a word.
@@ -42,7 +45,7 @@ def key_of(name: str) -> int:
 class Turns:
     """The turns of one process, all held by one connection; its threads share them."""
 
-    def __init__(self, database: SharedDatabase) -> None:
+    def __init__(self, database: "SharedDatabase") -> None:
         self._database = database
         self._mutex = threading.RLock()
         self._held: Counter[tuple[str, bool]] = Counter()

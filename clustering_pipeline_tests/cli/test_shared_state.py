@@ -1,14 +1,19 @@
 """The commands of homes that share a PostgreSQL database, each home as a machine."""
 
+import json
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from clustering_pipeline.cli.doctor import _examine_database as examine_database
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import sharing
-from clustering_pipeline.storage import layout
+from clustering_pipeline.stages.clustering import NumberRegister
+from clustering_pipeline.storage import SharedDatabase, layout
+from clustering_pipeline.synthetic import write_catalogue
 from clustering_pipeline_tests.cli.conftest import Call
+from clustering_pipeline_tests.cli.shops import QUICK, open_shop, start_command
 from clustering_pipeline_tests.docker.processes import POSTGRES, empty_database, postgres
 from clustering_pipeline_tests.project.test_sharing import PRODUCTS, home_on, register
 from clustering_pipeline_tests.review.sayings import different, same, say, statements
@@ -20,6 +25,7 @@ pytestmark = [
     ),
 ]
 NUMBERS = count()
+ANSWERED_BEFORE_THE_GATE = 3
 
 
 @pytest.fixture(scope="module")
@@ -57,18 +63,51 @@ def test_what_a_home_had_is_moved_and_goes_on(home: Path, call: Call, tmp_path, 
     assert register(after).current("serum") == register(second).current("serum")
 
 
-def test_doctor_and_status_say_which_database(home: Path, call: Call, tmp_path, address):
-    home_on(home, tmp_path / "root", None)
-    found = {row["name"]: row for row in call("--json", "doctor").json["findings"]}
-    assert found["storage.database"]["found"].startswith("SQLite files in ")
-    home_on(home, tmp_path / "root", address)
-    shown = address.replace(":secret", "")
-    answer = call("--json", "doctor")
-    found = {row["name"]: row for row in answer.json["findings"]}
-    assert found["storage.database"]["found"].startswith(shown)
-    status = call("--json", "status")
-    assert status.json["database"] == shown
-    assert "secret" not in answer.output + status.output
-    (home / "settings.yaml").write_text("storage:\n  database: postgresql://127.0.0.1:1/nowhere\n")
-    found = {row["name"]: row for row in call("--json", "doctor").json["findings"]}
-    assert found["storage.database"]["state"] == "problem"
+def test_doctor_says_which_database(tmp_path, address):
+    place = home_on(tmp_path / "home", tmp_path / "root", None)
+    assert examine_database(place.home).found.startswith("SQLite files in ")
+    place = home_on(tmp_path / "home", tmp_path / "root", address)
+    finding = examine_database(place.home)
+    assert finding.found.startswith(address.replace(":secret", ""))
+    nowhere = "postgresql://lan:secret@127.0.0.1:1/nowhere"
+    problem = examine_database(home_on(tmp_path / "home", tmp_path / "root", nowhere).home)
+    assert problem.state == "problem" and "127.0.0.1:1/nowhere" in problem.remedy
+    assert "secret" not in str(finding) + str(problem)
+
+
+def test_two_machines_take_turns_on_a_category_and_give_the_same_numbers(tmp_path, address):
+    (tmp_path / "shop" / "images").mkdir(parents=True)
+    homes = [
+        home_on(tmp_path / name, tmp_path / "root", address, "  wait_seconds: 2\n").home.path
+        for name in ("one", "two")
+    ]
+    with open_shop(tmp_path / "shop" / "images", ANSWERED_BEFORE_THE_GATE) as shop:
+        catalogue = write_catalogue(
+            tmp_path / "shop", shop.url, products=2, listings_per_product=(3, 3), problems=()
+        )
+        arguments = ["run", catalogue.workbook, "--allow-host", shop.host, *QUICK, "--json"]
+        first = start_command(homes[0], arguments, tmp_path)
+        assert shop.is_waiting.wait(240)
+        refused = start_command(homes[1], arguments, tmp_path)
+        _, said = refused.communicate(timeout=240)
+        assert refused.returncode == 3
+        assert f"Process {first.pid} of the machine " in " ".join(said.split())
+        shop.gate.set()
+        results = [first.communicate(timeout=240)[0]]
+        asked = sum(shop.requests.values())
+        second = start_command(homes[1], arguments, tmp_path)
+        results.append(second.communicate(timeout=240)[0])
+        assert [first.returncode, second.returncode] == [0, 0]
+        assert sum(shop.requests.values()) == asked
+        clusters = [json.loads(result)["clusters"] for result in results]
+        assert clusters[0] == clusters[1]
+        again = start_command(homes[0], ["sync", "--json"], tmp_path)
+        assert json.loads(again.communicate(timeout=240)[0]) and again.returncode == 0
+        status = start_command(homes[0], ["status", "--json"], tmp_path)
+        shown = status.communicate(timeout=240)[0]
+    assert json.loads(shown)["database"] == address.replace(":secret", "")
+    states = {asset["status"] for asset in json.loads(shown)["categories"][0]["assets"].values()}
+    assert states == {"fresh"}
+    numbers = NumberRegister(SharedDatabase(address)).states("catalogue")
+    assert numbers
+    assert len({number for number, _ in numbers}) == len(numbers)
