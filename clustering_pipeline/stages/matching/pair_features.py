@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from clustering_pipeline.stages.matching.geometry import Floats
 
@@ -240,6 +239,9 @@ def _word_overlaps(pairs: Pairs, texts: Sequence[str]) -> tuple[Reals, Reals]:
     """Return the cosine of words, and which share of what the shorter text says (rare words count
     more) the other says too.
     """
+    # Its import takes longer than many a command that reads no text.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     try:
         weights = TfidfVectorizer(token_pattern=r"[a-z0-9]{3,}", sublinear_tf=True).fit_transform(
             texts

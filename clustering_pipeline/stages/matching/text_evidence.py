@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.feature_extraction.text import TfidfVectorizer
 
 from clustering_pipeline.core.text import plain_letters, plain_words, string_similarity
 from clustering_pipeline.core.titles import (
@@ -76,6 +75,9 @@ def ngram_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
     """
     if not any(len(text) >= _SHORTEST_LINE for text in texts):
         return sparse.csr_matrix((len(texts), 1))
+    # Its import takes longer than many a command that reads no text.
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
     return TfidfVectorizer(
         analyzer="char_wb", ngram_range=(3, 4), sublinear_tf=True, dtype=np.float32
     ).fit_transform(texts)
