@@ -25,11 +25,13 @@ from clustering_pipeline.cli.ui import ui
 from clustering_pipeline.core.errors import PipelineError
 
 INTERRUPTED = 130
+# Who types the name alone gets the pages.
+WITHOUT_A_COMMAND = ("serve", "--open")
 
 
 class SharedOptions(TyperGroup):
     """The commands; the options that all of them share stand before the command or anywhere after
-    it.
+    it. Without a command the pages are opened.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -39,6 +41,8 @@ class SharedOptions(TyperGroup):
         end = args.index("--") if "--" in args else len(args)
         shared = [argument for argument in args[:end] if argument in SHARED_OPTIONS]
         others = [argument for argument in args[:end] if argument not in SHARED_OPTIONS]
+        if not others:
+            others = list(WITHOUT_A_COMMAND)
         return super().parse_args(ctx, [*shared, *others, *args[end:]])
 
 
@@ -47,8 +51,7 @@ app = typer.Typer(
     cls=SharedOptions,
     callback=share_options,
     help="Groups the product photos of a marketplace catalogue: every listing gets the number of "
-    "its product.",
-    no_args_is_help=True,
+    "its product. Without a command it opens the pages in the browser, as `serve --open` does.",
     pretty_exceptions_enable=False,
     add_completion=False,
 )

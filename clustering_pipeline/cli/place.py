@@ -2,11 +2,14 @@
 terminal.
 """
 
+import json
 import os
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
+from urllib.request import urlopen
 
 from clustering_pipeline.cli.terminal import Terminal, TerminalProgress, as_typed
 from clustering_pipeline.core.errors import InputError
@@ -15,6 +18,7 @@ from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import RunOverrides
 
 PORTS_TRIED = 50
+SECONDS_TO_ANSWER = 0.5
 CORRECTION_ASSETS = ("corrections", "overruled_pictures")
 # Asked for by nobody in a terminal; Dagster reads it when its first module is imported.
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
@@ -93,6 +97,17 @@ def waiting_sentence(sources: Sequence[str]) -> str:
     names = ["newer corrections" if name in CORRECTION_ASSETS else name for name in sources]
     waiting = " and ".join(dict.fromkeys(names))
     return f"Changed while this ran, and waiting for the next run: {waiting}."
+
+
+def dagster_address(project: Project) -> str | None:
+    """Return where Dagster's own pages are, None where nothing of Dagster answers."""
+    address = project.settings.installation().automation.ui_url.rstrip("/")
+    try:
+        with urlopen(f"{address}/server_info", timeout=SECONDS_TO_ANSWER) as answer:
+            told = json.loads(answer.read(10_000))
+    except (OSError, ValueError, HTTPException):
+        return None
+    return address if isinstance(told, dict) and "dagster_webserver_version" in told else None
 
 
 def free_port(host: str, first: int) -> int:

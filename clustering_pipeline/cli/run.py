@@ -1,8 +1,8 @@
 """`run`: the main job on one workbook."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,6 +45,8 @@ class RunRequest:
     images_from: Path | None = None
     category_column: str | None = None
     force: bool = False
+    # Settings of the columns that were chosen in the browser for this workbook.
+    columns: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -206,6 +208,11 @@ def _remember(request: RunRequest, terminal: Terminal) -> RunRequest:
     if not request.sheets and known.sheets:
         given["sheets"] = known.sheets
         remembered += [f"--sheet {quote(sheet)}" for sheet in known.sheets]
+    if known.columns:
+        given["columns"] = known.columns
+        remembered += [
+            f"--set {quote(f'catalogue.{name}={value}')}" for name, value in known.columns.items()
+        ]
     given["hosts"] = tuple(dict.fromkeys([*known.hosts, *request.hosts]))
     remembered += [f"--allow-host {host}" for host in known.hosts if host not in request.hosts]
     if remembered:
@@ -236,12 +243,12 @@ def _default_name(catalogue: Path) -> str:
 
 @dataclass(frozen=True)
 class _Category:
-    """A category's display name and, when it is a part of a workbook, the value that its rows have
-    in the split column.
+    """A category's display name and, when it is a part of a workbook, the split column and the
+    value that its rows have there.
     """
 
     name: str
-    value: str | None = None
+    part: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -268,7 +275,7 @@ def _categories(request: RunRequest) -> list[_Category]:
     )
     content = read_source(request.catalogue)
     values = category_values(content, request.catalogue.name, request.category_column, settings)
-    return [_Category(value, value) for value in values]
+    return [_Category(value, (request.category_column, value)) for value in values]
 
 
 def _prepare(request: RunRequest, category: _Category) -> _Job:
@@ -276,13 +283,13 @@ def _prepare(request: RunRequest, category: _Category) -> _Job:
     from clustering_pipeline.outputs.workbook import check_output, default_output
 
     slug = category_slug(category.name)
-    output = request.output or default_output(request.catalogue, slug if category.value else None)
+    output = request.output or default_output(request.catalogue, slug if category.part else None)
     check_output(request.catalogue, output)
     project = find_project(
         read_overrides(request.assignments, request.settings, request.hosts, slug)
     )
     project.sources.check_name(category.name)
-    if request.catalogue.is_dir() or category.value:
+    if request.catalogue.is_dir() or category.part:
         project.category_settings(slug)
     else:
         _refuse_unreadable(request, project, slug)
@@ -311,9 +318,9 @@ def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
             output=job.output,
             sheets=request.sheets,
             images_from=request.images_from,
-            category_column=request.category_column,
-            category_value=job.category.value,
+            part=job.category.part,
             hosts=request.hosts,
+            columns=request.columns,
         )
         made = _materialise(job.project, source.category, request.force, terminal)
     return _outcome(job.project, source.category, time.monotonic() - started, made)

@@ -46,8 +46,8 @@ def ui(
         ),
     ] = None,
 ) -> None:
-    """Open the Dagster UI with its daemon on the same home: lineage, runs, schedules, sensors; and
-    the pages of `serve`.
+    """Serve the pages of `serve`, and for operators the Dagster UI with its daemon on the same
+    home: lineage, runs, schedules, sensors.
     """
     terminal, project = terminal_of(context), find_project()
     chosen = checked_port(host, port) if port else free_port(host, FIRST_PORT)
@@ -69,7 +69,7 @@ def ui(
     names = " ".join([host, *(name or ())])
     environment = {**os.environ, HOME_VARIABLE: str(project.home.path), NAMES_VARIABLE: names}
     _set_up(project)
-    with _pages(project, terminal):
+    with _pages(project, terminal, f"http://{host}:{chosen}"):
         status = _serve(command, environment)
     if status not in (0, -signal.SIGINT, -signal.SIGTERM):
         raise StageError(
@@ -85,28 +85,24 @@ def _set_up(project: Project) -> None:
 
 
 @contextmanager
-def _pages(project: Project, terminal: Terminal) -> Iterator[None]:
-    """Serve the pages that the UI links to while the block runs, unless they are elsewhere or
-    somebody serves them already.
-    """
-    options = _page_options(project, terminal)
+def _pages(project: Project, terminal: Terminal, dagster_url: str) -> Iterator[None]:
+    """Serve the pages that the UI links to while the block runs, unless they are elsewhere."""
+    options = _page_options(project, terminal, dagster_url)
     if options is None:
         yield
         return
     import uvicorn
 
-    from clustering_pipeline.web import create_app
+    from clustering_pipeline.web import create_app, server_config
 
     app = create_app(project, options)
     server = uvicorn.Server(
-        uvicorn.Config(
-            app, host=options.host, port=options.port, log_level="warning", server_header=False
-        )
+        server_config(app, host=options.host, port=options.port, log_level="warning")
     )
     # Signals are for the main thread, which waits for Dagster.
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    terminal.details("Review and search", [("address", options.root)])
+    terminal.details("Pages", [("address", options.root)])
     try:
         yield
     finally:
@@ -114,7 +110,7 @@ def _pages(project: Project, terminal: Terminal) -> Iterator[None]:
         thread.join(SECONDS_TO_CLOSE)
 
 
-def _page_options(project: Project, terminal: Terminal) -> "ServeOptions | None":
+def _page_options(project: Project, terminal: Terminal, dagster_url: str) -> "ServeOptions | None":
     """Return where to serve the pages, None when they are not to be served here."""
     from clustering_pipeline.web import ServeOptions, is_loopback
 
@@ -126,13 +122,13 @@ def _page_options(project: Project, terminal: Terminal) -> "ServeOptions | None"
     host, port = address.hostname or "", address.port or 80
     if not is_loopback(host):
         return None
-    if is_free(host, port):
-        return ServeOptions(host=host, port=port)
-    terminal.note(
-        f"Port {port} is taken: links to reports open what runs there. `automation.pages_url` "
-        f"names another address."
-    )
-    return None
+    if not is_free(host, port):
+        taken, port = port, free_port(host, port + 1)
+        terminal.note(
+            f"Port {taken} is taken, so the pages are on {port}; links from Dagster open what runs "
+            f"on {taken}. `automation.pages_url` names another address."
+        )
+    return ServeOptions(host=host, port=port, dagster_url=dagster_url)
 
 
 def _serve(command: list[str], environment: dict[str, str]) -> int:

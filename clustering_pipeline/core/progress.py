@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 
@@ -87,13 +87,35 @@ class LoggedBar:
         self.progress.log.info("%s (%s): %s", self.description, self.unit, text)
 
 
-class ProgressListener:
-    """Who hears of progress: the terminal of the command line, or the log of the run."""
+class StageWatch(Protocol):
+    """Hears which stages a run will make, and when each begins and ends."""
 
-    def __init__(self, terminal: Progress | None = None) -> None:
+    def planned(self, stages: Sequence[str]) -> None:
+        """Take the names of the stages that are made next, in order."""
+
+    def working_on(self, stage: str) -> AbstractContextManager[None]:
+        """Hear of a stage while the block makes it."""
+
+
+class ProgressListener:
+    """Who hears of progress: the terminal of the command line, or the log of the run; and who hears
+    of its stages.
+    """
+
+    def __init__(self, terminal: Progress | None = None, watch: StageWatch | None = None) -> None:
         """`terminal`: hears instead of the log, when given."""
         self.terminal = terminal
+        self._watch = watch
 
     def of(self, log: logging.Logger) -> Progress:
         """Return what a stage that runs under `log` reports to."""
         return self.terminal or LogProgress(log)
+
+    def planned(self, stages: Sequence[str]) -> None:
+        """Tell which stages are made next."""
+        if self._watch is not None:
+            self._watch.planned(stages)
+
+    def working_on(self, stage: str) -> AbstractContextManager[None]:
+        """Tell that a stage is made while the block runs."""
+        return nullcontext() if self._watch is None else self._watch.working_on(stage)

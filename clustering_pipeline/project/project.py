@@ -273,12 +273,15 @@ class Project:
         return SettingsSource(self.home.settings_file, self.overrides)
 
     def category_settings(self, category: str) -> PipelineSettings:
-        """Return the settings in force for `category`, with the hosts that its record allows
-        besides; raises InputError.
+        """Return the settings in force for `category`, with the columns that its record names and
+        the hosts that it allows besides; raises InputError.
         """
-        settings = self.settings.category(category)
+        source = self.sources.find(category)
+        if source is None:
+            return self.settings.category(category)
+        settings = self.settings.category(category, {"catalogue": dict(source.columns)})
         allowed = settings.download.allow_hosts
-        besides = [host for host in self.sources.hosts(category) if host not in allowed]
+        besides = [host for host in source.hosts if host not in allowed]
         if not besides:
             return settings
         download = settings.download.model_copy(update={"allow_hosts": (*allowed, *besides)})

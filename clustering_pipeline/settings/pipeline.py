@@ -79,13 +79,19 @@ class SettingsSource:
     path: Path
     overrides: RunOverrides = field(default_factory=RunOverrides)
 
-    def category(self, slug: str) -> PipelineSettings:
+    def category(
+        self, slug: str, recorded: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> PipelineSettings:
         """Return the settings of a category; raises InputError naming file and line of what cannot
         be used.
+
+        `recorded`: what was chosen for its workbook, by section: it holds before the settings
+        file and yields to what this run overrides.
         """
-        layers = []
-        for layer in (self._file(), self.overrides.file):
-            layers += [layer.without(CATEGORIES), self._section(layer, slug)]
+        file, run = self._file(), self.overrides.file
+        layers = [file.without(CATEGORIES), self._section(file, slug)]
+        layers.append(SettingsLayer("the record of the workbook", dict(recorded or {})))
+        layers += [run.without(CATEGORIES), self._section(run, slug)]
         return resolve([*layers, self.overrides.assignments])
 
     def installation(self) -> PipelineSettings:

@@ -5,6 +5,8 @@ root of the storage.
 # Below the home.
 HOME_IDENTITY = "home.id"
 STATE, STORAGE, MODELS, CATALOGUES = "state", "storage", "models", "catalogues"
+# Workbooks that came through the browser: a folder per category.
+UPLOADS = "uploads"
 
 # In the folder of local databases.
 DOWNLOAD_JOURNAL = "download.sqlite"
@@ -22,6 +24,8 @@ LOCKS = "locks"
 OPENING_LOCK, STORAGE_LOCK = "opening.lock", "storage.lock"
 # Workbooks of a catalogue folder that is not local.
 CATALOGUE_COPIES = "catalogues"
+# Runs in processes of their own, a folder each; uploads whose columns are being looked at.
+BACKGROUND, DRAFTS = "background", "drafts"
 CLUSTER_DRAWINGS = "cluster_drawings"
 REDUCTIONS = "reductions"
 

@@ -11,19 +11,23 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from clustering_pipeline.background import BackgroundRuns
 from clustering_pipeline.core.errors import InputError, PipelineError
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.project import Project
 from clustering_pipeline.web.api import api_router
 from clustering_pipeline.web.category_cache import Library, UnknownError
 from clustering_pipeline.web.limits import BusyError
+from clustering_pipeline.web.pages.home import Home, home_router
 from clustering_pipeline.web.pages.pictures import picture_router, rejected_router
 from clustering_pipeline.web.pages.prices import price_router
 from clustering_pipeline.web.pages.queue import queue_router
 from clustering_pipeline.web.pages.review import review_router
+from clustering_pipeline.web.pages.runs import run_router
 from clustering_pipeline.web.pages.search import search_router
 from clustering_pipeline.web.pages.statements import correction_router
 from clustering_pipeline.web.pages.unmatched import unmatched_router
+from clustering_pipeline.web.pages.workbooks import workbook_router
 from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, language_of, static_files
 from clustering_pipeline.web.search_service import Finder, Queries
 from clustering_pipeline.web.security import Gate, ServeOptions
@@ -49,11 +53,15 @@ def create_app(project: Project, options: ServeOptions) -> FastAPI:
         lifespan=_with_threads,
     )
     library, pages = Library(project), Pages(options)
+    home = Home(library, pages, BackgroundRuns(project.home))
     finder = Finder(library, Queries(options.query_pixels))
     app.add_middleware(Gate, options=options)
     app.include_router(api_router(library, finder, options))
     _add_files(app, library)
     for router in (
+        home_router(home),
+        workbook_router(project, home),
+        run_router(library, pages, home.runs),
         picture_router(library),
         search_router(library, pages, finder),
         review_router(library, pages),

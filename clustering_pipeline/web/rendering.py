@@ -3,6 +3,7 @@
 import secrets
 from importlib.resources import files
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from fastapi import Form, HTTPException, Request
 from fastapi.responses import HTMLResponse
@@ -16,15 +17,18 @@ from clustering_pipeline.outputs.report import (
     link_words,
     read_words,
     reason_in,
+    translated,
 )
 from clustering_pipeline.web.security import ServeOptions
 
-LANGUAGE_COOKIE = "cp_language"
+LANGUAGE_COOKIE, AUTHOR_COOKIE = "cp_language", "cp_author"
+LONGEST_NAME = 80
 STATIC_TYPES = {
     "base.css": "text/css",
     "serve.css": "text/css",
     "serve.js": "text/javascript",
     "queue.js": "text/javascript",
+    "loop.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 # The field that every form of our pages has.
@@ -66,8 +70,18 @@ class Pages:
             certainty=certainty,
             link_words=link_words,
             reason_in=reason_in,
-            **values,
+            error_in=error_in,
+            duration=duration,
+            author=self.author(request),
+            asks_name=self.options.is_shared and AUTHOR_COOKIE not in request.cookies,
+            dagster_url=self.options.dagster_url,
+            **{"problem": None, **values},
         )
+
+    def author(self, request: Request) -> str:
+        """Return who acts: the name that this browser was given, else who started the server."""
+        named = unquote(request.cookies.get(AUTHOR_COOKIE, ""))[:LONGEST_NAME]
+        return named or self.options.author
 
     def check_form(self, given: str) -> None:
         """Raise 403 unless a form carries this process's secret."""
@@ -76,6 +90,19 @@ class Pages:
                 403,
                 "The form is from before the server was restarted. Reload the page and try again.",
             )
+
+
+def error_in(error: object, language: Language) -> str:
+    """Return what an error says in a language, as far as its sentences are known in it."""
+    return translated(str(error), language, "clustering_pipeline.web")
+
+
+def duration(seconds: float, texts: Texts) -> str:
+    """Return a time in words: "42 s", "3 min 05 s"."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes:
+        return texts["minutes_short"].format(minutes, f"{rest:02d}")
+    return texts["seconds_short"].format(rest)
 
 
 def language_of(request: Request) -> Language:

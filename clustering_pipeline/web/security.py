@@ -20,6 +20,8 @@ from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.hosts import is_known_host
 
 TOKEN_COOKIE = "cp_token"
+# Where workbooks are sent to.
+WORKBOOK_PATH = "/new"
 # Seconds between two parts of a body.
 LONGEST_SILENCE = 20.0
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -48,7 +50,9 @@ class ServeOptions:
             localhost.
         author: who signs corrections when the browser names nobody.
         upload_bytes: largest request body.
+        workbook_bytes: largest body with a workbook.
         query_pixels: most pixels of a query picture.
+        dagster_url: where Dagster's own pages are, None where they are not served.
     """
 
     host: str = "127.0.0.1"
@@ -57,7 +61,9 @@ class ServeOptions:
     names: tuple[str, ...] = ()
     author: str = field(default_factory=getpass.getuser)
     upload_bytes: int = 20_000_000
+    workbook_bytes: int = 100_000_000
     query_pixels: int = 40_000_000
+    dagster_url: str | None = None
 
     def __post_init__(self) -> None:
         if self.token is None and not is_loopback(self.host):
@@ -67,6 +73,15 @@ class ServeOptions:
             )
         if self.token is not None and len(self.token) < 16:
             raise InputError("The token is too short to be a secret. Give at least 16 characters.")
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other machines may connect."""
+        return not is_loopback(self.host)
+
+    def largest_body(self, path: str) -> int:
+        """Return how many bytes a request to a path may send."""
+        return self.workbook_bytes if path == WORKBOOK_PATH else self.upload_bytes
 
     @property
     def root(self) -> str:
@@ -115,7 +130,7 @@ class Gate:
         if answer is not None:
             await answer(scope, receive, guarded_send)
             return
-        body = _LimitedBody(receive, self.options.upload_bytes)
+        body = _LimitedBody(receive, self.options.largest_body(request.url.path))
         await self.app(scope, body.receive, guarded_send)
 
 
@@ -153,8 +168,9 @@ def _refusal(request: Request, options: ServeOptions) -> Response | None:
             403, "Another site sent this request. Open the page on this server and try again."
         )
     length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > options.upload_bytes:
-        return _plain(413, f"The upload is larger than {options.upload_bytes // 1_000_000} MB.")
+    most = options.largest_body(request.url.path)
+    if not length.isdigit() or int(length) > most:
+        return _plain(413, f"The upload is larger than {most // 1_000_000} MB.")
     return None
 
 

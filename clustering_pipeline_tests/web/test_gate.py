@@ -169,4 +169,4 @@ def test_a_path_reaches_no_file(tmp_path, path):
 
 def test_an_empty_home_says_what_to_do(tmp_path):
     answer = client_with(tmp_path).get("/")
-    assert answer.status_code == 200 and "clustering-pipeline run" in answer.text
+    assert answer.status_code == 200 and "Drop a workbook above" in answer.text

@@ -73,7 +73,7 @@ def test_answers_tell_precision_and_recall(client):
 
 
 def test_who_answers_is_remembered_by_the_browser(client, project):
-    client.post(f"{BASE}/author", data={"secret": secret_of(client), "name": "Nguyễn Minh"})
+    client.post("/you", data={"secret": secret_of(client), "name": "Nguyễn Minh"})
     answer(client, "same", JSON)
     assert project.corrections.in_force(home.SLUG)[0].correction.author == "Nguyễn Minh"
 

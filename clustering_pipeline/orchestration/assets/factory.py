@@ -205,7 +205,8 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
                 STAGE_NAMES[settings[name]]: stage for name, stage in in_force.items()
             }
         started = time.monotonic()
-        with project.home.using_storage():
+        name = asset_key.to_user_string()
+        with project.home.using_storage(), project.listener.working_on(name):
             project.home.confirm_turns()
             made = declared.compute(run, arguments)
             project.home.confirm_turns()
@@ -214,7 +215,7 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
         told = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
         rows = int(told.get("rows", len(outcome.result.manifest)))
         facts = told | measured_facts(rows, run.stage.cache, seconds)
-        name, manifests = asset_key.to_user_string(), project.manifests
+        manifests = project.manifests
         evidence = Evidence(
             result=outcome.result.manifest,
             manifest=manifest,

@@ -31,9 +31,9 @@ def settings_version(settings: StageSettings) -> SourceVersion:
 
 def catalogue_version(source: "CatalogueSource") -> str:
     """Return the version of what the catalogue is read from, wherever its result goes and its
-    pictures come from.
+    pictures come from; its columns are settings.
     """
-    elsewhere = ("output", "hosts")
+    elsewhere = ("output", "hosts", "columns")
     read = {name: value for name, value in asdict(source).items() if name not in elsewhere}
     return _digest(sorted(read.items()))
 

@@ -119,6 +119,7 @@ def bring_up_to_date(
                     "more when it has ended."
                 )
             held = pipeline.held(instance, [category])[category]
+            pipeline.project.listener.planned(batch)
             try:
                 runs.append(materialise(pipeline.definitions, instance, batch, category))
                 materialised += batch

@@ -31,7 +31,7 @@ from clustering_pipeline.outputs.report.pairs import (
     pair_evidence,
     points_in_crop,
 )
-from clustering_pipeline.outputs.report.reasons import reason_in
+from clustering_pipeline.outputs.report.reasons import reason_in, translated
 from clustering_pipeline.outputs.report.same_titles import SameTitle, same_titles
 from clustering_pipeline.outputs.report.tables import (
     Box,
@@ -72,6 +72,7 @@ __all__ = [
     "review_order",
     "same_titles",
     "thumbnail_jpeg",
+    "translated",
     "weakest_links",
     "write_report",
 ]

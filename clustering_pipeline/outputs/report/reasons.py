@@ -18,16 +18,24 @@ def reason_in(reason: str, language: Language) -> str:
         >>> reason_in("duplicate of 17: the same picture", "vi")
         'trùng với 17: cùng một ảnh'
     """
-    if language == "en" or not reason:
-        return reason
-    whole = _translated(reason)
+    return translated(reason, language, __package__ or "")
+
+
+def translated(text: str, language: Language, package: str) -> str:
+    """Return a text in a language by the sentences in `reasons.tsv` of a package; what has no
+    translation stays as it is.
+    """
+    if language == "en" or not text:
+        return text
+    whole = _translated(text, package)
     if whole is not None:
         return whole
-    return SEPARATOR.join(_translated(part) or part for part in reason.split(SEPARATOR))
+    parts = text.split(SEPARATOR)
+    return SEPARATOR.join(_translated(part, package) or part for part in parts)
 
 
-def _translated(sentence: str) -> str | None:
-    for pattern, translation in _templates():
+def _translated(sentence: str, package: str) -> str | None:
+    for pattern, translation in _templates(package):
         found = pattern.fullmatch(sentence)
         if found:
             parts = translation.split(GAP)
@@ -37,8 +45,8 @@ def _translated(sentence: str) -> str | None:
 
 
 @cache
-def _templates() -> list[tuple[re.Pattern[str], str]]:
-    lines = files(__package__).joinpath("reasons.tsv").read_text(encoding="utf-8").splitlines()
+def _templates(package: str) -> list[tuple[re.Pattern[str], str]]:
+    lines = files(package).joinpath("reasons.tsv").read_text(encoding="utf-8").splitlines()
     pairs = [line.split("\t") for line in lines[1:]]
     return [
         (re.compile("(.+?)".join(map(re.escape, english.split(GAP)))), vietnamese)

@@ -25,6 +25,12 @@ from clustering_pipeline.stages.catalogue.formats.tables import (
     read_table,
 )
 from clustering_pipeline.stages.catalogue.listings import SelectedSheet, head_rows, select_sheets
+from clustering_pipeline.stages.catalogue.preview import (
+    ColumnChoice,
+    SheetPreview,
+    check_file,
+    preview_file,
+)
 from clustering_pipeline.stages.catalogue.sources import CatalogueSource, SourceRecords, read_source
 from clustering_pipeline.stages.catalogue.stage import (
     ReadWorkbook,
@@ -39,21 +45,25 @@ __all__ = [
     "EXACT_DIGITS",
     "MAX_CELL_CHARACTERS",
     "CatalogueSource",
+    "ColumnChoice",
     "ReadWorkbook",
     "Relationship",
     "SelectedSheet",
     "SheetPart",
+    "SheetPreview",
     "SheetTable",
     "SourceRecords",
     "Table",
     "WorkbookPackage",
     "category_values",
     "cell_text",
+    "check_file",
     "check_workbook",
     "column_letters",
     "head_rows",
     "local_name",
     "own_columns",
+    "preview_file",
     "range_corners",
     "read_source",
     "read_table",

@@ -210,9 +210,7 @@ def missing_columns(
     and what to do.
     """
     described = [f"sheet {sheet!r} {_lacking(rows, settings)}" for sheet, rows in sheets]
-    letters = next(
-        (found for _, rows in sheets if (found := _columns_by_content(rows))), ("…", "…")
-    )
+    letters = next((found for _, rows in sheets if (found := columns_by_content(rows))), ("…", "…"))
     return InputError(
         f"{name} has no sheet with a column for the ids (such as 'product_base_id') and one for "
         f"the picture URLs (such as 'url_thumbnail'): {'; '.join(described)}. Rename the columns, "
@@ -238,7 +236,7 @@ def _lacking(rows: Sequence[Sequence[str]], settings: CatalogueSettings) -> str:
     return f"has {_shown(header)}; {', '.join(closest)}"
 
 
-def _columns_by_content(rows: Sequence[Sequence[str]]) -> tuple[str, str] | None:
+def columns_by_content(rows: Sequence[Sequence[str]]) -> tuple[str, str] | None:
     """Return the letters of the column that looks like ids and of the one that holds web addresses,
     or None.
     """

@@ -71,7 +71,7 @@ def select_sheets(table: Table, name: str, settings: CatalogueSettings) -> list[
     if settings.sheets:
         candidates = _named(table, name, settings.sheets)
     found = [
-        (sheet, find_columns(heads[sheet.name], settings, partial(_filled, sheet)))
+        (sheet, find_columns(heads[sheet.name], settings, partial(filled_cells, sheet)))
         for sheet in candidates
     ]
     selected = [SelectedSheet(sheet, columns) for sheet, columns in found if columns is not None]
@@ -81,7 +81,7 @@ def select_sheets(table: Table, name: str, settings: CatalogueSettings) -> list[
     return selected
 
 
-def _filled(sheet: SheetTable, column: int, header_row: int) -> int:
+def filled_cells(sheet: SheetTable, column: int, header_row: int) -> int:
     """Return how many cells of a column below the header hold something."""
     details = sheet.details
     marked = {

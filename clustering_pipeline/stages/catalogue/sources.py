@@ -44,11 +44,23 @@ class CatalogueSource:
     options: Mapping[str, str] = field(default_factory=dict)
     # Loopback or private hosts that its pictures may be fetched from as well.
     hosts: tuple[str, ...] = ()
+    # Settings of the section `catalogue` that a person chose for this workbook: which columns and
+    # which header row.
+    columns: Mapping[str, str | int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """The file name, for messages."""
         return Path(self.path).name
+
+    @property
+    def part(self) -> tuple[str, str] | None:
+        """The column that splits the workbook, and its value in this category; None where all of
+        the workbook is one.
+        """
+        if CATEGORY_COLUMN not in self.options:
+            return None
+        return self.options[CATEGORY_COLUMN], self.options[CATEGORY_VALUE]
 
     @property
     def is_folder(self) -> bool:
@@ -73,14 +85,16 @@ class SourceRecords:
         output: Path | str | None = None,
         sheets: Iterable[str] = (),
         images_from: Path | str | None = None,
-        category_column: str | None = None,
-        category_value: str | None = None,
+        part: tuple[str, str] | None = None,
         hosts: Iterable[str] = (),
+        columns: Mapping[str, str | int] | None = None,
     ) -> CatalogueSource:
         """Read the workbook or folder at `path`, keep a copy of its bytes, and write the category's
         record.
 
-        The display name defaults to the file's name without its suffix. An unchanged source gives
+        `part`: the column that splits the workbook into categories, and its value in this one;
+        `columns`: settings of the section `catalogue`. The display name defaults to the file's name
+        without its suffix. An unchanged source gives
         an unchanged record. Raises InputError when the path cannot be read, or the name gives no
         slug or that of another category.
         """
@@ -96,8 +110,8 @@ class SourceRecords:
         if images_from is not None:
             options[IMAGES_FROM] = str(Path(images_from).expanduser().absolute())
             options[PICTURES] = self.blobs.put(store_folder(_folder(images_from), self.blobs))
-        if category_column is not None and category_value is not None:
-            options |= {CATEGORY_COLUMN: category_column, CATEGORY_VALUE: category_value}
+        if part is not None:
+            options |= dict(zip((CATEGORY_COLUMN, CATEGORY_VALUE), part, strict=True))
         source = CatalogueSource(
             category=category_slug(name),
             display_name=name,
@@ -108,6 +122,7 @@ class SourceRecords:
             output=None if output is None else str(Path(output).expanduser().absolute()),
             options=options,
             hosts=tuple(hosts),
+            columns=dict(columns or {}),
         )
         self._write(source)
         return source
@@ -151,9 +166,9 @@ class SourceRecords:
             output=source.output,
             sheets=source.sheets,
             images_from=source.options.get(IMAGES_FROM),
-            category_column=source.options.get(CATEGORY_COLUMN),
-            category_value=source.options.get(CATEGORY_VALUE),
+            part=source.part,
             hosts=source.hosts,
+            columns=source.columns,
         )
 
     def load(self, category: str) -> CatalogueSource:
@@ -167,14 +182,12 @@ class SourceRecords:
                 "Run `clustering-pipeline run CATALOGUE --category NAME` once."
             ) from error
 
-    def hosts(self, category: str) -> tuple[str, ...]:
-        """Return the hosts that the pictures of a category may be fetched from besides those of its
-        settings; none where it has no record.
-        """
+    def find(self, category: str) -> CatalogueSource | None:
+        """Return the record of a category, None where it has none."""
         try:
-            return self._read(layout.source_record(category)).hosts
+            return self._read(layout.source_record(category))
         except FileNotFoundError:
-            return ()
+            return None
 
     def of_path(self, path: Path) -> list[CatalogueSource]:
         """Return the records that were made of the workbook or folder at `path`."""
@@ -201,6 +214,10 @@ class SourceRecords:
             return self._read(_record_path(category)).sha256 == hashlib.sha256(content).hexdigest()
         except FileNotFoundError:
             return False
+
+    def remove(self, category: str) -> None:
+        """Forget a category's record; one without a record is fine."""
+        self.files.remove(_record_path(category))
 
     def all(self) -> list[CatalogueSource]:
         """Return every category's record, ordered by slug."""

@@ -26,8 +26,6 @@ from clustering_pipeline.stages.catalogue.listings import (
     select_sheets,
 )
 from clustering_pipeline.stages.catalogue.sources import (
-    CATEGORY_COLUMN,
-    CATEGORY_VALUE,
     PICTURES,
     CatalogueSource,
 )
@@ -63,17 +61,11 @@ def run(
                 source.name,
                 settings.model_copy(update={"sheets": source.sheets or settings.sheets}),
                 pictures=PictureListing(context.blobs.get(listing)) if listing else None,
-                category=_category_filter(source),
+                category=source.part,
                 keep=context.blobs.put,
             )
         bar.advance()
     return StageResult(conform(read.listings, CATALOGUE), read.facts)
-
-
-def _category_filter(source: CatalogueSource) -> tuple[str, str] | None:
-    if CATEGORY_COLUMN not in source.options:
-        return None
-    return source.options[CATEGORY_COLUMN], source.options[CATEGORY_VALUE]
 
 
 def read_workbook(

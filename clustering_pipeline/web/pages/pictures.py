@@ -44,22 +44,30 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
 
     @router.post("/c/{slug}/rejected/{number}")
     def keep(
-        slug: str, number: int, secret: Secret, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+        request: Request,
+        slug: str,
+        number: int,
+        secret: Secret,
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> Response:
         pages.check_form(secret)
         listing = library.category(slug).listing(number)
-        library.corrections.add_new(actions.keep(listing, Signature(pages.options.author, slug)))
+        library.corrections.add_new(actions.keep(listing, Signature(pages.author(request), slug)))
         return RedirectResponse(f"/c/{slug}/rejected?page={page}", 303)
 
     @router.post("/c/{slug}/rejected/{number}/undo")
     def undo(
-        slug: str, number: int, secret: Secret, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
+        request: Request,
+        slug: str,
+        number: int,
+        secret: Secret,
+        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
         stated = _kept(library, category).get(category.listing(number).listing)
         if stated is not None:
-            library.corrections.undo(stated, author=pages.options.author)
+            library.corrections.undo(stated, author=pages.author(request))
         return RedirectResponse(f"/c/{slug}/rejected?page={page}", 303)
 
     return router

@@ -4,7 +4,6 @@ grouping.
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
-from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
@@ -16,8 +15,6 @@ from clustering_pipeline.web.category_cache import Category, Library
 from clustering_pipeline.web.pages.review import draw_pair
 from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
 
-AUTHOR_COOKIE = "cp_author"
-LONGEST_NAME = 80
 MOST_AHEAD = 8
 STATE = {"same": actions.same, "different": actions.different, "unsure": actions.unsure}
 
@@ -33,12 +30,11 @@ def queue_router(library: Library, pages: Pages) -> APIRouter:
 def _add_questions(router: APIRouter, library: Library, pages: Pages) -> None:
     @router.get("/c/{slug}/queue")
     def queue(request: Request, slug: str, done: str = "") -> HTMLResponse:
-        category, author = library.category(slug), author_of(request, pages)
+        category, author = library.category(slug), pages.author(request)
         return pages.render(
             request,
             "queue.html",
             category=category,
-            author=author,
             done=statement_numbers(done),
             question=next(iter(_shown(library, category, author, 1)), None),
         )
@@ -48,7 +44,7 @@ def _add_questions(router: APIRouter, library: Library, pages: Pages) -> None:
         request: Request, slug: str, count: Annotated[int, Query(ge=1, le=MOST_AHEAD)] = 3
     ) -> Response:
         category = library.category(slug)
-        asked = _shown(library, category, author_of(request, pages), count)
+        asked = _shown(library, category, pages.author(request), count)
         return JSONResponse(
             [
                 {
@@ -78,7 +74,7 @@ def _add_answers(router: APIRouter, library: Library, pages: Pages) -> None:
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
-        by = Signature(author_of(request, pages), slug)
+        by = Signature(pages.author(request), slug)
         said = STATE[kind](category.listing(a), category.listing(b), by)
         return _answered(request, slug, library.corrections.add(said))
 
@@ -93,25 +89,10 @@ def _add_answers(router: APIRouter, library: Library, pages: Pages) -> None:
         pages.check_form(secret)
         library.category(slug)
         for number in statement_numbers(numbers):
-            library.corrections.undo(number, author=author_of(request, pages))
+            library.corrections.undo(number, author=pages.author(request))
         if back != "queue":
             return RedirectResponse(f"/c/{slug}/{back}", 303)
         return _answered(request, slug, [])
-
-    @router.post("/c/{slug}/queue/author")
-    def author(
-        slug: str, secret: Secret, name: Annotated[str, Form(max_length=LONGEST_NAME)]
-    ) -> Response:
-        pages.check_form(secret)
-        reply = RedirectResponse(f"/c/{slug}/queue", 303)
-        reply.set_cookie(
-            AUTHOR_COOKIE,
-            quote(" ".join(name.split())),
-            max_age=31_536_000,
-            samesite="strict",
-            httponly=True,
-        )
-        return reply
 
 
 def _answered(request: Request, slug: str, numbers: Sequence[int]) -> Response:
@@ -120,11 +101,6 @@ def _answered(request: Request, slug: str, numbers: Sequence[int]) -> Response:
         return JSONResponse({"numbers": list(numbers)})
     done = "?done=" + ",".join(map(str, numbers)) if numbers else ""
     return RedirectResponse(f"/c/{slug}/queue{done}", 303)
-
-
-def author_of(request: Request, pages: Pages) -> str:
-    """Return who answers: the name that this browser was given, else who started the server."""
-    return unquote(request.cookies.get(AUTHOR_COOKIE, ""))[:LONGEST_NAME] or pages.options.author
 
 
 def _shown(library: Library, category: Category, author: str, count: int) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.settings import VerificationSettings
 from clustering_pipeline.stages.features import load_features
 from clustering_pipeline.storage import BlobStore
-from clustering_pipeline.web.category_cache import Category, Library
+from clustering_pipeline.web.category_cache import Category, Library, UnknownError
 from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
 
 PAGE_SIZE = 24
@@ -43,12 +43,6 @@ def review_router(library: Library, pages: Pages) -> APIRouter:
 
 
 def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
-    @router.get("/")
-    def home(request: Request) -> HTMLResponse:
-        return pages.render(
-            request, "home.html", rows=[_overview(library, slug) for slug in library.slugs()]
-        )
-
     @router.get("/c/{slug}/review")
     def clusters(
         request: Request,
@@ -78,7 +72,7 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
             last_page=max(1, -(-len(shown) // PAGE_SIZE)),
             shown=shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
             pending=len(library.pending(category)),
-            total=len(_reviewable(category)),
+            total=len(reviewable(category)),
         )
 
     @router.get("/c/{slug}/review/{number}")
@@ -94,6 +88,7 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
 
 def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
     def record(
+        request: Request,
         slug: str,
         number: int,
         secret: str,
@@ -102,13 +97,25 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         pages.check_form(secret)
         category = library.category(slug)
         cluster = category.cluster(number)
-        corrections = make(category, cluster, Signature(pages.options.author, slug))
-        numbers = library.corrections.add(corrections)
-        library.progress.mark(slug, cluster, author=pages.options.author)
+        author = pages.author(request)
+        try:
+            numbers = library.corrections.add(make(category, cluster, Signature(author, slug)))
+        except (InputError, UnknownError) as error:
+            # What was typed is answered where it was typed.
+            return pages.render(
+                request,
+                "cluster.html",
+                404 if isinstance(error, UnknownError) else 400,
+                problem=error,
+                done=[],
+                **_cluster_values(library, category, number),
+            )
+        library.progress.mark(slug, cluster, author=author)
         return _back_to(slug, number, numbers)
 
     @router.post("/c/{slug}/review/{number}/pair")
     def pair(
+        request: Request,
         slug: str,
         number: int,
         secret: Secret,
@@ -119,6 +126,7 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
     ) -> Response:
         state = actions.same if kind == "same" else actions.different
         return record(
+            request,
             slug,
             number,
             secret,
@@ -131,6 +139,7 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
 
     @router.post("/c/{slug}/review/{number}/split")
     def split(
+        request: Request,
         slug: str,
         number: int,
         secret: Secret,
@@ -138,6 +147,7 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         listing: Chosen = [],  # noqa: B006
     ) -> Response:
         return record(
+            request,
             slug,
             number,
             secret,
@@ -148,6 +158,7 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
 
     @router.post("/c/{slug}/review/{number}/move")
     def move(
+        request: Request,
         slug: str,
         number: int,
         secret: Secret,
@@ -155,6 +166,7 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         listing: Chosen = [],  # noqa: B006
     ) -> Response:
         return record(
+            request,
             slug,
             number,
             secret,
@@ -164,8 +176,9 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         )
 
     @router.post("/c/{slug}/review/{number}/merge")
-    def merge(slug: str, number: int, secret: Secret, target: Target) -> Response:
+    def merge(request: Request, slug: str, number: int, secret: Secret, target: Target) -> Response:
         return record(
+            request,
             slug,
             number,
             secret,
@@ -176,44 +189,42 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
 
     @router.post("/c/{slug}/review/{number}/name")
     def name(
-        slug: str, number: int, secret: Secret, text: Annotated[str, Form(max_length=300)]
+        request: Request,
+        slug: str,
+        number: int,
+        secret: Secret,
+        text: Annotated[str, Form(max_length=300)],
     ) -> Response:
         return record(
-            slug, number, secret, lambda _, cluster, by: actions.name(cluster, text.strip(), by)
+            request,
+            slug,
+            number,
+            secret,
+            lambda _, cluster, by: actions.name(cluster, text.strip(), by),
         )
 
     @router.post("/c/{slug}/review/{number}/looked")
     def looked(
-        slug: str, number: int, secret: Secret, following: Annotated[int | None, Form()] = None
+        request: Request,
+        slug: str,
+        number: int,
+        secret: Secret,
+        following: Annotated[int | None, Form()] = None,
     ) -> Response:
         pages.check_form(secret)
         library.progress.mark(
-            slug, library.category(slug).cluster(number), author=pages.options.author
+            slug, library.category(slug).cluster(number), author=pages.author(request)
         )
         return _back_to(slug, number if following is None else following, [])
 
 
-def _overview(library: Library, slug: str) -> dict[str, Any]:
-    category = library.category(slug)
-    reviewable = _reviewable(category)
-    return {
-        "category": category,
-        "total": len(reviewable),
-        "seen": len(library.progress.looked_at(slug, reviewable)),
-        "has_search": library.has_search(slug),
-        "faces": [
-            cluster.representative
-            for cluster in sorted(reviewable, key=lambda item: -item.size)[:4]
-        ],
-    }
-
-
-def _reviewable(category: Category) -> list[Cluster]:
+def reviewable(category: Category) -> list[Cluster]:
+    """Return the clusters that hold more than one listing, the most doubtful first."""
     return [cluster for cluster in category.clusters if cluster.size > 1]
 
 
 def _filtered(category: Category, show: str, seen: set[int]) -> list[Cluster]:
-    clusters = _reviewable(category)
+    clusters = reviewable(category)
     if show == "open":
         return [cluster for cluster in clusters if cluster.cluster_id not in seen]
     if show == "prices":
@@ -227,7 +238,7 @@ def _filtered(category: Category, show: str, seen: set[int]) -> list[Cluster]:
 def _cluster_values(library: Library, category: Category, number: int) -> dict[str, Any]:
     cluster = category.cluster(number)
     product = category.prices.get(number)
-    order = [other.cluster_id for other in _reviewable(category)]
+    order = [other.cluster_id for other in reviewable(category)]
     place = order.index(number) if number in order else 0
     answers = Answers(
         [recorded.statement for recorded in library.corrections.in_force(category.slug)],
@@ -250,12 +261,13 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
         "following": order[place + 1] if place + 1 < len(order) else None,
         "weakest": draw_pair(category, library.blobs, open_links[0]) if open_links else None,
         "same_titles": [one for one in category.same_titles if number in one.clusters],
-        "names": [other for other in _reviewable(category) if other.name][:MOST_NAMES],
+        "names": [other for other in reviewable(category) if other.name][:MOST_NAMES],
         "one_picture": len(cluster.pictures) == 1,
         "suggestions": [
             (other, draw_pair(category, library.blobs, asked))
             for other, asked in suggested[:NEIGHBOURS_SHOWN]
         ],
+        "pending": len(library.pending(category)),
         "product": product,
         "strip": price_strip(product) if product else None,
         "offers": {offer.listing: offer for offer in product.offers} if product else {},

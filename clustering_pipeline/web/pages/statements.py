@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -65,6 +65,7 @@ def correction_router(library: Library, pages: Pages) -> APIRouter:
 def _add_history(router: APIRouter, library: Library, pages: Pages) -> None:
     @router.post("/c/{slug}/undo")
     def undo(
+        request: Request,
         slug: str,
         secret: Secret,
         numbers: Annotated[str, Form()],
@@ -73,7 +74,7 @@ def _add_history(router: APIRouter, library: Library, pages: Pages) -> None:
         pages.check_form(secret)
         category = library.category(slug)
         for number in statement_numbers(numbers):
-            library.corrections.undo(number, author=pages.options.author)
+            library.corrections.undo(number, author=pages.author(request))
         if back is None:
             return RedirectResponse(f"/c/{slug}/corrections", 303)
         library.progress.clear(slug, category.cluster(back))
@@ -81,24 +82,28 @@ def _add_history(router: APIRouter, library: Library, pages: Pages) -> None:
 
     @router.get("/c/{slug}/corrections")
     def history(request: Request, slug: str, imported: int | None = None) -> HTMLResponse:
-        category = library.category(slug)
-        in_force = {recorded.number for recorded in library.corrections.in_force(slug)}
-        shown = [
-            recorded
-            for recorded in reversed(library.corrections.history())
-            if recorded.correction.category in (None, slug)
-        ]
-        return pages.render(
-            request,
-            "corrections.html",
-            category=category,
-            rows=shown,
-            in_force=in_force,
-            waiting=library.pending(category),
-            imported=imported,
-            suffixes=",".join(INCOMING_SUFFIXES),
-            has_workbook=library.workbook_path(slug) is not None,
-        )
+        values = {**_history_values(library, slug), "imported": imported}
+        return pages.render(request, "corrections.html", **values)
+
+
+def _history_values(library: Library, slug: str) -> dict[str, Any]:
+    category = library.category(slug)
+    pending = library.pending(category)
+    shown = [
+        recorded
+        for recorded in reversed(library.corrections.history())
+        if recorded.correction.category in (None, slug)
+    ]
+    return {
+        "category": category,
+        "imported": None,
+        "rows": shown,
+        "in_force": {recorded.number for recorded in library.corrections.in_force(slug)},
+        "pending": len(pending),
+        "pending_numbers": pending,
+        "suffixes": ",".join(INCOMING_SUFFIXES),
+        "has_workbook": library.workbook_path(slug) is not None,
+    }
 
 
 def _add_outgoing(router: APIRouter, library: Library) -> None:
@@ -131,10 +136,17 @@ def _add_incoming(router: APIRouter, library: Library, pages: Pages) -> None:
     )
 
     @router.post("/c/{slug}/corrections")
-    def upload(slug: str, secret: Secret, file: Annotated[UploadFile, File()]) -> Response:
+    def upload(
+        request: Request, slug: str, secret: Secret, file: Annotated[UploadFile, File()]
+    ) -> Response:
         pages.check_form(secret)
         library.category(slug)
-        proposal = read_proposal(library, slug, file, pages.options.author)
+        try:
+            proposal = read_proposal(library, slug, file, pages.author(request))
+        except InputError as error:
+            return pages.render(
+                request, "corrections.html", 400, problem=error, **_history_values(library, slug)
+            )
         return RedirectResponse(
             f"/c/{slug}/corrections/uploaded/{shelf.keep(proposal, proposal.said + 1)}", 303
         )

@@ -8,7 +8,6 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.review import Question, Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library
-from clustering_pipeline.web.pages.queue import author_of
 from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
 
 NEIGHBOURS_SHOWN = 4
@@ -42,7 +41,7 @@ def unmatched_router(library: Library, pages: Pages) -> APIRouter:
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
-        by = Signature(author_of(request, pages), slug)
+        by = Signature(pages.author(request), slug)
         own, others = category.listing(listing), [category.listing(number) for number in near]
         if isinstance(kind, int):
             chosen = next((one for one in others if one.listing == kind), None)

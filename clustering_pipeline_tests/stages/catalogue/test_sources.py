@@ -157,7 +157,7 @@ def test_one_workbook_is_read_per_category(records, tmp_path):
     path.write_text(
         "id,image,category\n1,https://a.vn/1.jpg,Toner\n2,https://a.vn/2.jpg,Kem\n3,https://a.vn/3.jpg,Toner\n"
     )
-    source = records.record(path, "Toner", category_column="Category", category_value="Toner")
+    source = records.record(path, "Toner", part=("Category", "Toner"))
     manifest = catalogue.run(
         source=source, settings=CatalogueSettings(), context=context(records, tmp_path)
     ).manifest
