@@ -80,6 +80,7 @@ def move_state(context: typer.Context) -> None:
     The database must be empty. The files are set aside in the home afterwards, and the storage
     belongs to every home that has this database.
     """
+    from clustering_pipeline.project.keepsakes import claim
     from clustering_pipeline.project.keepsakes import take_over as take
     from clustering_pipeline.project.sharing import MOVED
     from clustering_pipeline.project.sharing import move_state as move
@@ -97,6 +98,7 @@ def move_state(context: typer.Context) -> None:
                 "Another command is under way here, which may write what is to be moved. Move when "
                 "it has ended; nothing was copied."
             )
+        claim(project.home, project.storage_root, None)
         counts = move(project.home.state, database)
         take(project.home, project.storage_root, database)
     terminal.details(

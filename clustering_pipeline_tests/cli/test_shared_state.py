@@ -8,7 +8,7 @@ import pytest
 
 from clustering_pipeline.cli.doctor import _examine_database as examine_database
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.project import sharing
+from clustering_pipeline.project import keepsakes, sharing
 from clustering_pipeline.stages.clustering import NumberRegister
 from clustering_pipeline.storage import SharedDatabase, layout
 from clustering_pipeline.synthetic import write_catalogue
@@ -39,7 +39,9 @@ def address(server) -> str:
     return empty_database(server, f"commands_{next(NUMBERS)}")
 
 
-def test_what_a_home_had_is_moved_and_goes_on(home: Path, call: Call, tmp_path, address):
+def test_what_a_home_had_is_moved_and_goes_on(
+    home: Path, call: Call, tmp_path, address, monkeypatch
+):
     before = home_on(home, tmp_path / "root", None)
     register(before).number("serum", PRODUCTS)
     say(before.corrections, different("a", "c"))
@@ -58,6 +60,10 @@ def test_what_a_home_had_is_moved_and_goes_on(home: Path, call: Call, tmp_path, 
     assert (after.home.state / sharing.MOVED / layout.CLUSTER_NUMBERS).exists()
     assert statements(after.corrections) == [different("a", "c")]
     assert say(after.corrections, same("c", "d")) == 4
+    # Another command is another process, which has claimed nothing yet.
+    monkeypatch.setattr(keepsakes, "_claimed", set())
+    again = call("storage", "move-state")
+    assert again.code == 2 and "belongs to the homes that share" in again.error
     second = home_on(tmp_path / "two", tmp_path / "root", address)
     assert register(second).number("serum", [PRODUCTS[1], frozenset({"d", "e"})])[0] == [2, 3]
     assert register(after).current("serum") == register(second).current("serum")
