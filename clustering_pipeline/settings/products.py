@@ -218,7 +218,7 @@ class VerificationSettings(StageSettings):
 class MatchSettings(StageSettings):
     """Which pairs are looked at and what makes a match."""
 
-    logic_version: ClassVar[str] = "8"
+    logic_version: ClassVar[str] = "9"
 
     enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
     neighbours: int = Field(

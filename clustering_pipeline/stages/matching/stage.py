@@ -42,8 +42,11 @@ from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts
 from clustering_pipeline.stages.matching.weights import SMALLEST_WEIGHT, Reals
 
 # Log-odds of pairs that neither clearly show one product nor clearly two: here text can turn the
-# balance.
-_DOUBTFUL = (-3.0, 4.0)
+# balance. On half of the brands of real sellers -3 reads all packs, -1.5 three quarters of them
+# with fewer mixed clusters; at -0.5 true pairs are lost.
+_DOUBTFUL = (-1.5, 4.0)
+# Packs that stand alone are read where a pair of theirs is likelier than this.
+_LEAST_OF_ALONE = -2.5
 # Pairs that are hardly one product and have no print in common are left out of the manifest.
 LEAST_SHOWN = -2.0
 # Pairs from which a category's projection is learned. On five real and drawn sets any value from
@@ -241,7 +244,7 @@ class Matcher:
 
     def read_doubtful(self, candidates: Candidates) -> dict[int, list[TextLine]]:
         """Read the packs whose text can change the grouping: at doubtful pairs, at pairs across
-        groups, and those left alone.
+        groups, and those left alone that have a pair to speak of.
 
         The groups are provisional, by pictures and titles alone.
         """
@@ -253,7 +256,9 @@ class Matcher:
         doubtful = (log_odds > _DOUBTFUL[0]) & (
             (log_odds < _DOUBTFUL[1]) | (groups[left] != groups[right])
         )
-        wanted = np.bincount(groups)[groups] == 1
+        wanted = np.zeros(len(self.products), bool)
+        wanted[candidates.pairs[log_odds > _LEAST_OF_ALONE].ravel()] = True
+        wanted &= np.bincount(groups)[groups] == 1
         wanted[candidates.pairs[doubtful].ravel()] = True
         return self.read(np.flatnonzero(wanted).tolist())
 
