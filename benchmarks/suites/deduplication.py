@@ -23,7 +23,7 @@ from clustering_pipeline.core.manifests import (
     RAW_IMAGES,
     empty,
 )
-from clustering_pipeline.imaging import Pixels, decode_grey, decode_image, fit_within, to_jpeg
+from clustering_pipeline.imaging import Pixels, decode_image, decode_reduced, fit_within, to_jpeg
 from clustering_pipeline.settings import CleanImageSettings, CropSettings
 from clustering_pipeline.stages import detection
 from clustering_pipeline.stages.contract import StageContext
@@ -384,7 +384,8 @@ def _studio(options: Options) -> list[Figure]:
     for crop in ("on", "off"):
         status = _clean(contents, _context(options.scratch / f"studio-{crop}"), crop)["status"]
         rejected[crop] = int((status == "rejected").sum())
-    bright = sum(decode_grey(content).mean() > 220 for content in contents.values())
+    greys = (decode_reduced(content, None, grey=True) for content in contents.values())
+    bright = sum(grey.picture.mean() > 220 for grey in greys)
     note = f"a mean brightness limit of 220 rejects {bright} of {len(contents)}"
     return [
         Figure(f"studio pictures rejected, crop {crop}", float(count), "", 0, "at most", note=note)

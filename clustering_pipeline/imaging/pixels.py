@@ -4,8 +4,9 @@ review; smaller versions, and their encoding for pages; regions of pictures and 
 
 import hashlib
 import io
+import math
 from collections.abc import Callable, Iterator
-from typing import cast
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -24,6 +25,7 @@ from clustering_pipeline.imaging.headers import (
 from clustering_pipeline.storage import BlobStore
 
 Pixels = NDArray[np.uint8]
+Box = tuple[int, int, int, int]
 Draft = Callable[[Image.Image], object]
 Convert = Callable[[Image.Image], Image.Image]
 
@@ -36,6 +38,11 @@ _TRANSPOSES = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# Pixels that the longer side of a region keeps: packs are read at so many, everything else looks at
+# fewer.
+WORKING_SIDE = 736
+# Parts of its size at which a JPEG can be decoded from fewer coefficients.
+_PARTS = (8, 4, 2, 1)
 _DEEP_MODES = ("I", "F")
 # Grey levels within which a picture counts as blank, as for the quality of crops.
 _BLANK = 16
@@ -76,14 +83,79 @@ def decode_image(
     return _decode(content, limits, draft, _to_rgb)
 
 
-def decode_grey(content: bytes, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
-    """Return the picture as (height, width) uint8 grey (ITU-R 601 luma), upright, otherwise as
-    `decode_image` does.
+class Reduced(NamedTuple):
+    """A picture that may have been decoded at a part of its size.
 
-    Of a JPEG this is its luma plane as stored, which takes half the time of decoding its colours.
+    Attributes:
+        picture: uint8 (height, width, 3) RGB, or (height, width) grey.
+        box: the region that was asked for, in pixels of `picture`.
+        scale: how many pixels of the whole size lie along one of `picture`; 1 at its whole size.
+    """
+
+    picture: Pixels
+    box: Box
+    scale: float
+
+    @property
+    def region(self) -> Pixels:
+        """The pixels within the box."""
+        return cut(self.picture, self.box)
+
+    def reduced(self, box: Box) -> Box:
+        """Return a box within the region, in pixels of the whole size from its corner, in those of
+        `region`.
+        """
+        return _reduced(box, self.scale, self.region)
+
+    def restored(self, box: Box, within: Box) -> Box:
+        """Return the reverse of `reduced`; `within` is the region in pixels of the whole size."""
+        width, height = within[2] - within[0], within[3] - within[1]
+        x0, y0, x1, y1 = (round(edge * self.scale) for edge in box)
+        return max(0, x0), max(0, y0), min(width, x1), min(height, y1)
+
+
+def decode_reduced(
+    content: bytes, box: Box | None, limits: ImageLimits = DEFAULT_LIMITS, *, grey: bool = False
+) -> Reduced:
+    """Return a picture of which a region is wanted: a JPEG at a half, quarter or eighth of its size
+    as long as the region's longer side keeps 736 pixels, which is what the stages read of it.
+
+    Args:
+        content: the file.
+        box: half-open, in pixels of the whole size; None for all of the picture.
+        limits: as for `decode_image`, whose rules hold here as well.
+        grey: for ITU-R 601 luma. Of a JPEG this is its luma plane as stored, which takes half the
+            time of decoding its colours.
+
     Raises ImageError.
     """
-    return _decode(content, limits, lambda image: image.draft("L", None), _to_grey)
+    whole = [1]
+
+    def draft(image: Image.Image) -> None:
+        whole[0] = max(image.size)
+        longer = max(image.size) if box is None else max(box[2] - box[0], box[3] - box[1])
+        divisor = next(part for part in _PARTS if longer >= part * WORKING_SIDE or part == 1)
+        size = (-(-image.width // divisor), -(-image.height // divisor))
+        if grey or divisor > 1:
+            image.draft("L" if grey else "RGB", size)
+
+    picture = _decode(content, limits, draft, _to_grey if grey else _to_rgb)
+    scale = whole[0] / max(picture.shape[:2])
+    everything = (0, 0, picture.shape[1], picture.shape[0])
+    return Reduced(picture, everything if box is None else _reduced(box, scale, picture), scale)
+
+
+def _reduced(box: Box, scale: float, within: Pixels) -> Box:
+    if scale == 1:
+        return box
+    height, width = within.shape[:2]
+    x0, y0, x1, y1 = box
+    return (
+        max(0, math.floor(x0 / scale)),
+        max(0, math.floor(y0 / scale)),
+        min(width, math.ceil(x1 / scale)),
+        min(height, math.ceil(y1 / scale)),
+    )
 
 
 def _decode(content: bytes, limits: ImageLimits, draft: Draft, convert: Convert) -> Pixels:
@@ -280,9 +352,6 @@ def thumbnail(
     return to_jpeg(shrunk(content, longest_side, limits), quality)
 
 
-Box = tuple[int, int, int, int]
-
-
 def load_image(blobs: BlobStore, image_sha256: str, limits: ImageLimits = DEFAULT_LIMITS) -> Pixels:
     """Return a stored picture as (height, width, 3) uint8 RGB; raises StageError when not held,
     ImageError when damaged.
@@ -307,11 +376,30 @@ def load_crop(
     """
     pixels = load_image(blobs, image_sha256, limits)
     region = pixels if box is None else cut(pixels, box)
-    return (
-        without_background(region, unpack_mask(blobs.get(mask)))
-        if isinstance(mask, str)
-        else region
-    )
+    return masked(region, blobs.get(mask) if isinstance(mask, str) else None)
+
+
+def load_reduced(
+    blobs: BlobStore, image_sha256: str, box: Box | None, limits: ImageLimits = DEFAULT_LIMITS
+) -> Reduced:
+    """Return a stored picture at the size at which stages look at a region of it: `decode_reduced`.
+
+    Raises StageError when the picture is not held, ImageError when it is damaged.
+    """
+    return decode_reduced(blobs.get(image_sha256), box, limits)
+
+
+def masked(pixels: Pixels, mask: bytes | None) -> Pixels:
+    """Return a region that is white beyond a mask which `pack_mask` packed, whatever the size at
+    which it was; the region itself without one.
+    """
+    if mask is None:
+        return pixels
+    shown = unpack_mask(mask)
+    if shown.shape != pixels.shape[:2]:
+        size = (pixels.shape[1], pixels.shape[0])
+        shown = cv2.resize(shown.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    return without_background(pixels, np.asarray(shown, bool))
 
 
 def without_background(pixels: Pixels, shown: NDArray[np.bool_]) -> Pixels:

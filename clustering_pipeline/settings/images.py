@@ -417,7 +417,7 @@ def _limit(description: str, *, ge: int, le: int | None = None) -> Any:
 class CleanImageSettings(StageSettings):
     """What is too bad to compare, and what is the same picture."""
 
-    logic_version: ClassVar[str] = "5"
+    logic_version: ClassVar[str] = "6"
 
     preset: Literal["catalogue", "street"] = Field(
         "catalogue",

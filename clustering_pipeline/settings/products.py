@@ -49,7 +49,7 @@ MOST_SWEPT = 60
 class LocalFeatureSettings(StageSettings):
     """How local features are taken from a crop."""
 
-    logic_version: ClassVar[str] = "6"
+    logic_version: ClassVar[str] = "7"
 
     templates: bool = Field(
         True,
@@ -83,7 +83,7 @@ ReidSide = Annotated[int, Field(ge=32, le=1024)]
 class EmbeddingSettings(StageSettings):
     """Which encoder turns a crop into a vector."""
 
-    logic_version: ClassVar[str] = "2"
+    logic_version: ClassVar[str] = "3"
 
     encoder: EncoderName = Field("efficientnet", description="What makes the vectors.")
     colour_share: float | None = Field(
@@ -178,6 +178,8 @@ class SemanticDuplicateSettings(StageSettings):
 
 class TextReaderSettings(StageSettings):
     """How the text on a pack is read."""
+
+    logic_version: ClassVar[str] = "2"
 
     longest_side: int = Field(
         736,

@@ -13,8 +13,8 @@ from PIL import Image
 from clustering_pipeline.imaging import (
     ImageError,
     ImageLimits,
-    decode_grey,
     decode_image,
+    decode_reduced,
     probe,
     thumbnail,
 )
@@ -24,6 +24,10 @@ def encode(image: Image.Image, format: str, **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format, **options)
     return buffer.getvalue()
+
+
+def grey_of(content: bytes) -> np.ndarray:
+    return decode_reduced(content, None, grey=True).picture
 
 
 @pytest.fixture
@@ -143,11 +147,59 @@ def test_a_flipped_byte_in_a_png_is_damage():
 
 
 def test_grey_is_the_luma_of_the_picture(photo):
-    png = decode_grey(encode(photo, "PNG"))
+    png = grey_of(encode(photo, "PNG"))
     assert png.shape == (32, 64) and png[0, 0] == round(200 * 0.299)
-    jpeg = decode_grey(encode(photo, "JPEG", quality=95))
+    jpeg = grey_of(encode(photo, "JPEG", quality=95))
     assert abs(jpeg.astype(int) - png).mean() < 2
-    assert decode_grey(encode(Image.new("RGBA", (20, 20), (0, 0, 0, 0)), "PNG")).min() == 255
+    assert grey_of(encode(Image.new("RGBA", (20, 20), (0, 0, 0, 0)), "PNG")).min() == 255
+
+
+def large_photo(width: int = 1600, height: int = 1500) -> Image.Image:
+    """A yellow bar at 400, 300 to 1200, 1000 on waves of blue."""
+    waves = (110 + 60 * np.sin(np.arange(width) / 90)).astype(np.uint8)
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[..., 2] = waves
+    pixels[300:1000, 400:1200] = (230, 220, 20)
+    return Image.fromarray(pixels)
+
+
+def test_a_large_jpeg_is_decoded_at_the_size_that_its_region_needs():
+    content = encode(large_photo(), "JPEG", quality=92)
+    whole = decode_reduced(content, None)
+    assert whole.picture.shape == (750, 800, 3)
+    assert (whole.box, whole.scale) == ((0, 0, 800, 750), 2.0)
+    small = decode_reduced(content, (400, 300, 1200, 1000))
+    assert (small.picture.shape, small.scale) == ((1500, 1600, 3), 1.0)
+    assert decode_reduced(encode(large_photo(), "PNG"), None).picture.shape == (1500, 1600, 3)
+    huge = decode_reduced(encode(large_photo(6400, 6000), "JPEG"), None)
+    assert huge.picture.shape == (750, 800, 3)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_region_of_a_reduced_picture_shows_the_same(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encode(large_photo(2800, 2600), "JPEG", quality=92, exif=exif)
+    full = decode_image(content)
+    box = (100, 200, full.shape[1] - 1, full.shape[0] - 301)
+    reduced = decode_reduced(content, box)
+    assert reduced.scale == 2.0
+    region = reduced.region
+    expected = Image.fromarray(full[box[1] : box[3], box[0] : box[2]]).resize(
+        region.shape[1::-1], Image.Resampling.BOX
+    )
+    assert abs(region.astype(int) - np.asarray(expected)).mean() < 2
+    inner = (200, 100, 1801, 1500)
+    assert reduced.reduced(inner) == (100, 50, 901, 750)
+    assert reduced.restored((100, 50, 901, 750), box) == (200, 100, 1802, 1500)
+
+
+def test_grey_is_reduced_alike():
+    content = encode(large_photo(), "JPEG", quality=92)
+    grey = decode_reduced(content, (0, 0, 1600, 1500), grey=True)
+    assert grey.picture.shape == (750, 800)
+    colours = np.asarray(Image.fromarray(decode_reduced(content, None).picture).convert("L"))
+    assert abs(grey.picture.astype(int) - colours).mean() < 2
 
 
 def test_limits_are_checked_before_decoding(photo):

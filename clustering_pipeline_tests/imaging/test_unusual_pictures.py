@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from clustering_pipeline.imaging import ImageError, ImageLimits, decode_grey, decode_image, probe
+from clustering_pipeline.imaging import ImageError, ImageLimits, decode_image, probe
 from clustering_pipeline.imaging.headers import jpeg_scans, png_pixels
-from clustering_pipeline_tests.imaging.test_decoding import encode
+from clustering_pipeline_tests.imaging.test_decoding import encode, grey_of
 
 END = b"\0\0\0\0IEND\xaeB`\x82"
 
@@ -76,7 +76,7 @@ def test_any_bytes_after_the_signature_are_walked_over(tail):
 def test_a_jpeg_that_lacks_nothing_but_its_end_is_whole(noise, progressive, left_out):
     content = encode(noise, "JPEG", progressive=progressive, quality=90)
     assert np.array_equal(decode_image(content[:-left_out]), decode_image(content))
-    assert np.array_equal(decode_grey(content[:-left_out]), decode_grey(content))
+    assert np.array_equal(grey_of(content[:-left_out]), grey_of(content))
 
 
 @pytest.mark.parametrize("progressive", [False, True])
@@ -113,7 +113,7 @@ def test_a_white_mark_on_nothing_is_shown_over_a_ground_that_shows_it():
     ImageDraw.Draw(picture).ellipse((20, 20, 60, 40), (255, 255, 255, 255))
     pixels = decode_image(encode(picture, "PNG"))
     assert pixels[30, 40].tolist() == [255, 255, 255] and pixels[2, 2].max() < 128
-    assert int(np.ptp(decode_grey(encode(picture, "PNG")))) > 100
+    assert int(np.ptp(grey_of(encode(picture, "PNG")))) > 100
 
 
 def test_a_dark_mark_on_nothing_stays_on_white():

@@ -10,9 +10,9 @@ hashes at once. The few sums that lie too close to a rounding edge for float32 a
 exactly.
 
 The bits are those of the same grey picture. The grey of a JPEG is its luma as stored
-(`decode_grey`); imagehash, given the file, goes by way of RGB, which rounds now and then to another
-grey level: of 731 real photos 94 % have the same pHash all the same, and none differs in more than
-4 bits.
+(`decode_reduced`); imagehash, given the file, goes by way of RGB, which rounds now and then to
+another grey level: of 731 real photos 94 % have the same pHash all the same, and none differs in
+more than 4 bits.
 """
 
 from collections.abc import Iterator

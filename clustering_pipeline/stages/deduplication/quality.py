@@ -12,7 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.manifests import REAL, TEXT, TEXTS, VECTOR, columns
-from clustering_pipeline.imaging import Box, ImageError, cut, decode_grey
+from clustering_pipeline.imaging import Box, ImageError, decode_reduced
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication.hashing import (
@@ -215,11 +215,11 @@ def measure_batch(
 
 def _measure_stored(crop: CropSource, blobs: BlobStore, region: Region) -> dict[str, Any]:
     try:
-        grey = decode_grey(blobs.get(crop.image_sha256))
+        reduced = decode_reduced(blobs.get(crop.image_sha256), crop.box, grey=True)
     except ImageError as error:
         return {**dict.fromkeys(MEASURES.names), "error": str(error)}
-    part = np.ascontiguousarray(cut(grey, crop.box))
-    whole = grey if crop.is_main else part
+    part = np.ascontiguousarray(reduced.region)
+    whole = reduced.picture if crop.is_main else part
     return measure(whole, whole if part.shape == whole.shape else part, region)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.engine import Hosted, HostingEngine
 from clustering_pipeline.core.manifests import EMBEDDINGS, VECTOR, conform
-from clustering_pipeline.imaging import Box, ImageError, Pixels, cut, load_crop, load_image
+from clustering_pipeline.imaging import Box, ImageError, Pixels, cut, load_reduced, masked
 from clustering_pipeline.models import Pending
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
@@ -184,19 +184,22 @@ def _read_features(
 
 def _read_pixels(blobs: BlobStore, digest: str, place: tuple[Box, str | None]) -> Pixels:
     box, mask = place
-    return load_crop(blobs, digest, box, mask=mask)
+    return masked(load_reduced(blobs, digest, box).region, _stored_mask(blobs, mask))
+
+
+def _stored_mask(blobs: BlobStore, mask: str | None) -> bytes | None:
+    return blobs.get(mask) if isinstance(mask, str) else None
 
 
 def _read_views(
     blobs: BlobStore, digest: str, place: tuple[Box, str | None, bool, Box | None]
 ) -> tuple[Pixels, Pixels]:
     box, mask, alone, pack = place
-    if not alone:
-        crop = load_crop(blobs, digest, box, mask=mask)
-        return crop, crop if pack is None else cut(crop, pack)
-    picture = load_image(blobs, digest)
-    crop = cut(picture, box)
-    return picture, crop if pack is None else cut(crop, pack)
+    reduced = load_reduced(blobs, digest, box)
+    region = reduced.region
+    crop = region if alone else masked(region, _stored_mask(blobs, mask))
+    product = crop if pack is None else cut(crop, reduced.reduced(pack))
+    return (reduced.picture if alone else crop), product
 
 
 _READERS: Mapping[str, Callable[..., Any]] = {

@@ -1,6 +1,7 @@
 """The local features of every kept crop."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,8 +17,8 @@ from clustering_pipeline.imaging import (
     ImageError,
     cut,
     fit_within,
-    load_crop,
-    load_image,
+    load_reduced,
+    masked,
     stored_frame,
 )
 from clustering_pipeline.settings import LocalFeatureSettings
@@ -219,16 +220,14 @@ def _extract_one(
 ) -> dict[str, object]:
     key, _, image_sha256, box, mask, template = row
     try:
-        crop = load_crop(blobs, image_sha256, box, mask=mask)
-        under = (
-            None
-            if template is None
-            else uncover(load_image(blobs, image_sha256), box, from_text(template))
-        )
+        reduced = load_reduced(blobs, image_sha256, box)
     except ImageError:
         return {"key": key, **dict.fromkeys(_SCHEMA.names)}
+    crop = masked(reduced.region, blobs.get(mask) if isinstance(mask, str) else None)
+    under = None if template is None else uncover(reduced.picture, reduced.box, from_text(template))
     foreground = Foreground.of(crop) if under is None else None
-    features, colour = _extract(crop, settings, under, foreground)
+    found, colour = _extract(crop, settings, under, foreground)
+    features = replace(found, box=reduced.restored(found.box, box))
     edges = dict(zip(("x0", "y0", "x1", "y1"), features.box, strict=True))
     return {
         "key": key,
@@ -237,5 +236,5 @@ def _extract_one(
         "features": blobs.put(pack(features)),
         "colour": colour,
         "copies": features.copies,
-        "palette": product_palette(crop, features.box, _outline(under, foreground)),
+        "palette": product_palette(crop, found.box, _outline(under, foreground)),
     }

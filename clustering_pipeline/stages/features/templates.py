@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from clustering_pipeline.imaging import ImageError, load_image, resize
+from clustering_pipeline.imaging import ImageError, load_reduced, resize
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.storage import BlobStore, compute_missing
 
@@ -44,7 +44,7 @@ Floats = NDArray[np.float32]
 Reals = NDArray[np.float64]
 Masks = NDArray[np.bool_]
 # Raised by whoever changes what a layout or a template is.
-_VERSION = "2"
+_VERSION = "3"
 # Every picture is compared with so many at most, those whose hashes come first.
 REFERENCES = 1200
 COLUMNS = ("template", "template_kind", "template_pictures")
@@ -287,7 +287,7 @@ def _layout_batch(batch: list[str], blobs: BlobStore) -> list[tuple[str, bytes]]
 
 def _layout_of(image: str, blobs: BlobStore) -> bytes:
     try:
-        return layout(load_image(blobs, image)).tobytes()
+        return layout(load_reduced(blobs, image, None).picture).tobytes()
     except ImageError:
         return b""
 

@@ -15,11 +15,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.imaging import Box, ImageError, load_crop
+from clustering_pipeline.imaging import Box, ImageError, fit_within, load_reduced
 from clustering_pipeline.models import without_subnormals
 from clustering_pipeline.settings import TextReaderSettings
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.features import product_frame
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.storage import BlobStore, FeatureTable, compute_missing
 
@@ -228,10 +227,15 @@ def _read_batch(
 def _read_one(
     image: str, box: Box, product: Box | None, blobs: BlobStore, settings: TextReaderSettings
 ) -> str:
+    left, top = box[:2]
+    place = (
+        box
+        if product is None
+        else (left + product[0], top + product[1], left + product[2], top + product[3])
+    )
     try:
-        crop = load_crop(blobs, image, box)
+        pixels = load_reduced(blobs, image, place).region
     except ImageError:
         return lines_to_json([])
-    read = product or (0, 0, crop.shape[1], crop.shape[0])
-    frame = product_frame(crop, read, settings.longest_side)
+    frame = fit_within(pixels, settings.longest_side, enlarge=True)
     return lines_to_json(open_reader(settings).read(frame))

@@ -2,8 +2,11 @@ import numpy as np
 import pytest
 
 from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.imaging import load_crop, pack_mask, to_jpeg
 from clustering_pipeline.settings import LocalFeatureSettings
 from clustering_pipeline.stages.features import extract, pack, product_box, unpack
+from clustering_pipeline.stages.features.stage import _extract_batch
+from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.synthetic import draw_marks, draw_products, render_mark, studio_picture
 
 
@@ -67,6 +70,23 @@ def test_packing_gives_back_the_same_features(picture):
 def test_other_bytes_are_refused_with_the_remedy(content):
     with pytest.raises(StageError, match="--force"):
         unpack(content)
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_places_in_a_large_picture_are_in_its_own_pixels(tmp_path, mask):
+    large = studio_picture(draw_products(1, seed=5)[0], side=1700)
+    blobs = BlobStore(str(tmp_path))
+    picture, box = blobs.put(to_jpeg(large, 95)), (20, 10, 1690, 1680)
+    shown = np.ones((1670, 1670), bool)
+    shown[:, 1600:] = False
+    row = ("key", "crop", picture, box, blobs.put(pack_mask(shown)) if mask else None, None)
+    found = _extract_batch([row], blobs, LocalFeatureSettings())[0]
+    expected = product_box(load_crop(blobs, picture, box))
+    edges = [found[name] for name in ("x0", "y0", "x1", "y1")]
+    assert np.abs(np.array(edges) - expected).max() <= 12
+    features = unpack(blobs.get(found["features"]))
+    assert list(features.box) == edges
+    assert max(features.width, features.height) == 360
 
 
 def test_a_bundle_shows_its_pack_twice(picture):
