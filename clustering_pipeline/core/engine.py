@@ -33,6 +33,23 @@ BatchFunction = Callable[[list[Item]], list[Result]]
 # How many threads the libraries of linear algebra take.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
+# What is called before another process reads what this one stored: after each batch of a worker,
+# before batches are handed out, and before a table names what was stored.
+BEFORE_OTHERS_READ: list[Callable[[], None]] = []
+
+
+def let_others_read() -> None:
+    """Bring to its place what this process has stored and holds back."""
+    for call in BEFORE_OTHERS_READ:
+        call()
+
+
+def run_batch(function: BatchFunction[Item, Result], batch: list[Item]) -> list[Result]:
+    """Return the results of a batch once others can read what it stored."""
+    results = function(batch)
+    let_others_read()
+    return results
+
 
 class Engine(Protocol):
     """Maps a batch function over items.
@@ -139,16 +156,20 @@ class LocalEngine:
     def _map_in_pool(
         self, function: BatchFunction[Item, Result], batches: Iterator[list[Item]]
     ) -> Iterator[list[Result]]:
+        let_others_read()
         pool = _shared_pool(self.workers)
         pending: list[Future[list[Result]]] = []
         try:
             # A worker may die while the first batches are handed out: submitting refuses too.
             pending.extend(
-                pool.submit(function, batch) for batch in islice(batches, self.workers * 2)
+                pool.submit(run_batch, function, batch)
+                for batch in islice(batches, self.workers * 2)
             )
             while pending:
                 result = pending.pop(0).result()
-                pending.extend(pool.submit(function, batch) for batch in islice(batches, 1))
+                pending.extend(
+                    pool.submit(run_batch, function, batch) for batch in islice(batches, 1)
+                )
                 yield result
         except BrokenProcessPool as error:
             _shared_pool.cache_clear()

@@ -34,6 +34,9 @@ _ENVIRONMENT = {
     # Ray would send the whole checkout to its workers where `uv run` started this process.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # A node that others leave no processor for answers late; by default it is given up after a
+    # quarter of a minute, and with it a Ray of one machine.
+    "RAY_health_check_failure_threshold": "60",
     # Batches that nobody waits for any more may fail unheard.
     "RAY_IGNORE_UNHANDLED_ERRORS": "1",
     # Without it a task whose worker is ended for want of memory is tried for ever.
@@ -96,16 +99,16 @@ class RayEngine:
         ray = self._joined()
         cards = int(ray.cluster_resources().get("GPU", 0))
         common = [ray.put(hosted)]
-        hosts = _hosts(ray, cards or self.workers, bool(cards), common)
+        hosts = _hosts(ray, cards or self.workers, bool(cards))
         turn, prepare = cycle(hosts), _preparing(ray)
 
         def submit(batch: list[Item]) -> Any:
             host, packed = next(turn), _packed(batch)
             # Beside a card the processors prepare what it takes next.
             return (
-                host.apply.remote(prepare.remote(common, packed))
+                host.apply.remote(common, prepare.remote(common, packed))
                 if cards
-                else host.prepare_and_apply.remote(packed)
+                else host.prepare_and_apply.remote(common, packed)
             )
 
         size = hosted.device_batch if cards else batch_size
@@ -121,6 +124,7 @@ class RayEngine:
     def _joined(self) -> Any:
         """Return Ray, connected; raises StageError with the remedy."""
         ray = _loaded()
+        local.let_others_read()
         with _LOCK:
             if not ray.is_initialized():
                 _connect(ray, self._workers)
@@ -329,14 +333,14 @@ def _preparing(ray: Any) -> Any:
     return ray.remote(num_cpus=1, max_retries=RETRIES)(_prepare_hosted)
 
 
-def _hosts(ray: Any, count: int, has_card: bool, common: list[Any]) -> list[Any]:
+def _hosts(ray: Any, count: int, has_card: bool) -> list[Any]:
     host = ray.remote(
         num_cpus=0 if has_card else 1,
         num_gpus=1 if has_card else 0,
         max_restarts=-1,
         max_task_retries=RETRIES,
     )(_Host)
-    return [host.remote(common) for _ in range(count)]
+    return [host.remote() for _ in range(count)]
 
 
 def _hosted_here(
@@ -374,7 +378,7 @@ def _prepare_worker() -> None:
 
 def _run_batch(common: list[Any], batch: bytes) -> bytes:
     _prepare_worker()
-    return _packed(_held(common[0])(pickle.loads(batch)))
+    return _packed(local.run_batch(_held(common[0]), pickle.loads(batch)))
 
 
 def _prepare_hosted(common: list[Any], batch: bytes) -> bytes:
@@ -385,19 +389,21 @@ def _prepare_hosted(common: list[Any], batch: bytes) -> bytes:
 class _Host:
     """Holds one model; a host that was lost and started again loads it again."""
 
-    def __init__(self, common: list[Any]) -> None:
-        self._hosted = _held(common[0])
+    def __init__(self) -> None:
         self._model: Any = None
 
-    def apply(self, prepared: bytes) -> bytes:
-        return self._applied(pickle.loads(prepared))
+    def apply(self, common: list[Any], prepared: bytes) -> bytes:
+        return self._applied(_held(common[0]), pickle.loads(prepared))
 
-    def prepare_and_apply(self, batch: bytes) -> bytes:
+    def prepare_and_apply(self, common: list[Any], batch: bytes) -> bytes:
         _prepare_worker()
-        return self._applied(self._hosted.prepare(pickle.loads(batch)))
+        hosted = _held(common[0])
+        return self._applied(hosted, hosted.prepare(pickle.loads(batch)))
 
-    def _applied(self, prepared: Any) -> bytes:
+    def _applied(self, hosted: Hosted[Any, Any, Any, Any], prepared: Any) -> bytes:
         # Not when the host is made: an error would end it and lose its words.
         if self._model is None:
-            self._model = self._hosted.load()
-        return _packed(self._hosted.apply(self._model, prepared))
+            self._model = hosted.load()
+        answer = hosted.apply(self._model, prepared)
+        local.let_others_read()
+        return _packed(answer)

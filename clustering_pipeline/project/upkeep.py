@@ -46,11 +46,11 @@ class Unused:
 
 def stored_sizes(project: Project) -> list[StoredSize]:
     """Return the sizes per category and part, the largest first."""
-    sizes = dict(_sizes(project.blobs.files, ""))
+    sizes = project.blobs.sizes()
     found = []
     for category in sorted({source.category for source in project.sources.all()}):
         for column, digests in _referred(project, [category]).items():
-            held = [sizes[path] for path in map(project.blobs.path_of, digests) if path in sizes]
+            held = [sizes[digest] for digest in digests if digest in sizes]
             found.append(StoredSize(category, column.removesuffix("_sha256"), len(held), sum(held)))
         outputs = [size for _, size in _sizes(project.outputs, category)]
         found.append(StoredSize(category, "outputs", len(outputs), sum(outputs)))
@@ -64,8 +64,8 @@ def find_unused(project: Project) -> Unused:
     used |= _drawings(project, categories)
     for source in project.sources.all():
         used |= {source.sha256, *source.options.values()}
-    sizes = {path.rsplit("/", 1)[-1]: size for path, size in _sizes(project.blobs.files, "")}
-    unused = sorted(digest for digest in sizes.keys() - used if len(digest) == 64)
+    sizes = project.blobs.sizes()
+    unused = sorted(sizes.keys() - used)
     return Unused(tuple(unused), sum(sizes[digest] for digest in unused))
 
 
@@ -74,8 +74,7 @@ def remove_unused(project: Project, unused: Unused) -> None:
     what it needs again.
     """
     forget_rows(project, unused.digests)
-    for digest in unused.digests:
-        project.blobs.files.remove(project.blobs.path_of(digest))
+    project.blobs.remove(unused.digests)
 
 
 def forget_rows(project: Project, digests: Collection[str]) -> None:

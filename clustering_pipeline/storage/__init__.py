@@ -3,13 +3,14 @@
 from typing import TYPE_CHECKING, Any
 
 from clustering_pipeline.storage import layout
+from clustering_pipeline.storage.blobs import BlobStore
 from clustering_pipeline.storage.feature_tables import (
     FeatureTable,
     FeatureTables,
     compute_missing,
     part_name,
 )
-from clustering_pipeline.storage.files import BlobStore, FileTree, hold
+from clustering_pipeline.storage.files import FileTree, hold
 from clustering_pipeline.storage.local_database import LocalDatabase
 from clustering_pipeline.storage.manifests import ManifestStore
 from clustering_pipeline.storage.tables import Place, open_tables

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from clustering_pipeline.core.engine import let_others_read
 from clustering_pipeline.core.facts import CacheCount
 from clustering_pipeline.storage.files import PENDING, FileTree
 
@@ -73,6 +74,7 @@ class FeatureTable:
         """
         tables = [self._table(frame) for frame in frames if len(frame)]
         if tables:
+            let_others_read()
             self._write(pa.concat_tables(tables))
             self._compact()
 

@@ -1,5 +1,5 @@
-"""Whole files and bytes under their sha256, on any fsspec file system; how they last through a loss
-of power; and locks between the processes of one machine.
+"""Whole files on any fsspec file system; how they last through a loss of power; and locks between
+the processes of one machine.
 
 The kernel keeps what is written in memory for half a minute. To wait for the disk after each small
 file would take longer than most stages; a group of files costs little more than one.
@@ -7,7 +7,6 @@ file would take longer than most stages; a group of files costs little more than
 
 import errno
 import fcntl
-import hashlib
 import logging
 import os
 import time
@@ -83,17 +82,22 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDY = "see that the folder is there and that this account may write to it"
 _REMEDIES = dict.fromkeys(_FULL, "free some space, or set storage.root to a larger disk")
 _REMEDIES[errno.EROFS] = "mount the file system for writing, or set storage.root to another one"
+# What is put there appears as a whole or not at all, and renaming it would copy it.
+_OBJECT_STORES = frozenset(
+    {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "memory"}
+)
 
 
 class FileTree:
     """Reads and writes whole files under one root; a write lands under a temporary name and is
-    renamed.
+    renamed, but for object stores, where it lands as a whole by itself.
     """
 
     def __init__(self, root: str) -> None:
         """`root`: a folder or an fsspec URL such as `s3://bucket/prefix`."""
         self.root = str(root).rstrip("/")
-        self.filesystem, self._base = fsspec.core.url_to_fs(self.root)
+        # What was listed before says nothing of what others wrote since.
+        self.filesystem, self._base = fsspec.core.url_to_fs(self.root, use_listings_cache=False)
 
     def location(self, path: str) -> str:
         """Return the file system's own name of `path`; raises ValueError when it would leave the
@@ -108,6 +112,12 @@ class FileTree:
     def is_local(self) -> bool:
         """Whether the root is a folder of this machine."""
         return isinstance(self.filesystem, LocalFileSystem)
+
+    @property
+    def is_object_store(self) -> bool:
+        """Whether files are objects that are put as a whole, and never renamed."""
+        protocol = self.filesystem.protocol
+        return not _OBJECT_STORES.isdisjoint({protocol} if isinstance(protocol, str) else protocol)
 
     def address(self, path: str) -> str:
         """Return where `path` is in words for people: a path on this machine, else a URL with its
@@ -132,6 +142,12 @@ class FileTree:
         with self.filesystem.open(self.location(path), "rb") as file:
             return bytes(file.read())
 
+    def read_part(self, path: str, start: int, end: int) -> bytes:
+        """Return the bytes at `path` from `start` up to `end`, fewer at its end; raises
+        FileNotFoundError.
+        """
+        return bytes(self.filesystem.cat_file(self.location(path), start=start, end=end))
+
     def write(self, path: str, content: bytes, *, at_once: bool = True) -> None:
         """Put `content` at `path`, replacing what was there as a whole.
 
@@ -141,19 +157,26 @@ class FileTree:
         """
         target = self.location(path)
         parent, name = target.rsplit("/", 1)
-        temporary = f"{parent}/.{name}.{uuid.uuid4().hex}.partial"
+        temporary = (
+            target if self.is_object_store else f"{parent}/.{name}.{uuid.uuid4().hex}.partial"
+        )
         try:
             self._write_in_folder(parent, temporary, content)
             if self.is_local and at_once:
                 PENDING.commit(temporary)
-            self.filesystem.mv(temporary, target)
+            if temporary != target:
+                self.filesystem.mv(temporary, target)
             if self.is_local:
                 sync_path(parent) if at_once else PENDING.add(target)
-        except OSError as error:
-            self._remove_quietly(temporary)
+        except Exception as error:
+            # Clients of object stores have errors of their own.
+            if self.is_local and not isinstance(error, OSError):
+                raise
+            if temporary != target:
+                self._remove_quietly(temporary)
             raise StageError(
                 f"{path} cannot be written to {self.root} ({_reason(error)}). What was done is "
-                f"kept: {_REMEDIES.get(error.errno or 0, _REMEDY)}, and run again."
+                f"kept: {_remedy(error)}, and run again."
             ) from error
 
     def _write_in_folder(self, folder: str, location: str, content: bytes) -> None:
@@ -212,52 +235,16 @@ class FileTree:
                 self.filesystem.rm(location)
 
 
-def _reason(error: OSError) -> str:
-    return "no space is left" if error.errno in _FULL else str(error.strerror or error)
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return "no space is left" if error.errno in _FULL else str(error.strerror or error)
+    return str(error).rstrip(".")
 
 
-class BlobStore:
-    """Keeps bytes under their sha256, in 256 folders named after its first two digits."""
-
-    def __init__(self, root: str) -> None:
-        """`root`: a folder or an fsspec URL."""
-        self.files = FileTree(root)
-
-    def put(self, content: bytes) -> str:
-        """Store `content` once and return its sha256 in hexadecimal."""
-        digest = hashlib.sha256(content).hexdigest()
-        if self.size(digest) != len(content):
-            self.files.write(self.path_of(digest), content, at_once=False)
-        return digest
-
-    def get(self, digest: str) -> bytes:
-        """Return the bytes of `digest`; raises StageError when they are not held, or damaged.
-
-        Bytes that do not hash to their name are set aside.
-        """
-        path = self.path_of(digest)
-        with suppress(FileNotFoundError):
-            content = self.files.read(path)
-            if hashlib.sha256(content).hexdigest() == digest:
-                return content
-            self.files.set_aside(path, f"{len(content):,} bytes that do not hash to its name")
-        raise StageError(
-            f"The stored bytes {digest[:12]}… are missing from {self.files.root}, or were damaged. "
-            "Run the category again: they are fetched or computed again."
-        )
-
-    def has(self, digest: str) -> bool:
-        """Whether there are bytes under `digest`."""
-        return self.files.exists(self.path_of(digest))
-
-    def size(self, digest: str) -> int | None:
-        """Return how many bytes there are under `digest`, None when there are none."""
-        return self.files.size(self.path_of(digest))
-
-    @staticmethod
-    def path_of(digest: str) -> str:
-        """Return the path of `digest` below the store's root."""
-        return f"{digest[:2]}/{digest}"
+def _remedy(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return _REMEDIES.get(error.errno or 0, _REMEDY)
+    return "see that the store answers and that these keys may write to it"
 
 
 _PAUSE = 0.02

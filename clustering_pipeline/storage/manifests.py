@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from clustering_pipeline.core.engine import let_others_read
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.facts import Facts, current_name
 from clustering_pipeline.core.manifests import (
@@ -19,6 +20,7 @@ from clustering_pipeline.core.manifests import (
     write_parquet,
 )
 from clustering_pipeline.storage.files import FileTree
+from clustering_pipeline.storage.shards import join_all
 
 
 class ManifestStore:
@@ -34,6 +36,8 @@ class ManifestStore:
         """Replace the manifest of an asset; raises ValueError when the frame does not fit its
         schema.
         """
+        let_others_read()
+        join_all()
         self.files.write(self.path_of(asset, category), write_parquet(to_table(frame, manifest)))
 
     def read(self, asset: str, category: str | None) -> pd.DataFrame | None:

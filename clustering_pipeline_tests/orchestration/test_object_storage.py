@@ -13,27 +13,16 @@ from clustering_pipeline.orchestration.sync.synchronise import synchronise
 from clustering_pipeline.project.upkeep import find_unused, stored_sizes
 from clustering_pipeline.storage import layout
 from clustering_pipeline_tests.orchestration.conftest import Daemon, Installation
+from clustering_pipeline_tests.storage.buckets import loopback_bucket
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def bucket(monkeypatch):
-    pytest.importorskip("s3fs")
-    server = pytest.importorskip("moto.server").ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    address = "http://{}:{}".format(*server.get_host_and_port())
-    keys = {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, value in {**keys, "AWS_ENDPOINT_URL": address}.items():
-        monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("shop")
-    yield "s3://shop"
-    fsspec.filesystem("s3").clear_instance_cache()
-    server.stop()
+def bucket(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with loopback_bucket(monkeypatch) as (url, _):
+        yield url
 
 
 def test_a_workbook_dropped_into_a_bucket_is_run_in_the_bucket(
