@@ -18,11 +18,11 @@ DEFAULT_FINGERPRINTS = {
     "download": "205c1d01bf0e2641f3eef0384ba4df43c740da16b3510deb4c2012ca217b654c",
     "prompts": "bd9ebdbe6f71802d43d549447bb2acb86fda8e15cc04ac6d98fee18a0b7e958e",
     "crops": "340e3cae84485981a47c9701794459b632fb3b6b7471001c426bebade064f0d4",
-    "clean_images": "195e84896512051994a14c26d9212f908b2fe0e1ce2bb7751c3637bbca44f3b5",
-    "local_features": "ac208cdfbb6679d8dc2ebf4d3789027a28e9469135a1553ee6800a16523e94ec",
-    "embeddings": "0322b0fb4d0c0a3064bd66a60cd53e2c445746a7aaa57f6ed1756bf4eb6db1a8",
+    "clean_images": "dd0c0411ef8669c3d934a3a8d5d6facc62f97e35f178347623bc8ba4faebe75f",
+    "local_features": "8dbe743153b8e289d03355143ebc64aa31c7eeb16dbf204afc4bd20cb4b199fa",
+    "embeddings": "9c0ceaf1dcda1ff36f352b1414bb51e18e4af6b6d9235aad78dbf5f60d63fa0a",
     "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
-    "matches": "c1636f0548f0eb61929b3c83b3cc2bae68a97799832e39a4c4c4b59c96308a19",
+    "matches": "b98676462a5e030c356c15cc826cd89e632662ca1c745e844147591fa50d808a",
     "clusters": "65c3cdf796d0e867d28a6abfc6fd7439922eae46e38634504aab168d43d16f5c",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
     "report": "22ce8a7c41e071ef2e3cca35e5a38ce99a4a533b46c54d4b294c99ee9f7f008f",
@@ -58,7 +58,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "embeddings",
             {"encoder": "clip", "model": "clip-vit-b-32"},
-            "f773f09863326820b5237cd7307a48d294223a921c59604d0472fda4f0537ddb",
+            "7df6752ebf2408c3bf3743922e504e67c29399421bb8fc3af6fd80488563c07b",
         ),
         (
             "crops",
@@ -83,7 +83,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "matches",
             {"further_embeddings": [{"encoder": "dinov2"}]},
-            "a4807997d00ce8d439c98cae1b4085f63d2c601013e2184055469ced813b5ed4",
+            "8873fee3a438b60da325758afc33d0b4fdb49ea803609a7867e41ae0473915a8",
         ),
     ],
 )
