@@ -4,6 +4,7 @@ ended by whoever has seen enough.
 
 from clustering_pipeline.background.changes import CategoryState, ClusterChange, Outcome
 from clustering_pipeline.background.progress import BarProgress, StageProgress
+from clustering_pipeline.background.removal import remove_category
 from clustering_pipeline.background.runs import (
     BackgroundRun,
     BackgroundRuns,
@@ -19,4 +20,5 @@ __all__ = [
     "Outcome",
     "RunningAlreadyError",
     "StageProgress",
+    "remove_category",
 ]

@@ -85,9 +85,7 @@ def serve(
         dagster_url=dagster_address(project),
     )
     app = create_app(project, options)
-    terminal.details(
-        "Pages", [("open", options.address), ("API", f"{options.root}api/openapi.json")]
-    )
+    terminal.details("Pages", [("open", options.address), ("API", f"{options.root}api/docs")])
     level = "info" if terminal.debug else "warning"
     config = server_config(app, host=host, port=port, log_level=level, access_log=terminal.debug)
     server = uvicorn.Server(config)

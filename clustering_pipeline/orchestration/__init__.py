@@ -4,6 +4,7 @@ sensors.
 
 from clustering_pipeline.orchestration.runtime.instance import (
     add_category,
+    forget_category,
     known_categories,
     open_instance,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "SyncReport",
     "add_category",
     "category_statuses",
+    "forget_category",
     "known_categories",
     "open_instance",
     "synchronise",

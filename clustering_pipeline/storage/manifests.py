@@ -95,6 +95,15 @@ class ManifestStore:
         """Return the categories that have a manifest of `asset`."""
         return [name.removesuffix(".parquet") for name in self.files.list(asset, ".parquet")]
 
+    def forget(self, category: str) -> None:
+        """Remove all manifests of a category, and the figures beside them."""
+        base = self.files.location("_").rsplit("/", 1)[0]
+        names = {self.path_of("_", category, suffix)[2:] for suffix in (".parquet", ".facts.json")}
+        filesystem = self.files.filesystem
+        for path in filesystem.find(base) if filesystem.exists(base) else ():
+            if str(path).rsplit("/", 1)[-1] in names:
+                filesystem.rm(path)
+
     @staticmethod
     def path_of(asset: str, category: str | None, suffix: str = ".parquet") -> str:
         """Return the path of a manifest; whatever the names are, it stays inside the folder."""

@@ -77,7 +77,9 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         seen = library.progress.looked_at(slug, shown)
         return ClusterPage(
             total=len(category.clusters),
-            clusters=[cluster_out(one, one.cluster_id in seen) for one in shown],
+            clusters=[
+                cluster_out(one, one.cluster_id in seen, category.confirmed) for one in shown
+            ],
         )
 
     @router.get("/categories/{slug}/clusters/{number}", tags=["clusters"])
@@ -85,8 +87,10 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         """One cluster with its listings, its weakest link and the clusters that it may belong
         to.
         """
-        one = library.category(slug).cluster(number)
-        return cluster_detail(one, bool(library.progress.looked_at(slug, [one])))
+        category = library.category(slug)
+        one = category.cluster(number)
+        seen = bool(library.progress.looked_at(slug, [one]))
+        return cluster_detail(one, seen, category.confirmed)
 
 
 def _add_corrections(router: APIRouter, library: Library, options: ServeOptions) -> None:

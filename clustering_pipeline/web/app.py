@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI, Request
@@ -11,7 +11,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from clustering_pipeline.background import BackgroundRuns
 from clustering_pipeline.core.errors import InputError, PipelineError
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.project import Project
@@ -34,8 +33,8 @@ from clustering_pipeline.web.security import Gate, ServeOptions
 
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts "
-    "allow-popups"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; sandbox allow-scripts "
+    "allow-popups allow-popups-to-escape-sandbox"
 )
 # More than may wait for a turn of any kind, so that pages that need none are answered meanwhile.
 THREADS = 128
@@ -53,11 +52,13 @@ def create_app(project: Project, options: ServeOptions) -> FastAPI:
         lifespan=_with_threads,
     )
     library, pages = Library(project), Pages(options)
-    home = Home(library, pages, BackgroundRuns(project.home))
+    home = Home(library, pages, library.runs)
     finder = Finder(library, Queries(options.query_pixels))
     app.add_middleware(Gate, options=options)
     app.include_router(api_router(library, finder, options))
     _add_files(app, library)
+    _add_framed(app, library, pages)
+    _add_description(app, pages)
     for router in (
         home_router(home),
         workbook_router(project, home),
@@ -95,15 +96,47 @@ def _add_files(app: FastAPI, library: Library) -> None:
             headers={"cache-control": "private, max-age=300"},
         )
 
+    @app.get("/c/{slug}/alone/{name}", include_in_schema=False)
+    def alone(slug: str, name: str, theme: Literal["", "light", "dark"] = "") -> Response:
+        """A page that a stage wrote, without ours around it."""
+        return HTMLResponse(
+            _in_theme(library.page(slug, name), theme),
+            headers={"content-security-policy": REPORT_POLICY, "x-frame-options": "SAMEORIGIN"},
+        )
+
+
+def _add_framed(app: FastAPI, library: Library, pages: Pages) -> None:
+    def framed(request: Request, slug: str, name: str) -> Response:
+        library.page(slug, name)
+        return pages.render(
+            request,
+            "framed.html",
+            category=library.category(slug),
+            name=name.partition(".")[0],
+            source=f"/c/{slug}/alone/{name}",
+        )
+
     @app.get("/c/{slug}/report", include_in_schema=False)
     def report(request: Request, slug: str) -> Response:
-        return page(slug, library.report_name(slug, language_of(request)))
+        return framed(request, slug, library.report_name(slug, language_of(request)))
 
     @app.get("/c/{slug}/pages/{name}", include_in_schema=False)
-    def page(slug: str, name: str) -> Response:
-        return HTMLResponse(
-            library.page(slug, name), headers={"content-security-policy": REPORT_POLICY}
-        )
+    def page(request: Request, slug: str, name: str) -> Response:
+        return framed(request, slug, name)
+
+
+def _add_description(app: FastAPI, pages: Pages) -> None:
+    @app.get("/api/docs", include_in_schema=False)
+    def docs(request: Request) -> Response:
+        """The description of the API, for people."""
+        return pages.render(request, "api.html", described=app.openapi())
+
+
+def _in_theme(page: bytes, theme: str) -> bytes:
+    """Return a page that is light or dark whatever the system prefers, as it is where `theme` is
+    empty.
+    """
+    return page.replace(b"<html ", f'<html data-theme="{theme}" '.encode(), 1) if theme else page
 
 
 def _add_problems(app: FastAPI, pages: Pages) -> None:

@@ -7,7 +7,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -16,7 +16,8 @@ from typing import Generic, TypeVar
 import pandas as pd
 from cachetools import LRUCache
 
-from clustering_pipeline.core.corrections import ListingReference
+from clustering_pipeline.background import BackgroundRuns
+from clustering_pipeline.core.corrections import ListingReference, Same, read_corrections
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.manifests import (
     CATALOGUE,
@@ -50,7 +51,7 @@ from clustering_pipeline.outputs.search import (
     current_version,
     has_text_tower,
 )
-from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
+from clustering_pipeline.outputs.workbook import pack_texts, printed_lines, suggest_names
 from clustering_pipeline.project import Project
 from clustering_pipeline.review import PairQueue
 from clustering_pipeline.stages.offers import PriceHistory
@@ -151,6 +152,23 @@ class Category:
     def far_prices(self) -> Mapping[int, Offer]:
         """The offers whose price is far from their cluster's, by listing."""
         return {offer.listing: offer for one in self.prices.values() for offer in one.far}
+
+    @cached_property
+    def confirmed(self) -> set[int]:
+        """The listings that people have said to belong to another one of their cluster."""
+        assert self.tables.corrections is not None
+        found = set[int]()
+        for recorded in read_corrections(self.tables.corrections):
+            said = recorded.statement
+            pair = (
+                [self.listing_named(one) for one in (said.a, said.b)]
+                if isinstance(said, Same)
+                else []
+            )
+            numbers = {one.cluster_id for one in pair if one is not None}
+            if len(pair) == 2 and None not in pair and len(numbers) == 1 and None not in numbers:
+                found |= {one.listing for one in pair if one is not None}
+        return found
 
     @cached_property
     def same_titles(self) -> list[SameTitle]:
@@ -255,11 +273,13 @@ class Library:
         self.corrections = project.corrections
         self.progress = project.review_progress
         self.blobs = project.blobs
+        self.runs = BackgroundRuns(project.home)
         self._manifests = project.manifests
         self._lock = threading.RLock()
         self._kept: dict[str, _Kept] = {}
         self._searches: dict[str, PictureSearch] = {}
         self._word_searches: dict[str, tuple[str, WordSearch]] = {}
+        self._printed: dict[str, tuple[CategoryTables, Mapping[str, Sequence[str]]]] = {}
 
     def slugs(self) -> list[str]:
         """Return the categories that have clusters."""
@@ -308,6 +328,21 @@ class Library:
                 self._word_searches[slug] = held
             return held[1]
 
+    def printed(self, slug: str) -> Mapping[str, Sequence[str]]:
+        """Return the largest lines that were read on packs, by crop; read when first asked for
+        after a run.
+        """
+        tables = self.category(slug).tables
+        with self._lock:
+            held = self._printed.get(slug)
+            if held is None or held[0] is not tables:
+                assert tables.local_features is not None
+                context = self.project.context(slug, logging.getLogger(__name__))
+                matching = self.project.category_settings(slug).matches
+                held = (tables, printed_lines(tables.local_features, matching, context))
+                self._printed[slug] = held
+            return held[1]
+
     def has_search(self, slug: str) -> bool:
         """Whether a search index has been built for a category."""
         return current_version(self._search_files(slug)) is not None
@@ -316,15 +351,18 @@ class Library:
         """Return a page that a stage wrote for a category, such as `report`; raises UnknownError
         when there is none.
         """
-        outputs = self.project.outputs
-        if slug not in self._manifests.categories() or f"{name}.html" not in outputs.list(
-            slug, ".html"
-        ):
+        if not self.has_page(slug, name):
             raise UnknownError(
                 f"There is no page {name[:80]!r} of {slug[:80]!r} yet. The stage that writes it "
                 f"has to run first."
             )
-        return outputs.read(f"{slug}/{name}.html")
+        return self.project.outputs.read(f"{slug}/{name}.html")
+
+    def has_page(self, slug: str, name: str) -> bool:
+        """Whether a stage wrote a page of that name for a category."""
+        return slug in self._manifests.categories() and f"{name}.html" in self.project.outputs.list(
+            slug, ".html"
+        )
 
     def report_name(self, slug: str, language: str) -> str:
         """Return the name of the report that the reader of a language is shown."""

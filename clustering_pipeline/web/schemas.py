@@ -1,5 +1,6 @@
 """The JSON that the API takes and gives."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
@@ -39,7 +40,11 @@ class ListingOut(BaseModel):
     title: str
     url: str
     status: str
-    confidence: float | None
+    confidence: float | None = Field(
+        description="How likely it belongs to its cluster, as in the workbook; 1 where a person "
+        "confirmed it."
+    )
+    confirmed: bool = Field(False, description="A person said that it belongs to its cluster.")
     is_representative: bool
 
 
@@ -200,28 +205,29 @@ def correction_out(recorded: RecordedCorrection, pending: bool) -> CorrectionOut
     return CorrectionOut.model_validate({name: row[name] for name in CorrectionOut.model_fields})
 
 
-def listing_out(listing: Listing) -> ListingOut:
+def listing_out(listing: Listing, confirmed: Collection[int]) -> ListingOut:
     """Return a listing as JSON."""
-    return ListingOut.model_validate(listing, from_attributes=True)
+    shown = ListingOut.model_validate(listing, from_attributes=True)
+    return shown.model_copy(update={"confirmed": listing.listing in confirmed})
 
 
-def cluster_out(cluster: Cluster, looked_at: bool) -> ClusterOut:
-    """Return a cluster as JSON."""
+def cluster_out(cluster: Cluster, looked_at: bool, confirmed: Collection[int]) -> ClusterOut:
+    """Return a cluster as JSON; `confirmed`: the listings that people have confirmed."""
     return ClusterOut(
         cluster_id=cluster.cluster_id,
         name=cluster.name,
         size=cluster.size,
         doubt=round(cluster.doubt, 6),
         looked_at=looked_at,
-        representative=listing_out(cluster.representative),
+        representative=listing_out(cluster.representative, confirmed),
     )
 
 
-def cluster_detail(cluster: Cluster, looked_at: bool) -> ClusterDetail:
+def cluster_detail(cluster: Cluster, looked_at: bool, confirmed: Collection[int]) -> ClusterDetail:
     """Return a cluster with its listings as JSON."""
     return ClusterDetail(
-        **cluster_out(cluster, looked_at).model_dump(),
-        listings=[listing_out(listing) for listing in cluster.listings],
+        **cluster_out(cluster, looked_at, confirmed).model_dump(),
+        listings=[listing_out(listing, confirmed) for listing in cluster.listings],
         weakest_link=_link_out(cluster.weakest.link if cluster.weakest else None),
         neighbours=[number for number, _ in cluster.neighbours],
     )

@@ -3,6 +3,7 @@ hits.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -11,6 +12,7 @@ from threadpoolctl import ThreadpoolController
 from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.text import plain_words
 from clustering_pipeline.imaging import (
     Box,
     ImageLimits,
@@ -21,14 +23,15 @@ from clustering_pipeline.imaging import (
     shrunk,
     to_jpeg,
 )
-from clustering_pipeline.outputs.search import Hit, Mode, PictureSearch, QueryPicture, VerifiedHit
+from clustering_pipeline.outputs.report import Cluster, Listing
+from clustering_pipeline.outputs.search import Mode, PictureSearch, QueryPicture, VerifiedHit
 from clustering_pipeline.stages.download import fetch_one
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Library, Shelf, UnknownError
 from clustering_pipeline.web.limits import Turns
 
 MOST_HITS = 100
-MOST_NAMED = 24
+MOST_NAMED, MOST_LISTED = 24, 120
 # A larger query says no more about the product; the catalogue's own pictures are rarely larger.
 LONGEST_SIDE = 2048
 KEPT_BYTES = 256_000_000
@@ -117,6 +120,20 @@ class Found:
     seconds: float
 
 
+@dataclass(frozen=True)
+class WordsFound:
+    """What words lead to; `by_look`: by what pictures show instead of what is written."""
+
+    clusters: tuple[Cluster, ...]
+    listings: tuple[Listing, ...]
+    by_look: bool
+
+
+def _has(wanted: Sequence[str], *texts: str) -> bool:
+    written = plain_words(" ".join(texts))
+    return all(word in written for word in wanted)
+
+
 class Finder:
     """Searches a category with pictures from anywhere."""
 
@@ -163,15 +180,41 @@ class Finder:
             hits = search.search(picture, min(top, MOST_HITS), mode)
             return Found(picture, hits, time.perf_counter() - started)
 
-    def named(self, slug: str, words: str) -> list[Hit]:
-        """Return listings whose title has all the words, else those whose pictures show them, at
-        most 24.
+    def knows(self, slug: str, words: str) -> bool:
+        """Whether words are the id of a listing that the index holds."""
+        return bool(words.strip()) and bool(self._library.search(slug).index.find(words.strip()))
+
+    def named(self, slug: str, words: str) -> WordsFound:
+        """Return what has all the words, whatever their case and accents: clusters by their names,
+        listings by their ids, titles, clusters or the print read on their packs; where nothing has,
+        listings whose pictures show what the words say.
         """
-        titled = self._library.search(slug).index.titled(words, MOST_NAMED)
-        if titled or not words.strip():
-            return titled
-        by_words = self._library.word_search(slug)
-        return by_words.search(words, MOST_NAMED) if by_words else []
+        category, printed = self._library.category(slug), self._library.printed(slug)
+        wanted = plain_words(words).split()
+        if not wanted:
+            return WordsFound((), (), False)
+        clusters = [
+            cluster
+            for cluster in category.clusters
+            if cluster.size > 1 and _has(wanted, cluster.name, str(cluster.cluster_id))
+        ]
+        listings = [
+            listing
+            for listing in category.listings.values()
+            if _has(
+                wanted,
+                listing.product_base_id,
+                listing.title,
+                listing.cluster_name,
+                *printed.get(listing.keeper or "", ()),
+            )
+        ]
+        if clusters or listings or not self._library.has_search(slug):
+            return WordsFound(tuple(clusters[:MOST_NAMED]), tuple(listings[:MOST_LISTED]), False)
+        by_look = self._library.word_search(slug)
+        hits = by_look.search(words, MOST_NAMED) if by_look else []
+        seen = [category.listings[hit.listing] for hit in hits if hit.listing in category.listings]
+        return WordsFound((), tuple(seen), bool(seen))
 
     def _listing_query(self, slug: str, product_base_id: str) -> Query:
         search: PictureSearch = self._library.search(slug)

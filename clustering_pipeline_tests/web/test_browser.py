@@ -166,6 +166,11 @@ def test_on_a_phone_nothing_is_cut_off(browser, address):
         f"{BASE}/prices",
         f"{BASE}/rejected",
         f"{BASE}/corrections",
+        f"{BASE}/report",
+        f"{BASE}/words?q=kem",
+        f"{BASE}/remove",
+        "/you",
+        "/api/docs",
     ):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
@@ -208,6 +213,10 @@ def test_the_pages_are_accessible(browser, address, tmp_path, scheme):
         f"{BASE}/rejected",
         f"{BASE}/corrections",
         proposal,
+        f"{BASE}/words?q=kem",
+        f"{BASE}/remove",
+        "/you",
+        "/api/docs",
         f"{BASE}/nowhere",
     ):
         page.goto(path)

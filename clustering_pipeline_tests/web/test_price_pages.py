@@ -83,7 +83,7 @@ def test_far_prices_are_a_list_of_the_review(reader):
 
 
 def test_the_report_tells_of_prices(reader):
-    page = reader.get(f"{BASE}/report").text
+    page = reader.get(f"{BASE}/alone/report").text
     assert 'id="prices"' in page
     assert "100,000 ₫" in page
     assert "Price far from its cluster" in page

@@ -267,15 +267,60 @@ def test_the_language_can_be_changed_and_stays(client):
     assert "Duyệt" not in client.get(f"{BASE}/review?lang=en").text
 
 
-def test_pages_that_stages_wrote_are_shown_and_no_other_file(reader):
-    assert reader.get(f"{BASE}/pages/report").text == reader.get(f"{BASE}/report").text
+def test_pages_that_stages_wrote_are_shown_in_ours_and_no_other_file(reader):
+    for page in ("report", "pages/report"):
+        answer = reader.get(f"{BASE}/{page}")
+        assert f'src="{BASE}/alone/report"' in answer.text and ">Review</a>" in answer.text
+    assert f'src="{BASE}/alone/report.vi"' in reader.get(f"{BASE}/report?lang=vi").text
     for name in ("nothing", "..%2freport", ".report"):
         assert reader.get(f"{BASE}/pages/{name}").status_code == 404
+        assert reader.get(f"{BASE}/alone/{name}").status_code == 404
 
 
-def test_the_report_is_shown_in_a_sandbox(reader):
-    answer = reader.get(f"{BASE}/report")
+def test_the_report_is_shown_in_a_sandbox_and_in_the_chosen_colours(reader):
+    answer = reader.get(f"{BASE}/alone/report")
     assert "sandbox" in answer.headers["content-security-policy"] and home.NAME in answer.text
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+    assert '<html data-theme="dark"' in reader.get(f"{BASE}/alone/report?theme=dark").text
+    assert reader.get(f"{BASE}/alone/report?theme=%22x").status_code == 422
+
+
+def test_the_api_is_described_for_people(reader):
+    page = reader.get("/api/docs").text
+    for path in reader.get("/api/openapi.json").json()["paths"]:
+        assert f"<code>{path}</code>" in page
+
+
+def test_a_person_who_confirms_is_told_of_instead_of_a_figure(client, project):
+    listing = next(
+        one
+        for one in client.get(f"/api/categories/{home.SLUG}/clusters/1").json()["listings"]
+        if not one["is_representative"]
+    )
+    assert not listing["confirmed"] and listing["confidence"] < 1
+    other = client.get(f"/api/categories/{home.SLUG}/clusters/1").json()["listings"][0]
+    post(client, "review/1/pair", a=other["listing"], b=listing["listing"], kind="same")
+    home.group_again(project)
+    told = client.get(f"/api/categories/{home.SLUG}/clusters/1").json()["listings"]
+    confirmed = {one["listing"]: one["confidence"] for one in told if one["confirmed"]}
+    assert confirmed == {other["listing"]: 1.0, listing["listing"]: 1.0}
+    assert client.get(f"{BASE}/review/1").text.count("confirmed by a person") >= 2
+
+
+def test_a_category_made_by_mistake_is_removed(client, project):
+    assert "Remove Kem chống nắng?" in client.get(f"{BASE}/remove").text
+    answer = post(client, "remove")
+    assert answer.status_code == 200 and "Kem chống nắng was removed." in answer.text
+    assert client.get(f"{BASE}/review").status_code == 404
+    assert project.sources.find(home.SLUG) is None
+    assert project.manifests.categories("clusters") == []
+    assert not project.outputs.exists(home.SLUG)
+
+
+def test_a_category_that_is_worked_on_is_not_removed(client, project):
+    with project.home.working_on(home.SLUG):
+        assert post(client, "remove").status_code == 400
+    assert client.get(f"{BASE}/review").status_code == 200
 
 
 @pytest.mark.parametrize("write", [str, "Serum ({})".format, "cluster #{}".format])

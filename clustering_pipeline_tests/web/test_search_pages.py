@@ -57,14 +57,30 @@ def test_a_listing_id_searches_with_its_picture(reader):
     assert search(reader, words="P006").json()["hits"][0]["listing"] // home.SELLERS == 1
 
 
-def test_an_unknown_id_is_not_found(reader):
+def test_an_unknown_id_finds_nothing_and_says_so(reader):
     assert search(reader, words="nobody").status_code == 404
-    assert ask(reader, words="nobody").status_code == 404
+    answer = ask(reader, words="nobody")
+    assert answer.status_code == 200 and "Nothing was found." in answer.text
+    assert 'value="nobody"' in answer.text
 
 
-def test_words_of_a_title_offer_listings(reader):
+def test_words_of_a_title_lead_to_listings_and_clusters(reader):
     title = reader.get(f"/api/categories/{home.SLUG}/clusters/1").json()["listings"][0]["title"]
-    assert "Which listing?" in ask(reader, words=title).text
+    page = ask(reader, words=title.upper()).text
+    assert f'{BASE}/review/1"' in page and title in page
+
+
+def test_words_find_the_name_of_a_cluster_whatever_its_accents(client, project):
+    data = {"secret": secret_of(client), "text": "Kem dưỡng đặc biệt"}
+    client.post(f"{BASE}/review/2/name", data=data)
+    home.group_again(project)
+    page = ask(client, words="kem duong dac").text
+    assert f'{BASE}/review/2"' in page and "Kem dưỡng đặc biệt" in page
+
+
+def test_part_of_an_id_finds_its_listings(reader):
+    page = reader.get(f"{BASE}/words", params={"q": "P01"}).text
+    assert page.count('name="words" value="P01') == 10
 
 
 def test_a_box_of_ones_own_is_searched(reader):
@@ -103,7 +119,9 @@ def bomb():
 )
 def test_bytes_that_are_no_sound_picture_are_refused_in_words(reader, content):
     assert search(reader, content).status_code == 400
-    assert "That did not work" in ask(reader, content).text
+    answer = ask(reader, content)
+    # It is answered where the picture was chosen.
+    assert 'role="alert"' in answer.text and 'id="ask"' in answer.text
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,12 @@ def add_category(instance: dg.DagsterInstance, category: str) -> None:
         instance.add_dynamic_partitions(str(CATEGORIES.name), [category])
 
 
+def forget_category(instance: dg.DagsterInstance, category: str) -> None:
+    """Take a category from the partitions; what ran of it stays in the history."""
+    if instance.has_dynamic_partition(str(CATEGORIES.name), category):
+        instance.delete_dynamic_partition(str(CATEGORIES.name), category)
+
+
 def known_categories(instance: dg.DagsterInstance) -> list[str]:
     """Return every category that is a partition of the instance, retired ones included, in
     alphabetical order.

@@ -57,6 +57,7 @@ class Cluster:
     `links`: the matches by which it hangs together and that nobody has judged yet, the weakest
     first; both listings are in the cluster. `neighbours`: other clusters that a match leads to, the
     most probable first, save those that people have spoken of: candidates for a merge.
+    `confirmed`: whether people have judged all matches by which it hangs together.
     """
 
     cluster_id: int
@@ -65,6 +66,7 @@ class Cluster:
     doubt: float
     links: tuple[AskedPair, ...]
     neighbours: tuple[tuple[int, AskedPair], ...]
+    confirmed: bool = False
 
     @property
     def weakest(self) -> AskedPair | None:
@@ -240,6 +242,7 @@ def _cluster(
         doubt=0.0 if confirmed else _doubt(listings, links[0].link if links else None),
         links=tuple(links),
         neighbours=tuple(neighbours),
+        confirmed=confirmed,
     )
 
 

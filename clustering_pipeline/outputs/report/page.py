@@ -35,6 +35,7 @@ from clustering_pipeline.outputs.report.same_titles import same_titles
 from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, read_listings
 from clustering_pipeline.settings import MatchSettings, ReportSettings
 from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.deduplication import FUNNEL_STEPS, draw_funnel
 from clustering_pipeline.storage import BlobStore, layout
 
 QUALITY = 72
@@ -99,14 +100,34 @@ def report_pages(
         **_content(tables, facts, settings, matching or MatchSettings(), context),
     }
     template = environment.get_template("report.html")
-    return {
-        language: template.render(texts=Texts(language), **values).encode()
-        for language in languages
-    }
+    pages = {}
+    for language in languages:
+        texts = Texts(language)
+        funnel_drawing = _funnel_drawing(values["funnel_facts"], texts)
+        pages[language] = template.render(
+            texts=texts, funnel_drawing=funnel_drawing, **values
+        ).encode()
+    return pages
+
+
+def _funnel_drawing(facts: Facts, texts: Texts) -> str | None:
+    """Return the funnel of pictures as a data URI, None before there are figures."""
+    if FUNNEL_STEPS[0] not in facts:
+        return None
+    labels = {step: texts[f"funnel_{step}"] for step in FUNNEL_STEPS}
+    return _as_image(draw_funnel(facts, labels, texts.number))
+
+
+def _as_image(drawing: bytes) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(drawing).decode()
 
 
 def certainty(cluster: Cluster) -> str:
-    """Return the word for a cluster's doubt: sure, look (worth a look) or doubtful."""
+    """Return the word for a cluster's doubt: confirmed (by people), sure, look (worth a look) or
+    doubtful.
+    """
+    if cluster.confirmed:
+        return "confirmed"
     return "sure" if cluster.doubt < 0.15 else "look" if cluster.doubt < 0.4 else "doubtful"
 
 
@@ -125,8 +146,10 @@ def _content(
     listings, clusters = read_listings(tables), review_order(tables)
     several = [cluster for cluster in clusters if cluster.size > 1]
     drawings = _drawings(facts, context)
+    # Drawn in the words of each language instead.
+    drawings.pop(FUNNEL, None)
     return {
-        "funnel_drawing": drawings.pop(FUNNEL, None),
+        "funnel_facts": facts.get("clean_images", {}),
         "drawings": drawings,
         "pairs": worst_pairs(several[: settings.pairs_drawn], tables, matching, context),
         "dots": []
@@ -170,8 +193,7 @@ def _drawings(facts: FactsOfSteps, context: StageContext) -> dict[str, str]:
     }
     held = {name: digest for name, digest in named.items() if context.blobs.has(digest)}
     return {
-        name.removesuffix(DRAWING).replace("_", " "): "data:image/svg+xml;base64,"
-        + base64.b64encode(context.blobs.get(digest)).decode()
+        name.removesuffix(DRAWING).replace("_", " "): _as_image(context.blobs.get(digest))
         for name, digest in held.items()
     }
 

@@ -23,6 +23,7 @@ from clustering_pipeline.outputs.workbook.notes import (
     WorkbookNotes,
     cluster_dates,
     pack_texts,
+    printed_lines,
     summary_sections,
 )
 
@@ -42,6 +43,7 @@ __all__ = [
     "label_workbook",
     "pack_texts",
     "picture_table",
+    "printed_lines",
     "read_label_edits",
     "suggest_names",
     "summary_sections",

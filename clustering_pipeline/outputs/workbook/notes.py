@@ -98,8 +98,18 @@ def pack_texts(
     clustered = clusters[clusters["status"] == "clustered"]
     named = set(clustered.loc[clustered["listing"].isin(titled), "cluster_id"])
     crops = set(clustered.loc[~clustered["cluster_id"].isin(named), "crop_sha256"].dropna())
-    wanted = local_features[local_features["crop_sha256"].isin(crops)]
-    places = list(reading_places(wanted).items())
+    return printed_lines(
+        local_features[local_features["crop_sha256"].isin(crops)], settings, context
+    )
+
+
+def printed_lines(
+    local_features: pd.DataFrame, settings: MatchSettings, context: StageContext
+) -> dict[str, list[str]]:
+    """Return the largest lines that the matching read on packs, by crop, from the top down; nothing
+    is read again.
+    """
+    places = list(reading_places(local_features).items())
     texts = held_texts(places, settings.reader, context) if places else {}
     return {crop: largest_lines(lines) for crop, lines in texts.items()}
 

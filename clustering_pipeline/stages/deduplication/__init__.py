@@ -10,6 +10,7 @@ from clustering_pipeline.stages.deduplication.hashing import (
     to_hexadecimal,
 )
 from clustering_pipeline.stages.deduplication.left_out import (
+    FUNNEL_STEPS,
     LeftOut,
     draw_funnel,
     left_out,
@@ -17,6 +18,7 @@ from clustering_pipeline.stages.deduplication.left_out import (
 )
 
 __all__ = [
+    "FUNNEL_STEPS",
     "LeftOut",
     "Pairs",
     "clean_stage",

@@ -3,7 +3,7 @@ left out beside what was kept, the most doubtful first.
 """
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -45,7 +45,7 @@ def funnel_facts(
     }
 
 
-_STEPS = (
+FUNNEL_STEPS = (
     "pictures_of_listings",
     "distinct_pictures",
     "distinct_crops",
@@ -57,28 +57,42 @@ _STEPS = (
 _WIDTH, _ROW, _LABEL = 640, 34, 190
 
 
-def draw_funnel(facts: Facts) -> bytes:
+def draw_funnel(
+    facts: Facts,
+    labels: Mapping[str, str] | None = None,
+    number: Callable[[float], str] = "{:,.0f}".format,
+) -> bytes:
     """Return an SVG bar per step of the funnel, from the facts of `clean_images`: what is left, and
-    what each step took.
+    what each step took. `labels`: what steps are called, `number`: how counts are written.
     """
-    counts = [int(facts.get(step, 0)) for step in _STEPS]
+    called = labels or {step: step.replace("_", " ") for step in FUNNEL_STEPS}
+    counts = [int(facts.get(step, 0)) for step in FUNNEL_STEPS]
     largest = max(1, *counts)
     rows = [
-        _row(place, step, count, (counts[place - 1] - count) if place else 0, largest)
-        for place, (step, count) in enumerate(zip(_STEPS, counts, strict=True))
+        _row(
+            place, called[step], count, (counts[place - 1] - count) if place else 0, largest, number
+        )
+        for place, (step, count) in enumerate(zip(FUNNEL_STEPS, counts, strict=True))
     ]
     height = _ROW * len(rows)
     parts = [element("title", "The funnel of pictures"), *chain.from_iterable(rows)]
     return str(canvas(_WIDTH, height, *parts, font_size=13, size=True, role="img")).encode()
 
 
-def _row(place: int, step: str, count: int, lost: int, largest: int) -> tuple[Element, ...]:
+def _row(
+    place: int,
+    label: str,
+    count: int,
+    lost: int,
+    largest: int,
+    number: Callable[[float], str],
+) -> tuple[Element, ...]:
     top, room = place * _ROW, _WIDTH - _LABEL - 110
     # A picture can have several crops, in which case a step adds instead of taking.
-    change = f" (−{lost:,})" if lost > 0 else f" (+{-lost:,})" if lost < 0 else ""
+    change = f" (−{number(lost)})" if lost > 0 else f" (+{number(-lost)})" if lost < 0 else ""
     width = room * count / largest
     return (
-        element("text", step.replace("_", " "), x=_LABEL - 10, y=top + 22, text_anchor="end"),
+        element("text", label, x=_LABEL - 10, y=top + 22, text_anchor="end"),
         element(
             "rect",
             x=_LABEL,
@@ -88,7 +102,7 @@ def _row(place: int, step: str, count: int, lost: int, largest: int) -> tuple[El
             rx=3,
             fill="#3b82c4",
         ),
-        element("text", f"{count:,}{change}", x=f"{_LABEL + width + 8:.1f}", y=top + 22),
+        element("text", f"{number(count)}{change}", x=f"{_LABEL + width + 8:.1f}", y=top + 22),
     )
 
 

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from clustering_pipeline.background import BackgroundRun, BackgroundRuns
+from clustering_pipeline.background import BackgroundRun, BackgroundRuns, remove_category
 from clustering_pipeline.web.category_cache import Library
 from clustering_pipeline.web.drafts import SUFFIXES
 from clustering_pipeline.web.pages.review import reviewable
@@ -37,7 +37,7 @@ class Home:
             runs=[run for run in latest if not run.is_over],
             failed=_unfinished(latest, ready)[:RUNS_SHOWN],
             suffixes=",".join(SUFFIXES),
-            **{"links": "", **values},
+            **{"links": "", "removed": "", **values},
         )
 
     def _overview(self, slug: str) -> dict[str, Any]:
@@ -75,8 +75,20 @@ def home_router(home: Home) -> APIRouter:
     router, pages = APIRouter(include_in_schema=False), home.pages
 
     @router.get("/")
-    def start(request: Request) -> HTMLResponse:
-        return home.render(request)
+    def start(request: Request, removed: str = "") -> HTMLResponse:
+        return home.render(request, removed=removed)
+
+    @router.get("/c/{slug}/remove")
+    def ask_to_remove(request: Request, slug: str) -> HTMLResponse:
+        return pages.render(request, "remove.html", category=home.library.category(slug))
+
+    @router.post("/c/{slug}/remove")
+    def remove(slug: str, secret: Secret) -> Response:
+        pages.check_form(secret)
+        category = home.library.category(slug)
+        home.runs.refuse_busy(slug, category.display_name)
+        remove_category(home.library.project, slug)
+        return RedirectResponse(f"/?removed={quote(category.display_name)}", 303)
 
     @router.get("/you")
     def you(request: Request, back: str = "/") -> HTMLResponse:

@@ -17,6 +17,8 @@ from clustering_pipeline.web.limits import Turns
 from clustering_pipeline.web.rendering import Pages, Secret
 
 PAGE_SIZE = 60
+# What stages wrote of the pictures: duplicates and rejects in pairs, and what was cut out.
+FURTHER_PAGES = ("left-out", "crops")
 
 
 def rejected_router(library: Library, pages: Pages) -> APIRouter:
@@ -40,6 +42,7 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
             page=page,
             last_page=max(1, -(-len(listings) // PAGE_SIZE)),
             kept=_kept(library, category),
+            further=[name for name in FURTHER_PAGES if library.has_page(slug, name)],
         )
 
     @router.post("/c/{slug}/rejected/{number}")

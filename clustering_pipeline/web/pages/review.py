@@ -268,12 +268,20 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
             for other, asked in suggested[:NEIGHBOURS_SHOWN]
         ],
         "pending": len(library.pending(category)),
+        "applied": _applied(library, category.slug),
         "product": product,
         "strip": price_strip(product) if product else None,
         "offers": {offer.listing: offer for offer in product.offers} if product else {},
         "money": money,
         "is_seen": number in library.progress.looked_at(category.slug, [cluster]),
     }
+
+
+def _applied(library: Library, slug: str) -> str | None:
+    """Return the name of the latest run of a category where it applied what people said."""
+    latest = library.runs.of(slug)
+    is_applied = latest is not None and latest.asked.kind == "apply" and latest.state == "done"
+    return latest.name if latest is not None and is_applied else None
 
 
 def _member(category: Category, listing: int, number: int) -> Listing:

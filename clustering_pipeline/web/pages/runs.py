@@ -1,8 +1,9 @@
 """The runs: how far one is, what came of it, and what Apply changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -13,10 +14,12 @@ from clustering_pipeline.background import (
     RunningAlreadyError,
 )
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
-from clustering_pipeline.web.rendering import Pages, Secret
+from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
 
 REASONS_TOLD = 3
+LONGEST_NAME = 300
 STATUSES = ("clustered", "no_match", "rejected", "download_failed", "invalid_row")
 
 
@@ -25,9 +28,19 @@ def run_router(library: Library, pages: Pages, runs: BackgroundRuns) -> APIRoute
     router = APIRouter(include_in_schema=False)
 
     @router.get("/runs/{name}")
-    def run(request: Request, name: str) -> HTMLResponse:
-        seen = _found(runs, name)
-        return pages.render(request, "run.html", run=seen, **_came_of(library, seen))
+    def run(request: Request, name: str, done: str = "") -> HTMLResponse:
+        seen, numbers = _found(runs, name), statement_numbers(done)
+        return pages.render(request, "run.html", run=seen, done=numbers, **_came_of(library, seen))
+
+    @router.post("/runs/{name}/names")
+    async def names(request: Request, name: str) -> Response:
+        """Record the names of clusters that a run split, of those that were given one."""
+        sent = {key: str(value) for key, value in (await request.form()).items()}
+        pages.check_form(sent.get("secret", ""))
+        numbers = await to_thread.run_sync(
+            _record_names, library, _found(runs, name), sent, pages.author(request)
+        )
+        return RedirectResponse(f"/runs/{name}?done={','.join(map(str, numbers))}", 303)
 
     @router.get("/runs/{name}/standing")
     def standing(request: Request, name: str) -> HTMLResponse:
@@ -61,6 +74,22 @@ def run_router(library: Library, pages: Pages, runs: BackgroundRuns) -> APIRoute
         return RedirectResponse(f"/runs/{started}", 303)
 
     return router
+
+
+def _record_names(
+    library: Library, run: BackgroundRun, sent: Mapping[str, str], author: str
+) -> list[int]:
+    """Record the names among the fields of a form, and return the numbers of the statements."""
+    category = library.category(run.asked.category)
+    by, split = Signature(author, category.slug), run.outcome.changes if run.outcome else ()
+    shown = {number for change in split for number in (change.number, change.other)}
+    said = [
+        statement
+        for number in sorted(number for number in shown if number is not None)
+        if (text := " ".join(sent.get(f"name-{number}", "").split())[:LONGEST_NAME])
+        for statement in actions.name(category.cluster(number), text, by)
+    ]
+    return library.corrections.add(said)
 
 
 def _found(runs: BackgroundRuns, name: str) -> BackgroundRun:

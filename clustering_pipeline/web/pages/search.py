@@ -1,12 +1,16 @@
 """The pages on which a person searches with a picture."""
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.outputs.search import Mode
-from clustering_pipeline.web.category_cache import Library, UnknownError
+from clustering_pipeline.web.category_cache import Library
+from clustering_pipeline.web.limits import BusyError
 from clustering_pipeline.web.rendering import Pages
 from clustering_pipeline.web.search_service import MOST_HITS, Finder
 
@@ -36,14 +40,33 @@ def search_router(library: Library, pages: Pages, finder: Finder) -> APIRouter:
         pages.check_form(secret)
         category = library.category(slug)
         content = picture.file.read() if picture else None
+        is_address = words.strip().lower().startswith(("http://", "https://"))
         try:
+            if not content and words.strip() and not is_address and not finder.knows(slug, words):
+                return RedirectResponse(f"/c/{slug}/words?q={quote(words.strip())}", 303)
             name = finder.queries.keep(finder.query_of(slug, content, words))
-        except UnknownError:
-            titled = finder.named(slug, words)
-            if not titled:
-                raise
-            return pages.render(request, "titled.html", category=category, hits=titled, words=words)
+        except (ImageError, PipelineError) as error:
+            return pages.render(
+                request,
+                "search.html",
+                503 if isinstance(error, BusyError) else 400,
+                problem=error,
+                category=category,
+                ready=library.has_search(slug),
+            )
         return RedirectResponse(f"/c/{slug}/search/{name}?mode={mode}", 303)
+
+    @router.get("/c/{slug}/words")
+    def by_words(
+        request: Request, slug: str, q: Annotated[str, Query(max_length=4000)] = ""
+    ) -> HTMLResponse:
+        return pages.render(
+            request,
+            "words.html",
+            category=library.category(slug),
+            words=q,
+            found=finder.named(slug, q),
+        )
 
     @router.get("/c/{slug}/search/{name}")
     def results(

@@ -47,6 +47,9 @@
     setTimeout(look, 1000);
   }
 
+  // What came of a split is named at once; on a phone the keyboard would hide it.
+  if (matchMedia("(min-width: 700px)").matches) document.querySelector("[data-focus]")?.focus();
+
   const copy = document.getElementById("copy");
   copy?.addEventListener("click", async () => {
     const link = document.getElementById("share-link");

@@ -2,9 +2,15 @@
   const root = document.documentElement;
   const kept = (() => { try { return localStorage.getItem("theme"); } catch { return null; } })();
   if (kept === "light" || kept === "dark") root.dataset.theme = kept;
+  // A page of a stage is another document: it is told which of the two was chosen.
+  const framed = document.getElementById("framed");
+  const source = framed?.getAttribute("src");
+  const tell = () => { if (framed && root.dataset.theme) framed.src = `${source}?theme=${root.dataset.theme}`; };
+  tell();
   document.getElementById("theme")?.addEventListener("click", () => {
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
+    tell();
     try { localStorage.setItem("theme", root.dataset.theme); } catch { /* a private window keeps nothing */ }
   });
 
@@ -12,6 +18,11 @@
   const links = document.querySelector(".bar nav");
   const current = links?.querySelector("[aria-current]");
   if (current) links.scrollLeft = current.offsetLeft - links.offsetLeft - (links.clientWidth - current.offsetWidth) / 2;
+
+  // A name can be typed as soon as its field is shown, in the place of the one it has.
+  for (const rename of document.querySelectorAll(".rename")) {
+    rename.addEventListener("toggle", () => { if (rename.open) rename.querySelector("input[name=text]")?.select(); });
+  }
 
   const keys = document.getElementById("keys");
   document.getElementById("keys-open")?.addEventListener("click", () => keys.showModal());

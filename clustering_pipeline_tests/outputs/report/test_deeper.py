@@ -1,5 +1,6 @@
 """The worst pair, the map and what changed."""
 
+import base64
 import re
 
 import numpy as np
@@ -128,7 +129,14 @@ def test_drawings_of_the_steps_are_shown_as_images(context, tables):
         and "k curve" not in page
     )
     assert digest not in page
-    funnel = {"clean_images": {"funnel_of_pictures_svg": digest}}
-    assert (
-        'class="funnel-drawing"' in write_report(tables, funnel, ReportSettings(), context).decode()
-    )
+
+
+def test_the_funnel_of_pictures_is_drawn_in_the_words_of_the_page(context, tables):
+    facts = {"clean_images": {"pictures_of_listings": 1234, "crops_kept": 1000}}
+    drawn = {}
+    for language in ("en", "vi"):
+        page = write_report(tables, facts, ReportSettings(language=language), context).decode()
+        image = re.search(r'class="funnel-drawing" src="data:image/svg\+xml;base64,([^"]+)"', page)
+        drawn[language] = base64.b64decode(image[1]).decode()
+    assert "kept and compared" in drawn["en"] and "1,234" in drawn["en"]
+    assert "giữ lại và so sánh" in drawn["vi"] and "1.234" in drawn["vi"]
