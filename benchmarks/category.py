@@ -4,6 +4,7 @@ import csv
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,11 +51,10 @@ def prepare_category(dataset: Path, home: Path, quick: bool = False) -> Prepared
     frames = _frames(project, slug, [dataset / "images" / name for name in names])
     for name, frame in frames.items():
         project.manifests.write(name, slug, frame, MANIFESTS[name])
-    tables = CategoryTables(
-        category=slug,
-        display_name=slug,
-        **{name: frame for name, frame in frames.items() if name != "english_prompts"},
-    )
+    shown: dict[str, Any] = {
+        name: frame for name, frame in frames.items() if name != "english_prompts"
+    }
+    tables = CategoryTables(category=slug, display_name=slug, **shown)
     listings = [
         listing for listing in read_listings(tables) if listing.status in ("clustered", "no_match")
     ]
@@ -85,8 +85,9 @@ def _frames(project: Project, slug: str, pictures: list[Path]) -> dict[str, pd.D
         "local_features",
     )
     files = FileTree(f"{project.storage_root}/outputs/{slug}/search")
+    indexed: dict[str, Any] = {name: frames[name] for name in order}
     build_index(
-        **{name: frames[name] for name in order},
+        **indexed,
         settings=settings.search,
         files=files,
         query=QuerySettings(),

@@ -98,7 +98,7 @@ def _store_views(
 
 
 def _store_view(number: int, blobs: BlobStore, prints: list[Print]) -> dict[str, object]:
-    product = int(product_of(np.int64(number)))
+    product = int(product_of(np.array([number]))[0])
     features, colour = prints[product % len(prints)]
     view = _view(features, product, np.random.default_rng([number, 1]))
     crop = hashlib.sha256(f"crop {number}".encode()).hexdigest()
@@ -159,7 +159,7 @@ def _manifests(stored: pd.DataFrame) -> Collection:
         ),
         local_features=_frame(
             LOCAL_FEATURES,
-            **stored.drop(columns="number").to_dict("series"),
+            **{str(name): stored[name] for name in stored if name != "number"},
             **whole,
             copies=1,
             palette=None,

@@ -96,7 +96,7 @@ def save_owlv2(folder: Path, quick: bool) -> Path:
         transformers.Owlv2ImageProcessorPil(size={"height": side, "width": side}), tokenizer
     )
     processor.save_pretrained(folder)
-    sizes = {"projection_dim": 16} if quick else {}
+    sizes: dict[str, Any] = {"projection_dim": 16} if quick else {}
     configuration = transformers.Owlv2Config(text_config=text, vision_config=vision, **sizes)
     transformers.Owlv2ForObjectDetection(configuration).save_pretrained(folder)
     return folder
@@ -114,10 +114,11 @@ def save_grounding_dino(folder: Path, quick: bool) -> Path:
         transformers.BertTokenizer(vocab=str(folder / "vocab.txt")),
     )
     processor.save_pretrained(folder)
-    backbone: dict[str, Any] = {"window_size": 7}
+    backbone: dict[str, Any] = {"window_size": 7, "out_indices": [2, 3, 4]}
     text: dict[str, Any] = {}
     if quick:
         backbone = {
+            **backbone,
             "window_size": 2,
             "embed_dim": 8,
             "depths": [1, 1, 1, 1],
@@ -125,9 +126,7 @@ def save_grounding_dino(folder: Path, quick: bool) -> Path:
         }
         text = TINY_LAYERS
     configuration = transformers.GroundingDinoConfig(
-        backbone_config=transformers.SwinConfig(
-            image_size=128 if quick else 224, out_indices=[2, 3, 4], **backbone
-        ),
+        backbone_config=transformers.SwinConfig(image_size=128 if quick else 224, **backbone),
         text_config=transformers.BertConfig(vocab_size=len(words), **text),
         num_queries=10 if quick else 900,
     )

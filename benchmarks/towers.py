@@ -68,7 +68,7 @@ def save_tower(folder: Path, tower: Tower) -> Path:
 def _model(tower: Tower) -> Any:
     import transformers
 
-    shape = {
+    shape: dict[str, Any] = {
         "hidden_size": tower.width,
         "num_hidden_layers": tower.layers,
         "num_attention_heads": tower.heads,

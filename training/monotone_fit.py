@@ -48,10 +48,12 @@ def fit_model(
         if name in training.features
     }
     placed = {name: at for name, at in placed.items() if len(at) > 1}
-    blocks, bounds, penalties = [np.ones((len(weights), 1), np.float32)], [(None, None)], [0.0]
+    blocks, penalties = [np.ones((len(weights), 1), np.float32)], [0.0]
+    bounds: list[tuple[int | None, int | None]] = [(None, None)]
     for name, at in placed.items():
         blocks.append(_ramps(training.features[name], at))
-        bounds += [(None, None)] + [(0, None) if signs[name] > 0 else (None, 0)] * (len(at) - 1)
+        one_way = (0, None) if signs[name] > 0 else (None, 0)
+        bounds += [(None, None), *[one_way] * (len(at) - 1)]
         penalties += [ridge] * len(at)
     design, penalty = np.concatenate(blocks, axis=1), np.array(penalties)
 

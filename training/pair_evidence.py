@@ -174,8 +174,11 @@ def score(data: PairSet, variant: Variant, model: EvidenceModel, half: str | Non
     truth = data.prepared.truth
     rows = np.array([half is None or data.halves[one] == half for one in truth])
     index = pd.Index(data.crops)
-    ends = [index.get_indexer(pd.Index(matches[side])) for side in ("crop_a", "crop_b")]
-    odds = make_edges(*ends, matches["log_odds"].to_numpy(float), np.ones(len(matches)), len(index))
+    rows_of, columns_of = (
+        index.get_indexer(pd.Index(matches[side])).astype(np.int64) for side in ("crop_a", "crop_b")
+    )
+    weights, certain = matches["log_odds"].to_numpy(float), np.ones(len(matches))
+    odds = make_edges(rows_of, columns_of, weights, certain, len(index))
     labels = np.unique(clusters[data.listings], return_inverse=True)[1]
     nodes = np.array([half is None or data.halves[one] == half for one in data.truth])
     found = score_clusters(truth[rows].tolist(), clusters[rows].tolist())

@@ -82,7 +82,7 @@ class PairSet:
     @cached_property
     def truth(self) -> np.ndarray:
         """The product of each kept crop."""
-        return self.prepared.truth[self.listings]
+        return np.asarray(self.prepared.truth[self.listings])
 
     @cached_property
     def candidates(self) -> tuple[Candidates, dict[int, list[TextLine]]]:

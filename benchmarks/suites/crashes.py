@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from benchmarks.drawn_shop import DrawnShop, Ended, end, labels, open_shop, start
@@ -58,9 +59,7 @@ def _kills(
     """Return the trials in which somebody was killed: a moment may come after the last result."""
     kills: list[Record] = []
     for number in itertools.count():
-        kill = trials.take(
-            f"kill {number}", lambda number=number: _kill(scratch, shop, number, whole)
-        )
+        kill = trials.take(f"kill {number}", partial(_kill, scratch, shop, number, whole))
         if kill is None:
             return kills
         kills += [kill] if kill["killed"] else []

@@ -9,6 +9,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -97,9 +98,7 @@ def _damage(options: Options, shop: DrawnShop, trials: Trials) -> list[Figure]:
     found: dict[str, Record] = {}
     for name, (files, kind) in cases.items():
         trial = _Trial(options.scratch / "trial", base, expected, shop)
-        record = trials.take(
-            name, lambda trial=trial, files=files, kind=kind: trial.of(files, kind)
-        )
+        record = trials.take(name, partial(trial.of, files, kind))
         if record is not None:
             found[name] = record
     return figures(found, len(cases), trials.commits)

@@ -11,6 +11,7 @@ strangers. Each side runs in a process of its own, so that the peak of its memor
 import json
 import subprocess
 import sys
+from functools import partial
 
 from benchmarks.figures import Figure, Options
 from benchmarks.measuring import interleave
@@ -66,7 +67,7 @@ def run(options: Options) -> list[Figure]:
         "rate": [],
     }
     interleave(
-        {side: lambda side=side: answers[side].append(_measure(side, size)) for side in answers},
+        {side: partial(_answer, answers[side], side, size) for side in answers},
         rounds,
         warm_up=0,
     )
@@ -122,6 +123,10 @@ def run(options: Options) -> list[Figure]:
             "share of the measured sgemm rate", sorted(shares)[len(shares) // 2], "", runs=shares
         ),
     ]
+
+
+def _answer(answers: list[dict[str, float | str]], side: str, size: int) -> None:
+    answers.append(_measure(side, size))
 
 
 def _measure(side: str, size: int) -> dict[str, float | str]:

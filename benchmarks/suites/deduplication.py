@@ -171,9 +171,8 @@ def _real_originals(options: Options, count: int) -> list[Pixels]:
     candidates = pd.read_csv(folder / "near_duplicate_candidates.csv", dtype=str)
     doubtful = {Path(str(name)).name for name in candidates.to_numpy().ravel()}
     names = [path for path in sorted((folder / "images").iterdir()) if path.name not in doubtful]
-    pictures = (
-        decode_image(path.read_bytes()) for path in np.random.default_rng(0).permutation(names)
-    )
+    order = np.random.default_rng(0).permutation(len(names)).tolist()
+    pictures = (decode_image(names[place].read_bytes()) for place in order)
     return list(islice((pixels for pixels in pictures if min(pixels.shape[:2]) >= 150), count))
 
 
@@ -398,8 +397,9 @@ def _blur(options: Options) -> list[Figure]:
     contents = {path.name: path.read_bytes() for path in sorted((folder / "images").iterdir())}
     rows = _clean(contents, _context(options.scratch / "blur")).set_index("name")
     scenes = {name.rsplit("_", 1)[0] for name in contents}
+    sharpness = rows["sharpness"].astype(float)
     wrong = sum(
-        rows.loc[f"{scene}_S.jpg", "sharpness"] <= rows.loc[f"{scene}_{kind}.jpg", "sharpness"]
+        sharpness[f"{scene}_S.jpg"] <= sharpness[f"{scene}_{kind}.jpg"]
         for scene in scenes
         for kind in "FM"
     )

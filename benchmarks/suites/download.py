@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from benchmarks.figures import Figure, Options
 from benchmarks.peers import PeerEnvironment
@@ -182,15 +183,18 @@ def _large_catalogue(options: Options) -> list[Figure]:
     ]
 
 
-def _fetch(folder: Path, host: str, listings: int, distinct: int, prefix: str = "") -> dict:
+def _fetch(
+    folder: Path, host: str, listings: int, distinct: int, prefix: str = ""
+) -> dict[str, Any]:
     return _python(OURS, str(folder), host, prefix, str(listings), str(distinct))
 
 
-def _python(source: str, *arguments: str) -> dict:
+def _python(source: str, *arguments: str) -> dict[str, Any]:
     finished = subprocess.run(
         [sys.executable, "-c", source, *arguments], check=True, stdout=subprocess.PIPE, text=True
     )
-    return json.loads(finished.stdout.splitlines()[-1])
+    answer: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    return answer
 
 
 def _asked(host: str) -> tuple[int, int]:

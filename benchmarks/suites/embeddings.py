@@ -116,7 +116,7 @@ def _resilience(options: Options) -> list[Figure]:
     return [
         Figure(
             f"crops without a vector among {count} with one damaged picture",
-            first.facts["failed"],
+            float(first.facts["failed"]),
             "",
             1,
             "at most",

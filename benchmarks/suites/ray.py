@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from os import getpid, kill
 from pathlib import Path
 from threading import Event, Thread
@@ -39,8 +40,8 @@ def run(options: Options) -> list[Figure]:
     digests = store_pictures(size, options.scratch / "blobs")
     count = 2 if options.quick else BLOCKS
     blocks = [digests[start::count] for start in range(count)]
-    engines = {"local": LocalEngine(WORKERS), "ray": RayEngine(WORKERS)}
-    started = {name: time_once(lambda e=engine: _warm(e)) for name, engine in engines.items()}
+    engines: dict[str, Engine] = {"local": LocalEngine(WORKERS), "ray": RayEngine(WORKERS)}
+    started = {name: time_once(partial(_warm, engine)) for name, engine in engines.items()}
     trials = {
         name: [_Trial(options.scratch, f"{name}-{number}", engine) for number in range(len(blocks))]
         for name, engine in engines.items()

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from benchmarks.figures import Figure, Options
@@ -52,8 +53,7 @@ def run(options: Options) -> list[Figure]:
             for mode in ("on", "off") if number % 2 else ("off", "on"):
                 place = options.scratch / f"{mode}-{number}"
                 record = trials.take(
-                    f"{mode} {number}",
-                    lambda mode=mode, place=place: _first_run(dataset, shop, place, mode),
+                    f"{mode} {number}", partial(_first_run, dataset, shop, place, mode)
                 )
                 if record is not None:
                     found[mode].append(record)
