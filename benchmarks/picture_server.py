@@ -2,7 +2,8 @@
 prints its port.
 
 `/N.jpg` is one of COUNT JPEGs of 20 to 60 KB, `/small/N.jpg` a tiny JPEG; a comment makes the bytes
-of every N different. `/requests` answers with a JSON list: how many pictures were asked for, and
+of every N different. `/drawn/N.jpg` is a JPEG of 64 pixels that shows something else for every N.
+`/requests` answers with a JSON list: how many pictures were asked for, and
 how many different ones.
 """
 
@@ -31,6 +32,11 @@ def draw_picture(seed: int) -> bytes:
         content = _encode(np.asarray(colours) + grain * strength)
         low, high = (strength, high) if len(content) < wanted else (low, strength)
     return content
+
+
+def _blotches(seed: int) -> bytes:
+    colours = np.random.default_rng(seed).integers(0, 255, (6, 6, 3), np.uint8)
+    return _encode(np.asarray(Image.fromarray(colours).resize((64, 64), Image.Resampling.BICUBIC)))
 
 
 def _encode(pixels: np.ndarray) -> bytes:
@@ -73,6 +79,8 @@ class PictureServer(asyncio.Protocol):
         if path == b"/requests":
             return json.dumps([len(self.asked), len(set(self.asked))]).encode()
         self.asked.append(path)
+        if path.startswith(b"/drawn/"):
+            return _blotches(int(path[7:-4]))
         is_small = path.startswith(b"/small/")
         picture = self.small if is_small else self.pictures[int(path[1:-4]) % len(self.pictures)]
         comment = b"\xff\xfe" + (len(path) + 2).to_bytes(2, "big") + path

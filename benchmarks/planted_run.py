@@ -61,7 +61,7 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
     }
     # In a run of the pipeline the stages before have started the workers.
     list(context.engine.map_batches(list, range(64), batch_size=1))
-    started, used = time.perf_counter(), _processor_seconds()
+    started, used = time.perf_counter(), processor_seconds()
     matched = matching.run(**shown, settings=MatchSettings(text=False), context=context)
     between = time.perf_counter()
     del shown["local_features"]
@@ -76,7 +76,7 @@ def _group(context: StageContext, *, shuffled: bool) -> dict[str, object]:
         "seconds": ended - started,
         "matches": between - started,
         "clusters": ended - between,
-        "processor_seconds": _processor_seconds() - used,
+        "processor_seconds": processor_seconds() - used,
         "gib": _peak_memory(),
         "candidates": int(matched.facts["candidates"]),
         "bcubed": score_clusters(truth.tolist(), numbers.tolist())["bcubed_f1"],
@@ -95,7 +95,7 @@ def _peak_memory() -> float:
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + sum(peaks)) / 2**20
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
     """Return what this process and its workers have used so far, seconds."""
     ticks = [
         int(ticks)

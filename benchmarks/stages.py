@@ -56,8 +56,8 @@ class PreparedSet:
         self._scratch = scratch
         self._context = self._new_context("prepared")
         self._raw, self._catalogue = (
-            _raw_images(pictures, self._context.blobs),
-            _catalogue(pictures),
+            raw_images_of(pictures, self._context.blobs),
+            catalogue_of(pictures),
         )
         self._crops = detection.run(
             raw_images=self._raw,
@@ -179,7 +179,8 @@ class PreparedSet:
         )
 
 
-def _raw_images(pictures: Sequence[Picture], blobs: BlobStore) -> pd.DataFrame:
+def raw_images_of(pictures: Sequence[Picture], blobs: BlobStore) -> pd.DataFrame:
+    """Store the pictures and return RAW_IMAGES, a listing each."""
     frame = pd.DataFrame(
         {
             "listing": range(len(pictures)),
@@ -197,7 +198,8 @@ def _raw_images(pictures: Sequence[Picture], blobs: BlobStore) -> pd.DataFrame:
     )
 
 
-def _catalogue(pictures: Sequence[Picture]) -> pd.DataFrame:
+def catalogue_of(pictures: Sequence[Picture]) -> pd.DataFrame:
+    """Return CATALOGUE of the pictures, a listing each."""
     rows = [
         {
             "listing": number,

@@ -84,7 +84,8 @@ def run(options: Options) -> list[Figure]:
 
 
 @contextmanager
-def _server(pictures: int) -> Iterator[str]:
+def serve_pictures(pictures: int) -> Iterator[str]:
+    """Serve pictures from memory in a process of its own; gives its host and port."""
     command = [sys.executable, "-m", "benchmarks.picture_server", str(pictures)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -101,7 +102,7 @@ def _throughput(options: Options) -> list[Figure]:
     script.write_text(IMG2DATASET)
     folders = (options.scratch / f"run-{number}" for number in range(10_000))
     runs: dict[str, list[dict[str, float]]] = {"ours": [], "img2dataset": [], "bare": []}
-    with _server(BASE_PICTURES) as host:
+    with serve_pictures(BASE_PICTURES) as host:
         for _ in range(rounds):
             runs["ours"].append(_fetch(next(folders), host, count, count))
             runs["img2dataset"].append(peer.run(script, host, str(count), str(next(folders))))
@@ -138,7 +139,7 @@ def _median(name: str, runs: tuple[float, ...], unit: str, asked: float | None =
 def _after_a_kill(options: Options) -> Figure:
     count = 400 if options.quick else 2_000
     folder = options.scratch / "killed"
-    with _server(BASE_PICTURES) as host:
+    with serve_pictures(BASE_PICTURES) as host:
         arguments = [str(folder), host, "", str(count), str(count)]
         with subprocess.Popen([sys.executable, "-c", OURS, *arguments]) as process:
             while _asked(host)[0] < count // 2:
@@ -159,7 +160,7 @@ def _after_a_kill(options: Options) -> Figure:
 
 def _large_catalogue(options: Options) -> list[Figure]:
     listings, distinct = (8_000, 2_000) if options.quick else (200_000, 50_000)
-    with _server(1) as host:
+    with serve_pictures(1) as host:
         result = _fetch(options.scratch / "large", host, listings, distinct, "small/")
         asked, different = _asked(host)
     name = f"{listings:,} listings, {distinct:,} distinct URLs"

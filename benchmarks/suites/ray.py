@@ -1,4 +1,4 @@
-"""The engine on Ray beside the local one: features and embeddings of 1,500 crops in turn, the same
+"""The engine on Ray beside the local one: features and embeddings of 1,000 crops in turn, the same
 manifests to the byte, and the same again while a worker is killed every 10 s.
 
 A Ray of this machine with two processors; pictures are drawn, 5,000 of them with `--full`. Both engines get the same block of
@@ -26,7 +26,7 @@ from clustering_pipeline.core.ray_engine import RayEngine
 from clustering_pipeline.settings import EmbeddingSettings, LocalFeatureSettings
 from clustering_pipeline.stages import embedding, features
 
-QUICK, USUAL, FULL, BLOCKS, WORKERS = 320, 1_500, 5_000, 5, 2
+QUICK, USUAL, FULL, BLOCKS, WORKERS = 320, 1_000, 5_000, 5, 2
 SECONDS_BETWEEN_KILLS = 10.0
 
 
@@ -174,7 +174,8 @@ def _busy_workers() -> list[int]:
     return sorted(
         pid
         for pid, title in titles.items()
-        if title.startswith(b"ray::") and b"IDLE" not in title and _descends(pid, parents)
+        # Ray's own agents are called `ray::…Agent`, those that wait `ray::IDLE`.
+        if title.startswith(b"ray::_") and _descends(pid, parents)
     )
 
 

@@ -34,6 +34,8 @@ _ENVIRONMENT = {
     # Ray would send the whole checkout to its workers where `uv run` started this process.
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
+    # By default workers stand behind all else that the machine does.
+    "RAY_worker_niceness": "0",
     # A node that others leave no processor for answers late; by default it is given up after a
     # quarter of a minute, and with it a Ray of one machine.
     "RAY_health_check_failure_threshold": "60",
