@@ -25,6 +25,8 @@ from clustering_pipeline.web.category_cache import Category, Library
 
 MOST_ACTS = 25
 WIDTHS = (390, 1280)
+# Of patience with a page on a busy machine.
+MILLISECONDS = 180_000
 GRAVE = ("serious", "critical")
 # Forms of a cluster's page that ask about two listings.
 PAIRS = re.compile(r'<form[^>]*action="[^"]*/pair">(.*?)</form>', re.S)
@@ -86,7 +88,7 @@ def _repaired(grouped: Grouped, options: Options) -> list[Figure]:
     wrong = _wrong_merge(grouped.category, options.dataset("storefront") / "labels.csv")
     with _browser() as chromium, served(Project(PipelineHome(copy))) as address:
         page = chromium.new_page(base_url=address, viewport={"width": 1280, "height": 900})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(MILLISECONDS)
         hands, started = Hands(page), time.perf_counter()
         workbook = repair(hands, grouped.category.display_name, wrong, options.scratch)
         seconds = time.perf_counter() - started
@@ -158,6 +160,7 @@ def _accessible(grouped: Grouped) -> Figure:
                     bypass_csp=True,
                 )
                 page = context.new_page()
+                page.set_default_timeout(MILLISECONDS)
                 for path in [_draft(page), *pages]:
                     page.goto(path)
                     violations = axe.run(page).response["violations"]

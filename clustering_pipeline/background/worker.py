@@ -53,7 +53,7 @@ def main(folder: Path, lock: int) -> None:
         logging.exception("The run failed.")
         message = (
             f"Something that was not foreseen went wrong: {type(error).__name__}: {error}. What "
-            f"was done is kept; {folder.name}/log.txt below the home has the details."
+            f"was done is kept; state/background/{folder.name}/log.txt of the home has the details."
         )
     # From here on a late wish to end it changes nothing.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -192,9 +192,19 @@ class Drafts:
         return next(name for name in (PASTED, *numbered) if name not in taken)
 
     def _forget_old(self) -> None:
-        held = sorted(self._folder.iterdir(), key=lambda folder: folder.stat().st_mtime)
-        for folder in held[:-DRAFTS_KEPT]:
-            shutil.rmtree(folder, ignore_errors=True)
+        # Another upload may forget the same ones at this moment.
+        with hold(self._folder / "forgetting.lock"):
+            folders = [path for path in self._folder.iterdir() if path.is_dir()]
+            for folder in sorted(folders, key=_age)[:-DRAFTS_KEPT]:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _age(folder: Path) -> float:
+    """Return when a folder was changed last; one that is gone meanwhile counts as the oldest."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _as_recorded(

@@ -11,9 +11,10 @@ import hmac
 import ipaddress
 import secrets
 from dataclasses import dataclass, field
+from html import escape
 
 from fastapi import Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from clustering_pipeline.core.errors import InputError
@@ -28,6 +29,12 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PAGE_POLICY = (
     "default-src 'none'; img-src 'self' blob:; style-src 'self'; script-src 'self'; connect-src "
     "'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+_REFUSAL = (
+    '<!doctype html><html lang="en"><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<title>{0}</title><link rel="stylesheet" href="/static/base.css">'
+    '<main class="page"><h1>{0}</h1></main></html>'
 )
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -159,18 +166,21 @@ class _LimitedBody:
 def _refusal(request: Request, options: ServeOptions) -> Response | None:
     if not is_known_host(request.headers.get("host", ""), (options.host, *options.names)):
         return _plain(
+            request,
             421,
             "This server is not known by that name. Open it under its numeric address, or start it "
             "with --name.",
         )
     if request.method not in SAFE_METHODS and not _own_origin(request):
         return _plain(
-            403, "Another site sent this request. Open the page on this server and try again."
+            request,
+            403,
+            "Another site sent this request. Open the page on this server and try again.",
         )
     length = request.headers.get("content-length", "0")
     most = options.largest_body(request.url.path)
     if not length.isdigit() or int(length) > most:
-        return _plain(413, f"The upload is larger than {most // 1_000_000} MB.")
+        return _plain(request, 413, f"The upload is larger than {most // 1_000_000} MB.")
     return None
 
 
@@ -204,6 +214,7 @@ def _token_answer(request: Request, options: ServeOptions) -> Response | None:
     if _equal(request.cookies.get(TOKEN_COOKIE, ""), options.token):
         return None
     return _plain(
+        request,
         401,
         "A token is needed. Open the address that the server printed when it started.",
         {"www-authenticate": "Bearer"},
@@ -214,7 +225,12 @@ def _equal(given: str, secret: str) -> bool:
     return hmac.compare_digest(given.encode(), secret.encode())
 
 
-def _plain(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
+def _plain(
+    request: Request, status: int, text: str, headers: dict[str, str] | None = None
+) -> Response:
+    """Return a refusal: a page to a browser that shows pages, JSON to everybody else."""
+    if "text/html" in request.headers.get("accept", ""):
+        return HTMLResponse(_REFUSAL.format(escape(text)), status, headers)
     return JSONResponse({"error": text}, status, headers)
 
 

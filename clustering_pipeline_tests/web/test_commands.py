@@ -86,6 +86,25 @@ def test_serve_answers_until_it_is_stopped(finished_home):
         server.wait(30)
 
 
+def test_the_name_alone_opens_the_pages(finished_home):
+    opened = {**environment(finished_home), "PYTHONUNBUFFERED": "1"}
+    for screen in ("DISPLAY", "WAYLAND_DISPLAY"):
+        opened.pop(screen, None)
+    server = subprocess.Popen(command(), env=opened, stdout=subprocess.PIPE, text=True)
+    try:
+        line = next(line for line in server.stdout if "http://" in line)
+        assert home.NAME in first_answer(line.split()[-1])
+    finally:
+        server.terminate()
+        server.wait(30)
+        server.stdout.close()
+
+
+def test_help_is_still_given_without_a_command():
+    shown = CliRunner().invoke(app, ["--help"])
+    assert shown.exit_code == 0 and "serve --open" in shown.output.replace("\n", " ")
+
+
 def first_answer(url):
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:

@@ -76,6 +76,13 @@ def test_without_the_token_nothing_is_shown(guarded):
         assert answer.status_code == 401 and "token" in answer.json()["error"]
 
 
+def test_a_browser_that_is_refused_sees_a_page(guarded):
+    answer = guarded.get("/", headers={"accept": "text/html,*/*"})
+    assert answer.status_code == 401 and "<h1>A token is needed." in answer.text
+    odd = guarded.get("/", headers={"accept": "text/html", "host": "<script>.example"})
+    assert odd.status_code == 421 and "<script" not in odd.text
+
+
 def test_the_token_in_the_address_becomes_a_cookie(guarded):
     answer = guarded.get(f"/?token={TOKEN}")
     assert answer.status_code == 303 and TOKEN not in answer.headers["location"]

@@ -4,13 +4,14 @@ import html
 import io
 import re
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import openpyxl
 import pytest
 from fastapi.testclient import TestClient
 
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.web import ServeOptions, create_app
+from clustering_pipeline.web import ServeOptions, create_app, drafts
 from clustering_pipeline_tests.web.conftest import ADDRESS
 
 TOKEN = "a-secret-of-enough-letters"
@@ -186,6 +187,23 @@ def test_a_workbook_may_be_larger_than_other_uploads_and_has_its_own_limit(proje
         content = "sku,image\n" + "\n".join(f"{n},{link}" for n, link in enumerate(links(100)))
         assert send(client, "a.csv", content).status_code == 200
         assert send(client, "a.csv", content * 60).status_code == 413
+
+
+def test_two_uploads_at_once_are_both_taken(client):
+    page = workbook({"A": [["sku", "image"], ["1", links(1)[0]]]})
+    with ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda name: send(client, name, page), ("a.xlsx", "b.xlsx")))
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert ['value="a"' in answers[0].text, 'value="b"' in answers[1].text] == [True, True]
+
+
+def test_the_oldest_uploads_give_way(client, project, monkeypatch):
+    monkeypatch.setattr(drafts, "DRAFTS_KEPT", 1)
+    table = "sku,image\n1,https://a.vn/1.jpg\n"
+    first, second = (str(send(client, name, table).url) for name in ("a.csv", "b.csv"))
+    assert client.get(second).status_code == 200
+    gone = client.get(first)
+    assert gone.status_code == 404 and "no longer held" in gone.text
 
 
 def test_pasted_links_become_a_list_with_numbers(client, project):

@@ -37,6 +37,7 @@ class Home:
             runs=[run for run in latest if not run.is_over],
             failed=_unfinished(latest, ready)[:RUNS_SHOWN],
             suffixes=",".join(SUFFIXES),
+            most_bytes=self.pages.options.workbook_bytes,
             **{"links": "", "removed": "", **values},
         )
 

@@ -5,7 +5,14 @@
     const file = document.getElementById("file");
     const drop = document.getElementById("drop");
     const links = document.getElementById("links");
-    const send = () => { arrive.classList.add("busy"); arrive.requestSubmit(); };
+    const large = document.getElementById("too-large");
+    const send = () => {
+      // The server would break off in the middle of it.
+      large.hidden = ![...file.files].some((one) => one.size > Number(arrive.dataset.most));
+      if (!large.hidden) { file.value = ""; return; }
+      arrive.classList.add("busy");
+      arrive.requestSubmit();
+    };
     file.addEventListener("change", () => { if (file.files.length) send(); });
     document.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
     document.addEventListener("dragleave", () => drop.classList.remove("over"));
