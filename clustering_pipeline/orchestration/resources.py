@@ -143,8 +143,8 @@ def make_resources(project: Project) -> dict[str, dg.ConfigurableResource[Any]]:
 def project_resource(project: Project) -> dg.ResourceDefinition:
     """Return what hands `project` to the steps of a run.
 
-    As long as the run lasts it has its category alone among the machines that share a database; the
-    runs of one Dagster instance are kept apart by its queue.
+    As long as the run lasts it has its category alone among the machines that share a database, and
+    nobody prunes the storage; the runs of one Dagster instance are kept apart by its queue.
     """
 
     def during_run(context: dg.InitResourceContext) -> Iterator[Project]:
@@ -159,7 +159,8 @@ def project_resource(project: Project) -> dg.ResourceDefinition:
                     f"The category {category} is worked on by {project.home.worker_on(category)}. "
                     "Run it again when that has ended; nothing was started here."
                 )
-            yield project
+            with project.home.using_storage():
+                yield project
 
     return dg.ResourceDefinition(during_run, description="Home, settings and storage.")
 

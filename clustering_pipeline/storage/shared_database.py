@@ -77,15 +77,17 @@ class SharedDatabase:
     def connect(self) -> Connection:
         """Return a connection whatever the schema is like; raises OperationalError."""
         engine = _engine(os.getpid(), self.address, self.url)
-        deadline = time.monotonic() + _SECONDS_OF_A_RESTART
+        started, has_spoken = time.monotonic(), False
         while True:
             try:
                 return engine.connect()
             except OperationalError as error:
                 known = (os.getpid(), self.address) in _reached
-                if not known or time.monotonic() > deadline:
+                if not known or time.monotonic() - started > _SECONDS_OF_A_RESTART:
                     raise
-                _log.warning("%s does not answer (%s); waiting.", self.name, cause_of(error))
+                if not has_spoken:
+                    _log.warning("%s does not answer (%s); waiting.", self.name, cause_of(error))
+                has_spoken = True
                 time.sleep(_PAUSE)
 
     @contextmanager

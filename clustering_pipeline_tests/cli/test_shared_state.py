@@ -5,6 +5,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import yaml
 
 from clustering_pipeline.cli.doctor import _examine_database as examine_database
 from clustering_pipeline.core.errors import InputError
@@ -25,6 +26,7 @@ pytestmark = [
     ),
 ]
 NUMBERS = count()
+ROOT = Path(__file__).resolve().parents[2]
 ANSWERED_BEFORE_THE_GATE = 3
 
 
@@ -117,3 +119,36 @@ def test_two_machines_take_turns_on_a_category_and_give_the_same_numbers(tmp_pat
     numbers = NumberRegister(SharedDatabase(address)).states("catalogue")
     assert numbers
     assert len({number for number, _ in numbers}) == len(numbers)
+
+
+def test_machines_that_share_dagster_too_know_what_the_other_made(
+    tmp_path, address, server, monkeypatch
+):
+    for name, value in server.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DAGSTER_POSTGRES_DB", address.rpartition("/")[2])
+    homes = []
+    for name in ("one", "two"):
+        homes.append(home_on(tmp_path / name, tmp_path / "root", address).home.path)
+        write_instance(homes[-1])
+    (tmp_path / "shop" / "images").mkdir(parents=True)
+    with open_shop(tmp_path / "shop" / "images") as shop:
+        catalogue = write_catalogue(
+            tmp_path / "shop", shop.url, products=2, listings_per_product=(3, 3), problems=()
+        )
+        arguments = ["run", catalogue.workbook, "--allow-host", shop.host, *QUICK, "--json"]
+        first = start_command(homes[0], arguments, tmp_path)
+        assert json.loads(first.communicate(timeout=240)[0])["clusters"] == 2
+        second = start_command(homes[1], arguments, tmp_path)
+        said, told = second.communicate(timeout=240)
+    assert second.returncode == 0, told
+    assert json.loads(said)["clusters"] == 2
+    assert json.loads(said)["steps"] == []
+
+
+def write_instance(home: Path) -> None:
+    """Give a home the Dagster of docker/, on the server of this test."""
+    instance = yaml.safe_load((ROOT / "docker" / "dagster.yaml").read_text())
+    instance["storage"]["postgres"]["postgres_db"]["port"] = {"env": "DAGSTER_POSTGRES_PORT"}
+    instance["compute_logs"]["config"]["base_dir"] = str(home / "logs")
+    (home / "dagster.yaml").write_text(yaml.safe_dump(instance))
