@@ -26,7 +26,7 @@ from benchmarks.drawn_shop import DrawnShop, Ended, end, labels, open_shop, star
 from benchmarks.figures import Figure, Options, SuiteUnavailableError
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.stages.clustering import NumberRegister
-from clustering_pipeline.storage import SharedDatabase
+from clustering_pipeline.storage import SharedDatabase, layout
 from clustering_pipeline_tests.docker.processes import POSTGRES, empty_database, postgres
 
 MACHINES = ("one", "two")
@@ -66,6 +66,11 @@ class _Place:
         self.folder, self.address, self.restarts = folder, address, 0
         if address:
             self.make_homes()
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether somebody has claimed the storage."""
+        return (self.folder / "root" / layout.OWNER).exists()
 
     def make_homes(self) -> None:
         for name in MACHINES:
@@ -122,7 +127,9 @@ def step(category, round_number, done):
         for number, members in enumerate(grown):
             if number % 3 == round_number % 3:
                 members.add(f"{sorted(members)[0]}+{machine}{round_number}")
-        grown += [{f"{machine}-{round_number}-{new}"} for new in range(2)]
+        # A step that is taken again finds what the first try has committed.
+        drawn = [f"{machine}-{round_number}-{new}" for new in range(2)]
+        grown += [{one} for one in drawn if not any(one in members for members in grown)]
         numbers, _ = register.number(category, [frozenset(members) for members in grown])
         with Journal(context.place(layout.DOWNLOAD_JOURNAL)) as journal:
             picture = Picture("0" * 64, "PNG", 4, 4, 4)
@@ -216,6 +223,8 @@ def _restarting(folder: Path, place: _Place) -> Iterator[None]:
                     place.address = empty_database(server, "restarts")
                     place.make_homes()
                     is_ready.set()
+                while not place.is_begun and not ended.wait(0.1):
+                    pass
                 if place.restarts >= RESTARTS:
                     ended.wait()
                 elif ended.wait(SECONDS_BETWEEN_RESTARTS):

@@ -26,7 +26,7 @@ VERSION_TABLE = "schema_version"
 # The newest of `migrations/versions`, which a test compares.
 REVISION = "0001"
 PURPOSE = "state that machines share"
-# A server that restarts is waited for so long by who has reached it before.
+# A server that restarts is waited for so long.
 _SECONDS_OF_A_RESTART = 60.0
 _PAUSE = 0.5
 # No statement waits longer for a row, or for another writer, than this.
@@ -77,18 +77,24 @@ class SharedDatabase:
     def connect(self) -> Connection:
         """Return a connection whatever the schema is like; raises OperationalError."""
         engine = _engine(os.getpid(), self.address, self.url)
-        started, has_spoken = time.monotonic(), False
+        deadline, has_spoken = time.monotonic() + _SECONDS_OF_A_RESTART, False
         while True:
             try:
                 return engine.connect()
             except OperationalError as error:
-                known = (os.getpid(), self.address) in _reached
-                if not known or time.monotonic() - started > _SECONDS_OF_A_RESTART:
+                if not self._comes_back(error) or time.monotonic() > deadline:
                     raise
                 if not has_spoken:
                     _log.warning("%s does not answer (%s); waiting.", self.name, cause_of(error))
                 has_spoken = True
                 time.sleep(_PAUSE)
+
+    def _comes_back(self, error: OperationalError) -> bool:
+        """Whether a server that does not answer is worth waiting for: it did before, or says that
+        it stops or starts.
+        """
+        is_known = (os.getpid(), self.address) in _reached
+        return is_known or "the database system is" in cause_of(error)
 
     @contextmanager
     def errors(self, what: str) -> Iterator[None]:
