@@ -1,8 +1,9 @@
 """`run`: the main job on one workbook."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
@@ -254,6 +255,7 @@ class _Category:
 @dataclass(frozen=True)
 class _Job:
     category: _Category
+    slug: str
     output: Path
     project: Project
 
@@ -293,7 +295,7 @@ def _prepare(request: RunRequest, category: _Category) -> _Job:
         project.category_settings(slug)
     else:
         _refuse_unreadable(request, project, slug)
-    return _Job(category, output, project)
+    return _Job(category, slug, output, project)
 
 
 def _refuse_unreadable(request: RunRequest, project: Project, slug: str) -> None:
@@ -311,32 +313,39 @@ def _refuse_unreadable(request: RunRequest, project: Project, slug: str) -> None
 def _work(job: _Job, request: RunRequest, terminal: Terminal) -> RunOutcome:
     started = time.monotonic()
     job.project.claim_storage()
+    record = partial(
+        job.project.sources.record,
+        request.catalogue,
+        job.category.name,
+        output=job.output,
+        sheets=request.sheets,
+        images_from=request.images_from,
+        part=job.category.part,
+        hosts=request.hosts,
+        columns=request.columns,
+    )
     with job.project.home.using_storage():
-        source = job.project.sources.record(
-            request.catalogue,
-            job.category.name,
-            output=job.output,
-            sheets=request.sheets,
-            images_from=request.images_from,
-            part=job.category.part,
-            hosts=request.hosts,
-            columns=request.columns,
-        )
-        made = _materialise(job.project, source.category, request.force, terminal)
-    return _outcome(job.project, source.category, time.monotonic() - started, made)
+        made = _materialise(job, record, request.force, terminal)
+    return _outcome(job.project, job.slug, time.monotonic() - started, made)
 
 
 def _materialise(
-    project: Project, category: str, force: bool, terminal: Terminal
+    job: _Job, record: Callable[[], object], force: bool, terminal: Terminal
 ) -> tuple[str, ...]:
-    """Return the assets that were materialised, in order."""
+    """Record the catalogue once the category is this command's, and return the assets that were
+    materialised, in order.
+    """
     from clustering_pipeline.definitions import open_pipeline
     from clustering_pipeline.orchestration.runtime.instance import open_instance
     from clustering_pipeline.orchestration.sync.synchronise import synchronise
 
-    with open_instance(project.home) as instance, working(project, terminal) as reporting:
+    with open_instance(job.project.home) as instance, working(job.project, terminal) as reporting:
         report = synchronise(
-            category, pipeline=open_pipeline(reporting), instance=instance, force=force
+            job.slug,
+            pipeline=open_pipeline(reporting),
+            instance=instance,
+            force=force,
+            record=record,
         )
     if report.waiting:
         terminal.note(waiting_sentence(report.waiting))

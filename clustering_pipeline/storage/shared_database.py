@@ -76,7 +76,7 @@ class SharedDatabase:
 
     def connect(self) -> Connection:
         """Return a connection whatever the schema is like; raises OperationalError."""
-        engine = _engine(os.getpid(), self.address, self.url)
+        engine = _engine(os.getpid(), self.url)
         deadline, has_spoken = time.monotonic() + _SECONDS_OF_A_RESTART, False
         while True:
             try:
@@ -120,9 +120,8 @@ class SharedDatabase:
 
 
 @lru_cache(maxsize=8)
-def _engine(process: int, address: str, url: URL) -> Engine:
+def _engine(process: int, url: URL) -> Engine:
     """Return the connections of one process to one database."""
-    del address
     options = " ".join(filter(None, [str(url.query.get("options", "")), _SERVER_OPTIONS]))
     try:
         return create_engine(

@@ -168,18 +168,28 @@ def _check_manifests(pipeline: Pipeline, instance: dg.DagsterInstance, category:
 
 
 def synchronise(
-    category: str, *, pipeline: Pipeline, instance: dg.DagsterInstance, force: bool = False
+    category: str,
+    *,
+    pipeline: Pipeline,
+    instance: dg.DagsterInstance,
+    force: bool = False,
+    record: Callable[[], object] | None = None,
 ) -> SyncReport:
     """Bring the assets of `category` up to date with its workbook, its settings and its
     corrections.
 
+    `record` writes the category's record once nobody else works on it; without it the workbook that
+    is recorded is looked at again.
     Pictures that failed for a passing reason, or that the refresh policy wants again, are
     asked for again. Raises InputError for what the user can put right, StageError when a stage
     fails or the category is busy.
     """
     project = pipeline.project
     with working_alone(project.home, instance, category):
-        refresh_record(project, category)
+        if record is None:
+            refresh_record(project, category)
+        else:
+            record()
         add_category(instance, category)
         _check_manifests(pipeline, instance, category)
         return bring_up_to_date(
