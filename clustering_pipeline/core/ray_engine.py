@@ -1,8 +1,9 @@
 """The engine that runs batches on a Ray cluster, or on a Ray of its own on this machine.
 
-Batches are Ray tasks and models live in Ray actors. Ray Data's `map_batches` was tried in their
-place: it began all of 400 batches while nobody asked for results, where 4 are meant to wait, turned
-what is no column into pickled bytes all the same, and took 1.2 s to begin where tasks take 0.06 s.
+Batches are Ray tasks, and models of GPUs live in Ray actors. Ray Data's `map_batches` was tried in
+their place: it began all of 400 batches while nobody asked for results, where 4 are meant to wait,
+turned what is no column into pickled bytes all the same, and took 1.2 s to begin where tasks take
+0.06 s.
 """
 
 import os
@@ -50,7 +51,7 @@ _Answer = TypeVar("_Answer")
 
 class RayEngine:
     """Runs batches as tasks of Ray, in order, so many at a time, each again when its worker is
-    lost; models in actors, one for each GPU, or for each worker where there is no GPU.
+    lost; models in actors, one for each GPU, or in the workers where there is no GPU.
     """
 
     def __init__(
@@ -99,23 +100,26 @@ class RayEngine:
             yield from _hosted_here(hosted, batched(items, batch_size))
             return
         ray = self._joined()
-        cards = int(ray.cluster_resources().get("GPU", 0))
         common = [ray.put(hosted)]
-        hosts = _hosts(ray, cards or self.workers, bool(cards))
+        cards = int(ray.cluster_resources().get("GPU", 0))
+        if not cards:
+            task = _task_with_model(ray)
+
+            def submit(batch: list[Item]) -> Any:
+                return task.remote(common, _packed(batch))
+
+            yield from self._in_order(ray, submit, batched(items, batch_size), self._window(ray))
+            return
+        hosts = _hosts(ray, cards)
         turn, prepare = cycle(hosts), _preparing(ray)
 
-        def submit(batch: list[Item]) -> Any:
-            host, packed = next(turn), _packed(batch)
+        def submit_to_host(batch: list[Item]) -> Any:
             # Beside a card the processors prepare what it takes next.
-            return (
-                host.apply.remote(common, prepare.remote(common, packed))
-                if cards
-                else host.prepare_and_apply.remote(common, packed)
-            )
+            return next(turn).apply.remote(common, prepare.remote(common, _packed(batch)))
 
-        size = hosted.device_batch if cards else batch_size
+        batches = batched(items, hosted.device_batch)
         try:
-            yield from self._in_order(ray, submit, batched(items, size), 2 * len(hosts))
+            yield from self._in_order(ray, submit_to_host, batches, 2 * len(hosts))
         finally:
             for host in hosts:
                 ray.kill(host)
@@ -335,13 +339,13 @@ def _preparing(ray: Any) -> Any:
     return ray.remote(num_cpus=1, max_retries=RETRIES)(_prepare_hosted)
 
 
-def _hosts(ray: Any, count: int, has_card: bool) -> list[Any]:
-    host = ray.remote(
-        num_cpus=0 if has_card else 1,
-        num_gpus=1 if has_card else 0,
-        max_restarts=-1,
-        max_task_retries=RETRIES,
-    )(_Host)
+@cache
+def _task_with_model(ray: Any) -> Any:
+    return ray.remote(num_cpus=1, max_retries=RETRIES)(_run_with_model)
+
+
+def _hosts(ray: Any, count: int) -> list[Any]:
+    host = ray.remote(num_cpus=0, num_gpus=1, max_restarts=-1, max_task_retries=RETRIES)(_Host)
     return [host.remote() for _ in range(count)]
 
 
@@ -388,24 +392,28 @@ def _prepare_hosted(common: list[Any], batch: bytes) -> bytes:
     return _packed(_held(common[0]).prepare(pickle.loads(batch)))
 
 
-class _Host:
-    """Holds one model; a host that was lost and started again loads it again."""
+@lru_cache(maxsize=1)
+def _model_of(reference: Any) -> Any:
+    """Return the model of this worker, loaded once."""
+    return _held(reference).load()
 
-    def __init__(self) -> None:
-        self._model: Any = None
+
+def _run_with_model(common: list[Any], batch: bytes) -> bytes:
+    _prepare_worker()
+    prepared = _held(common[0]).prepare(pickle.loads(batch))
+    return _applied(common[0], prepared)
+
+
+def _applied(reference: Any, prepared: Any) -> bytes:
+    answer = _held(reference).apply(_model_of(reference), prepared)
+    local.let_others_read()
+    return _packed(answer)
+
+
+class _Host:
+    """Holds one model on its card; a host that was lost and started again loads it again, when it
+    is first asked: an error before that would lose its words.
+    """
 
     def apply(self, common: list[Any], prepared: bytes) -> bytes:
-        return self._applied(_held(common[0]), pickle.loads(prepared))
-
-    def prepare_and_apply(self, common: list[Any], batch: bytes) -> bytes:
-        _prepare_worker()
-        hosted = _held(common[0])
-        return self._applied(hosted, hosted.prepare(pickle.loads(batch)))
-
-    def _applied(self, hosted: Hosted[Any, Any, Any, Any], prepared: Any) -> bytes:
-        # Not when the host is made: an error would end it and lose its words.
-        if self._model is None:
-            self._model = hosted.load()
-        answer = hosted.apply(self._model, prepared)
-        local.let_others_read()
-        return _packed(answer)
+        return _applied(common[0], pickle.loads(prepared))

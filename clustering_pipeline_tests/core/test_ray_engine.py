@@ -194,6 +194,15 @@ def test_a_host_that_is_lost_loads_its_model_again(tmp_path):
     assert len(list(models.iterdir())) == 2 + 4
 
 
+def test_without_a_card_every_worker_holds_the_model_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"CPU": 2.0})
+    hosted = Hosted(partial(Model, tmp_path), prepare, apply, device_batch=5)
+    answers = list(RayEngine(2).map_hosted(hosted, range(40), batch_size=2))
+    assert [number for numbers, _ in answers for number in numbers] == [2.0 * n for n in range(40)]
+    assert {len(numbers) for numbers, _ in answers} == {2}
+    assert len(list(tmp_path.iterdir())) <= 2
+
+
 def test_a_model_that_does_not_load_says_so_in_its_own_words():
     hosted = Hosted(refuse, prepare, apply, device_batch=2)
     with pytest.raises(StageError, match=r"^The weights are not there\. Pull them\.$"):
