@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, MetaData, NullPool, create_engine, inspect, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.storage.addresses import cause_of, make_address, shown
@@ -83,8 +83,8 @@ class Database:
         except (OSError, SQLAlchemyError) as error:
             raise StageError(
                 f"The {self._purpose} in {self.name} cannot be used ({cause_of(error)}). Check "
-                "that it is a database of ours that can be reached and written to; nothing was "
-                "changed."
+                "that it is a database of ours that can be reached and written to; "
+                f"{_outcome(error)}"
             ) from error
 
     def _engine(self) -> Engine:
@@ -112,6 +112,13 @@ class Database:
             _wait_for_turn(connection)
             self._tables.create_all(connection)
             connection.commit()
+
+
+def _outcome(error: Exception) -> str:
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        # The server may have committed before its answer was lost.
+        return "look whether what was being written is there before you write it again."
+    return "nothing was changed."
 
 
 def _wait_for_turn(connection: Connection) -> None:
