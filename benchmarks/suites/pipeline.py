@@ -102,7 +102,7 @@ def _run(workbook: Path, home: Path, shop: LoopbackShop) -> Command:
 
 
 def _rows(workbook: Path) -> int:
-    return openpyxl.load_workbook(workbook, read_only=True).worksheets[0].max_row - 1
+    return int(openpyxl.load_workbook(workbook).worksheets[0].max_row) - 1
 
 
 def _first_rows(workbook: Path, target: Path, rows: int) -> None:
@@ -147,7 +147,9 @@ def _hashes(paths: Sequence[Path]) -> np.ndarray:
 
     found = []
     for path in paths:
-        picture = cv2.imread(str(path))
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ValueError(f"OpenCV does not read {path}")
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
         cv2.Laplacian(grey, cv2.CV_64F).var()
         shown = Image.fromarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))

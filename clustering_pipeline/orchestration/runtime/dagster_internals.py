@@ -4,9 +4,12 @@ pinned to its minor.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
+from threading import Lock
 from typing import Any
 
 import dagster as dg
+from cachetools import LRUCache, cached
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph, BaseAssetNode
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -25,9 +28,13 @@ __all__ = [
     "SerializableErrorInfo",
     "UnresolvedAssetJobDefinition",
     "has_worker",
+    "reuse_engines",
     "run_dagster",
     "waiting_for_slots",
 ]
+
+# Files of databases whose engines are kept: each run has one of its own.
+_ENGINES = 64
 
 
 def has_worker(server: Mapping[str, Any], run_id: str, seconds: float) -> bool:
@@ -78,6 +85,31 @@ def waiting_for_slots(
         yield
     finally:
         InstanceConcurrencyContext.interval_to_next_pending_claim_check = own  # type: ignore[method-assign]
+
+
+@cache
+def reuse_engines() -> None:
+    """Let Dagster's SQLite storages of this process take one SQLAlchemy engine per file.
+
+    They make one for each query, and a new engine asks a database about itself first: with a few
+    new listings in a small category that is a sixth of the run. The engines pool no connections,
+    so that nothing else changes.
+    """
+    # Slow to load, and of no use where no instance is opened.
+    from dagster._core.storage.event_log.sqlite import sqlite_event_log
+    from dagster._core.storage.runs.sqlite import sqlite_run_storage
+
+    for module in (sqlite_event_log, sqlite_run_storage):
+        own = module.create_engine
+        module.create_engine = _one_per_address(own)  # type: ignore[attr-defined]
+
+
+def _one_per_address(create: Callable[..., Any]) -> Callable[..., Any]:
+    @cached(LRUCache(_ENGINES), key=lambda address, **_: address, lock=Lock())
+    def engine(address: str, **options: Any) -> Any:
+        return create(address, **options)
+
+    return engine
 
 
 def run_dagster(webserver: Sequence[str]) -> None:

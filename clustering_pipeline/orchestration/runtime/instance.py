@@ -13,6 +13,7 @@ import dagster as dg
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.orchestration.jobs import CATEGORIES
+from clustering_pipeline.orchestration.runtime.dagster_internals import reuse_engines
 from clustering_pipeline.project import PipelineHome
 from clustering_pipeline.storage import hold, layout
 
@@ -154,6 +155,7 @@ def open_instance(home: PipelineHome) -> Iterator[dg.DagsterInstance]:
     home.prepare()
     # Whatever Dagster starts in this process looks for its home here.
     os.environ["DAGSTER_HOME"] = str(home.path)
+    reuse_engines()
     with database_errors(home), quick_commits(), ExitStack() as stack:
         # Dagster makes its tables without a thought of another process that does so too.
         with hold(home.state / layout.OPENING_LOCK):
