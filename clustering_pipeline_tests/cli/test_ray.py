@@ -57,7 +57,7 @@ def test_both_engines_leave_the_same_manifests_to_the_byte(tmp_path: Path):
             assert process.returncode == 0, errors
             assert json.loads(output)["clusters"]
             # What the pipeline says of its progress, and nothing that Ray says of itself.
-            assert re.search(r"Local features: \d+ crops", errors)
+            assert re.search(r"[A-Z][a-z]+ [a-z]+: \d+ \w+ in [\d.]+ s", errors)
             assert not re.search(r"ray::|raylet|worker\.py", errors)
             found[engine] = manifests(home)
     assert len(found["local"]) > 10
