@@ -13,7 +13,7 @@ from clustering_pipeline.storage.feature_tables import (
 from clustering_pipeline.storage.files import FileTree, hold
 from clustering_pipeline.storage.local_database import LocalDatabase
 from clustering_pipeline.storage.manifests import ManifestStore
-from clustering_pipeline.storage.tables import Place, open_tables
+from clustering_pipeline.storage.table_place import Place, open_tables
 
 if TYPE_CHECKING:
     from clustering_pipeline.storage.database import Database
