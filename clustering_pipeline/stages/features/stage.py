@@ -221,9 +221,9 @@ def _extract_one(
     key, _, image_sha256, box, mask, template = row
     try:
         reduced = load_reduced(blobs, image_sha256, box)
+        crop = masked(reduced.region, blobs.get(mask) if isinstance(mask, str) else None)
     except ImageError:
         return {"key": key, **dict.fromkeys(_SCHEMA.names)}
-    crop = masked(reduced.region, blobs.get(mask) if isinstance(mask, str) else None)
     under = None if template is None else uncover(reduced.picture, reduced.box, from_text(template))
     foreground = Foreground.of(crop) if under is None else None
     found, colour = _extract(crop, settings, under, foreground)

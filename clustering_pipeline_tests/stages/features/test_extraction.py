@@ -104,3 +104,10 @@ def test_a_mark_keeps_its_silhouette_in_other_colours():
     ]
     for first, second in shapes:
         assert (first == second).mean() > 0.7
+
+
+def test_a_damaged_mask_leaves_its_crop_without_features(tmp_path):
+    blobs = BlobStore(str(tmp_path))
+    picture = blobs.put(to_jpeg(np.full((60, 60, 3), 200, np.uint8)))
+    row = ("key", "crop", picture, (0, 0, 50, 50), blobs.put(b"no mask"), None)
+    assert _extract_batch([row], blobs, LocalFeatureSettings())[0]["features"] is None
