@@ -38,8 +38,8 @@ _TRANSPOSES = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Pixels that the longer side of a region keeps: packs are read at so many, everything else looks at
-# fewer.
+# Pixels that the longer side of a region keeps unless more are asked for: packs are read at so many
+# by default, everything else looks at fewer.
 WORKING_SIDE = 736
 # Parts of its size at which a JPEG can be decoded from fewer coefficients.
 _PARTS = (8, 4, 2, 1)
@@ -115,10 +115,15 @@ class Reduced(NamedTuple):
 
 
 def decode_reduced(
-    content: bytes, box: Box | None, limits: ImageLimits = DEFAULT_LIMITS, *, grey: bool = False
+    content: bytes,
+    box: Box | None,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    *,
+    grey: bool = False,
+    at_least: int = WORKING_SIDE,
 ) -> Reduced:
     """Return a picture of which a region is wanted: a JPEG at a half, quarter or eighth of its size
-    as long as the region's longer side keeps 736 pixels, which is what the stages read of it.
+    as long as the region's longer side keeps `at_least` pixels.
 
     Args:
         content: the file.
@@ -126,6 +131,7 @@ def decode_reduced(
         limits: as for `decode_image`, whose rules hold here as well.
         grey: for ITU-R 601 luma. Of a JPEG this is its luma plane as stored, which takes half the
             time of decoding its colours.
+        at_least: pixels of the region's longer side.
 
     Raises ImageError.
     """
@@ -134,7 +140,7 @@ def decode_reduced(
     def draft(image: Image.Image) -> None:
         whole[0] = max(image.size)
         longer = max(image.size) if box is None else max(box[2] - box[0], box[3] - box[1])
-        divisor = next(part for part in _PARTS if longer >= part * WORKING_SIDE or part == 1)
+        divisor = next(part for part in _PARTS if longer >= part * at_least or part == 1)
         size = (-(-image.width // divisor), -(-image.height // divisor))
         if grey or divisor > 1:
             image.draft("L" if grey else "RGB", size)
@@ -380,13 +386,13 @@ def load_crop(
 
 
 def load_reduced(
-    blobs: BlobStore, image_sha256: str, box: Box | None, limits: ImageLimits = DEFAULT_LIMITS
+    blobs: BlobStore, image_sha256: str, box: Box | None, *, at_least: int = WORKING_SIDE
 ) -> Reduced:
     """Return a stored picture at the size at which stages look at a region of it: `decode_reduced`.
 
     Raises StageError when the picture is not held, ImageError when it is damaged.
     """
-    return decode_reduced(blobs.get(image_sha256), box, limits)
+    return decode_reduced(blobs.get(image_sha256), box, at_least=at_least)
 
 
 def masked(pixels: Pixels, mask: bytes | None) -> Pixels:

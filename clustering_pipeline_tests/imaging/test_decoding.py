@@ -171,6 +171,7 @@ def test_a_large_jpeg_is_decoded_at_the_size_that_its_region_needs():
     small = decode_reduced(content, (400, 300, 1200, 1000))
     assert (small.picture.shape, small.scale) == ((1500, 1600, 3), 1.0)
     assert decode_reduced(encode(large_photo(), "PNG"), None).picture.shape == (1500, 1600, 3)
+    assert decode_reduced(content, None, at_least=1_000).scale == 1.0
     huge = decode_reduced(encode(large_photo(6400, 6000), "JPEG"), None)
     assert huge.picture.shape == (750, 800, 3)
 

@@ -234,7 +234,7 @@ def _read_one(
         else (left + product[0], top + product[1], left + product[2], top + product[3])
     )
     try:
-        pixels = load_reduced(blobs, image, place).region
+        pixels = load_reduced(blobs, image, place, at_least=settings.longest_side).region
     except ImageError:
         return lines_to_json([])
     frame = fit_within(pixels, settings.longest_side, enlarge=True)
