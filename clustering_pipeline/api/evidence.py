@@ -96,8 +96,8 @@ def _match(tables: CategoryTables, first: Listing, second: Listing) -> pd.DataFr
     if first.keeper is None or second.keeper is None:
         return None
     one, other = sorted((first.keeper, second.keeper))
-    found = tables.matches[(tables.matches["crop_a"] == one) & (tables.matches["crop_b"] == other)]
-    return None if found.empty else found
+    pair = tables.matches[(tables.matches["crop_a"] == one) & (tables.matches["crop_b"] == other)]
+    return None if pair.empty else pair
 
 
 def _relation(first: Listing, second: Listing, same: bool, link: Link | None) -> str:
@@ -170,8 +170,8 @@ def _points(tables: CategoryTables, blobs: BlobStore, first: Listing, second: Li
 
 def _features(tables: CategoryTables, blobs: BlobStore, listing: Listing) -> LocalFeatures | None:
     assert tables.local_features is not None
-    held = tables.local_features[tables.local_features["crop_sha256"] == listing.keeper]
+    features = tables.local_features[tables.local_features["crop_sha256"] == listing.keeper]
     try:
-        return None if held.empty else load_features(blobs, str(held["features"].iloc[0]))
+        return None if features.empty else load_features(blobs, str(features["features"].iloc[0]))
     except PipelineError:
         return None

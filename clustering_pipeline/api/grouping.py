@@ -178,15 +178,15 @@ class Grouping:
         query = self._search.describe(pixels_of(picture, self._place.settings.download))
         rows = [
             {
-                "id": found.hit.product_base_id,
-                "title": found.hit.title,
-                "cluster_id": found.hit.cluster_id,
-                "score": found.hit.score,
-                "probability": found.judgement.probability,
-                "points": found.matched_points,
-                "verified": found.verified,
+                "id": result.hit.product_base_id,
+                "title": result.hit.title,
+                "cluster_id": result.hit.cluster_id,
+                "score": result.hit.score,
+                "probability": result.judgement.probability,
+                "points": result.matched_points,
+                "verified": result.verified,
             }
-            for found in self._search.search(query, top)
+            for result in self._search.search(query, top)
         ]
         return pd.DataFrame(rows).astype({"cluster_id": "Int64"})
 
@@ -198,13 +198,13 @@ class Grouping:
         `group`), or a CSV of `image,group` or `product_base_id,group`. Listings that it does not
         name are left out. Raises InputError when it names none.
         """
-        known = _read_truth(truth)
-        told = [(known.key_of(self._key(known, one)), one) for one in self._listings]
-        pairs = [(known.groups[key], one.cluster_id) for key, one in told if key is not None]
+        labels = _read_truth(truth)
+        keyed = [(labels.key_of(self._key(labels, one)), one) for one in self._listings]
+        pairs = [(labels.groups[key], one.cluster_id) for key, one in keyed if key is not None]
         if not pairs:
             raise InputError(
-                f"The truth names none of the {len(told):,} listings; it speaks of "
-                f"{next(iter(known.groups), 'nothing')!r}, the listings are called "
+                f"The truth names none of the {len(keyed):,} listings; it speaks of "
+                f"{next(iter(labels.groups), 'nothing')!r}, the listings are called "
                 f"{self._listings[0].product_base_id!r}. Give ids as the catalogue has them."
             )
         scores = score_clusters(*(list(part) for part in zip(*pairs, strict=True)))
@@ -276,10 +276,13 @@ class Grouping:
 
     def __str__(self) -> str:
         counts = self._frames["clusters"]["status"].value_counts()
-        told = ", ".join(
+        counts_by_status = ", ".join(
             f"{count:,} {str(status).replace('_', ' ')}" for status, count in counts.items()
         )
-        return f"{self.name}: {len(self):,} listings, {len(self._by_size):,} clusters ({told})"
+        return (
+            f"{self.name}: {len(self):,} listings, {len(self._by_size):,} clusters "
+            f"({counts_by_status})"
+        )
 
     __repr__ = __str__
 
@@ -306,10 +309,10 @@ class Grouping:
     def _by_id(self) -> Mapping[str, Listing]:
         """The first listing of each id; of several one that was compared."""
         ordered = sorted(self._listings, key=lambda one: (one.keeper is None, one.listing))
-        found: dict[str, Listing] = {}
+        by_id: dict[str, Listing] = {}
         for one in ordered:
-            found.setdefault(one.product_base_id, one)
-        return found
+            by_id.setdefault(one.product_base_id, one)
+        return by_id
 
     @cached_property
     def _search(self) -> PictureSearch:
@@ -368,8 +371,8 @@ class Grouping:
 
 
 def _least_confidence(cluster: Cluster) -> float | None:
-    known = [one.confidence for one in cluster.listings if one.confidence is not None]
-    return min(known) if known else None
+    confidences = [one.confidence for one in cluster.listings if one.confidence is not None]
+    return min(confidences) if confidences else None
 
 
 def _read_truth(truth: Truths) -> Truth:

@@ -58,13 +58,13 @@ def record_frame(
 
 
 def _column(frame: pd.DataFrame, names: Iterable[str], what: str) -> str:
-    found = next((name for name in names if name in frame.columns), None)
-    if found is None:
+    header = next((name for name in names if name in frame.columns), None)
+    if header is None:
         raise InputError(
             f"The table has no column of {what}: {' or '.join(names)}. It has "
             f"{', '.join(map(str, frame.columns)) or 'none'}; rename one of them."
         )
-    return found
+    return header
 
 
 def _stored(value: Any, number: int, row: str) -> _Stored:

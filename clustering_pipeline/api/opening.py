@@ -85,15 +85,15 @@ def open_project(home: str | Path | None = None) -> "OpenedProject":
     `home`: a folder; by default `DAGSTER_HOME`, or `dagster_home` of the checkout. Nothing is run.
     Raises InputError for a folder that is no home.
     """
-    found = (
+    pipeline_home = (
         PipelineHome.find() if home is None else PipelineHome(Path(home).expanduser().absolute())
     )
-    if not found.storage.is_dir() and not found.settings_file.exists():
+    if not pipeline_home.storage.is_dir() and not pipeline_home.settings_file.exists():
         raise InputError(
-            f"{found.path} is no home of this pipeline: it has no folder storage. Give the folder "
-            "that DAGSTER_HOME names, or the one that was given to group(keep=…)."
+            f"{pipeline_home.path} is no home of this pipeline: it has no folder storage. Give the "
+            "folder that DAGSTER_HOME names, or the one that was given to group(keep=…)."
         )
-    return OpenedProject(_project(found.prepare(), {}))
+    return OpenedProject(_project(pipeline_home.prepare(), {}))
 
 
 class OpenedProject:
@@ -111,15 +111,17 @@ class OpenedProject:
         """Return what the last run of a category found, by its name or slug, by default of the only
         one; raises InputError.
         """
-        known = self.categories
-        if category is None and len(known) != 1:
+        categories = self.categories
+        if category is None and len(categories) != 1:
             raise InputError(
-                f"There are {len(known)} categories here: {', '.join(known) or 'none'}. Name one."
+                f"There are {len(categories)} categories here: "
+                f"{', '.join(categories) or 'none'}. Name one."
             )
-        slug = known[0] if category is None else category_slug(category)
-        if slug not in known:
+        slug = categories[0] if category is None else category_slug(category)
+        if slug not in categories:
             raise InputError(
-                f"There is no category {category!r} here. Known are: {', '.join(known) or 'none'}."
+                f"There is no category {category!r} here. Known are: "
+                f"{', '.join(categories) or 'none'}."
             )
         place = ProjectCategory(self._project, slug)
         return Grouping(place, read_frames(place))

@@ -147,17 +147,17 @@ def read_frames(place: ProjectCategory) -> dict[str, pd.DataFrame]:
     none.
     """
     wanted = [CATALOGUE.name, OVERRULED_PICTURES.name, CORRECTIONS.name, *STEPS]
-    found = {name: place.project.manifests.read(name, place.category) for name in wanted}
+    frames = {name: place.project.manifests.read(name, place.category) for name in wanted}
     # A home of an earlier version has none, and nothing here is made from them.
-    if found[OFFERS.name] is None:
-        found[OFFERS.name] = empty(OFFERS)
-    missing = [name for name, frame in found.items() if frame is None]
+    if frames[OFFERS.name] is None:
+        frames[OFFERS.name] = empty(OFFERS)
+    missing = [name for name, frame in frames.items() if frame is None]
     if missing:
         raise InputError(
             f"The category {place.category!r} is not finished: {', '.join(missing)} is missing. "
             "Run its workbook first."
         )
-    return {name: frame for name, frame in found.items() if frame is not None}
+    return {name: frame for name, frame in frames.items() if frame is not None}
 
 
 def _statements(place: ProjectCategory) -> pd.DataFrame:

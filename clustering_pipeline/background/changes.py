@@ -111,7 +111,7 @@ def compare(
     if before is None or after is None:
         return (), 0
     old, new = before.clusters, after.clusters
-    found = [
+    changes = [
         ClusterChange(change.kind, change.number, change.other, change.members)
         for change in changes_between(old, new)
     ]
@@ -122,11 +122,11 @@ def compare(
     ]
     alone = Counter(was for was, now in moves if now is None and was in new)
     joined = Counter(now for was, now in moves if was is None and now in old)
-    found += [ClusterChange("left", number, listings=count) for number, count in alone.items()]
-    found += [ClusterChange("joined", number, listings=count) for number, count in joined.items()]
+    changes += [ClusterChange("left", number, listings=count) for number, count in alone.items()]
+    changes += [ClusterChange("joined", number, listings=count) for number, count in joined.items()]
     named = [
         ClusterChange("name", number, listings=len(new[number]), name=name)
         for number, name in sorted(after.names.items())
         if before.names.get(number) != name and number in new
     ]
-    return tuple([*found, *named][:MOST_TOLD]), len(moves)
+    return tuple([*changes, *named][:MOST_TOLD]), len(moves)

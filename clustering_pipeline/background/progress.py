@@ -61,12 +61,12 @@ class FileProgress:
             yield
             return
         with self._lock:
-            known = self._stages[stage] = StageProgress(stage, "running")
+            progress = self._stages[stage] = StageProgress(stage, "running")
             self._write()
         started = time.monotonic()
         yield
         with self._lock:
-            known.state, known.seconds = "done", time.monotonic() - started
+            progress.state, progress.seconds = "done", time.monotonic() - started
             self._write()
 
     @contextmanager

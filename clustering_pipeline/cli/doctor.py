@@ -208,16 +208,16 @@ def _examine_faiss() -> Finding:
     if answer.returncode != 0:
         return Finding("required", "faiss build", "problem", "none loads", _BASE)
     build, devices = answer.stdout.split()
-    found = f"{build} build of {', '.join(providers)}; it sees {devices} GPU(s)"
+    details = f"{build} build of {', '.join(providers)}; it sees {devices} GPU(s)"
     if len(providers) > 1:
         remedy = (
             "two packages install the module `faiss`, and the last one installed wins. "
             + _faiss_remedy(build)
         )
         return Finding(
-            "required", "faiss build", "problem" if build == "CPU" else "ok", found, remedy
+            "required", "faiss build", "problem" if build == "CPU" else "ok", details, remedy
         )
-    return Finding("required", "faiss build", "ok", found)
+    return Finding("required", "faiss build", "ok", details)
 
 
 _TORCH_DEVICES = """
@@ -243,8 +243,8 @@ def _examine_torch() -> Finding:
         return Finding("optional", name, "problem", "torch does not load", _MODELS_EXTRA)
     devices, idle = answer.stdout.splitlines()
     if idle:
-        found, _, remedy = idle.removesuffix(".").partition("; ")
-        return Finding("optional", name, "problem", found, remedy)
+        problem, _, remedy = idle.removesuffix(".").partition("; ")
+        return Finding("optional", name, "problem", problem, remedy)
     if devices:
         return Finding("optional", name, "ok", devices)
     return Finding(
@@ -366,10 +366,10 @@ def _examine_ray() -> Finding:
 
 def _settings_problems(project: Project) -> Iterable[str]:
     try:
-        known = [source.category for source in project.sources.all()]
+        categories = [source.category for source in project.sources.all()]
     except PipelineError as error:
         return [str(error)]
-    return project.settings.problems(known)
+    return project.settings.problems(categories)
 
 
 def _verdict(findings: Sequence[Finding]) -> tuple[str, list[tuple[str, str]]]:
@@ -410,10 +410,10 @@ def _show(terminal: Terminal, findings: Sequence[Finding]) -> None:
             group = finding.group
             table.add_row("", Text(group, style="bold"), "")
         sign, style = _SIGNS[finding.state]
-        found = Text(finding.found)
+        cell = Text(finding.found)
         if finding.remedy:
-            found.append(
+            cell.append(
                 f"\n→ {finding.remedy}", style="yellow" if finding.state == "problem" else "dim"
             )
-        table.add_row(Text(sign, style=style), finding.name, found)
+        table.add_row(Text(sign, style=style), finding.name, cell)
     terminal.output.print(table)

@@ -89,13 +89,13 @@ def show_metrics(terminal: Terminal, metrics: Mapping[str, float | int]) -> None
             metrics[f"{name}_{part}"] for part in ("precision", "recall", "f1")
         )
         rows.append((title, f"F1 {f1:.4f}   precision {precision:.4f}   recall {recall:.4f}"))
-    told = {
+    headline = {
         f"{name}_{part}"
         for name in ("bcubed", "pairwise")
         for part in ("precision", "recall", "f1")
     }
     for key, value in metrics.items():
-        if key not in told:
+        if key not in headline:
             rows.append(
                 (
                     key.replace("_", " "),

@@ -22,11 +22,11 @@ models_app = typer.Typer(
 def list_models(context: typer.Context) -> None:
     """Show the known models with source, size and licence, and where they are on this machine."""
     terminal = terminal_of(context)
-    held = held_models(_hardware())
+    models = held_models(_hardware())
     table = Table(box=None, pad_edge=False)
     for title in ("name", "kind", "MB", "licence", "source", "on this machine"):
         table.add_column(title, overflow="fold", justify="right" if title == "MB" else "left")
-    for model in held:
+    for model in models:
         card = model.card
         table.add_row(
             card.name,
@@ -44,7 +44,7 @@ def list_models(context: typer.Context) -> None:
             "licence": model.card.licence,
             "place": model.place,
         }
-        for model in held
+        for model in models
     ]
     terminal.emit({"models": rows})
 
@@ -72,15 +72,15 @@ def check(context: typer.Context) -> None:
     """Open and hash the weights that are on this machine; exits with 3 when some are damaged."""
     terminal = terminal_of(context)
     checks = list(check_models(_hardware()))
-    for found in checks:
-        card, held = found.held.card, found.held
-        sentence = found.problem or "whole"
+    for one in checks:
+        card, model = one.model.card, one.model
+        sentence = one.problem or "whole"
         terminal.details(
             card.name,
             [
-                ("files", held.place),
-                ("size", f"{held.megabytes:,} MB"),
-                ("sha256", found.digest or "–"),
+                ("files", model.place),
+                ("size", f"{model.megabytes:,} MB"),
+                ("sha256", one.digest or "–"),
                 ("state", sentence),
             ],
         )
@@ -91,15 +91,15 @@ def check(context: typer.Context) -> None:
         )
     rows = [
         {
-            "name": found.held.card.name,
-            "place": found.held.place,
-            "sha256": found.digest,
-            "problem": found.problem,
+            "name": one.model.card.name,
+            "place": one.model.place,
+            "sha256": one.digest,
+            "problem": one.problem,
         }
-        for found in checks
+        for one in checks
     ]
     terminal.emit({"models": rows})
-    damaged = [found.held.card.name for found in checks if found.problem]
+    damaged = [one.model.card.name for one in checks if one.problem]
     if damaged:
         raise StageError(
             f"The files of {', '.join(damaged)} are damaged: pull them again with "

@@ -31,30 +31,32 @@ def find_project(overrides: RunOverrides | None = None) -> Project:
     return Project(PipelineHome.find().prepare(), overrides or RunOverrides())
 
 
-def choose_category(known: Sequence[str], category: str | None) -> list[str]:
+def choose_category(categories: Sequence[str], category: str | None) -> list[str]:
     """Return the slugs of the categories that are meant: the one that was named, else all; raises
     InputError when there is none.
     """
-    if not known:
+    if not categories:
         raise InputError(
             f"There is no category yet. Run `{as_typed('run CATALOGUE')}` or "
             f"`{as_typed('demo')}` first."
         )
     if category is None:
-        return list(known)
+        return list(categories)
     from clustering_pipeline.core.text import category_slug
 
     slug = category_slug(category)
-    if slug not in known:
-        raise InputError(f"There is no category {category!r} here. Known are: {', '.join(known)}.")
+    if slug not in categories:
+        raise InputError(
+            f"There is no category {category!r} here. Known are: {', '.join(categories)}."
+        )
     return [slug]
 
 
-def only_category(known: Sequence[str], category: str | None) -> str:
+def only_category(categories: Sequence[str], category: str | None) -> str:
     """Return the slug of the category that is meant: the one that was named, else the only one;
     raises InputError where there are several.
     """
-    slugs = choose_category(known, category)
+    slugs = choose_category(categories, category)
     if len(slugs) > 1:
         raise InputError(f"There are several categories: {', '.join(slugs)}. Name one: --category.")
     return slugs[0]
@@ -104,21 +106,21 @@ def dagster_address(project: Project) -> str | None:
     address = project.settings.installation().automation.ui_url.rstrip("/")
     try:
         with urlopen(f"{address}/server_info", timeout=SECONDS_TO_ANSWER) as answer:
-            told = json.loads(answer.read(10_000))
+            info = json.loads(answer.read(10_000))
     except (OSError, ValueError, HTTPException):
         return None
-    return address if isinstance(told, dict) and "dagster_webserver_version" in told else None
+    return address if isinstance(info, dict) and "dagster_webserver_version" in info else None
 
 
 def free_port(host: str, first: int) -> int:
     """Return the first port from `first` on that nobody listens on; raises InputError."""
     tried = range(first, first + PORTS_TRIED)
-    found = next((port for port in tried if is_free(host, port)), None)
-    if found is None:
+    free = next((port for port in tried if is_free(host, port)), None)
+    if free is None:
         raise InputError(
             f"No port from {tried[0]} to {tried[-1]} is free on {host}. Choose one with --port."
         )
-    return found
+    return free
 
 
 def checked_port(host: str, port: int) -> int:

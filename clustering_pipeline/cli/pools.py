@@ -25,19 +25,21 @@ def pools(
 
     terminal, project = terminal_of(context), find_project()
     with open_instance(project.home) as instance:
-        limits = set_limits(instance, {**LIMITS, **_given(assignments or (), tuple(LIMITS))})
+        limits = set_limits(instance, {**LIMITS, **_limits_of(assignments or (), tuple(LIMITS))})
     terminal.details("Pools", [(pool, limit) for pool, limit in sorted(limits.items())])
     terminal.emit({"pools": limits})
 
 
-def _given(assignments: list[str] | tuple[str, ...], known: tuple[str, ...]) -> dict[str, int]:
-    given = {}
+def _limits_of(
+    assignments: list[str] | tuple[str, ...], pool_names: tuple[str, ...]
+) -> dict[str, int]:
+    limits = {}
     for assignment in assignments:
         pool, _, limit = assignment.partition("=")
-        if pool not in known or not limit.isdecimal():
+        if pool not in pool_names or not limit.isdecimal():
             raise InputError(
-                f"--set {assignment!r} is not POOL=LIMIT; the pools are {', '.join(known)}, a "
+                f"--set {assignment!r} is not POOL=LIMIT; the pools are {', '.join(pool_names)}, a "
                 f"limit is a number."
             )
-        given[pool] = int(limit)
-    return given
+        limits[pool] = int(limit)
+    return limits

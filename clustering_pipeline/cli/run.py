@@ -193,35 +193,35 @@ def _remember(request: RunRequest, terminal: Terminal) -> RunRequest:
         project.sources.of_path(request.catalogue),
         project.manifests.categories(CLUSTERS.name),
     )
-    known = _earlier(
+    earlier = _earlier(
         [source for source in recorded if source.category in finished] or recorded, request
     )
-    if known is None:
+    if earlier is None:
         return request
-    given, remembered = dict[str, Any](), list[str]()
-    if request.category is None and known.display_name != _default_name(request.catalogue):
-        given["category"] = known.display_name
-        remembered.append(f"--category {quote(known.display_name)}")
-    folder = known.options.get("images_from")
+    changes, remembered = dict[str, Any](), list[str]()
+    if request.category is None and earlier.display_name != _default_name(request.catalogue):
+        changes["category"] = earlier.display_name
+        remembered.append(f"--category {quote(earlier.display_name)}")
+    folder = earlier.options.get("images_from")
     if request.images_from is None and folder is not None:
-        given["images_from"] = Path(folder)
+        changes["images_from"] = Path(folder)
         remembered.append(f"--images-from {quote(folder)}")
-    if not request.sheets and known.sheets:
-        given["sheets"] = known.sheets
-        remembered += [f"--sheet {quote(sheet)}" for sheet in known.sheets]
-    if known.columns:
-        given["columns"] = known.columns
+    if not request.sheets and earlier.sheets:
+        changes["sheets"] = earlier.sheets
+        remembered += [f"--sheet {quote(sheet)}" for sheet in earlier.sheets]
+    if earlier.columns:
+        changes["columns"] = earlier.columns
         remembered += [
-            f"--set {quote(f'catalogue.{name}={value}')}" for name, value in known.columns.items()
+            f"--set {quote(f'catalogue.{name}={value}')}" for name, value in earlier.columns.items()
         ]
-    given["hosts"] = tuple(dict.fromkeys([*known.hosts, *request.hosts]))
-    remembered += [f"--allow-host {host}" for host in known.hosts if host not in request.hosts]
+    changes["hosts"] = tuple(dict.fromkeys([*earlier.hosts, *request.hosts]))
+    remembered += [f"--allow-host {host}" for host in earlier.hosts if host not in request.hosts]
     if remembered:
         terminal.note(f"As in the last run of {request.catalogue.name}: {' '.join(remembered)}")
-    return replace(request, **given)
+    return replace(request, **changes)
 
 
-def _earlier(known: "Sequence[CatalogueSource]", request: RunRequest) -> "CatalogueSource | None":
+def _earlier(sources: "Sequence[CatalogueSource]", request: RunRequest) -> "CatalogueSource | None":
     """Return the record of an earlier run that this one goes on from: that of the category it
     names, else the only one.
     """
@@ -229,7 +229,7 @@ def _earlier(known: "Sequence[CatalogueSource]", request: RunRequest) -> "Catalo
 
     if request.category_column is not None:
         return None
-    whole = [source for source in known if "category_column" not in source.options]
+    whole = [source for source in sources if "category_column" not in source.options]
     if request.category is not None:
         slug = category_slug(request.category)
         return next((source for source in whole if source.category == slug), None)
@@ -399,8 +399,10 @@ def _problems(clusters: "pd.DataFrame") -> tuple[Problem, ...]:
 
 
 def _unused_gpu(project: Project, category: str) -> str:
-    found = (project.manifests.read_facts(asset, category) for asset in MODEL_ASSETS)
-    return next((str(facts["unused_gpu"]) for facts in found if "unused_gpu" in facts), "")
+    facts_of_models = (project.manifests.read_facts(asset, category) for asset in MODEL_ASSETS)
+    return next(
+        (str(facts["unused_gpu"]) for facts in facts_of_models if "unused_gpu" in facts), ""
+    )
 
 
 def _step_time(project: Project, category: str, asset: str) -> StepTime:

@@ -75,22 +75,26 @@ def _show(terminal: Terminal, hits: "list[VerifiedHit]") -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for column in ("score", "cluster", "verified", "product_base_id", "title"):
         table.add_column(column, overflow="fold")
-    for found in hits:
-        cluster = "–" if found.hit.cluster_id in (None, -1) else str(found.hit.cluster_id)
-        verified = f"yes, {found.matched_points} points" if found.verified else ""
+    for result in hits:
+        cluster = "–" if result.hit.cluster_id in (None, -1) else str(result.hit.cluster_id)
+        verified = f"yes, {result.matched_points} points" if result.verified else ""
         table.add_row(
-            f"{found.hit.score:.3f}", cluster, verified, found.hit.product_base_id, found.hit.title
+            f"{result.hit.score:.3f}",
+            cluster,
+            verified,
+            result.hit.product_base_id,
+            result.hit.title,
         )
     terminal.output.print(table)
 
 
-def _as_json(found: "VerifiedHit") -> dict[str, object]:
-    hit = found.hit
+def _as_json(result: "VerifiedHit") -> dict[str, object]:
+    hit = result.hit
     return {
         "score": hit.score,
-        "verified": found.verified,
-        "probability": round(found.judgement.probability, 4),
-        "matched_points": found.matched_points,
+        "verified": result.verified,
+        "probability": round(result.judgement.probability, 4),
+        "matched_points": result.matched_points,
         "product_base_id": hit.product_base_id,
         "title": hit.title,
         "url": hit.url,

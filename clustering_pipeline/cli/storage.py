@@ -21,13 +21,13 @@ def sizes(context: typer.Context) -> None:
     from clustering_pipeline.project.upkeep import stored_sizes
 
     terminal, project = terminal_of(context), find_project()
-    found = stored_sizes(project)
+    stored = stored_sizes(project)
     rows = [
         (f"{size.category}, {size.part}", f"{size.files:,} files, {size.bytes / 1e6:,.1f} MB")
-        for size in found
+        for size in stored
     ]
     terminal.details(f"Storage {project.storage_root}", rows)
-    terminal.emit({"root": project.storage_root, "sizes": [vars(size) for size in found]})
+    terminal.emit({"root": project.storage_root, "sizes": [vars(size) for size in stored]})
 
 
 @storage_app.command()

@@ -85,20 +85,20 @@ def status(
     terminal, project = terminal_of(context), find_project()
     with open_instance(project.home) as instance:
         statuses = category_statuses(project, instance, open_pipeline(project).lineage)
-    slugs = choose_category([known.category for known in statuses], category)
-    chosen = [known for known in statuses if known.category in slugs]
+    slugs = choose_category([category_status.category for category_status in statuses], category)
+    chosen = [category_status for category_status in statuses if category_status.category in slugs]
     if assets:
-        for known in chosen:
-            _show(terminal, known)
+        for category_status in chosen:
+            _show(terminal, category_status)
     else:
         _summarise(terminal, chosen)
-    problems = project.settings.problems(known.category for known in statuses)
+    problems = project.settings.problems(category_status.category for category_status in statuses)
     database = project.database
     if database is not None:
         terminal.details("", [("state shared in", database.name)])
     if problems:
         terminal.details("Settings", [("problem", problem) for problem in problems])
-    categories = [_as_json(known) for known in chosen]
+    categories = [_as_json(category_status) for category_status in chosen]
     terminal.emit(
         {
             "home": str(project.home.path),
@@ -113,14 +113,14 @@ def _summarise(terminal: Terminal, statuses: "list[CategoryStatus]") -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=True, header_style="dim")
     for column in ("category", "state", "last run", "next refresh", "why"):
         table.add_column(column, overflow="fold")
-    for known in statuses:
-        state, why = _in_short(known)
-        name = f"{known.category}{' (retired)' if known.retired else ''}"
+    for category_status in statuses:
+        state, why = _in_short(category_status)
+        name = f"{category_status.category}{' (retired)' if category_status.retired else ''}"
         table.add_row(
             name,
             Text(state, style=_COLOURS.get(state.partition(" ")[0], "")),
-            _moment(known.last_run),
-            _moment(known.next_refresh) or "none",
+            _moment(category_status.last_run),
+            _moment(category_status.next_refresh) or "none",
             why,
         )
     terminal.output.print(table)
@@ -131,10 +131,10 @@ def _in_short(status: "CategoryStatus") -> tuple[str, str]:
     if status.problem:
         return "failed", status.problem
     for state in ("failed", "missing", "stale"):
-        found = {name: one for name, one in status.assets.items() if str(one.status) == state}
-        if found:
-            name, first = next(iter(found.items()))
-            return f"{state} ({len(found)})", f"{name}: {first.why}" if first.why else name
+        assets = {name: one for name, one in status.assets.items() if str(one.status) == state}
+        if assets:
+            name, first = next(iter(assets.items()))
+            return f"{state} ({len(assets)})", f"{name}: {first.why}" if first.why else name
     return "fresh", ""
 
 

@@ -57,7 +57,7 @@ def _kept_crops(project: Project, slug: str) -> list[NDArray[np.uint8]]:
             f"The category {slug} has no clean_images yet. Run it first: `clustering-pipeline run "
             f"CATALOGUE --category {slug}`."
         )
-    kept = clean[clean["status"] == "kept"].sort_values("crop_sha256")
-    boxes = kept[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
-    places = zip(kept["image_sha256"], boxes, kept["mask"], strict=True)
+    keepers = clean[clean["status"] == "kept"].sort_values("crop_sha256")
+    boxes = keepers[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
+    places = zip(keepers["image_sha256"], boxes, keepers["mask"], strict=True)
     return [load_crop(project.blobs, image, tuple(box), mask=mask) for image, box, mask in places]

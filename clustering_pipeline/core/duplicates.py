@@ -55,8 +55,8 @@ def linked(semantic_duplicates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _follow(crop: str, keeper_of: Mapping[str, str]) -> str:
-    seen = {crop}
-    while (keeper := keeper_of.get(crop, crop)) not in seen:
+    visited = {crop}
+    while (keeper := keeper_of.get(crop, crop)) not in visited:
         crop = keeper
-        seen.add(crop)
+        visited.add(crop)
     return crop

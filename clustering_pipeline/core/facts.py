@@ -21,10 +21,10 @@ class CacheCount:
     hits: int = 0
     misses: int = 0
 
-    def add(self, asked: int, held: int) -> None:
+    def add(self, asked: int, cached: int) -> None:
         """Count rows that were asked for, so many of which were held."""
-        self.hits += held
-        self.misses += asked - held
+        self.hits += cached
+        self.misses += asked - cached
 
 
 def measured_facts(rows: int, cache: CacheCount, seconds: float) -> dict[str, Fact]:

@@ -294,11 +294,11 @@ def conform(frame: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
         >>> conform(words.assign(translator=None), ENGLISH_PROMPTS).dtypes.astype(str).to_dict()
         {'word': 'string', 'english': 'string', 'synonyms': 'object', 'translator': 'string'}
     """
-    expected, given = set(manifest.schema.names), set(frame.columns)
-    if expected != given:
+    expected, columns = set(manifest.schema.names), set(frame.columns)
+    if expected != columns:
         raise ValueError(
-            f"{manifest.name}: missing columns {sorted(expected - given)}, unknown columns "
-            f"{sorted(given - expected)}"
+            f"{manifest.name}: missing columns {sorted(expected - columns)}, unknown columns "
+            f"{sorted(columns - expected)}"
         )
     ordered = frame.sort_values(list(manifest.key), kind="stable", ignore_index=True)
     repeated = ordered.duplicated(list(manifest.key))

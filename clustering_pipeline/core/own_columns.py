@@ -74,6 +74,6 @@ OWN_SHEETS: Mapping[str, Mapping[WorkbookLanguage, tuple[str, ...]]] = {
 
 def is_own_sheet(name: str, header: Sequence[str]) -> bool:
     """Whether a sheet is one that an earlier run added: by its name and its first headers."""
-    known = OWN_SHEETS.get(name.removeprefix(OWN_PREFIX), {})
+    layouts = OWN_SHEETS.get(name.removeprefix(OWN_PREFIX), {})
     texts = tuple(text.strip() for text in header)
-    return any(texts[: len(expected)] == expected for expected in known.values())
+    return any(texts[: len(expected)] == expected for expected in layouts.values())

@@ -362,7 +362,7 @@ def _hosted_here(
 
 
 @lru_cache(maxsize=2)
-def _held(reference: Any) -> Any:
+def _common_part(reference: Any) -> Any:
     """Return what batches have in common, unpacked once for each worker; its arrays stay in the
     store of the node.
     """
@@ -384,28 +384,28 @@ def _prepare_worker() -> None:
 
 def _run_batch(common: list[Any], batch: bytes) -> bytes:
     _prepare_worker()
-    return _packed(local.run_batch(_held(common[0]), pickle.loads(batch)))
+    return _packed(local.run_batch(_common_part(common[0]), pickle.loads(batch)))
 
 
 def _prepare_hosted(common: list[Any], batch: bytes) -> bytes:
     _prepare_worker()
-    return _packed(_held(common[0]).prepare(pickle.loads(batch)))
+    return _packed(_common_part(common[0]).prepare(pickle.loads(batch)))
 
 
 @lru_cache(maxsize=1)
 def _model_of(reference: Any) -> Any:
     """Return the model of this worker, loaded once."""
-    return _held(reference).load()
+    return _common_part(reference).load()
 
 
 def _run_with_model(common: list[Any], batch: bytes) -> bytes:
     _prepare_worker()
-    prepared = _held(common[0]).prepare(pickle.loads(batch))
+    prepared = _common_part(common[0]).prepare(pickle.loads(batch))
     return _applied(common[0], prepared)
 
 
 def _applied(reference: Any, prepared: Any) -> bytes:
-    answer = _held(reference).apply(_model_of(reference), prepared)
+    answer = _common_part(reference).apply(_model_of(reference), prepared)
     local.let_others_read()
     return _packed(answer)
 

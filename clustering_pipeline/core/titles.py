@@ -302,11 +302,11 @@ def _own_codes(words: Mapping[str, Words], listings: Mapping[str, int]) -> dict[
         title: frozenset(word for word in said if _HAS_DIGIT.search(word))
         for title, said in words.items()
     }
-    told: Counter[tuple[Words, str]] = Counter()
+    listings_with: Counter[tuple[Words, str]] = Counter()
     for title, codes in numbered.items():
-        told.update({(words[title] - codes, code): listings[title] for code in codes})
+        listings_with.update({(words[title] - codes, code): listings[title] for code in codes})
     return {
-        title: frozenset(code for code in codes if told[words[title] - codes, code] < 2)
+        title: frozenset(code for code in codes if listings_with[words[title] - codes, code] < 2)
         for title, codes in numbered.items()
     }
 

@@ -48,11 +48,11 @@ def pairs_within(
         >>> [ends.tolist() for ends in pairs_within(vectors, 0.25, block_rows=1024)]
         [[0], [1]]
     """
-    found = list(near_pairs(vectors, radius, block_rows))
-    if not found:
+    blocks = list(near_pairs(vectors, radius, block_rows))
+    if not blocks:
         return np.empty(0, np.int32), np.empty(0, np.int32)
-    return np.concatenate([rows for rows, _ in found]), np.concatenate(
-        [columns for _, columns in found]
+    return np.concatenate([rows for rows, _ in blocks]), np.concatenate(
+        [columns for _, columns in blocks]
     )
 
 

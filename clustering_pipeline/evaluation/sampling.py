@@ -206,15 +206,17 @@ def _true_pairs(
     mean = np.divide(left, count, out=np.zeros(size), where=count > 0)
     unseen = generator.binomial(count.astype(np.int64), rates) * mean
     inside = present > len(EDGES)
-    known = _known(pairs, answered, wrong, generator)
-    held = pairs.together[answered.pairs]
+    answered_weights = _answered_weights(pairs, answered, wrong, generator)
+    is_together = pairs.together[answered.pairs]
     return (
-        unseen[:, inside].sum(axis=1) + known[:, held].sum(axis=1),
-        unseen[:, ~inside].sum(axis=1) + known[:, ~held].sum(axis=1),
+        unseen[:, inside].sum(axis=1) + answered_weights[:, is_together].sum(axis=1),
+        unseen[:, ~inside].sum(axis=1) + answered_weights[:, ~is_together].sum(axis=1),
     )
 
 
-def _known(pairs: Pairs, answered: Answered, wrong: float, generator: np.random.Generator) -> Reals:
+def _answered_weights(
+    pairs: Pairs, answered: Answered, wrong: float, generator: np.random.Generator
+) -> Reals:
     """Return draws (float64, DRAWS × m) of what the answered pairs weigh where they are one
     product, an answer being wrong now and then.
     """

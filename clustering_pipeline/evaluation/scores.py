@@ -224,11 +224,15 @@ def reliability(
     weights = np.ones(len(probabilities)) if weights is None else weights
     number = np.minimum((np.clip(probabilities, 0, 1) * bins).astype(np.int64), bins - 1)
     total = np.bincount(number, weights, minlength=bins).astype(np.float64)
-    held = total > 0
+    is_filled = total > 0
     sums = [
         np.bincount(number, weights * values, minlength=bins) for values in (probabilities, truth)
     ]
-    return Reliability(sums[0][held] / total[held], sums[1][held] / total[held], total[held])
+    return Reliability(
+        sums[0][is_filled] / total[is_filled],
+        sums[1][is_filled] / total[is_filled],
+        total[is_filled],
+    )
 
 
 def brier_score(probabilities: Reals, truth: Reals, weights: Reals | None = None) -> float:

@@ -128,13 +128,13 @@ def evaluate_workbook(workbook: Path | bytes, truth: Truth) -> dict[str, float |
 
     See `labelled_rows` for what is read and what is refused.
     """
-    found = labelled_rows(workbook, truth)
+    rows = labelled_rows(workbook, truth)
     return {
-        "rows": found.rows,
-        "rows_scored": len(found.true),
-        "groups": len(set(found.true)),
-        "clusters": _count_clusters(found.predicted),
-        **score_clusters(found.true, found.predicted),
+        "rows": rows.rows,
+        "rows_scored": len(rows.true),
+        "groups": len(set(rows.true)),
+        "clusters": _count_clusters(rows.predicted),
+        **score_clusters(rows.true, rows.predicted),
     }
 
 
@@ -182,16 +182,16 @@ def _texts(rows: Sequence[Row]) -> list[str]:
 
 
 def _labelled_sheets(sheets: Sequence[list[Row]], name: str) -> list[tuple[Header, list[Row]]]:
-    found = [parts for parts in map(_split_at_header, sheets) if parts]
-    if not found:
+    tables = [parts for parts in map(_split_at_header, sheets) if parts]
+    if not tables:
         raise InputError(
             f"{name} has no column `cluster_id` in the first {HEADER_ROWS} rows of any sheet. Give "
             f"a labelled workbook."
         )
     # A summary sheet has cluster ids too, but only the sheets of listings say how each listing
     # fared.
-    of_listings = [parts for parts in found if STATUS_COLUMN in map(own_name, parts[0])]
-    return of_listings or found
+    of_listings = [parts for parts in tables if STATUS_COLUMN in map(own_name, parts[0])]
+    return of_listings or tables
 
 
 def _split_at_header(rows: list[Row]) -> tuple[Header, list[Row]] | None:

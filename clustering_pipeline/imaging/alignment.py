@@ -256,9 +256,9 @@ def _compared(
         either = int((valid & (left | right)).sum())
         outline = int((valid & (left ^ right)).sum()) / either if either else float("nan")
         return valid & left & right, outline
-    for known in (left, right):
-        if known is not None:
-            return valid & known, float("nan")
+    for outlined in (left, right):
+        if outlined is not None:
+            return valid & outlined, float("nan")
     return (valid if support is None else valid & _about(support, valid.shape)), float("nan")
 
 

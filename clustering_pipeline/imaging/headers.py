@@ -125,8 +125,8 @@ def _markers(content: bytes) -> Iterator[int]:
         if marker not in ALONE:
             position += int.from_bytes(content[position : position + 2], "big")
         if marker == START_OF_SCAN:
-            found = END_OF_SCAN.search(content, position)
-            position = found.start() if found else len(content)
+            next_marker = END_OF_SCAN.search(content, position)
+            position = next_marker.start() if next_marker else len(content)
 
 
 class ImageError(Exception):
@@ -268,12 +268,14 @@ def _unidentified(content: bytes) -> ImageError:
             "unsupported_format",
             f"The picture is {foreign}; JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read.",
         )
-    known = next((name for signature, name in _SIGNATURES if content.startswith(signature)), None)
+    format_name = next(
+        (name for signature, name in _SIGNATURES if content.startswith(signature)), None
+    )
     if content[4:12] in (b"ftypavif", b"ftypavis"):
-        known = "AVIF"
-    if known:
+        format_name = "AVIF"
+    if format_name:
         return ImageError(
-            "truncated", f"The file begins like {known} but its header is damaged or cut off."
+            "truncated", f"The file begins like {format_name} but its header is damaged or cut off."
         )
     return ImageError("not_an_image", f"The file is not a picture{_looks_like(content)}.")
 
@@ -298,7 +300,7 @@ def _looks_like(content: bytes) -> str:
         return ": it begins like an HTML page"
     if head.startswith(b"<"):
         return ": it begins like XML"
-    found = next(
+    kind = next(
         (name for signature, name in _OTHER_SIGNATURES if content.startswith(signature)), None
     )
-    return f": it begins like {found}" if found else ""
+    return f": it begins like {kind}" if kind else ""

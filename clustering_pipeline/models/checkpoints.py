@@ -188,15 +188,15 @@ def _from_stream(content: bytes) -> Tensors:
         raise _RefusedError("it was written on a big-endian machine")
     state = _TensorUnpickler(stream).load()
     keys = _TensorUnpickler(stream).load()
-    known = {tensor.storage.key: tensor.storage for tensor in _named_tensors(state).values()}
+    storages = {tensor.storage.key: tensor.storage for tensor in _named_tensors(state).values()}
     values: dict[str, NDArray[Any]] = {}
     for key in keys:
-        if key not in known:
+        if key not in storages:
             raise _RefusedError("it holds a storage that no tensor uses")
         count = int.from_bytes(stream.read(8), "little")
-        if count != known[key].count:
+        if count != storages[key].count:
             raise _RefusedError("a storage has another size than its tensors say")
-        values[key] = _values(stream.read(count * known[key].dtype.itemsize), known[key])
+        values[key] = _values(stream.read(count * storages[key].dtype.itemsize), storages[key])
     return _resolve(state, lambda storage: values[storage.key])
 
 
@@ -333,13 +333,13 @@ def _single_file(place: Path) -> Path:
         return place
     if not place.is_dir():
         raise StageError(f"{place} is not there. Pull the model again.")
-    found = list(weight_files(place))
-    if len(found) != 1:
+    files = list(weight_files(place))
+    if len(files) != 1:
         raise StageError(
-            f"{place} holds {len(found)} weight files where one is expected. Name the file itself "
+            f"{place} holds {len(files)} weight files where one is expected. Name the file itself "
             f"in the setting."
         )
-    return found[0]
+    return files[0]
 
 
 def _read(path: Path, wanted: Callable[[str], bool] | None) -> "dict[str, torch.Tensor]":
@@ -386,7 +386,7 @@ def load_pretrained(
     chosen = weights_of(names)
     safe = bool(chosen) and chosen[0].endswith(".safetensors")
     model_class = getattr(quiet_transformers(), class_name)
-    given = {} if configuration is None else {"config": configuration}
+    configured = {} if configuration is None else {"config": configuration}
     if not chosen or names & (_FOUND_BY_LIBRARY if safe else _FOUND_AS_PICKLED):
         model, report = model_class.from_pretrained(
             place,
@@ -395,13 +395,13 @@ def load_pretrained(
             use_safetensors=safe,
             weights_only=True,
             output_loading_info=True,
-            **given,
+            **configured,
             **options,
         )
     else:
-        given.setdefault("config", model_class.config_class.from_pretrained(place))
+        configured.setdefault("config", model_class.config_class.from_pretrained(place))
         state = load_shards([place / name for name in chosen])
         model, report = model_class.from_pretrained(
-            None, state_dict=state, output_loading_info=True, **given, **options
+            None, state_dict=state, output_loading_info=True, **configured, **options
         )
     return model, report

@@ -63,13 +63,13 @@ def weight_files(folder: Path) -> Iterator[Path]:
     """Yield the weight files directly in `folder`; pickled twins of safetensors files are left
     out.
     """
-    found = sorted(
+    paths = sorted(
         path
         for path in folder.iterdir()
         if path.suffix in WEIGHT_SUFFIXES and not path.name.startswith(".")
     )
-    safe = [path for path in found if path.suffix == ".safetensors"]
-    yield from safe or found
+    safe = [path for path in paths if path.suffix == ".safetensors"]
+    yield from safe or paths
 
 
 def model_digest(place: Path) -> str:
@@ -137,11 +137,11 @@ def cached_snapshots(repository: str, revision: str) -> Iterator[Path]:
     for commit in (revision, "main") if revision else ("main",):
         for description in MODEL_DESCRIPTIONS:
             try:
-                found = try_to_load_from_cache(repository, description, revision=commit)
+                description_file = try_to_load_from_cache(repository, description, revision=commit)
             except HFValidationError:
                 return
-            if isinstance(found, str):
-                yield Path(found).parent
+            if isinstance(description_file, str):
+                yield Path(description_file).parent
 
 
 def remembered(folder: Path, entry: str, make: Callable[[], str]) -> str:
@@ -149,11 +149,11 @@ def remembered(folder: Path, entry: str, make: Callable[[], str]) -> str:
     `folder`.
     """
     path = folder / DIGESTS_FILE
-    known = _read_remembered(path)
-    if entry not in known:
-        known[entry] = make()
-        _remember(path, known)
-    return known[entry]
+    entries = _read_remembered(path)
+    if entry not in entries:
+        entries[entry] = make()
+        _remember(path, entries)
+    return entries[entry]
 
 
 def _remembered_digest(path: Path) -> str:
@@ -165,21 +165,21 @@ def _remembered_digest(path: Path) -> str:
 
 def _read_remembered(path: Path) -> dict[str, str]:
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         # What was remembered saves time only.
         return {}
     return (
-        {str(entry): str(value) for entry, value in known.items()}
-        if isinstance(known, dict)
+        {str(entry): str(value) for entry, value in entries.items()}
+        if isinstance(entries, dict)
         else {}
     )
 
 
-def _remember(remembered: Path, known: dict[str, str]) -> None:
+def _remember(remembered: Path, entries: dict[str, str]) -> None:
     try:
         partial = remembered.with_suffix(".partial")
-        partial.write_text(json.dumps(known))
+        partial.write_text(json.dumps(entries))
         partial.replace(remembered)
     except PermissionError:
         # A read-only models folder costs only the time of hashing again.
@@ -231,15 +231,15 @@ def weights_of(names: Iterable[str]) -> list[str]:
     """Return the weight files of the first of `LAYOUTS` among `names`, one file or all shards of a
     set; raises ValueError for a set with holes.
     """
-    held = set(names)
+    files = set(names)
     for stem, suffix in LAYOUTS:
-        if (single := f"{stem}.{suffix}") in held:
+        if (single := f"{stem}.{suffix}") in files:
             return [single]
-        shards = sorted(name for name in held if _layout(name) == (stem, suffix))
+        shards = sorted(name for name in files if _layout(name) == (stem, suffix))
         if shards:
             _check_whole(shards)
             return shards
-    return sorted(name for name in held if name.endswith(".safetensors"))
+    return sorted(name for name in files if name.endswith(".safetensors"))
 
 
 def _layout(name: str) -> tuple[str, str]:

@@ -153,7 +153,7 @@ def _list_repository(card: ModelCard, folder: Path) -> _Listing:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     try:
-        found = HfApi().model_info(card.source, revision=card.revision or None, files_metadata=True)
+        info = HfApi().model_info(card.source, revision=card.revision or None, files_metadata=True)
     except GatedRepoError as error:
         raise StageError(_gated(card)) from error
     except RepositoryNotFoundError as error:
@@ -163,9 +163,9 @@ def _list_repository(card: ModelCard, folder: Path) -> _Listing:
         ) from error
     except Exception as error:
         raise _failed(card, folder, error) from error
-    files = found.siblings or []
+    files = info.siblings or []
     return _Listing(
-        str(found.sha),
+        str(info.sha),
         {file.rfilename: file.size or 0 for file in files},
         {file.rfilename: file.lfs.sha256 for file in files if file.lfs},
     )
@@ -205,9 +205,9 @@ def _pull_file(card: ModelCard, folder: Path, progress: Progress) -> None:
 
 def _fetch(address: str, partial: Path, progress: Progress) -> None:
     """Fetch what `partial` lacks; raises OSError when the connection ends before the file does."""
-    held = partial.stat().st_size if partial.exists() else 0
-    with _ask(address, held) as response:
-        begun = held if response.status == HTTPStatus.PARTIAL_CONTENT else 0
+    downloaded_bytes = partial.stat().st_size if partial.exists() else 0
+    with _ask(address, downloaded_bytes) as response:
+        begun = downloaded_bytes if response.status == HTTPStatus.PARTIAL_CONTENT else 0
         total = int(response.headers.get("Content-Length", 0)) + begun
         with (
             partial.open("ab" if begun else "wb") as file,
@@ -221,16 +221,17 @@ def _fetch(address: str, partial: Path, progress: Progress) -> None:
         raise OSError(f"the connection ended after {partial.stat().st_size:,} of {total:,} bytes")
 
 
-def _ask(address: str, held: int) -> HTTPResponse:
-    """Return the server's answer from byte `held` on; the whole file when the server says that
-    there is nothing from there on.
+def _ask(address: str, first_byte: int) -> HTTPResponse:
+    """Return the server's answer from byte `first_byte` on; the whole file when the server says
+    that there is nothing from there on.
     """
     try:
         answer: HTTPResponse = urlopen(
-            Request(address, headers={"Range": f"bytes={held}-"} if held else {}), timeout=60
+            Request(address, headers={"Range": f"bytes={first_byte}-"} if first_byte else {}),
+            timeout=60,
         )
     except HTTPError as error:
-        if not held or error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+        if not first_byte or error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
             raise
         answer = urlopen(address, timeout=60)
     return answer
@@ -282,7 +283,7 @@ class HeldModel:
 class Check:
     """What checking a held model found: its digest, or the sentence that says what is wrong."""
 
-    held: HeldModel
+    model: HeldModel
     digest: str | None
     problem: str | None
 
@@ -294,10 +295,10 @@ def held_models(hardware: Hardware) -> list[HeldModel]:
 
 def check_models(hardware: Hardware) -> Iterator[Check]:
     """Open every held weight file and hash it; no pickled file is unpickled."""
-    for held in held_models(hardware):
-        if held.place is not None:
-            problem = model_problem(held.place, held.card)
-            yield Check(held, None if problem else model_digest(held.place), problem)
+    for model in held_models(hardware):
+        if model.place is not None:
+            problem = model_problem(model.place, model.card)
+            yield Check(model, None if problem else model_digest(model.place), problem)
 
 
 def _place(card: ModelCard, hardware: Hardware) -> Path | None:

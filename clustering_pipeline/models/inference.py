@@ -111,8 +111,8 @@ class BatchRunner:
         with torch.inference_mode():
             if on_cuda:
                 return self._begin_on_cuda(rows, len(batch))
-            found = self.forward(rows.to(self.device))[: len(batch)].float().cpu().numpy()
-        return lambda: found
+            vectors = self.forward(rows.to(self.device))[: len(batch)].float().cpu().numpy()
+        return lambda: vectors
 
     def _begin_on_cuda(self, rows: "torch.Tensor", count: int) -> Pending:
         """Copy in beside the forward pass of the batch before, compute, and copy the rows back."""
@@ -127,13 +127,13 @@ class BatchRunner:
             compute.wait_stream(self._copies)
             inputs.record_stream(compute)
             vectors = self.forward(inputs)[:count].float()
-            found = torch.empty(vectors.shape, dtype=torch.float32, pin_memory=True)
-            found.copy_(vectors, non_blocking=True)
+            pinned = torch.empty(vectors.shape, dtype=torch.float32, pin_memory=True)
+            pinned.copy_(vectors, non_blocking=True)
             done = compute.record_event()
 
         def wait() -> Rows:
             done.synchronize()
-            copied: Rows = found.numpy().copy()
+            copied: Rows = pinned.numpy().copy()
             return copied
 
         return wait
@@ -239,11 +239,11 @@ def memory_rows(forward: Forward, device: str, row_shape: tuple[int, ...]) -> in
     """
     import torch
 
-    held = torch.cuda.memory_allocated(device)
+    allocated_before = torch.cuda.memory_allocated(device)
     torch.cuda.reset_peak_memory_stats(device)
     tried = BatchRunner(forward, device, _TRIED_ROWS)
     tried(np.zeros((_TRIED_ROWS, *row_shape), np.uint8))
-    needed = (torch.cuda.max_memory_allocated(device) - held) / tried.batch_size
+    needed = (torch.cuda.max_memory_allocated(device) - allocated_before) / tried.batch_size
     free_memory()
     free, _ = torch.cuda.mem_get_info(device)
     fitting = int(free * _SHARE_OF_MEMORY / max(needed, 1))

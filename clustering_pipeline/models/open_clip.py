@@ -266,9 +266,9 @@ def _image_side(place: Path, configuration: dict[str, Any]) -> int:
         ) from error
 
 
-def _refuse_unknown(place: Path, stated: Mapping[str, Any], known: frozenset[str]) -> None:
+def _refuse_unknown(place: Path, stated: Mapping[str, Any], supported: frozenset[str]) -> None:
     """Refuse what would make another architecture of the tower than the one that is built."""
-    unknown = sorted(name for name, value in stated.items() if value and name not in known)
+    unknown = sorted(name for name, value in stated.items() if value and name not in supported)
     if unknown:
         raise StageError(
             f"{place / CONFIGURATION} asks for {', '.join(unknown)}, which is not known here. "

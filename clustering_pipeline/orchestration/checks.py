@@ -61,11 +61,11 @@ class Check:
 
 def _schema(evidence: Evidence) -> Outcome:
     """The manifest has exactly its columns, each of its type."""
-    expected, given = evidence.manifest.schema.names, list(evidence.result.columns)
-    if expected != given:
+    expected, columns = evidence.manifest.schema.names, list(evidence.result.columns)
+    if expected != columns:
         return _failed(
-            f"Missing columns {sorted(set(expected) - set(given))}, unknown "
-            f"{sorted(set(given) - set(expected))}."
+            f"Missing columns {sorted(set(expected) - set(columns))}, unknown "
+            f"{sorted(set(columns) - set(expected))}."
         )
     try:
         to_table(evidence.result, evidence.manifest)
@@ -109,11 +109,11 @@ def _every_row_written(evidence: Evidence) -> Outcome:
     )
 
 
-def _same_listings(expected: "pd.Series[int]", given: "pd.Series[int]") -> Outcome:
-    lost, added = set(expected) - set(given), set(given) - set(expected)
-    if lost or added or len(expected) != len(given):
+def _same_listings(expected: "pd.Series[int]", listings: "pd.Series[int]") -> Outcome:
+    lost, added = set(expected) - set(listings), set(listings) - set(expected)
+    if lost or added or len(expected) != len(listings):
         return _failed(
-            f"{len(expected)} listings went in, {len(given)} came out: {len(lost)} lost, "
+            f"{len(expected)} listings went in, {len(listings)} came out: {len(lost)} lost, "
             f"{len(added)} from nowhere."
         )
     return Outcome(True, f"{len(expected)} listings in and out.")
@@ -148,38 +148,42 @@ REASONS_TOLD = 3
 def _enough_pictures(evidence: Evidence) -> Outcome:
     """There are pictures, and not many fewer than the last run had."""
     catalogue = evidence.upstream["catalogue"]
-    held = int(evidence.result["image_sha256"].notna().sum())
+    usable = int(evidence.result["image_sha256"].notna().sum())
     before = int(evidence.facts_before.get("pictures", 0)) - int(
         evidence.facts_before.get("failed", 0)
     )
     least = evidence.settings.download.least_share
     expected = min(before, max(len(evidence.result), len(catalogue)))
-    figures = {"pictures_held": held, "pictures_before": before}
-    if least == 0 or (held > 0 and held >= least * expected):
-        return Outcome(True, f"{held:,} pictures.", figures)
-    found = f"Only {held:,} pictures can be used" if held else "No picture can be used"
-    had = f"; the last run had {before:,}" if before else ""
+    figures = {"pictures_held": usable, "pictures_before": before}
+    if least == 0 or (usable > 0 and usable >= least * expected):
+        return Outcome(True, f"{usable:,} pictures.", figures)
+    usable_pictures = (
+        f"Only {usable:,} pictures can be used" if usable else "No picture can be used"
+    )
+    comparison = f"; the last run had {before:,}" if before else ""
     failed = evidence.result.loc[evidence.result["image_sha256"].isna(), "error"]
     reasons = pd.concat([catalogue.loc[~catalogue["usable"].astype(bool), "reason"], failed])
-    told = " ".join(
+    commonest_reasons = " ".join(
         f"{count:,} ×: {reason}"
         for reason, count in commonest(map(str, reasons.dropna()), REASONS_TOLD)
     )
-    return Outcome(False, f"{found}{had}. {told}".strip(), figures, "error")
+    return Outcome(
+        False, f"{usable_pictures}{comparison}. {commonest_reasons}".strip(), figures, "error"
+    )
 
 
 def _detection_rate(evidence: Evidence) -> Outcome:
     """A product was found in enough pictures; in the others the whole picture is compared."""
     pictures = evidence.result.dropna(subset=["crop_sha256"]).drop_duplicates("image_sha256")
-    found = 1.0 - _share(pictures["is_whole_image"])
+    share = 1.0 - _share(pictures["is_whole_image"])
     limit = evidence.settings.checks.detection_rate
-    passed = found >= limit or pictures.empty
+    passed = share >= limit or pictures.empty
     return _limited(
         evidence,
         "detection_rate",
         passed,
-        f"A product was found in {found:.1%} of the pictures.",
-        found,
+        f"A product was found in {share:.1%} of the pictures.",
+        share,
     )
 
 
@@ -243,8 +247,8 @@ def _limited(evidence: Evidence, limit: str, passed: bool, sentence: str, figure
 
 
 def _share(flags: "pd.Series[bool]") -> float:
-    known = flags.fillna(False).astype(bool)
-    return float(known.mean()) if len(known) else 0.0
+    values = flags.fillna(False).astype(bool)
+    return float(values.mean()) if len(values) else 0.0
 
 
 SMALLEST_CHAIN = 20

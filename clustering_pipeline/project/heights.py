@@ -18,14 +18,14 @@ class State:
         )
 
 
-def difference(found: State, remembered: State) -> str:
+def difference(present: State, remembered: State) -> str:
     """Return in words why what was found does not hold what is remembered."""
-    if found.identity != remembered.identity:
+    if present.identity != remembered.identity:
         return "it is of another installation"
     behind = {
-        table: (found.heights.get(table, 0), height)
+        table: (present.heights.get(table, 0), height)
         for table, height in remembered.heights.items()
-        if found.heights.get(table, 0) < height
+        if present.heights.get(table, 0) < height
     }
     return "it is older: " + ", ".join(
         f"{table} end at {have:,}, and there were {height:,}"

@@ -113,14 +113,14 @@ def take_in(
     Returns what was found and what to remember. Each problem is named once per state of its file.
     """
     project.claim_storage()
-    seen = look(read_signatures(folder), memory)
-    remembered, findings = dict(seen.memory), Findings()
-    for name in seen.settled:
+    outlook = look(read_signatures(folder), memory)
+    remembered, findings = dict(outlook.memory), Findings()
+    for name in outlook.settled:
         category = _take_in_file(project, folder, name, remembered, findings)
         remembered[name] = replace(
             remembered[name], handled=remembered[name].signature, category=category
         )
-    for name in seen.removed:
+    for name in outlook.removed:
         category = memory[name].category
         if category and category not in {file.category for file in remembered.values()}:
             project.retired.retire(category)
@@ -176,9 +176,13 @@ def _refuse_large(folder: FileTree, name: str, settings: CatalogueSettings) -> N
 
 
 def _record(project: Project, category: str, path: Path) -> None:
-    known = next((source for source in project.sources.all() if source.category == category), None)
-    if known is not None and known.path == str(path):
-        project.sources.record(path, known.display_name, output=known.output, sheets=known.sheets)
+    recorded = next(
+        (source for source in project.sources.all() if source.category == category), None
+    )
+    if recorded is not None and recorded.path == str(path):
+        project.sources.record(
+            path, recorded.display_name, output=recorded.output, sheets=recorded.sheets
+        )
     else:
         project.sources.record(path)
 

@@ -51,13 +51,13 @@ class Keepsakes:
         path = self.state / name
         if path.exists() and _stamp(path) in (_checked.get(path), _copied.get(path)):
             return
-        remembered, found = self._remembered(name), _state_of(path)
-        if remembered is not None and found is None:
+        remembered, present = self._remembered(name), _state_of(path)
+        if remembered is not None and present is None:
             self._restore(name, remembered)
-        elif remembered is not None and found is not None and not found.holds(remembered):
+        elif remembered is not None and present is not None and not present.holds(remembered):
             raise StageError(
                 f"The {KEPT[name]} in {path} is not the one that the storage {self.files.root} "
-                f"remembers: {difference(found, remembered)}. Put the right file there, or take "
+                f"remembers: {difference(present, remembered)}. Put the right file there, or take "
                 "this one away: the copy in the storage is restored then. Nothing was changed."
             )
         if path.exists():
@@ -92,8 +92,8 @@ class Keepsakes:
 
     def _remembered(self, name: str) -> State | None:
         try:
-            known: dict[str, Any] = json.loads(self.files.read(f"{name}.json"))
-            return State(known["identity"], known["heights"])
+            state: dict[str, Any] = json.loads(self.files.read(f"{name}.json"))
+            return State(state["identity"], state["heights"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:

@@ -89,29 +89,29 @@ class SharedKeepsakes:
         del name
         if self._key in _remembered:
             return
-        before, found = self._read(), self._state()
-        if before is not None and not found.holds(before):
+        before, present = self._read(), self._state()
+        if before is not None and not present.holds(before):
             raise StageError(
                 f"The database {self._database.name} is not the one that the storage "
-                f"{self.files.root} remembers: {difference(found, before)}. Point "
+                f"{self.files.root} remembers: {difference(present, before)}. Point "
                 "storage.database to the right one, or restore its latest backup. To go on with "
                 f"this one, remove {self.files.address(layout.DATABASE_MARK)}: products may then "
                 "get numbers that others had. Nothing was changed."
             )
-        _remembered[self._key] = before or State(found.identity)
+        _remembered[self._key] = before or State(present.identity)
 
     def keep(self) -> None:
         """Write down how far the database has come, when it went on since."""
-        found = self._state()
-        if _remembered.get(self._key) != found:
-            content = json.dumps(vars(found), sort_keys=True).encode()
+        present = self._state()
+        if _remembered.get(self._key) != present:
+            content = json.dumps(vars(present), sort_keys=True).encode()
             self.files.write(layout.DATABASE_MARK, content)
-            _remembered[self._key] = found
+            _remembered[self._key] = present
 
     def _read(self) -> State | None:
         try:
-            known = json.loads(self.files.read(layout.DATABASE_MARK))
-            return State(known["identity"], known["heights"])
+            state = json.loads(self.files.read(layout.DATABASE_MARK))
+            return State(state["identity"], state["heights"])
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:

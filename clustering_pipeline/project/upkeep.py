@@ -47,14 +47,18 @@ class Unused:
 def stored_sizes(project: Project) -> list[StoredSize]:
     """Return the sizes per category and part, the largest first."""
     sizes = project.blobs.sizes()
-    found = []
+    stored = []
     for category in sorted({source.category for source in project.sources.all()}):
         for column, digests in _referred(project, [category]).items():
-            held = [sizes[digest] for digest in digests if digest in sizes]
-            found.append(StoredSize(category, column.removesuffix("_sha256"), len(held), sum(held)))
+            bytes_of_part = [sizes[digest] for digest in digests if digest in sizes]
+            stored.append(
+                StoredSize(
+                    category, column.removesuffix("_sha256"), len(bytes_of_part), sum(bytes_of_part)
+                )
+            )
         outputs = [size for _, size in _sizes(project.outputs, category)]
-        found.append(StoredSize(category, "outputs", len(outputs), sum(outputs)))
-    return sorted(found, key=lambda size: (-size.bytes, size.category, size.part))
+        stored.append(StoredSize(category, "outputs", len(outputs), sum(outputs)))
+    return sorted(stored, key=lambda size: (-size.bytes, size.category, size.part))
 
 
 def find_unused(project: Project) -> Unused:
@@ -97,9 +101,9 @@ def _forget_rows(tables: FileTree, path: str, gone: pa.Array) -> None:
         name for name in table.column_names if pa.types.is_string(table.schema.field(name).type)
     ]
     named = [pc.is_in(table[name], value_set=gone) for name in texts]
-    kept = table.filter(pc.invert(reduce(pc.or_, named))) if named else table
-    if len(kept) < len(table):
-        content = write_parquet(kept)
+    remaining = table.filter(pc.invert(reduce(pc.or_, named))) if named else table
+    if len(remaining) < len(table):
+        content = write_parquet(remaining)
         tables.write(f"{path.rsplit('/', 1)[0]}/{part_name(content)}", content)
         tables.remove(path)
 
@@ -121,8 +125,8 @@ def _drawings(project: Project, categories: Iterable[str]) -> set[str]:
     )
     return {
         str(value)
-        for told in facts
-        for name, value in told.items()
+        for facts_of_stage in facts
+        for name, value in facts_of_stage.items()
         if name.endswith(DRAWING_SUFFIX)
     }
 
@@ -156,8 +160,8 @@ def set_aside_false_manifests(project: Project, category: str, versions: Mapping
     recording it leaves such a one too.
     """
     for asset, version in versions.items():
-        found = project.manifests.version(asset, category)
-        if found is not None and found != version:
+        version_there = project.manifests.version(asset, category)
+        if version_there is not None and version_there != version:
             project.manifests.set_aside(asset, category, "it is not the one that was recorded")
 
 
@@ -177,10 +181,10 @@ def _lost_sources(project: Project, category: str) -> list[str]:
     copy them again; the stage that reads them says what cannot be had any more.
     """
     source = project.sources.load(category)
-    kept = [source.sha256, *filter(None, [source.options.get("pictures")])]
+    digests = [source.sha256, *filter(None, [source.options.get("pictures")])]
     catalogue = project.manifests.read("catalogue", category)
-    kept += [] if catalogue is None else _stored_pictures(catalogue)
-    lost = [digest for digest in dict.fromkeys(kept) if not project.blobs.has(digest)]
+    digests += [] if catalogue is None else _stored_pictures(catalogue)
+    lost = [digest for digest in dict.fromkeys(digests) if not project.blobs.has(digest)]
     if lost:
         project.manifests.set_aside("catalogue", category, _GONE)
         with suppress(PipelineError):

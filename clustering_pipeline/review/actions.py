@@ -198,20 +198,20 @@ class Incoming:
 
 
 def unknown_references(
-    corrections: Sequence[Correction], known: Mapping[str, Collection[str]]
+    corrections: Sequence[Correction], identifiers: Mapping[str, Collection[str]]
 ) -> list[str]:
     """Return a sentence for each category and each listing that corrections name and nobody knows.
 
-    `known`: the ids of the listings by category.
+    `identifiers`: the ids of the listings by category.
     """
-    everywhere = {identifier for ids in known.values() for identifier in ids}
+    everywhere = {identifier for ids in identifiers.values() for identifier in ids}
     categories, listings = dict[str, None](), dict[str, None]()
     for correction in corrections:
         category = correction.category
-        if category is not None and category not in known:
+        if category is not None and category not in identifiers:
             categories[f"The category {category!r} is not known here."] = None
             continue
-        ids = everywhere if category is None else known[category]
+        ids = everywhere if category is None else identifiers[category]
         place = f"in {category}" if category else "in any category"
         for reference in references(correction.statement):
             if reference.product_base_id not in ids:
@@ -257,13 +257,13 @@ class ReviewProgress:
 
     def mark(self, category: str, cluster: Cluster, *, author: str) -> None:
         """Record that a person has looked at a cluster."""
-        seen = {"category": category, "content": content_of(cluster)}
+        mark = {"category": category, "content": content_of(cluster)}
         time = datetime.now(UTC).isoformat(timespec="seconds")
         with self._database.writing() as connection:
-            connection.execute(delete(_ROWS).filter_by(**seen))
+            connection.execute(delete(_ROWS).filter_by(**mark))
             connection.execute(
                 insert(_ROWS),
-                {**seen, "cluster_id": cluster.cluster_id, "author": author, "time": time},
+                {**mark, "cluster_id": cluster.cluster_id, "author": author, "time": time},
             )
 
     def clear(self, category: str, cluster: Cluster) -> None:
@@ -276,12 +276,12 @@ class ReviewProgress:
     def looked_at(self, category: str, clusters: Sequence[Cluster]) -> set[int]:
         """Return the numbers of those clusters that somebody has looked at as they are now."""
         with self._database.reading() as connection:
-            known = set(
+            contents = set(
                 connection.execute(
                     select(_ROWS.c.content).where(_ROWS.c.category == category)
                 ).scalars()
             )
-        return {cluster.cluster_id for cluster in clusters if content_of(cluster) in known}
+        return {cluster.cluster_id for cluster in clusters if content_of(cluster) in contents}
 
 
 def content_of(cluster: Cluster) -> str:

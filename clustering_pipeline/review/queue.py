@@ -130,10 +130,10 @@ class PairQueue:
             if turn % SECOND_OPINION == SECOND_OPINION - 1:
                 order = (seconds, *order)
             fresh = (pair for source in order for pair in source if pair not in chosen)
-            found = next(fresh, None)
-            if found is None:
+            question = next(fresh, None)
+            if question is None:
                 break
-            chosen.append(found)
+            chosen.append(question)
         return [self._question(pair) for pair in chosen]
 
     def unmatched(
@@ -153,19 +153,19 @@ class PairQueue:
             if said.said(*self._ends(pair))
             for picture in (int(self._first[pair]), int(self._second[pair]))
         }
-        found: dict[int, dict[tuple[int, str], int]] = defaultdict(dict)
+        by_pair: dict[int, dict[tuple[int, str], int]] = defaultdict(dict)
         for pair in self._likeliest.tolist():
             ends = int(self._first[pair]), int(self._second[pair])
             if self._key(pair) in unsure or said.settle(*self._ends(pair)):
                 continue
             for own, other in (ends, ends[::-1]):
                 if self._pictures[own].cluster < 0 and own not in placed:
-                    places = found[own]
+                    places = by_pair[own]
                     if len(places) < count:
                         places.setdefault(self._pictures[other].place, pair)
         return [
             tuple(self._question_from(own, pair) for pair in places.values())
-            for own, places in found.items()
+            for own, places in by_pair.items()
         ]
 
     def standing(self, corrections: Sequence[RecordedCorrection]) -> Standing:
@@ -245,12 +245,12 @@ class PairQueue:
         self, corrections: Sequence[RecordedCorrection], author: str
     ) -> Iterator[int]:
         """Yield pairs that others have answered and this person has not."""
-        known = {_key_of(self._ends(pair)): pair for pair in self._spoken_of(corrections)}
+        pairs = {_key_of(self._ends(pair)): pair for pair in self._spoken_of(corrections)}
         own = _pairs_of([one for one in corrections if one.correction.author == author])
         others = _pairs_of([one for one in corrections if one.correction.author != author])
         for key in sorted(others - own, key=str):
-            if key in known:
-                yield known[key]
+            if key in pairs:
+                yield pairs[key]
 
     @cached_property
     def _gains(self) -> Numbers:
@@ -282,7 +282,7 @@ class PairQueue:
         """How many pairs of listings are parted where a link of a cluster's spanning tree is wrong;
         0 for other pairs (float64, n).
         """
-        found = np.zeros(len(self._table))
+        cuts = np.zeros(len(self._table))
         inside = self._table[self._table["together"] & (self._table["match_weight"] > 0)]
         inside = inside.sort_values("match_weight", ascending=False, kind="stable")
         first, second = self._first[inside.index], self._second[inside.index]
@@ -290,10 +290,10 @@ class PairQueue:
         sets = DisjointSets[int]()
         for position in spanning_links(len(self._pictures), first, second).tolist():
             one, other = sets.find(int(first[position])), sets.find(int(second[position]))
-            found[inside.index[position]] = sizes[one] * sizes[other]
+            cuts[inside.index[position]] = sizes[one] * sizes[other]
             sizes[one] += sizes[other]
             sets.join(one, other)
-        return found
+        return cuts
 
     @cached_property
     def _first(self) -> Numbers:
@@ -360,11 +360,14 @@ class _Picture:
 
 
 def _pictures(listings: Sequence[Listing]) -> list[_Picture]:
-    found: dict[tuple[int, str], list[Listing]] = defaultdict(list)
+    by_picture: dict[tuple[int, str], list[Listing]] = defaultdict(list)
     for one in listings:
         if one.keeper and one.cluster_id is not None and one.product_base_id:
-            found[one.cluster_id, one.keeper].append(one)
-    return [_Picture(cluster, keeper, tuple(held)) for (cluster, keeper), held in found.items()]
+            by_picture[one.cluster_id, one.keeper].append(one)
+    return [
+        _Picture(cluster, keeper, tuple(listings_of))
+        for (cluster, keeper), listings_of in by_picture.items()
+    ]
 
 
 def _copies(pictures: Sequence[_Picture]) -> float:
@@ -403,9 +406,9 @@ def _inside(nodes: pd.DataFrame) -> pd.DataFrame:
     """Return every pair of pictures of one cluster."""
     parts = [
         np.stack([members[index] for index in np.triu_indices(len(members), 1)], 1)
-        for cluster, held in nodes.groupby("cluster")
+        for cluster, group in nodes.groupby("cluster")
         if int(str(cluster)) >= 0
-        for members in [held["node"].to_numpy()]
+        for members in [group["node"].to_numpy()]
     ]
     pairs = np.concatenate([np.empty((0, 2), np.int64), *parts])
     return pd.DataFrame({"match": pd.NA, "first": pairs[:, 0], "second": pairs[:, 1]})
@@ -421,8 +424,8 @@ def _with_sizes(shown: pd.DataFrame, nodes: pd.DataFrame) -> pd.DataFrame:
     ]
     evidence = shown["probability"].astype("Float64").to_numpy(np.float64, na_value=np.nan)
     # Whom a cluster holds for sure is likelier one product than the pair alone says.
-    held = np.where(together, first["confidence"] * second["confidence"], 0.0)
-    probability = np.fmax(np.fmax(evidence, held), 0.0)
+    joint = np.where(together, first["confidence"] * second["confidence"], 0.0)
+    probability = np.fmax(np.fmax(evidence, joint), 0.0)
     return shown.drop(columns="probability").assign(
         together=together,
         weight=first["listings"] * second["listings"],

@@ -123,9 +123,9 @@ class CorrectionStore:
         corrections.
         """
         rows = self._all_rows()
-        held = _numbers(_concerning(_in_force(self._parsed(rows)), category))
+        numbers = _numbers(_concerning(_in_force(self._parsed(rows)), category))
         frame = pd.DataFrame(
-            [list(row.values()) for row in rows if row["number"] in held],
+            [list(row.values()) for row in rows if row["number"] in numbers],
             columns=["number", *COLUMNS],
             dtype=object,
         )
@@ -151,10 +151,10 @@ class CorrectionStore:
         """Record those corrections whose statements are not in force, all or none, and return their
         numbers.
         """
-        given = list(corrections)
+        new = list(corrections)
         with self._database.writing() as connection:
-            held = _in_force(self._parsed(_rows(connection)))
-            return _add(connection, _new(given, held))
+            in_force = _in_force(self._parsed(_rows(connection)))
+            return _add(connection, _new(new, in_force))
 
     def export_file(self, path: Path) -> int:
         """Write the corrections in force as .xlsx, .csv or .json and return how many there are."""
@@ -217,12 +217,12 @@ def _numbers(corrections: Iterable[RecordedCorrection]) -> set[int]:
 def _new(
     corrections: Iterable[Correction], in_force: Iterable[RecordedCorrection]
 ) -> list[Correction]:
-    given = {correction.statement: correction for correction in corrections}
+    by_statement = {correction.statement: correction for correction in corrections}
     # Of the names of one cluster only the last one holds, so that an earlier one can be given
     # again.
     last = {
         (said.cluster_id if isinstance(said, Name) else said): said
         for said in (recorded.statement for recorded in in_force)
     }
-    held: set[Statement] = set(last.values())
-    return [correction for said, correction in given.items() if said not in held]
+    standing: set[Statement] = set(last.values())
+    return [correction for said, correction in by_statement.items() if said not in standing]

@@ -74,7 +74,7 @@ def _without_later_defaults(settings: StageSettings, dumped: dict[str, Any]) -> 
     """Return the dumped knobs without those that came later and hold their default, in settings
     within settings too.
     """
-    kept = {}
+    settings_then = {}
     for name, value in dumped.items():
         own, field = getattr(settings, name), type(settings).model_fields[name]
         later = field.json_schema_extra in (
@@ -89,5 +89,5 @@ def _without_later_defaults(settings: StageSettings, dumped: dict[str, Any]) -> 
             value = [
                 _without_later_defaults(inner, part) for inner, part in zip(own, value, strict=True)
             ]
-        kept[name] = value
-    return kept
+        settings_then[name] = value
+    return settings_then

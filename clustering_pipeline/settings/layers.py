@@ -49,8 +49,8 @@ class SettingsLayer:
         """Return the layer made of what stands at `keys`: empty when nothing does."""
         inner: Any = self.values
         for key in keys:
-            found = inner.get(key)
-            inner = {} if found is None else found
+            section = inner.get(key)
+            inner = {} if section is None else section
             if not isinstance(inner, Mapping):
                 name = ".".join(keys)
                 raise InputError(

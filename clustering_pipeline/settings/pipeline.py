@@ -114,14 +114,16 @@ class SettingsSource:
             named = self.named_categories()
         except InputError as error:
             return [str(error)]
-        known = sorted(known_categories)
-        found = [self._unknown_category(slug, known) for slug in named if slug not in known]
-        for slug in (slug for slug in named if slug in known):
+        categories = sorted(known_categories)
+        problems = [
+            self._unknown_category(slug, categories) for slug in named if slug not in categories
+        ]
+        for slug in (slug for slug in named if slug in categories):
             try:
                 self.category(slug)
             except InputError as error:
-                found.append(str(error))
-        return found
+                problems.append(str(error))
+        return problems
 
     def _file(self) -> SettingsLayer:
         return read_layer(self.path) if self.path.exists() else SettingsLayer(str(self.path))
@@ -137,11 +139,11 @@ class SettingsSource:
                 )
         return section
 
-    def _unknown_category(self, slug: str, known: list[str]) -> str:
+    def _unknown_category(self, slug: str, categories: list[str]) -> str:
         place = self._file().where((CATEGORIES, slug))
         return (
-            f"{place}: there is no category `{slug}`.{_nearest(slug, known)} Its section is not "
-            f"used."
+            f"{place}: there is no category `{slug}`.{_nearest(slug, categories)} Its section is "
+            f"not used."
         )
 
 
@@ -225,18 +227,22 @@ def _nearest_setting(keys: Keys) -> str:
         # A place in a list leads to what the list holds.
         model = inner.annotation if inner else next(iter(get_args(model)), None)
     names = list(getattr(model, "model_fields", {}))
-    elsewhere = [f"{part}.{name}" for part, known in STAGES.items() if name in known.model_fields]
+    elsewhere = [
+        f"{part}.{name}"
+        for part, settings_class in STAGES.items()
+        if name in settings_class.model_fields
+    ]
     if elsewhere and not get_close_matches(name, names):
         return f" Did you mean `{elsewhere[0]}`?"
     return _nearest(name, names, section)
 
 
-def _nearest(name: str, known: Sequence[str], section: str = "") -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0.5)
+def _nearest(name: str, names: Sequence[str], section: str = "") -> str:
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
     prefix = f"{section}." if section else ""
     if close:
         return f" Did you mean `{prefix}{close[0]}`?"
-    return f" Known are: {', '.join(known) or 'none yet'}."
+    return f" Known are: {', '.join(names) or 'none yet'}."
 
 
 def _assigned(assignments: Sequence[str]) -> SettingsLayer:

@@ -54,20 +54,20 @@ class BlobStore:
 
     def size(self, digest: str) -> int | None:
         """Return how many bytes there are under `digest`, None when there are none."""
-        held = self._shards.size(digest) if self._shards else None
-        return self.files.size(self.path_of(digest)) if held is None else held
+        in_shard = self._shards.size(digest) if self._shards else None
+        return self.files.size(self.path_of(digest)) if in_shard is None else in_shard
 
     def sizes(self) -> dict[str, int]:
         """Return the bytes of every blob by digest."""
-        held = self._shards.sizes() if self._shards else {}
+        stored = self._shards.sizes() if self._shards else {}
         base = self.files.location("_").rsplit("/", 1)[0]
         if not self.files.filesystem.exists(base):
-            return held
+            return stored
         for path, entry in self.files.filesystem.find(base, detail=True).items():
             folder, _, name = str(path).removeprefix(f"{base}/").rpartition("/")
             if folder == name[:2] and len(name) == 64:
-                held[name] = int(entry["size"])
-        return held
+                stored[name] = int(entry["size"])
+        return stored
 
     def remove(self, digests: Collection[str]) -> None:
         """Remove blobs; those that are missing are fine."""

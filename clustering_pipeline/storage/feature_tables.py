@@ -63,8 +63,8 @@ class FeatureTable:
         """
         names = self.schema.names if columns is None else [KEY, *columns]
         wanted = pa.array(list(dict.fromkeys(keys)), pa.string())
-        found = [part.filter(pc.is_in(part[KEY], value_set=wanted)) for part in self._parts(names)]
-        table = pa.concat_tables(found) if found else self.schema.empty_table().select(names)
+        parts = [part.filter(pc.is_in(part[KEY], value_set=wanted)) for part in self._parts(names)]
+        table = pa.concat_tables(parts) if parts else self.schema.empty_table().select(names)
         frame: pd.DataFrame = table.to_pandas()
         return frame.drop_duplicates(KEY).set_index(KEY)
 
@@ -159,14 +159,14 @@ def compute_missing(
     those that are returned, all by default.
     """
     distinct = list(dict.fromkeys(keys))
-    held = table.read(distinct, columns)
-    known = set(held.index)
-    table.count.add(len(distinct), len(held))
+    cached = table.read(distinct, columns)
+    cached_keys = set(cached.index)
+    table.count.add(len(distinct), len(cached))
     fresh = []
-    for frame in _kept_in_time(table, compute([key for key in distinct if key not in known])):
+    for frame in _kept_in_time(table, compute([key for key in distinct if key not in cached_keys])):
         row = frame.set_index(KEY)
         fresh.append(row if columns is None else row[list(columns)])
-    rows = pd.concat([held, *fresh]) if fresh else held
+    rows = pd.concat([cached, *fresh]) if fresh else cached
     return rows.loc[distinct]
 
 

@@ -79,8 +79,8 @@ class ManifestStore:
     def read_facts(self, asset: str, category: str | None) -> Facts:
         """Return the figures of the run that wrote the manifest; empty when there are none."""
         try:
-            held = json.loads(self.files.read(self.path_of(asset, category, ".facts.json")))
-            return {current_name(name): fact for name, fact in held.items()}
+            facts = json.loads(self.files.read(self.path_of(asset, category, ".facts.json")))
+            return {current_name(name): fact for name, fact in facts.items()}
         except (FileNotFoundError, ValueError):
             return {}
 

@@ -137,15 +137,15 @@ class BlobCache:
 
     def shrink(self) -> None:
         """Remove the blobs that were not used for longest, where there are more than fit."""
-        held = []
+        cached_files = []
         for path in self.folder.glob("*/*"):
             with suppress(FileNotFoundError):
                 status = path.stat()
-                held.append((status.st_mtime, status.st_size, path))
-        total = sum(size for _, size, _ in held)
+                cached_files.append((status.st_mtime, status.st_size, path))
+        total = sum(size for _, size, _ in cached_files)
         if total <= self.most:
             return
-        for _, size, path in sorted(held):
+        for _, size, path in sorted(cached_files):
             if total <= self.most * _CACHE_SHARE:
                 return
             path.unlink(missing_ok=True)
@@ -257,20 +257,20 @@ class Shards:
 
     def _rewrite(self, old: list[str]) -> None:
         """Put the blobs of shards into new ones, then remove those that are not the same."""
-        held = defaultdict(list)
+        blobs_of = defaultdict(list)
         for digest, place in self._places.items():
-            held[place.shard].append((digest, place))
-        kept: dict[str, bytes] = {}
+            blobs_of[place.shard].append((digest, place))
+        whole: dict[str, bytes] = {}
         written = set()
         for shard in old:
             content = self.files.read(f"{FOLDER}/{shard}")
-            blobs = {d: content[p.start : p.start + p.size] for d, p in held[shard]}
-            kept |= {d: blob for d, blob in blobs.items() if _is_whole(d, blob)}
-            if sum(map(len, kept.values())) >= JOINED_BYTES:
-                written.add(self._put_shard(kept))
-                kept = {}
-        if kept:
-            written.add(self._put_shard(kept))
+            blobs = {d: content[p.start : p.start + p.size] for d, p in blobs_of[shard]}
+            whole |= {d: blob for d, blob in blobs.items() if _is_whole(d, blob)}
+            if sum(map(len, whole.values())) >= JOINED_BYTES:
+                written.add(self._put_shard(whole))
+                whole = {}
+        if whole:
+            written.add(self._put_shard(whole))
         for shard in old:
             if shard not in written:
                 self.files.remove(f"{FOLDER}/{shard}")

@@ -169,13 +169,13 @@ def schema_version(connection: Connection) -> str | None:
 
 
 def _bring_up_to_date(connection: Connection, name: str) -> None:
-    found = schema_version(connection)
+    revision = schema_version(connection)
     connection.rollback()
-    if found == REVISION:
+    if revision == REVISION:
         return
-    if found is not None and found > REVISION:
+    if revision is not None and revision > REVISION:
         raise StageError(
-            f"The tables in {name} are of revision {found}, and this program knows them up to "
+            f"The tables in {name} are of revision {revision}, and this program knows them up to "
             f"{REVISION}. Bring this machine to the release of the others; nothing was changed."
         )
     connection.execute(text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _MIGRATING})

@@ -48,7 +48,7 @@ class Turns:
     def __init__(self, database: "SharedDatabase") -> None:
         self._database = database
         self._mutex = threading.RLock()
-        self._held: Counter[tuple[str, bool]] = Counter()
+        self._turns: Counter[tuple[str, bool]] = Counter()
         self._connection: Connection | None = None
 
     @contextmanager
@@ -74,7 +74,7 @@ class Turns:
         Raises StageError when another process took one meanwhile.
         """
         with self._database.errors("turns"), self._mutex:
-            if self._held:
+            if self._turns:
                 self._living()
 
     def holder(self, name: str) -> str:
@@ -82,19 +82,19 @@ class Turns:
         key = key_of(name)
         parts = {"high": (key >> 32) & 0xFFFFFFFF, "low": key & 0xFFFFFFFF}
         with self._database.errors(f"turn of {name}"), self._database.connection() as connection:
-            found = connection.execute(_HOLDER, parts).scalar()
-        if found is None:
+            application = connection.execute(_HOLDER, parts).scalar()
+        if application is None:
             return ""
-        _, _, rest = str(found).partition(" ")
+        _, _, rest = str(application).partition(" ")
         process, _, machine = rest.partition(" ")
-        return f"process {process} of the machine {machine}" if machine else str(found)
+        return f"process {process} of the machine {machine}" if machine else str(application)
 
     def _wait(self, name: str, shared: bool, seconds: float) -> bool:
         started, has_spoken = time.monotonic(), False
         while True:
             with self._mutex:
-                if self._held[name, shared] or self._try(self._living(), name, shared):
-                    self._held[name, shared] += 1
+                if self._turns[name, shared] or self._try(self._living(), name, shared):
+                    self._turns[name, shared] += 1
                     return True
             waited = time.monotonic() - started
             if waited >= seconds:
@@ -106,16 +106,16 @@ class Turns:
 
     def _release(self, name: str, shared: bool) -> None:
         with self._mutex:
-            self._held[name, shared] -= 1
-            if self._held[name, shared]:
+            self._turns[name, shared] -= 1
+            if self._turns[name, shared]:
                 return
-            del self._held[name, shared]
+            del self._turns[name, shared]
             function = "pg_advisory_unlock_shared" if shared else "pg_advisory_unlock"
             # A connection that is gone has let go of everything.
             with suppress(SQLAlchemyError):
                 if self._connection is not None:
                     self._connection.execute(text(f"SELECT {function}({key_of(name)})"))
-            if not self._held:
+            if not self._turns:
                 self._close()
 
     def _living(self) -> Connection:
@@ -132,7 +132,7 @@ class Turns:
             pass
         connection = self._database.connect().execution_options(isolation_level="AUTOCOMMIT")
         self._connection = connection
-        for name, shared in [turn for turn, count in self._held.items() if count]:
+        for name, shared in [turn for turn, count in self._turns.items() if count]:
             self._take_again(connection, name, shared)
         return connection
 

@@ -74,11 +74,11 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         """The clusters of a category, the most doubtful first."""
         category = library.category(slug)
         shown = category.clusters[offset : offset + limit]
-        seen = library.progress.looked_at(slug, shown)
+        reviewed = library.progress.looked_at(slug, shown)
         return ClusterPage(
             total=len(category.clusters),
             clusters=[
-                cluster_out(one, one.cluster_id in seen, category.confirmed) for one in shown
+                cluster_out(one, one.cluster_id in reviewed, category.confirmed) for one in shown
             ],
         )
 
@@ -89,8 +89,8 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         """
         category = library.category(slug)
         one = category.cluster(number)
-        seen = bool(library.progress.looked_at(slug, [one]))
-        return cluster_detail(one, seen, category.confirmed)
+        is_reviewed = bool(library.progress.looked_at(slug, [one]))
+        return cluster_detail(one, is_reviewed, category.confirmed)
 
 
 def _add_corrections(router: APIRouter, library: Library, options: ServeOptions) -> None:

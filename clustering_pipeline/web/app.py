@@ -84,14 +84,14 @@ async def _with_threads(_app: FastAPI) -> AsyncIterator[None]:
 
 
 def _add_files(app: FastAPI, library: Library) -> None:
-    held = static_files()
+    files = static_files()
 
     @app.get("/static/{name}", include_in_schema=False)
     def static(name: str) -> Response:
-        if name not in held:
+        if name not in files:
             raise UnknownError("There is no such file.")
         return Response(
-            held[name],
+            files[name],
             media_type=STATIC_TYPES[name],
             headers={"cache-control": "private, max-age=300"},
         )

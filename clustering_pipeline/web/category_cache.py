@@ -68,8 +68,8 @@ class Shelf(Generic[Thing]):
     def __init__(self, room: int, gone: str) -> None:
         """`room`: the total size; `gone`: what to say when a thing is no longer there."""
         self._gone = gone
-        self._held: LRUCache[str, tuple[Thing, int]] = LRUCache(
-            room, getsizeof=lambda held: held[1]
+        self._things: LRUCache[str, tuple[Thing, int]] = LRUCache(
+            room, getsizeof=lambda entry: entry[1]
         )
         self._lock = threading.Lock()
 
@@ -78,15 +78,15 @@ class Shelf(Generic[Thing]):
         name = secrets.token_urlsafe(18)
         with self._lock:
             # A thing larger than all the room takes all of it.
-            self._held[name] = thing, min(size, int(self._held.maxsize))
+            self._things[name] = thing, min(size, int(self._things.maxsize))
         return name
 
     def get(self, name: str) -> Thing:
         """Return the thing of that name; raises UnknownError when it has given way."""
         with self._lock:
-            if name not in self._held:
+            if name not in self._things:
                 raise UnknownError(self._gone)
-            return self._held[name][0]
+            return self._things[name][0]
 
 
 _READ = (
@@ -157,7 +157,7 @@ class Category:
     def confirmed(self) -> set[int]:
         """The listings that people have said to belong to another one of their cluster."""
         assert self.tables.corrections is not None
-        found = set[int]()
+        listings = set[int]()
         for recorded in read_corrections(self.tables.corrections):
             said = recorded.statement
             pair = (
@@ -167,8 +167,8 @@ class Category:
             )
             numbers = {one.cluster_id for one in pair if one is not None}
             if len(pair) == 2 and None not in pair and len(numbers) == 1 and None not in numbers:
-                found |= {one.listing for one in pair if one is not None}
-        return found
+                listings |= {one.listing for one in pair if one is not None}
+        return listings
 
     @cached_property
     def same_titles(self) -> list[SameTitle]:
@@ -189,11 +189,11 @@ class Category:
 
     @cached_property
     def _by_identifier(self) -> Mapping[str, Mapping[str | None, Listing]]:
-        found: dict[str, dict[str | None, Listing]] = {}
+        by_identifier: dict[str, dict[str | None, Listing]] = {}
         for listing in self.listings.values():
-            of_picture = found.setdefault(listing.product_base_id, {None: listing})
+            of_picture = by_identifier.setdefault(listing.product_base_id, {None: listing})
             of_picture.setdefault(listing.image_sha256, listing)
-        return found
+        return by_identifier
 
     @cached_property
     def crop_sizes(self) -> Mapping[str, tuple[int, int]]:
@@ -231,16 +231,16 @@ class Category:
             return self.cluster(int(number[1]))
         wanted = words.casefold()
         called = [one for one in self.clusters if one.name and one.size > 1]
-        found = [one for one in called if one.name.casefold() == wanted] or [
+        matches = [one for one in called if one.name.casefold() == wanted] or [
             one for one in called if wanted and wanted in one.name.casefold()
         ]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            numbers = ", ".join(str(one.cluster_id) for one in found[:MOST_TOLD])
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            numbers = ", ".join(str(one.cluster_id) for one in matches[:MOST_TOLD])
             raise UnknownError(
-                f"{len(found)} clusters are called so: {numbers}"
-                f"{' …' if len(found) > MOST_TOLD else ''}. Give the number."
+                f"{len(matches)} clusters are called so: {numbers}"
+                f"{' …' if len(matches) > MOST_TOLD else ''}. Give the number."
             )
         near = get_close_matches(wanted, [one.name.casefold() for one in called], 1)
         meant = next((one.name for one in called if near and one.name.casefold() == near[0]), None)
@@ -257,7 +257,7 @@ class Category:
 
 
 @dataclass
-class _Kept:
+class _Opened:
     version: tuple[str | None, ...]
     looked: float
     category: Category
@@ -276,7 +276,7 @@ class Library:
         self.runs = BackgroundRuns(project.home)
         self._manifests = project.manifests
         self._lock = threading.RLock()
-        self._kept: dict[str, _Kept] = {}
+        self._categories: dict[str, _Opened] = {}
         self._searches: dict[str, PictureSearch] = {}
         self._word_searches: dict[str, tuple[str, WordSearch]] = {}
         self._printed: dict[str, tuple[CategoryTables, Mapping[str, Sequence[str]]]] = {}
@@ -293,11 +293,11 @@ class Library:
                 f"clustering-pipeline run."
             )
         with self._lock:
-            kept = self._kept.get(slug)
-            if kept is None or time.monotonic() - kept.looked > SECONDS_BETWEEN_LOOKS:
-                kept = self._look(slug, kept)
-                self._kept[slug] = kept
-            return kept.category
+            cached = self._categories.get(slug)
+            if cached is None or time.monotonic() - cached.looked > SECONDS_BETWEEN_LOOKS:
+                cached = self._look(slug, cached)
+                self._categories[slug] = cached
+            return cached.category
 
     def search(self, slug: str) -> PictureSearch:
         """Return the search over a category's current index; raises UnknownError, and StageError
@@ -321,12 +321,12 @@ class Library:
         if not has_text_tower(index.settings.embeddings):
             return None
         with self._lock:
-            held = self._word_searches.get(slug)
-            if held is None or held[0] != index.version:
+            cached = self._word_searches.get(slug)
+            if cached is None or cached[0] != index.version:
                 context = self.project.context(slug, logging.getLogger(__name__))
-                held = (index.version, WordSearch(index, context))
-                self._word_searches[slug] = held
-            return held[1]
+                cached = (index.version, WordSearch(index, context))
+                self._word_searches[slug] = cached
+            return cached[1]
 
     def printed(self, slug: str) -> Mapping[str, Sequence[str]]:
         """Return the largest lines that were read on packs, by crop; read when first asked for
@@ -334,14 +334,14 @@ class Library:
         """
         tables = self.category(slug).tables
         with self._lock:
-            held = self._printed.get(slug)
-            if held is None or held[0] is not tables:
+            cached = self._printed.get(slug)
+            if cached is None or cached[0] is not tables:
                 assert tables.local_features is not None
                 context = self.project.context(slug, logging.getLogger(__name__))
                 matching = self.project.category_settings(slug).matches
-                held = (tables, printed_lines(tables.local_features, matching, context))
-                self._printed[slug] = held
-            return held[1]
+                cached = (tables, printed_lines(tables.local_features, matching, context))
+                self._printed[slug] = cached
+            return cached[1]
 
     def has_search(self, slug: str) -> bool:
         """Whether a search index has been built for a category."""
@@ -367,10 +367,10 @@ class Library:
     def report_name(self, slug: str, language: str) -> str:
         """Return the name of the report that the reader of a language is shown."""
         name = layout.report(language)
-        held = slug in self._manifests.categories() and name in self.project.outputs.list(
+        is_written = slug in self._manifests.categories() and name in self.project.outputs.list(
             slug, ".html"
         )
-        return (name if held else layout.REPORT).removesuffix(".html")
+        return (name if is_written else layout.REPORT).removesuffix(".html")
 
     def workbook_path(self, slug: str) -> str | None:
         """Return where the labelled workbook of a category lies among the outputs; None before
@@ -379,12 +379,12 @@ class Library:
         written = self._manifests.read("labeled_excel", slug)
         paths = [] if written is None else written["path"].astype(str).tolist()
         # The others are copies outside the storage, where the user wanted them.
-        kept = (
+        present = (
             path
             for path in paths
             if path.startswith(f"{slug}/") and self.project.outputs.exists(path)
         )
-        return next(kept, None)
+        return next(present, None)
 
     def workbook(self, slug: str) -> tuple[str, bytes]:
         """Return the name and the bytes of a category's labelled workbook; raises UnknownError when
@@ -407,14 +407,14 @@ class Library:
     def _search_files(self, slug: str) -> FileTree:
         return FileTree(self.project.search_root(slug))
 
-    def _look(self, slug: str, kept: _Kept | None) -> _Kept:
+    def _look(self, slug: str, cached: _Opened | None) -> _Opened:
         version = tuple(
             self._manifests.version(manifest.name, slug)
             for manifest in (CLUSTERS, CATALOGUE, CORRECTIONS, OFFERS)
         )
-        if kept is not None and kept.version == version:
-            return _Kept(version, time.monotonic(), kept.category)
-        return _Kept(version, time.monotonic(), self._open(slug))
+        if cached is not None and cached.version == version:
+            return _Opened(version, time.monotonic(), cached.category)
+        return _Opened(version, time.monotonic(), self._open(slug))
 
     def _open(self, slug: str) -> Category:
         frames = {manifest.name: self._read(manifest, slug) for manifest in _READ}

@@ -127,18 +127,18 @@ class Drafts:
         """Return a draft; raises UnknownError when it is gone."""
         folder = self._folder / name
         try:
-            told = (
+            description = (
                 json.loads((folder / DESCRIPTION).read_bytes()) if _TOKEN.fullmatch(name) else None
             )
         except FileNotFoundError:
-            told = None
-        if told is None:
+            description = None
+        if description is None:
             raise UnknownError("This upload is no longer held. Drop the workbook again.")
         sheets = [
             SheetPreview(**{**sheet, "guess": ColumnChoice(**sheet["guess"])})
-            for sheet in told["sheets"]
+            for sheet in description["sheets"]
         ]
-        return Draft(folder, told["file_name"], sheets)
+        return Draft(folder, description["file_name"], sheets)
 
     def check(self, draft: Draft, sheet: str, choice: ColumnChoice) -> None:
         """Raise the InputError that reading a sheet, all of them where it is "", would end with."""
@@ -160,15 +160,15 @@ class Drafts:
         place = project.home.path / layout.UPLOADS / category_slug(name)
         place.mkdir(parents=True, exist_ok=True)
         with hold(place.with_suffix(".lock")), project.home.using_storage():
-            known = project.sources.find(category_slug(name))
+            recorded = project.sources.find(category_slug(name))
             sheets, columns = _as_recorded(draft, sheet, choice)
             path = shutil.copyfile(draft.path, place / draft.file_name)
             source = project.sources.record(
                 path,
                 name,
-                output=known.output if known else None,
+                output=recorded.output if recorded else None,
                 sheets=sheets,
-                hosts=known.hosts if known else (),
+                hosts=recorded.hosts if recorded else (),
                 columns=columns,
             )
             project.retired.restore(source.category)
@@ -178,8 +178,10 @@ class Drafts:
         sheets = _apart(preview_file, folder / name, self._settings())
         if not sheets:
             raise InputError(f"{name} holds nothing but empty sheets. Choose another file.")
-        told = {"file_name": name, "sheets": [asdict(sheet) for sheet in sheets]}
-        (folder / DESCRIPTION).write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8")
+        description = {"file_name": name, "sheets": [asdict(sheet) for sheet in sheets]}
+        (folder / DESCRIPTION).write_text(
+            json.dumps(description, ensure_ascii=False), encoding="utf-8"
+        )
         self._forget_old()
         return Draft(folder, name, sheets)
 
@@ -213,9 +215,9 @@ def _as_recorded(
     """Return the sheets and the settings of columns that a choice comes to: none of what is found
     without being told, which is found again when columns move next week.
     """
-    seen = draft.sheet(sheet)
+    sheet_read = draft.sheet(sheet)
     is_only = not sheet or len(draft.sheets) == 1
-    columns = {} if seen.is_read and choice == seen.guess else choice.settings
+    columns = {} if sheet_read.is_read and choice == sheet_read.guess else choice.settings
     return () if is_only else (sheet,), columns
 
 

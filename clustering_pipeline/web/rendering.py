@@ -83,9 +83,9 @@ class Pages:
         named = unquote(request.cookies.get(AUTHOR_COOKIE, ""))[:LONGEST_NAME]
         return named or self.options.author
 
-    def check_form(self, given: str) -> None:
+    def check_form(self, secret: str) -> None:
         """Raise 403 unless a form carries this process's secret."""
-        if not secrets.compare_digest(given.encode(), self.form_secret.encode()):
+        if not secrets.compare_digest(secret.encode(), self.form_secret.encode()):
             raise HTTPException(
                 403,
                 "The form is from before the server was restarted. Reload the page and try again.",

@@ -233,34 +233,34 @@ def cluster_detail(cluster: Cluster, looked_at: bool, confirmed: Collection[int]
     )
 
 
-def found_out(found: Found) -> FoundOut:
+def found_out(search: Found) -> FoundOut:
     """Return the answer to a search as JSON."""
-    picture = found.picture
+    picture = search.picture
     regions = [
         RegionOut(
             box=region.box, label=region.label, score=region.score, chosen=number == picture.chosen
         )
         for number, region in enumerate(picture.regions)
     ]
-    hits = [hit_out(hit) for hit in found.hits]
+    hits = [hit_out(hit) for hit in search.hits]
     return FoundOut(
         width=picture.width,
         height=picture.height,
         regions=regions,
-        seconds=round(found.seconds, 4),
+        seconds=round(search.seconds, 4),
         hits=hits,
     )
 
 
-def hit_out(found: VerifiedHit) -> HitOut:
+def hit_out(result: VerifiedHit) -> HitOut:
     """Return a hit as JSON."""
     values = {
-        name: getattr(found.hit, name) for name in HitOut.model_fields if hasattr(found.hit, name)
+        name: getattr(result.hit, name) for name in HitOut.model_fields if hasattr(result.hit, name)
     }
-    judged = found.judgement
+    judged = result.judgement
     return HitOut(
         **values,
-        verified=found.verified,
+        verified=result.verified,
         probability=round(judged.probability, 4),
         matched_points=judged.matched_points,
     )

@@ -213,8 +213,8 @@ class Finder:
             return WordsFound(tuple(clusters[:MOST_NAMED]), tuple(listings[:MOST_LISTED]), False)
         by_look = self._library.word_search(slug)
         hits = by_look.search(words, MOST_NAMED) if by_look else []
-        seen = [category.listings[hit.listing] for hit in hits if hit.listing in category.listings]
-        return WordsFound((), tuple(seen), bool(seen))
+        shown = [category.listings[hit.listing] for hit in hits if hit.listing in category.listings]
+        return WordsFound((), tuple(shown), bool(shown))
 
     def _listing_query(self, slug: str, product_base_id: str) -> Query:
         search: PictureSearch = self._library.search(slug)

@@ -197,8 +197,8 @@ def _token_answer(request: Request, options: ServeOptions) -> Response | None:
     """
     if options.token is None:
         return None
-    given = request.query_params.get("token")
-    if given is not None and request.method == "GET" and _equal(given, options.token):
+    token = request.query_params.get("token")
+    if token is not None and request.method == "GET" and _equal(token, options.token):
         answer = RedirectResponse(str(request.url.remove_query_params("token")), 303)
         answer.set_cookie(
             TOKEN_COOKIE,
@@ -221,8 +221,8 @@ def _token_answer(request: Request, options: ServeOptions) -> Response | None:
     )
 
 
-def _equal(given: str, secret: str) -> bool:
-    return hmac.compare_digest(given.encode(), secret.encode())
+def _equal(candidate: str, secret: str) -> bool:
+    return hmac.compare_digest(candidate.encode(), secret.encode())
 
 
 def _plain(

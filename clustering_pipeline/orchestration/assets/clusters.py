@@ -32,10 +32,10 @@ def corrections(catalogue: pd.DataFrame, run: AssetRun) -> AssetResult:
     clusters.
     """
     statements = run.project.corrections.manifest(run.category)
-    known = set(catalogue["product_base_id"].dropna())
+    identifiers = set(catalogue["product_base_id"].dropna())
     concerned = statements[
-        statements["id_a"].isin(known)
-        | statements["id_b"].isin(known)
+        statements["id_a"].isin(identifiers)
+        | statements["id_b"].isin(identifiers)
         | statements["cluster_id"].notna()
     ]
     facts = {

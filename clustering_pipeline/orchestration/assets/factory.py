@@ -212,9 +212,9 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
             project.home.confirm_turns()
         outcome = made if isinstance(made, AssetResult) else AssetResult(made)
         seconds = time.monotonic() - started
-        told = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
-        rows = int(told.get("rows", len(outcome.result.manifest)))
-        facts = told | measured_facts(rows, run.stage.cache, seconds)
+        stage_facts = {name: _plain(fact) for name, fact in outcome.result.facts.items()}
+        rows = int(stage_facts.get("rows", len(outcome.result.manifest)))
+        facts = stage_facts | measured_facts(rows, run.stage.cache, seconds)
         manifests = project.manifests
         evidence = Evidence(
             result=outcome.result.manifest,
@@ -321,7 +321,7 @@ def column_schema(manifest: Manifest) -> dg.TableSchema:
 
 
 def _code_version(settings: Iterable[type[StageSettings]]) -> str:
-    return "-".join(known.logic_version for known in settings) or "1"
+    return "-".join(stage_settings.logic_version for stage_settings in settings) or "1"
 
 
 def _asset_run(

@@ -115,7 +115,7 @@ def _notes(
     return WorkbookNotes(
         category=run.category,
         summary=summary_sections(source.name, source.sha256, settings),
-        seen=cluster_dates(events),
+        cluster_dates=cluster_dates(events),
         pack_texts=texts,
         readings=PriceHistory(run.stage.blobs.files, run.category).readings(),
         review=page_link(run, "review").url or "",
@@ -125,12 +125,12 @@ def _notes(
 def _result(
     run: AssetRun,
     source: "CatalogueSource",
-    kept: str,
+    copy_name: str,
     labelled: "LabelledWorkbook",
     delivered: "DeliveredFile | None",
 ) -> AssetResult:
-    address = run.project.outputs.address(kept)
-    written = {kept: hashlib.sha256(labelled.content).hexdigest()}
+    address = run.project.outputs.address(copy_name)
+    written = {copy_name: hashlib.sha256(labelled.content).hexdigest()}
     facts: dict[str, Fact] = {
         "rows": labelled.rows,
         "workbook": str(delivered.path if delivered else address),

@@ -37,10 +37,10 @@ def make_sync_report(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefiniti
         """Category × asset: fresh, stale and why, missing, failed; overrides in force; categories
         that are overdue.
         """
-        known = category_statuses(
+        all_statuses = category_statuses(
             project, context.instance, Lineage.of(AssetGraph.from_assets(assets))
         )
-        statuses = [status for status in known if not status.retired]
+        statuses = [status for status in all_statuses if not status.retired]
         rows = [dg.TableRecord(_row(status)) for status in statuses]
         late = [status.category for status in statuses if _is_late(status, project)]
         states = [report.status.value for status in statuses for report in status.assets.values()]
@@ -53,7 +53,7 @@ def make_sync_report(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetsDefiniti
             metadata={
                 "categories": len(statuses),
                 "fresh_categories": sum(_unsettled(status) == "" for status in statuses),
-                "retired_categories": len(known) - len(statuses),
+                "retired_categories": len(all_statuses) - len(statuses),
                 **{
                     f"assets_{state}": states.count(state)
                     for state in ("fresh", "stale", "missing", "failed")

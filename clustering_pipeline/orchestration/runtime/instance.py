@@ -42,8 +42,8 @@ def quick_commits() -> Iterator[None]:
             return
         connection.execute("PRAGMA synchronous=NORMAL")
         path = connection.execute("PRAGMA database_list").fetchone()[2]
-        if path and path not in idle and (kept := _in_write_ahead_mode(path)):
-            idle[path] = kept
+        if path and path not in idle and (connection_in_wal := _in_write_ahead_mode(path)):
+            idle[path] = connection_in_wal
 
     event.listen(Engine, "connect", prepare)
     try:
@@ -196,8 +196,8 @@ def runs_in_flight(
 
 def set_missing_limits(instance: dg.DagsterInstance) -> None:
     """Give the pools that have no limit yet theirs; one that somebody set stays."""
-    held = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
-    if missing := {pool: limit for pool, limit in LIMITS.items() if pool not in held}:
+    pools = {limit.name for limit in instance.event_log_storage.get_pool_limits()}
+    if missing := {pool: limit for pool, limit in LIMITS.items() if pool not in pools}:
         set_limits(instance, missing)
 
 

@@ -115,7 +115,7 @@ def read_materialised(
     count.
     """
     wanted = set(categories)
-    found: dict[str, dict[str, Materialised]] = {category: {} for category in wanted}
+    materialised: dict[str, dict[str, Materialised]] = {category: {} for category in wanted}
     for name in lineage.order:
         key = dg.AssetKey.from_user_string(name)
         latest = instance.event_log_storage.get_latest_storage_id_by_partition(
@@ -132,13 +132,13 @@ def read_materialised(
         for record in records:
             category = by_storage_id[record.storage_id]
             if not manifests.is_gone(name, category):
-                found[category][name] = _materialised(record)
-    return found
+                materialised[category][name] = _materialised(record)
+    return materialised
 
 
 def judge(
     lineage: Lineage,
-    held: Mapping[str, Materialised],
+    materialised: Mapping[str, Materialised],
     sources: Mapping[str, SourceVersion],
     demanded: Mapping[str, str] | None = None,
 ) -> dict[str, AssetState]:
@@ -147,7 +147,7 @@ def judge(
 
     `demanded`: assets that should run although nothing changed that they are made from, and why.
     """
-    judgement = _Judgement(lineage, held, sources, demanded or {})
+    judgement = _Judgement(lineage, materialised, sources, demanded or {})
     for name in lineage.order:
         judgement.states[name] = judgement.of(name)
     return judgement.states
@@ -176,14 +176,14 @@ class _Judgement:
     """One pass over the assets of a category, parents first."""
 
     lineage: Lineage
-    held: Mapping[str, Materialised]
+    materialised: Mapping[str, Materialised]
     sources: Mapping[str, SourceVersion]
     demanded: Mapping[str, str]
     states: dict[str, AssetState] = field(default_factory=dict)
 
     def of(self, name: str) -> AssetState:
         """Return the state of an asset whose parents have theirs."""
-        made, code_version = self.held.get(name), self.lineage.code_versions[name]
+        made, code_version = self.materialised.get(name), self.lineage.code_versions[name]
         if made is None:
             return AssetState(
                 Status.MISSING, "was never materialised, or its manifest is gone", certain=True
@@ -225,7 +225,7 @@ class _Judgement:
 
     def _version(self, name: str) -> str | None:
         foreseen = self.sources[name].data_version if name in self.sources else None
-        return foreseen or (self.held[name].version if name in self.held else None)
+        return foreseen or (self.materialised[name].version if name in self.materialised else None)
 
     def _is_decided(self, name: str) -> bool:
         """Whether the version that an asset has, or is going to have, is known."""

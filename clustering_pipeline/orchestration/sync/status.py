@@ -80,7 +80,7 @@ def category_statuses(
     order.
     """
     wanted = known_categories(instance) if categories is None else sorted(categories)
-    held = read_materialised(instance, lineage, wanted, project.manifests)
+    materialised = read_materialised(instance, lineage, wanted, project.manifests)
     failures = _last_failures(instance, set(wanted))
     names = {source.category: source.display_name for source in project.sources.all()}
     retired = project.retired.all()
@@ -91,7 +91,7 @@ def category_statuses(
                 lineage,
                 category,
                 names.get(category, category),
-                held[category],
+                materialised[category],
                 failures.get(category, {}),
             ),
             next_refresh=None if category in retired else _next_refresh(project, category),
@@ -116,28 +116,30 @@ def _status(
     lineage: Lineage,
     category: str,
     display_name: str,
-    held: Mapping[str, Materialised],
+    materialised: Mapping[str, Materialised],
     failures: Mapping[str, Failure],
 ) -> CategoryStatus:
     last_run = max(
-        [made.time for made in held.values()] + [failure.time for failure in failures.values()],
+        [made.time for made in materialised.values()]
+        + [failure.time for failure in failures.values()],
         default=None,
     )
     try:
-        states = judge(lineage, held, source_versions(project, category))
+        states = judge(lineage, materialised, source_versions(project, category))
         states = {name: _in_words(project, category, name, state) for name, state in states.items()}
         problem = ""
     except InputError as error:
         unknown = AssetState(Status.STALE, "its sources cannot be read")
         states, problem = dict.fromkeys(lineage.order, unknown), str(error)
     reports = {
-        name: _report(state, held.get(name), failures.get(name)) for name, state in states.items()
+        name: _report(state, materialised.get(name), failures.get(name))
+        for name, state in states.items()
     }
     overrides = tuple(
         name.removeprefix("settings/")
         for name, state in states.items()
         if name.startswith("settings/")
-        and name in held
+        and name in materialised
         and state.status is not Status.FRESH
         and not problem
     )

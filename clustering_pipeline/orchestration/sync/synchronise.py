@@ -66,7 +66,7 @@ class Pipeline:
         lineage = Lineage.of(definitions.resolve_asset_graph())
         return cls(definitions, project, lineage, partial(source_versions, project))
 
-    def held(
+    def materialised(
         self, instance: dg.DagsterInstance, categories: Sequence[str]
     ) -> dict[str, dict[str, Materialised]]:
         """Return the latest materialisations by category and asset."""
@@ -84,10 +84,10 @@ class Pipeline:
         `demanded` should run in any case, with the reason. `settled`: assets that count as made
         from their sources, whatever these have become meanwhile.
         """
-        held = self.held(instance, [category])[category]
+        materialised = self.materialised(instance, [category])[category]
         sources = self.read_sources(category)
         in_question = {name: sources[name] for name in sources if name not in settled}
-        return judge(self.lineage, held, in_question, demanded)
+        return judge(self.lineage, materialised, in_question, demanded)
 
 
 def bring_up_to_date(
@@ -118,14 +118,14 @@ def bring_up_to_date(
                     "being materialised. Something else works on the category meanwhile; run once "
                     "more when it has ended."
                 )
-            held = pipeline.held(instance, [category])[category]
+            latest = pipeline.materialised(instance, [category])[category]
             pipeline.project.listener.planned(batch)
             try:
                 runs.append(materialise(pipeline.definitions, instance, batch, category))
                 materialised += batch
             except StageError:
                 repairs += 1
-                if repairs > MOST_REPAIRS or not _has_mended(pipeline, category, held):
+                if repairs > MOST_REPAIRS or not _has_mended(pipeline, category, latest):
                     raise
                 materialised = _without_gone(pipeline, category, materialised)
             settled = set(lineage.order) - (unread - set(materialised))
@@ -141,7 +141,7 @@ def bring_up_to_date(
     )
 
 
-def _has_mended(pipeline: Pipeline, category: str, held: Collection[str]) -> bool:
+def _has_mended(pipeline: Pipeline, category: str, assets: Collection[str]) -> bool:
     """Whether a stage may have failed for want of something that was lost, which is made again
     now.
     """
@@ -149,7 +149,7 @@ def _has_mended(pipeline: Pipeline, category: str, held: Collection[str]) -> boo
     # What the stage said is worth more than that this could not be seen.
     with suppress(PipelineError):
         has_mended = mend(pipeline.project, category)
-    return has_mended or len(_without_gone(pipeline, category, held)) < len(held)
+    return has_mended or len(_without_gone(pipeline, category, assets)) < len(assets)
 
 
 def _without_gone(pipeline: Pipeline, category: str, assets: Iterable[str]) -> list[str]:
@@ -159,10 +159,12 @@ def _without_gone(pipeline: Pipeline, category: str, assets: Iterable[str]) -> l
 
 def _check_manifests(pipeline: Pipeline, instance: dg.DagsterInstance, category: str) -> None:
     """Set aside the manifests whose bytes are not those of the version that is recorded."""
-    held = pipeline.held(instance, [category])[category]
+    materialised = pipeline.materialised(instance, [category])[category]
     # The version of settings is their fingerprint instead.
     versions = {
-        name: made.version for name, made in held.items() if not name.startswith("settings/")
+        name: made.version
+        for name, made in materialised.items()
+        if not name.startswith("settings/")
     }
     set_aside_false_manifests(pipeline.project, category, versions)
 
@@ -205,11 +207,11 @@ def synchronise_all(
     All are looked at together first, so that those with nothing to do cost next to nothing. One
     that has a run under way, or fails, leaves the others alone.
     """
-    held = pipeline.held(instance, categories)
+    materialised = pipeline.materialised(instance, categories)
     reports, errors = [], []
     for category in categories:
         try:
-            if _has_nothing_to_do(pipeline, category, held[category]):
+            if _has_nothing_to_do(pipeline, category, materialised[category]):
                 reports.append(SyncReport(category, (), (), 0.0))
             else:
                 reports.append(synchronise(category, pipeline=pipeline, instance=instance))
@@ -218,10 +220,12 @@ def synchronise_all(
     return reports, errors
 
 
-def _has_nothing_to_do(pipeline: Pipeline, category: str, held: Mapping[str, Materialised]) -> bool:
+def _has_nothing_to_do(
+    pipeline: Pipeline, category: str, materialised: Mapping[str, Materialised]
+) -> bool:
     project = pipeline.project
     refresh_record(project, category)
-    states = judge(pipeline.lineage, held, pipeline.read_sources(category))
+    states = judge(pipeline.lineage, materialised, pipeline.read_sources(category))
     return not plan(pipeline.lineage, states) and not due_work(project, category)
 
 
@@ -239,9 +243,9 @@ def next_request(
     The run key names what would run and from what, so that the same work is requested once: a run
     that failed is not repeated until something changed.
     """
-    held = read_materialised(instance, lineage, [category], project.manifests)[category]
+    materialised = read_materialised(instance, lineage, [category], project.manifests)[category]
     sources = source_versions(project, category)
-    states = judge(lineage, held, sources, demanded)
+    states = judge(lineage, materialised, sources, demanded)
     batch = plan(lineage, states)
     if not batch:
         return None
@@ -249,12 +253,12 @@ def next_request(
         (name, states[name].why, sources[name].version if name in sources else "") for name in batch
     ]
     before = [
-        (parent, held[parent].version)
+        (parent, materialised[parent].version)
         for name in batch
         for parent in lineage.parents[name]
-        if parent in held
+        if parent in materialised
     ]
-    attempts = [held[name].time for name in batch if name in held]
+    attempts = [materialised[name].time for name in batch if name in materialised]
     digest = hashlib.sha256(
         repr((reasons, before, attempts, sorted((demanded or {}).items()))).encode()
     ).hexdigest()

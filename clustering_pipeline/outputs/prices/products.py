@@ -241,21 +241,21 @@ def _trends(
 ) -> dict[tuple[int, str], tuple[tuple[date, float], ...]]:
     if not readings:
         return {}
-    seen = _observed(members, readings).drop_duplicates(
+    observed = _observed(members, readings).drop_duplicates(
         ["product_base_id", "observed_on"], keep="last"
     )
-    found: dict[tuple[int, str], list[tuple[date, float]]] = {}
-    grouped = seen.groupby(["cluster_id", "currency", "observed_on"], sort=True)["price"]
+    series: dict[tuple[int, str], list[tuple[date, float]]] = {}
+    grouped = observed.groupby(["cluster_id", "currency", "observed_on"], sort=True)["price"]
     for number, currency, day, price in grouped.median().reset_index().itertuples(index=False):
-        found.setdefault((int(number), currency), []).append((date.fromisoformat(day), price))
-    return {key: tuple(points) for key, points in found.items()}
+        series.setdefault((int(number), currency), []).append((date.fromisoformat(day), price))
+    return {key: tuple(points) for key, points in series.items()}
 
 
 def _changes(members: pd.DataFrame, readings: Sequence[Reading]) -> dict[tuple[int, str], float]:
     if len(readings) < 2:
         return {}
-    seen = _observed(members, readings[-2:]).sort_values("observed_on", kind="stable")
-    latest = seen.drop_duplicates(["product_base_id", "reading"], keep="last")
+    observed = _observed(members, readings[-2:]).sort_values("observed_on", kind="stable")
+    latest = observed.drop_duplicates(["product_base_id", "reading"], keep="last")
     before, now = latest[latest["reading"] == 0], latest[latest["reading"] == 1]
     both = before.merge(now, on=["product_base_id", "cluster_id", "currency"])
     both["ratio"] = np.log(both["price_y"] / both["price_x"])

@@ -86,10 +86,10 @@ class Cluster:
     @property
     def pictures(self) -> tuple[Listing, ...]:
         """One listing per distinct picture, the representative first."""
-        seen: dict[str | None, Listing] = {}
+        by_picture: dict[str | None, Listing] = {}
         for listing in self.listings:
-            seen.setdefault(listing.keeper or listing.image_sha256, listing)
-        return tuple(seen.values())
+            by_picture.setdefault(listing.keeper or listing.image_sha256, listing)
+        return tuple(by_picture.values())
 
 
 def review_order(tables: CategoryTables) -> list[Cluster]:
@@ -184,11 +184,11 @@ def weakest_links(
     place = {node: position for position, node in enumerate(nodes)}
     first = np.array([place[node] for node, _, _ in inside], np.int64)
     second = np.array([place[node] for _, node, _ in inside], np.int64)
-    found: dict[int, list[Link]] = {}
+    links_of: dict[int, list[Link]] = {}
     for position in reversed(list(spanning_links(len(place), first, second))):
         (_, number), _, link = inside[position]
-        found.setdefault(number, []).append(link)
-    return found
+        links_of.setdefault(number, []).append(link)
+    return links_of
 
 
 def neighbouring_clusters(
@@ -200,14 +200,14 @@ def neighbouring_clusters(
     A match of two crops that share a cluster leads nowhere: where one of them is in another cluster
     too, its listings there have a title that contradicts.
     """
-    found: dict[int, dict[int, Link]] = {}
+    links_of: dict[int, dict[int, Link]] = {}
     for link in links:
         ones, others = clusters_of[link.crop_a], clusters_of[link.crop_b]
         if set(ones).isdisjoint(others):
             for a, b in product(ones, others):
-                found.setdefault(a, {}).setdefault(b, link)
-                found.setdefault(b, {}).setdefault(a, link)
-    return {number: tuple(others.items()) for number, others in found.items()}
+                links_of.setdefault(a, {}).setdefault(b, link)
+                links_of.setdefault(b, {}).setdefault(a, link)
+    return {number: tuple(others.items()) for number, others in links_of.items()}
 
 
 def _members(listings: Sequence[Listing]) -> dict[int, list[Listing]]:
@@ -258,9 +258,9 @@ def _doubt(listings: Sequence[Listing], weakest: Link | None) -> float:
         and not math.isnan(weakest.probability)
     ):
         return 1 - weakest.probability
-    known = [
+    chances = [
         item.confidence
         for item in listings
         if item.confidence is not None and not math.isnan(item.confidence)
     ]
-    return 1 - min(known) if known else 0.5
+    return 1 - min(chances) if chances else 0.5

@@ -111,11 +111,11 @@ class ResultHistory:
 
 def placement_of(listings: list[Listing]) -> dict[str, int]:
     """Return the cluster of each listing by its name."""
-    seen: Counter[str] = Counter()
+    occurrences: Counter[str] = Counter()
     placement = {}
     for listing in listings:
-        name = f"{listing.product_base_id}#{seen[listing.product_base_id]}"
-        seen[listing.product_base_id] += 1
+        name = f"{listing.product_base_id}#{occurrences[listing.product_base_id]}"
+        occurrences[listing.product_base_id] += 1
         placement[name] = -1 if listing.cluster_id is None else listing.cluster_id
     return placement
 

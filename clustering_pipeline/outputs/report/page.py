@@ -191,10 +191,10 @@ def _drawings(facts: FactsOfSteps, context: StageContext) -> dict[str, str]:
         for name, value in values.items()
         if name.endswith(DRAWING)
     }
-    held = {name: digest for name, digest in named.items() if context.blobs.has(digest)}
+    stored = {name: digest for name, digest in named.items() if context.blobs.has(digest)}
     return {
         name.removesuffix(DRAWING).replace("_", " "): _as_image(context.blobs.get(digest))
-        for name, digest in held.items()
+        for name, digest in stored.items()
     }
 
 
@@ -206,13 +206,13 @@ def _priced(
     tables: CategoryTables, clusters: Sequence[Cluster]
 ) -> list[tuple[Cluster, ProductPrices]]:
     """Return the clusters with prices, those of most listings first."""
-    held = [
+    priced = [
         (cluster, tables.prices[cluster.cluster_id])
         for cluster in clusters
         if cluster.cluster_id in tables.prices
     ]
-    known = [(cluster, product) for cluster, product in held if product.lowest is not None]
-    return sorted(known, key=lambda pair: (-pair[0].size, pair[0].cluster_id))
+    with_prices = [(cluster, product) for cluster, product in priced if product.lowest is not None]
+    return sorted(with_prices, key=lambda pair: (-pair[0].size, pair[0].cluster_id))
 
 
 def _far_prices(
@@ -221,9 +221,9 @@ def _far_prices(
     """Return the listings whose price is far from their cluster's, with their offer and the
     cluster's prices.
     """
-    known = {listing.listing: listing for listing in listings}
+    by_number = {listing.listing: listing for listing in listings}
     return [
-        (known[offer.listing], offer, product)
+        (by_number[offer.listing], offer, product)
         for product in tables.prices.values()
         for offer in product.far
     ]

@@ -36,10 +36,10 @@ def translated(text: str, language: Language, package: str) -> str:
 
 def _translated(sentence: str, package: str) -> str | None:
     for pattern, translation in _templates(package):
-        found = pattern.fullmatch(sentence)
-        if found:
+        match = pattern.fullmatch(sentence)
+        if match:
             parts = translation.split(GAP)
-            gaps = [*found.groups(), ""]
+            gaps = [*match.groups(), ""]
             return "".join(part + gap for part, gap in zip(parts, gaps, strict=True))
     return None
 

@@ -37,8 +37,8 @@ def same_titles(listings: Sequence[Listing], answers: Answers) -> list[SameTitle
         words = title_words(listing.title)
         if words and listing.status in ("clustered", "no_match"):
             groups[words].append(listing)
-    found = [SameTitle(items[0].title, _places(items)) for items in groups.values()]
-    shown = [one for one in found if one.clusters and _is_open(one.places, answers)]
+    candidates = [SameTitle(items[0].title, _places(items)) for items in groups.values()]
+    shown = [one for one in candidates if one.clusters and _is_open(one.places, answers)]
     return sorted(shown, key=lambda one: (-sum(map(len, one.places)), one.title))
 
 

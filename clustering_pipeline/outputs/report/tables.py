@@ -78,16 +78,16 @@ def read_listings(tables: CategoryTables) -> list[Listing]:
 
 def first_by_keeper(listings: Iterable[Listing]) -> dict[str, Listing]:
     """Return one listing per crop that stands for some: the first."""
-    found: dict[str, Listing] = {}
+    by_keeper: dict[str, Listing] = {}
     for listing in listings:
         if listing.keeper:
-            found.setdefault(listing.keeper, listing)
-    return found
+            by_keeper.setdefault(listing.keeper, listing)
+    return by_keeper
 
 
 def _first_pictures(tables: CategoryTables) -> pd.DataFrame:
-    held = tables.raw_images[tables.raw_images["image_sha256"].notna()]
-    return held.sort_values(["listing", "position"]).drop_duplicates("listing")[
+    pictures = tables.raw_images[tables.raw_images["image_sha256"].notna()]
+    return pictures.sort_values(["listing", "position"]).drop_duplicates("listing")[
         ["listing", "url", "image_sha256"]
     ]
 
@@ -96,9 +96,9 @@ def _crop_places(tables: CategoryTables) -> pd.DataFrame:
     """Return where each listing's pictures show each of their crops; two files may hold the same
     pixels, and then either listing keeps its own.
     """
-    held = tables.raw_images[["listing", "position", "image_sha256"]].dropna()
+    pictures = tables.raw_images[["listing", "position", "image_sha256"]].dropna()
     places = tables.crops[["crop_sha256", "image_sha256", "x0", "y0", "x1", "y1"]].dropna()
-    shown = held.merge(places, on="image_sha256").sort_values(
+    shown = pictures.merge(places, on="image_sha256").sort_values(
         ["listing", "position"], kind="stable"
     )
     return shown.drop_duplicates(["listing", "crop_sha256"]).drop(columns="position")

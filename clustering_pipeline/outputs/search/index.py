@@ -96,12 +96,12 @@ def _calibrated_probes(
     ]
     _, truth = faiss.knn(sample, vectors, CALIBRATION_DEPTH, metric=faiss.METRIC_INNER_PRODUCT)
     probes = 1
-    while probes < index.nlist and _found(index, sample, truth, probes) < recall:
+    while probes < index.nlist and _recall(index, sample, truth, probes) < recall:
         probes = min(index.nlist, probes * 2)
     return probes
 
 
-def _found(
+def _recall(
     index: faiss.IndexIVFScalarQuantizer, queries: Vectors, truth: Rows, probes: int
 ) -> float:
     _, rows = index.search(queries, truth.shape[1], params=_Parameters(nprobe=probes))
@@ -148,8 +148,8 @@ class VectorTable:
     ) -> Nearest:
         assert self.lists is not None
         _, rows = self.lists.search(query[None], count, params=self._parameters(allowed))
-        found = rows[0][rows[0] >= 0]
-        return _best(found, self.vectors[found] @ query, count)
+        candidates = rows[0][rows[0] >= 0]
+        return _best(candidates, self.vectors[candidates] @ query, count)
 
     def _parameters(self, allowed: NDArray[np.bool_] | None) -> Any:
         assert self.lists is not None
@@ -165,8 +165,8 @@ class VectorTable:
 
 def _best(rows: Rows, scores: Vectors, count: int) -> Nearest:
     if len(rows) > 4 * count:
-        kept = np.argpartition(-scores, count)[: 2 * count]
-        rows, scores = rows[kept], scores[kept]
+        best = np.argpartition(-scores, count)[: 2 * count]
+        rows, scores = rows[best], scores[best]
     order = np.lexsort((rows, -scores))[:count]
     return Nearest(rows[order], scores[order])
 
@@ -275,9 +275,9 @@ def _open_lists(files: FileTree, path: str) -> faiss.IndexIVFScalarQuantizer:
     return index
 
 
-def _remove_old(files: FileTree, kept: set[str | None]) -> None:
+def _remove_old(files: FileTree, current: set[str | None]) -> None:
     for name in files.list(""):
-        if name not in kept and name != CURRENT:
+        if name not in current and name != CURRENT:
             files.filesystem.rm(files.location(name), recursive=True)
 
 
@@ -390,12 +390,12 @@ class SearchIndex:
         """Return the indexed pictures of a listing id, each with the score 1; empty when there is
         none.
         """
-        found = np.flatnonzero(
+        rows = np.flatnonzero(
             pc.fill_null(
                 pc.equal(self._listings["product_base_id"], product_base_id), False
             ).to_numpy()
         )
-        return [_hit(row, 1.0) for row in self._listings.take(pa.array(found)).to_pylist()]
+        return [_hit(row, 1.0) for row in self._listings.take(pa.array(rows)).to_pylist()]
 
     def titled(self, words: str, top: int) -> list[Hit]:
         """Return at most `top` listings whose title has all the words, whatever their case, in the
@@ -408,10 +408,10 @@ class SearchIndex:
             for place, title in enumerate(titles)
             if title and all(word in title.casefold() for word in wanted)
         ]
-        found = [
+        hits = [
             _hit(row, 1.0) for row in self._listings.take(pa.array(rows, pa.int64())).to_pylist()
         ]
-        once = {hit.listing: hit for hit in found}
+        once = {hit.listing: hit for hit in hits}
         return [once[number] for number in sorted(once)][:top]
 
     def _checked(self, vector: Vectors) -> Vectors:
@@ -463,10 +463,14 @@ class SearchIndex:
             [np.arange(start, end) for start, end in zip(first, last, strict=True)] or [first]
         )
         scores = np.repeat(nearest.scores, last - first)
-        _, kept = np.unique(self._listings["listing"].to_numpy()[positions], return_index=True)
-        kept = np.sort(kept)[:top]
-        rows = self._listings.take(pa.array(positions[kept])).to_pylist()
-        return [_hit(row, float(score)) for row, score in zip(rows, scores[kept], strict=True)]
+        _, first_hits = np.unique(
+            self._listings["listing"].to_numpy()[positions], return_index=True
+        )
+        first_hits = np.sort(first_hits)[:top]
+        rows = self._listings.take(pa.array(positions[first_hits])).to_pylist()
+        return [
+            _hit(row, float(score)) for row, score in zip(rows, scores[first_hits], strict=True)
+        ]
 
 
 def checked_mode(mode: str) -> Mode:

@@ -11,7 +11,7 @@ from clustering_pipeline.core.manifests import LISTING_STATUSES
 from clustering_pipeline.core.own_columns import OWN_SHEETS
 from clustering_pipeline.imaging import ImageError, fit_within, load_reduced, to_jpeg
 from clustering_pipeline.outputs.report import Texts, reason_in
-from clustering_pipeline.outputs.workbook.notes import Sections, Seen
+from clustering_pipeline.outputs.workbook.notes import ClusterDates, Sections
 from clustering_pipeline.outputs.workbook.ooxml.added_sheet import AddedSheet, Picture, place
 from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue, Share
 from clustering_pipeline.outputs.workbook.placement import CONFIDENCE_DECIMALS, Placement, present
@@ -69,9 +69,13 @@ def cluster_table(labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def clusters_sheet(
-    table: pd.DataFrame, tabs: Tabs, pictures: Mapping[int, Picture], seen: Seen, texts: Texts
+    table: pd.DataFrame,
+    tabs: Tabs,
+    pictures: Mapping[int, Picture],
+    dates: ClusterDates,
+    texts: Texts,
 ) -> AddedSheet:
-    """Return the sheet with one row per cluster; `pictures` and `seen` (first, last change as
+    """Return the sheet with one row per cluster; `pictures` and `dates` (first, last change as
     dates) by cluster number.
     """
     rows: list[list[CellValue]] = []
@@ -87,7 +91,7 @@ def clusters_sheet(
             None,
             cluster["product_base_id"],
         ]
-        rows.append([*named, *doubts, *seen.get(number, (None, None))])
+        rows.append([*named, *doubts, *dates.get(number, (None, None))])
         links[f"A{row}"] = tabs.listing_place(cluster["sheet"], int(cluster["sheet_row"]))
         if number in pictures:
             placed[row, PICTURE_COLUMN] = pictures[number]

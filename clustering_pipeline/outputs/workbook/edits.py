@@ -68,10 +68,10 @@ def store_labels(
     it.
     """
     pictures = raw_images[raw_images["position"] == 0][["listing", "image_sha256"]]
-    kept = labels.merge(pictures, on="listing", how="left").assign(category=category)
-    kept = kept[kept["product_base_id"].notna()]
+    rows = labels.merge(pictures, on="listing", how="left").assign(category=category)
+    rows = rows[rows["product_base_id"].notna()]
     buffer = io.BytesIO()
-    kept[list(COLUMNS)].to_parquet(buffer, index=False)
+    rows[list(COLUMNS)].to_parquet(buffer, index=False)
     content = buffer.getvalue()
     digest = hashlib.sha256(content).hexdigest()
     blobs.files.write(_labels_path(digest), content)

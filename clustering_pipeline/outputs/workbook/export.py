@@ -94,7 +94,9 @@ def picture_table(
         ["listing", "position", "image_sha256", "format"]
     ]
     main = crops[crops["is_main"].fillna(False).astype(bool)].drop_duplicates("image_sha256")
-    kept = clean_images.assign(is_kept=clean_images["status"] == "kept")[["crop_sha256", "is_kept"]]
+    crop_states = clean_images.assign(is_kept=clean_images["status"] == "kept")[
+        ["crop_sha256", "is_kept"]
+    ]
     table = (
         fetched.merge(catalogue[["listing", "product_base_id"]], on="listing")
         .merge(clusters[["listing", "cluster_id", "cluster_name", "status"]], on="listing")
@@ -103,7 +105,7 @@ def picture_table(
             on="image_sha256",
             how="left",
         )
-        .merge(kept, on="crop_sha256", how="left")
+        .merge(crop_states, on="crop_sha256", how="left")
     )
     table["is_kept"] = table["is_kept"].eq(True)
     return table.sort_values(["listing", "position"], ignore_index=True)

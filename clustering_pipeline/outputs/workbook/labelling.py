@@ -151,7 +151,9 @@ def label_workbook(
             texts,
         ):
             excel.add_sheet(sheet)
-        excel.add_sheet(clusters_sheet(by_cluster, excel.tabs, pictures, notes.seen, texts))
+        excel.add_sheet(
+            clusters_sheet(by_cluster, excel.tabs, pictures, notes.cluster_dates, texts)
+        )
         problems = problems_table(catalogue, labels, tables.raw_images)
         excel.add_sheet(problems_sheet(problems, excel.tabs, texts))
         counts = {
@@ -222,12 +224,12 @@ def check_same_rows(sheets: list[SelectedSheet], labels: pd.DataFrame) -> None:
     for sheet, row, identifier in zip(
         labels["sheet"], labels["sheet_row"], labels["product_base_id"], strict=True
     ):
-        found = by_name[sheet].identifier_at(int(row))
-        if found and not pd.isna(identifier) and found != identifier:
+        in_file = by_name[sheet].identifier_at(int(row))
+        if in_file and not pd.isna(identifier) and in_file != identifier:
             raise StageError(
-                f"Row {row} of sheet {sheet!r} holds the id {found!r}, but {identifier!r} when the "
-                "catalogue was read: the workbook was exchanged since. Run `clustering-pipeline "
-                "sync` to read it again."
+                f"Row {row} of sheet {sheet!r} holds the id {in_file!r}, but {identifier!r} when "
+                "the catalogue was read: the workbook was exchanged since. Run "
+                "`clustering-pipeline sync` to read it again."
             )
 
 
@@ -258,14 +260,14 @@ def suggest_names(
 
 def usual_spellings(titles: Iterable[str]) -> dict[str, str]:
     """Return how most titles that do not shout write each word, by the word in lower case."""
-    found: dict[str, Counter[str]] = defaultdict(Counter)
+    spellings: dict[str, Counter[str]] = defaultdict(Counter)
     for title in titles:
         words = WORD.findall(title)
         if not _shouts(words):
             # The first word has a capital for its place alone.
             for word in words[1:]:
-                found[word.casefold()][word] += 1
-    return {word: counts.most_common(1)[0][0] for word, counts in found.items()}
+                spellings[word.casefold()][word] += 1
+    return {word: counts.most_common(1)[0][0] for word, counts in spellings.items()}
 
 
 def common_words(titles: Sequence[str], spellings: Mapping[str, str] | None = None) -> str:
@@ -292,7 +294,7 @@ def common_words(titles: Sequence[str], spellings: Mapping[str, str] | None = No
 def _plain_title(title: str) -> str:
     """Return a title without brackets and selling words, its quantities written in one way."""
     plain = SELLING.sub(" ", BRACKETED.sub(" ", unicodedata.normalize("NFC", title)))
-    return QUANTITY.sub(lambda found: f"{found[1]}{JOINED}{found[2].lower()}", plain)
+    return QUANTITY.sub(lambda match: f"{match[1]}{JOINED}{match[2].lower()}", plain)
 
 
 def _shouts(words: Sequence[str]) -> bool:
@@ -320,11 +322,11 @@ def _with_quantities(name: str, titles: Sequence[str]) -> str:
     for quantity in frozenset().union(*(read_quantities(title) for title in titles)):
         stated[quantity.kind].add(quantity)
     short = textwrap.shorten(name, MAX_CHARACTERS, placeholder="")
-    held = {quantity.kind for quantity in read_quantities(short)}
+    kinds = {quantity.kind for quantity in read_quantities(short)}
     lacking = [
         str(next(iter(values)))
         for kind, values in sorted(stated.items())
-        if kind not in held and len(values) == 1 and kind in TELLING_KINDS
+        if kind not in kinds and len(values) == 1 and kind in TELLING_KINDS
     ]
     end = "".join(f" {quantity}" for quantity in lacking)
     return textwrap.shorten(short, MAX_CHARACTERS - len(end), placeholder="") + end
@@ -343,12 +345,14 @@ def pack_name(packs: Sequence[Sequence[str]]) -> str:
 
 
 def _words_of_two(texts: Sequence[str]) -> str:
-    found = [
+    words_of_texts = [
         {word.casefold(): word for word in WORD.findall(text) if len(word) >= SHORTEST_READ}
         for text in texts
     ]
-    counts = Counter(word for words in found for word in words)
-    first_seen = {word: spelled for words in reversed(found) for word, spelled in words.items()}
+    counts = Counter(word for words in words_of_texts for word in words)
+    first_seen = {
+        word: spelled for words in reversed(words_of_texts) for word, spelled in words.items()
+    }
     shared = [first_seen[word] for word, count in counts.most_common() if count > 1]
     return " ".join(shared[:MOST_READ])
 

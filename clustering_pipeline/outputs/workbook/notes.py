@@ -18,7 +18,7 @@ from clustering_pipeline.stages.matching import TextLine, held_texts, reading_pl
 from clustering_pipeline.stages.offers import Reading
 
 Sections = Mapping[str, Mapping[str, str | int | float]]
-Seen = Mapping[int, tuple[date, date]]
+ClusterDates = Mapping[int, tuple[date, date]]
 
 
 @dataclass(frozen=True)
@@ -26,15 +26,15 @@ class WorkbookNotes:
     """What may be said in the workbook besides the labels.
 
     `category`: its slug. `summary`: sections of the sheet Summary, a
-    title to names and values. `seen`: the dates at which each cluster number was first issued and
-    last changed. `pack_texts`: crop to the lines of text on its pack, for the names of clusters
-    without titles. `readings`: the prices of each reading of the workbook, the present one last.
-    `review`: the address of the review pages.
+    title to names and values. `cluster_dates`: the dates at which each cluster number was first
+    issued and last changed. `pack_texts`: crop to the lines of text on its pack, for the names of
+    clusters without titles. `readings`: the prices of each reading of the workbook, the present one
+    last. `review`: the address of the review pages.
     """
 
     category: str = ""
     summary: Sections = field(default_factory=dict)
-    seen: Seen = field(default_factory=dict)
+    cluster_dates: ClusterDates = field(default_factory=dict)
     pack_texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     readings: Sequence[Reading] = ()
     review: str = ""

@@ -171,8 +171,8 @@ def _product_links(
 
 
 def _certainty(cluster: Mapping[str, Any]) -> str:
-    known = (cluster["weakest_link"], cluster["lowest_confidence"])
-    belief = next((float(value) for value in known if value is not None), 0.5)
+    beliefs = (cluster["weakest_link"], cluster["lowest_confidence"])
+    belief = next((float(value) for value in beliefs if value is not None), 0.5)
     return "sure" if belief > SURE else "look" if belief > LOOK else "doubtful"
 
 
@@ -284,7 +284,7 @@ def _table(
     currency: str | None,
 ) -> _Table:
     values = [[column.value(row) for row in rows] for column in columns]
-    kept = [
+    shown = [
         (column, cells)
         for column, cells in zip(columns, values, strict=True)
         if column.stays or any(cell is not None for cell in cells)
@@ -293,18 +293,18 @@ def _table(
         number: number_format(currency, has_cents=_has_cents(cells))
         if column.form == MONEY
         else column.form
-        for number, (column, cells) in enumerate(kept, start=1)
+        for number, (column, cells) in enumerate(shown, start=1)
         if column.form
     }
     sheet = AddedSheet(
         tabs.own[name],
-        [texts[column.name] for column, _ in kept],
-        [list(cells) for cells in zip(*(cells for _, cells in kept), strict=True)],
-        [column.width for column, _ in kept],
+        [texts[column.name] for column, _ in shown],
+        [list(cells) for cells in zip(*(cells for _, cells in shown), strict=True)],
+        [column.width for column, _ in shown],
         formats=forms,
         table=f"cp_{name}",
     )
-    return _Table(sheet, [column.name for column, _ in kept])
+    return _Table(sheet, [column.name for column, _ in shown])
 
 
 def _has_cents(cells: Iterable[CellValue]) -> bool:

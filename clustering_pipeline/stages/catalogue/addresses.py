@@ -71,7 +71,7 @@ def split_cell(text: str) -> list[str]:
 
 
 def _split_text(text: str) -> list[str]:
-    starts = [found.start() for found in ADDRESS.finditer(text)]
+    starts = [match.start() for match in ADDRESS.finditer(text)]
     parts = (text[begin:end] for begin, end in pairwise([0, *starts, len(text)]))
     lines = (line for part in parts for line in LINE_BREAKS.split(part))
     return [piece for line in lines for piece in HOST_FOLLOWS.split(line)]

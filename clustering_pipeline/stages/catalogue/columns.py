@@ -166,7 +166,7 @@ def _choose(
         ]
         return _fullest(exact or alike, row, filled) or _by_letter(names, wanted, row)
     fitting = [
-        number for known in usual for number, name in enumerate(plain, start=1) if name == known
+        number for header in usual for number, name in enumerate(plain, start=1) if name == header
     ]
     return _fullest(fitting, row, filled)
 
@@ -194,12 +194,12 @@ def unique_headers(header: Sequence[str]) -> list[str]:
     """Return one distinct name per column: a blank one gets its letters, a repeated one a
     number.
     """
-    seen: dict[str, int] = {}
+    counts: dict[str, int] = {}
     names = []
     for number, text in enumerate(header, start=1):
         name = text or column_letters(number)
-        seen[name] = seen.get(name, 0) + 1
-        names.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+        counts[name] = counts.get(name, 0) + 1
+        names.append(name if counts[name] == 1 else f"{name} ({counts[name]})")
     return names
 
 
@@ -210,7 +210,9 @@ def missing_columns(
     and what to do.
     """
     described = [f"sheet {sheet!r} {_lacking(rows, settings)}" for sheet, rows in sheets]
-    letters = next((found for _, rows in sheets if (found := columns_by_content(rows))), ("…", "…"))
+    letters = next(
+        (by_content for _, rows in sheets if (by_content := columns_by_content(rows))), ("…", "…")
+    )
     return InputError(
         f"{name} has no sheet with a column for the ids (such as 'product_base_id') and one for "
         f"the picture URLs (such as 'url_thumbnail'): {'; '.join(described)}. Rename the columns, "
@@ -261,16 +263,16 @@ def _share(cells: Sequence[str], pattern: re.Pattern[str]) -> float:
 
 def _likely_header(rows: Sequence[Sequence[str]]) -> list[str]:
     candidates = [list(row) for row in rows[:SEARCHED_ROWS] if any(row)]
-    known = set(ID_HEADERS) | set(URL_HEADERS) | set(TITLE_HEADERS)
+    usual = set(ID_HEADERS) | set(URL_HEADERS) | set(TITLE_HEADERS)
 
     def telling(row: list[str]) -> tuple[int, int]:
-        return sum(plain_header(text) in known for text in row), min(2, sum(map(bool, row)))
+        return sum(plain_header(text) in usual for text in row), min(2, sum(map(bool, row)))
 
     return max(candidates, key=telling, default=[])
 
 
 def _closest(header: list[str], wanted: str, usual: Sequence[str]) -> str:
-    known = {*ID_HEADERS, *URL_HEADERS, *TITLE_HEADERS} - set(usual)
+    other_headers = {*ID_HEADERS, *URL_HEADERS, *TITLE_HEADERS} - set(usual)
 
     def likeness(text: str) -> tuple[bool, float]:
         plain = plain_header(text)
@@ -278,7 +280,7 @@ def _closest(header: list[str], wanted: str, usual: Sequence[str]) -> str:
             difflib.SequenceMatcher(None, plain, name).ratio()
             for name in (plain_header(wanted), *usual)
         )
-        return plain not in known, ratio
+        return plain not in other_headers, ratio
 
     return max(header, key=likeness)
 

@@ -70,13 +70,19 @@ def select_sheets(table: Table, name: str, settings: CatalogueSettings) -> list[
     ]
     if settings.sheets:
         candidates = _named(table, name, settings.sheets)
-    found = [
+    columns_of_sheets = [
         (sheet, find_columns(heads[sheet.name], settings, partial(filled_cells, sheet)))
         for sheet in candidates
     ]
-    selected = [SelectedSheet(sheet, columns) for sheet, columns in found if columns is not None]
+    selected = [
+        SelectedSheet(sheet, columns) for sheet, columns in columns_of_sheets if columns is not None
+    ]
     if not selected or (settings.sheets and len(selected) < len(candidates)):
-        lacking = [(sheet.name, heads[sheet.name]) for sheet, columns in found if columns is None]
+        lacking = [
+            (sheet.name, heads[sheet.name])
+            for sheet, columns in columns_of_sheets
+            if columns is None
+        ]
         raise missing_columns(name, lacking, settings)
     return selected
 
@@ -98,14 +104,14 @@ def filled_cells(sheet: SheetTable, column: int, header_row: int) -> int:
 
 
 def _named(table: Table, name: str, wanted: Sequence[str]) -> list[SheetTable]:
-    known = {sheet.name: sheet for sheet in table.sheets}
-    missing = [sheet for sheet in wanted if sheet not in known]
+    by_name = {sheet.name: sheet for sheet in table.sheets}
+    missing = [sheet for sheet in wanted if sheet not in by_name]
     if missing:
         raise InputError(
             f"{name} has no sheet {', '.join(map(repr, missing))}. Its sheets are "
-            f"{', '.join(map(repr, known))}: correct the name in catalogue.sheets."
+            f"{', '.join(map(repr, by_name))}: correct the name in catalogue.sheets."
         )
-    return [known[sheet] for sheet in wanted]
+    return [by_name[sheet] for sheet in wanted]
 
 
 def head_rows(sheet: SheetTable) -> list[list[str]]:
@@ -211,9 +217,9 @@ class ListingReader:
 
     def _pictures_of(self, number: int, shown: str) -> UrlCell:
         if self._pictures is not None:
-            found = self._stored_pictures(shown)
-            if found:
-                return UrlCell(tuple(found))
+            stored = self._stored_pictures(shown)
+            if stored:
+                return UrlCell(tuple(stored))
         cell = parse_url_cell(shown)
         return cell if cell.urls else self._behind(self._place(number, self._columns.url), cell)
 
@@ -265,8 +271,8 @@ class ListingReader:
     def _stored_pictures(self, shown: str) -> list[str]:
         assert self._pictures is not None
         candidates = [shown, *split_cell(shown.replace(",", "\n").replace(";", "\n"))]
-        found = (self._pictures.find(text) for text in candidates)
-        return list(dict.fromkeys(url for url in found if url))
+        urls = (self._pictures.find(text) for text in candidates)
+        return list(dict.fromkeys(url for url in urls if url))
 
     def _identifier_problem(self, number: int, identifier: str) -> str | None:
         header = self._columns.headers[self._columns.identifier - 1]

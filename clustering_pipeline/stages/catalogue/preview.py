@@ -97,7 +97,7 @@ def preview_file(path: Path, settings: CatalogueSettings) -> list[SheetPreview]:
         head = head_rows(sheet)
         if is_own_sheet(sheet.name, head[0] if head else ()) or not any(map(any, head)):
             continue
-        found = find_columns(head, settings, partial(filled_cells, sheet))
+        columns = find_columns(head, settings, partial(filled_cells, sheet))
         previews.append(
             SheetPreview(
                 sheet.name,
@@ -106,8 +106,8 @@ def preview_file(path: Path, settings: CatalogueSettings) -> list[SheetPreview]:
                     [text[:LETTERS_SHOWN] for text in row[:COLUMNS_SHOWN]]
                     for row in head[:ROWS_SHOWN]
                 ],
-                _recognised(head, found) if found else _guessed(head),
-                found is not None,
+                _recognised(head, columns) if columns else _guessed(head),
+                columns is not None,
             )
         )
     return sorted(previews, key=lambda preview: not preview.is_read)
@@ -140,11 +140,11 @@ def _guessed(head: Sequence[Sequence[str]]) -> ColumnChoice:
     first row has one.
     """
     first = next((number for number, row in enumerate(head, start=1) if any(row)), 1)
-    found = columns_by_content(head)
-    if found is None:
+    letters_found = columns_by_content(head)
+    if letters_found is None:
         return ColumnChoice(first)
-    numbers = [column_number(letters) for letters in found]
+    numbers = [column_number(letters) for letters in letters_found]
     row = [*head[first - 1], *[""] * max(numbers)]
     if not all(row[number - 1] for number in numbers) or "/" in row[numbers[1] - 1]:
-        return ColumnChoice(0, *found)
+        return ColumnChoice(0, *letters_found)
     return ColumnChoice(first, *(_name(row, number) for number in numbers))

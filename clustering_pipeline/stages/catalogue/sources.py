@@ -176,9 +176,9 @@ class SourceRecords:
         try:
             return self._read(_record_path(category))
         except FileNotFoundError as error:
-            known = ", ".join(source.category for source in self.all()) or "none yet"
+            categories = ", ".join(source.category for source in self.all()) or "none yet"
             raise InputError(
-                f"No catalogue is recorded for the category {category!r} (recorded: {known}). "
+                f"No catalogue is recorded for the category {category!r} (recorded: {categories}). "
                 "Run `clustering-pipeline run CATALOGUE --category NAME` once."
             ) from error
 
@@ -200,12 +200,13 @@ class SourceRecords:
         category = category_slug(display_name)
         if not self.files.exists(_record_path(category)):
             return
-        known = self.load(category)
-        if _plain(known.display_name) != _plain(display_name):
+        source = self.load(category)
+        if _plain(source.display_name) != _plain(display_name):
             raise InputError(
                 f"The category {display_name!r} would have the key {category!r}, which is that of "
-                f"{known.display_name!r}, recorded from {known.path}. Write {known.display_name!r} "
-                f"if it is meant, or give this one a name with other letters with --category."
+                f"{source.display_name!r}, recorded from {source.path}. Write "
+                f"{source.display_name!r} if it is meant, or give this one a name "
+                f"with other letters with --category."
             )
 
     def holds(self, category: str, content: bytes) -> bool:
@@ -221,11 +222,11 @@ class SourceRecords:
 
     def all(self) -> list[CatalogueSource]:
         """Return every category's record, ordered by slug."""
-        found = []
+        sources = []
         for name in self.files.list(layout.SOURCES, ".json"):
             with suppress(FileNotFoundError):
-                found.append(self._read(f"{layout.SOURCES}/{name}"))
-        return found
+                sources.append(self._read(f"{layout.SOURCES}/{name}"))
+        return sources
 
     def changed_on_disk(self, source: CatalogueSource) -> bool:
         """Whether the file that was recorded is there and holds other bytes now; a folder is
@@ -278,9 +279,9 @@ def _folder(path: Path | str) -> Path:
 
 
 def _refuse_lock_file(path: Path) -> None:
-    found = LOCK_FILE.fullmatch(path.name)
-    if found:
-        program, name = ("Excel", found[1]) if found[1] else ("LibreOffice", found[2])
+    match = LOCK_FILE.fullmatch(path.name)
+    if match:
+        program, name = ("Excel", match[1]) if match[1] else ("LibreOffice", match[2])
         raise InputError(f"{path.name} is {program}'s mark that {name} is open. Give {name}.")
 
 

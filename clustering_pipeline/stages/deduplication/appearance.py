@@ -400,13 +400,13 @@ def _between(first: Frame, second: Frame) -> Floats:
     everywhere = np.full(left.shape, 255, np.uint8)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _ITERATIONS, _PRECISION)
     try:
-        _, found = cv2.findTransformECC(
+        _, matrix = cv2.findTransformECC(
             left, right, _IN_PLACE.copy(), cv2.MOTION_AFFINE, criteria, everywhere, 5
         )
     except cv2.error:
         return _IN_PLACE
-    shares = np.array(found, np.float32)
-    shares[:, 2] = (found[:, 2] + 0.5 * (found[:, :2].sum(axis=1) - 1)) / _SIDE
+    shares = np.array(matrix, np.float32)
+    shares[:, 2] = (matrix[:, 2] + 0.5 * (matrix[:, :2].sum(axis=1) - 1)) / _SIDE
     turned = max(abs(float(shares[0, 1])), abs(float(shares[1, 0])))
     return (
         shares

@@ -63,9 +63,9 @@ def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:
     """Return a row per distinct crop, ordered by its sha256; of several places the first picture's
     stands for it.
     """
-    held = crops[crops["crop_sha256"].notna()].sort_values(["crop_sha256", "image_sha256", "rank"])
-    main = held.groupby("crop_sha256")["is_main"].any()
-    distinct = held.drop_duplicates("crop_sha256")[
+    valid = crops[crops["crop_sha256"].notna()].sort_values(["crop_sha256", "image_sha256", "rank"])
+    main = valid.groupby("crop_sha256")["is_main"].any()
+    distinct = valid.drop_duplicates("crop_sha256")[
         ["crop_sha256", "image_sha256", *_BOX, "mask", *_SIZE]
     ].reset_index(drop=True)
     return distinct.assign(is_main=main.reindex(distinct["crop_sha256"]).to_numpy(bool))
@@ -73,8 +73,8 @@ def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:
 
 def _file_sizes(raw_images: pd.DataFrame) -> dict[str, float]:
     """Return the size in bytes of every distinct picture that tells it."""
-    told = raw_images[raw_images["image_sha256"].notna() & raw_images["bytes"].notna()]
-    return dict(zip(told["image_sha256"], told["bytes"].astype(float), strict=True))
+    sized = raw_images[raw_images["image_sha256"].notna() & raw_images["bytes"].notna()]
+    return dict(zip(sized["image_sha256"], sized["bytes"].astype(float), strict=True))
 
 
 def _measured(
@@ -122,11 +122,11 @@ def _duplicates(
     involved = readable.iloc[np.concatenate(sets)]
     looks = look_at(involved, settings, context).set_axis(involved.index).reindex(readable.index)
     merits = _merits(readable, looks, acceptable, settings)
-    found = find_duplicates(sets, hashes, looks, merits, settings)
+    duplicates = find_duplicates(sets, hashes, looks, merits, settings)
     places = readable.index.to_numpy()
     named = (
         Duplicate(int(places[one.row]), int(places[one.keeper]), one.distance)
-        for one in found
+        for one in duplicates
         if acceptable[one.keeper]
     )
     return list(named)

@@ -297,14 +297,14 @@ def popcount(codes: Codes) -> NDArray[np.int64]:
 
 def _distinct_pairs(codes: Codes, radius: int) -> tuple[Indices, Indices, NDArray[np.int64]]:
     mixed = _spread_bits(codes)
-    found = [
+    keys_of_blocks = [
         chunk
         for block in _plan(len(codes), radius)
         for chunk in _search_block(mixed, block, radius)
     ]
-    if not found:
+    if not keys_of_blocks:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
-    keys = np.unique(np.concatenate(found))
+    keys = np.unique(np.concatenate(keys_of_blocks))
     first, second = keys // len(codes), keys % len(codes)
     return first, second, popcount(codes[first] ^ codes[second])
 

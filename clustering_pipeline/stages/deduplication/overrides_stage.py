@@ -23,13 +23,13 @@ def run(
     A correction `keep` names a listing by its id, and perhaps one of its pictures, else all of
     them.
     """
-    kept = [
+    keep_statements = [
         recorded.statement.listing
         for recorded in read_corrections(corrections)
         if isinstance(recorded.statement, Keep)
     ]
     keep = pd.DataFrame(
-        [(listing.product_base_id, listing.image_sha256) for listing in kept],
+        [(listing.product_base_id, listing.image_sha256) for listing in keep_statements],
         columns=["product_base_id", "image"],
         dtype=object,
     )
@@ -39,7 +39,8 @@ def run(
     meant = named["image"].isna() | (named["image"] == named["image_sha256"])
     frame = named.loc[meant, ["image_sha256"]].drop_duplicates()
     return StageResult(
-        conform(frame, OVERRULED_PICTURES), {"statements": len(kept), "pictures": len(frame)}
+        conform(frame, OVERRULED_PICTURES),
+        {"statements": len(keep_statements), "pictures": len(frame)},
     )
 
 

@@ -128,15 +128,15 @@ def find_duplicates(
     """Return the duplicates within `sets`; `looks` has the LOOKS of every row in a set, in the
     order of `hashes`.
     """
-    found = []
+    duplicates = []
     for rows in sets:
         check = _Check(rows, hashes, looks.iloc[rows], settings)
         for keeper, members in assign(rows, merits, check.holds):
-            found += [
+            duplicates += [
                 Duplicate(int(member), keeper, check.distance(keeper, int(member)))
                 for member in members
             ]
-    return found
+    return duplicates
 
 
 class _Turned:
@@ -225,10 +225,10 @@ class _Check:
         first, second = (decode_image(self.pictures[place]) for place in (keeper, other))
         return is_one_picture(first, np.ascontiguousarray(turn(second[None], way)[0]))
 
-    def _within_limits(self, found: Likeness) -> bool:
+    def _within_limits(self, likeness: Likeness) -> bool:
         limits = self.settings
         return (
-            found.correlation >= limits.minimum_correlation
-            and found.light <= limits.maximum_light_difference
-            and found.colour <= limits.maximum_colour_difference
+            likeness.correlation >= limits.minimum_correlation
+            and likeness.light <= limits.maximum_light_difference
+            and likeness.colour <= limits.maximum_colour_difference
         )

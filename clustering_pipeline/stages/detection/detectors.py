@@ -49,12 +49,12 @@ def given_boxes(
         raw_images["image_sha256"].notna() & (raw_images["position"] == 0),
         ["image_sha256", "listing"],
     ]
-    found: dict[str, dict[tuple[float, ...], str | None]] = {}
+    boxes_of: dict[str, dict[tuple[float, ...], str | None]] = {}
     for image, listing in pairs.sort_values("listing").itertuples(index=False, name=None):
         box = _box(extras[int(listing)], settings)
         if box is not None:
-            found.setdefault(image, {}).setdefault(box, _word(extras[int(listing)], settings))
-    return {image: _detections(boxes) for image, boxes in found.items()}
+            boxes_of.setdefault(image, {}).setdefault(box, _word(extras[int(listing)], settings))
+    return {image: _detections(boxes) for image, boxes in boxes_of.items()}
 
 
 def digest_of(boxes: GivenBoxes) -> str:
@@ -89,10 +89,10 @@ def _require_columns(extras: Any, settings: CropSettings) -> None:
     present = {name for extra in extras for name in extra}
     missing = [name for name in settings.given_columns if name not in present]
     if missing:
-        held = ", ".join(sorted(present)) or "no others"
+        columns = ", ".join(sorted(present)) or "no others"
         raise InputError(
             f"crops.detector is given, but the catalogue has no column {', '.join(missing)}; it "
-            f"has {held}. Name the columns of the box (left, top, right, bottom, in pixels) in "
+            f"has {columns}. Name the columns of the box (left, top, right, bottom, in pixels) in "
             "crops.given_columns."
         )
 

@@ -95,8 +95,8 @@ class SamSegmenter:
         """Return a mask for each box, None for one that covers hardly any of its box."""
         if not boxes:
             return []
-        found = self._segment(pixels, boxes)
-        cuts = [found[number][y0:y1, x0:x1] for number, (x0, y0, x1, y1) in enumerate(boxes)]
+        segmented = self._segment(pixels, boxes)
+        cuts = [segmented[number][y0:y1, x0:x1] for number, (x0, y0, x1, y1) in enumerate(boxes)]
         return [cut if cut.mean() >= LEAST_SHARE else None for cut in cuts]
 
     def _segment(self, pixels: Pixels, boxes: Sequence[Box]) -> Mask:
@@ -116,8 +116,8 @@ class SamSegmenter:
         (masks,) = self._processor.post_process_masks(
             outputs.pred_masks.cpu(), *(size.cpu() for size in sizes)
         )
-        found: Mask = masks.reshape(len(boxes), *pixels.shape[:2]).numpy().astype(bool)
-        return found
+        stacked: Mask = masks.reshape(len(boxes), *pixels.shape[:2]).numpy().astype(bool)
+        return stacked
 
     def _place(self, context: StageContext) -> Path:
         return locate_model(self.settings.mask_model, context.hardware, "crops.mask_model")

@@ -158,7 +158,7 @@ class NeuralDetector(ABC):
         single one does not fit.
         """
         texts = PromptTexts.required(prompts) if self.uses_prompts else PromptTexts(())
-        found: dict[int, Detections] = {}
+        by_number: dict[int, Detections] = {}
         for numbers in _of_one_shape(images):
             waiting = numbers
             while waiting:
@@ -167,9 +167,9 @@ class NeuralDetector(ABC):
                 if detections is None:
                     self._halve()
                     continue
-                found.update(zip(batch, detections, strict=True))
+                by_number.update(zip(batch, detections, strict=True))
                 waiting = waiting[len(batch) :]
-        return [found[number] for number in range(len(images))]
+        return [by_number[number] for number in range(len(images))]
 
     def _together(
         self, images: Sequence[Pixels], batch: Sequence[int], texts: "PromptTexts"

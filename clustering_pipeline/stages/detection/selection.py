@@ -149,14 +149,14 @@ def _valid(
 def _without_overlaps(detections: Detections, overlap: float) -> Detections:
     """Keep the highest score of boxes that show the same product, whatever their words."""
     remaining = np.argsort(-detections.scores, kind="stable")
-    kept = []
+    selected = []
     while len(remaining):
         best, remaining = remaining[0], remaining[1:]
-        kept.append(best)
+        selected.append(best)
         remaining = remaining[
             intersection_over_union(detections.boxes[best], detections.boxes[remaining]) <= overlap
         ]
-    return detections.take(np.array(kept, np.int64))
+    return detections.take(np.array(selected, np.int64))
 
 
 def _padded(detections: Detections, row: int, width: int, height: int, padding: float) -> Selected:

@@ -48,18 +48,26 @@ class _Work:
     prompts: tuple[Prompt, ...]
     settings: CropSettings
     blobs: BlobStore
-    given: GivenBoxes
+    catalogue_boxes: GivenBoxes
     segmenter: Segmenter | None
 
     def find(self, images: Mapping[str, Pixels]) -> dict[str, Detections]:
         """Return the detections of each picture by its digest; boxes that the catalogue gives come
         first.
         """
-        asked = {digest: pixels for digest, pixels in images.items() if digest not in self.given}
-        found = self.detector.detect(list(asked.values()), self.prompts)
+        asked = {
+            digest: pixels
+            for digest, pixels in images.items()
+            if digest not in self.catalogue_boxes
+        }
+        detections = self.detector.detect(list(asked.values()), self.prompts)
         return {
-            **{digest: self.given[digest] for digest in images if digest in self.given},
-            **dict(zip(asked, found, strict=True)),
+            **{
+                digest: self.catalogue_boxes[digest]
+                for digest in images
+                if digest in self.catalogue_boxes
+            },
+            **dict(zip(asked, detections, strict=True)),
         }
 
     @property
@@ -87,17 +95,17 @@ def run(
     StageError when the detector's model cannot be loaded.
     """
     detector = make_detector(settings)
-    given = (
+    catalogue_boxes = (
         given_boxes(raw_images, catalogue, settings) if isinstance(detector, GivenDetector) else {}
     )
     prompts = tuple(read_prompts(english_prompts)) if detector.uses_prompts else ()
     segmenter = make_segmenter(settings)
     masked_by = segmenter.identity(context) if segmenter else ""
     fingerprint = settings.fingerprint(
-        detector.identity(context), _digest(prompts), digest_of(given), masked_by
+        detector.identity(context), _digest(prompts), digest_of(catalogue_boxes), masked_by
     )
     table = context.tables.table("crops", fingerprint, _SCHEMA)
-    work = _Work(detector, prompts, settings, context.blobs, given, segmenter)
+    work = _Work(detector, prompts, settings, context.blobs, catalogue_boxes, segmenter)
     # One with an error as well is held from before: only asking for a newer one failed.
     usable = raw_images[raw_images["image_sha256"].notna()]
     rows = compute_missing(
@@ -174,9 +182,9 @@ def _load_batch(digests: list[str], blobs: BlobStore) -> dict[str, Pixels | str]
 def _crops_of_batch(loaded: Mapping[str, Pixels | str], work: _Work) -> list[dict[str, Any]]:
     """Return the rows of pictures by digest, one that could not be decoded being a sentence."""
     images = {digest: pixels for digest, pixels in loaded.items() if not isinstance(pixels, str)}
-    found = work.find(images)
+    detections = work.find(images)
     return [
-        _crops_of(digest, images[digest], found[digest], work)
+        _crops_of(digest, images[digest], detections[digest], work)
         if digest in images
         else {"key": digest, "crops": [], "error": loaded[digest]}
         for digest in loaded
@@ -190,9 +198,9 @@ def _load(digest: str, blobs: BlobStore) -> Pixels | str:
         return str(error)
 
 
-def _crops_of(digest: str, pixels: Pixels, found: Detections, work: _Work) -> dict[str, Any]:
+def _crops_of(digest: str, pixels: Pixels, detections: Detections, work: _Work) -> dict[str, Any]:
     height, width = pixels.shape[:2]
-    selected = select(found, width, height, work.minimum_score, work.settings)
+    selected = select(detections, width, height, work.minimum_score, work.settings)
     masks = _masks(selected, pixels, work.segmenter)
     crops = [
         _crop(rank, crop, mask, pixels, work)
@@ -252,12 +260,12 @@ def _manifest(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _facts(manifest: pd.DataFrame) -> Facts:
     images = manifest["image_sha256"].nunique()
-    found = manifest.loc[manifest["score"].notna(), "image_sha256"].nunique()
+    detected = manifest.loc[manifest["score"].notna(), "image_sha256"].nunique()
     return {
         "pictures": images,
         "crops": int(manifest["crop_sha256"].notna().sum()),
-        "pictures_with_a_detection": found,
-        "detection_share": round(found / images, 4) if images else 0.0,
+        "pictures_with_a_detection": detected,
+        "detection_share": round(detected / images, 4) if images else 0.0,
         "crops_without_background": int(manifest["mask"].notna().sum()),
         "damaged_pictures": int(manifest["error"].notna().sum()),
     }

@@ -157,7 +157,7 @@ def embedded_addresses(address: IPAddress) -> list[IPAddress]:
         inner.extend(address.teredo)
     if address in _NAT64 or (address in _IPV4_COMPATIBLE and int(address) > 1):
         inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
-    return [address, *(found for found in inner if found is not None)]
+    return [address, *(inner_address for inner_address in inner if inner_address is not None)]
 
 
 def refused_because(address: IPAddress) -> str | None:

@@ -152,12 +152,12 @@ class Journal:
 
     def look_up(self, keys: Iterable[str]) -> dict[str, Entry]:
         """Return the entries that are held among `keys`."""
-        found: dict[str, Entry] = {}
+        entries: dict[str, Entry] = {}
         for batch in batched(list(keys), _KEYS_PER_QUERY):
             with self._tables.reading() as connection:
                 rows = connection.execute(_LOOK_UP.format(",".join("?" * len(batch))), batch)
-                found.update((row[0], _entry(row)) for row in rows)
-        return found
+                entries.update((row[0], _entry(row)) for row in rows)
+        return entries
 
     def keep(self, key: str, picture: Picture, validators: Validators) -> None:
         """Record a picture, which clears an earlier failure."""

@@ -42,13 +42,13 @@ class Outcome:
 class Plan:
     """What to do for the distinct URLs of a catalogue.
 
-    `keys`: URL as the catalogue has it → journal key. `known`: what is settled without work, by
+    `keys`: URL as the catalogue has it → journal key. `settled`: what is settled without work, by
     key. `jobs`: what is asked for. `stored`: key → sha256 of the blob to be judged, for pictures
     that came from a folder.
     """
 
     keys: dict[str, str] = field(default_factory=dict)
-    known: dict[str, Outcome] = field(default_factory=dict)
+    settled: dict[str, Outcome] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
     stored: dict[str, str] = field(default_factory=dict)
 
@@ -79,7 +79,7 @@ def make_plan(
             address = parse_url(url)
         except UrlError as error:
             plan.keys[url] = key = f"invalid:{url}"
-            plan.known[key] = Outcome(None, _invalid(url, error))
+            plan.settled[key] = Outcome(None, _invalid(url, error))
             continue
         plan.keys[url] = key = journal_key(str(address))
         jobs[key] = Job(key, address, settings.deadline_seconds)
@@ -128,7 +128,7 @@ def _settle_stored(plan: Plan, entries: Mapping[str, Entry], settings: DownloadS
             and not _may_turn(entry, settings)
             and not (entry.failure and entry.failure.transient)
         ):
-            plan.known[key] = outcome(entry, settings)
+            plan.settled[key] = outcome(entry, settings)
             del plan.stored[key]
 
 
@@ -144,7 +144,7 @@ def _settle_asked(
             job.validators = entry.validators if entry.picture else None
             plan.jobs.append(job)
         else:
-            plan.known[key] = outcome(entry, settings)
+            plan.settled[key] = outcome(entry, settings)
 
 
 def outcome(entry: Entry, settings: DownloadSettings) -> Outcome:

@@ -139,7 +139,7 @@ def _outcomes(plan: Plan, journal: Journal, settings: DownloadSettings) -> dict[
     entries = journal.look_up([*(job.key for job in plan.jobs), *plan.stored])
     # Large catalogues have many; nothing needs them any more.
     plan.jobs.clear()
-    return plan.known | {key: outcome(entry, settings) for key, entry in entries.items()}
+    return plan.settled | {key: outcome(entry, settings) for key, entry in entries.items()}
 
 
 def _rows(

@@ -96,13 +96,13 @@ CHANNELS = 2048
 
 def _backbone(state: State, place: Path) -> str:
     """Return the prefix under which a checkpoint holds its backbone."""
-    found = next((prefix for prefix in BACKBONES if f"{prefix}conv1.weight" in state), None)
-    if found is None:
+    backbone = next((prefix for prefix in BACKBONES if f"{prefix}conv1.weight" in state), None)
+    if backbone is None:
         raise StageError(
             f"The weights in {place} are of no ResNet-50: no conv1.weight is there, plain or below "
             f"{', '.join(BACKBONES[1:])}. Choose the encoder that the file was trained for."
         )
-    return found
+    return backbone
 
 
 def _below(state: State, prefix: str) -> State:
@@ -118,8 +118,8 @@ def _keep_last_resolution(network: "nn.Module") -> None:
 
 
 def _power(state: State) -> float:
-    held = next((state[name] for name in POWERS if name in state), None)
-    return USUAL_POWER if held is None else float(held.reshape(-1)[0])
+    power = next((state[name] for name in POWERS if name in state), None)
+    return USUAL_POWER if power is None else float(power.reshape(-1)[0])
 
 
 def _generalised_mean(power: float) -> "nn.Module":

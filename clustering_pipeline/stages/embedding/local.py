@@ -190,8 +190,8 @@ class LocalPreparation:
     def _vector(self, features: LocalFeatures, colour: Floats, learnt: Vocabulary) -> Floats:
         aggregated = vlad(unit_descriptors(features.descriptors), learnt.words, features.centrality)
         # A product without any keypoint has no print to compare; its colour speaks alone.
-        seen = float(len(features) > 0)
-        print_part = unit(learnt.projection @ (aggregated - learnt.mean)) * seen
+        has_features = float(len(features) > 0)
+        print_part = unit(learnt.projection @ (aggregated - learnt.mean)) * has_features
         colour_part = unit(learnt.colour_projection @ colour) * np.sqrt(self.colour_share)
         return unit(np.concatenate([print_part, colour_part]))
 

@@ -138,10 +138,10 @@ class EfficientNetEncoder(EagerEncoder):
     ) -> Floats:
         distinct = views[:1] if np.array_equal(views[0], views[1]) else views
         # Rows go in one by one: a row's bits must not depend on what is beside it.
-        seen = [unit(session.run(None, {GRAPH_INPUT: view[None]})[0][0]) for view in distinct]
+        vectors = [unit(session.run(None, {GRAPH_INPUT: view[None]})[0][0]) for view in distinct]
         return unit(
             np.concatenate(
-                [unit(np.sum(seen, axis=0)), colour * np.float32(np.sqrt(self._colour_share))]
+                [unit(np.sum(vectors, axis=0)), colour * np.float32(np.sqrt(self._colour_share))]
             )
         )
 

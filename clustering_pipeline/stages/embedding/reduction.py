@@ -112,8 +112,8 @@ def _lda(
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     groups = _groups(encoded, clean_images, settings.reduce_labels)
-    known = groups.notna().to_numpy()
-    distinct = groups[known].nunique()
+    is_labelled = groups.notna().to_numpy()
+    distinct = groups[is_labelled].nunique()
     if distinct < 2:
         raise InputError(
             f"embeddings.reduce is lda, and {settings.reduce_labels} names {distinct} groups among "
@@ -121,7 +121,9 @@ def _lda(
             "embeddings.reduce to pca."
         )
     components = min(settings.reduced_dimension, distinct - 1, vectors.shape[1])
-    model = LinearDiscriminantAnalysis(n_components=components).fit(vectors[known], groups[known])
+    model = LinearDiscriminantAnalysis(n_components=components).fit(
+        vectors[is_labelled], groups[is_labelled]
+    )
     reduced: Vectors = model.transform(vectors)
     return reduced, _reduction(model.xbar_, model.scalings_[:, : reduced.shape[1]])
 

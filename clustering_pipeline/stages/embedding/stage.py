@@ -82,16 +82,16 @@ def _inputs(
             *(local_features[name] for name in ("crop_sha256", "features", "colour")), strict=True
         )
         return {str(crop): (crop, features, colour) for crop, features, colour in rows}
-    kept = clean_images[clean_images["status"] == "kept"]
-    boxes = kept[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
-    crops, images = kept["crop_sha256"].to_list(), kept["image_sha256"].to_list()
-    places = zip(map(tuple, boxes), kept["mask"], strict=True)
-    found = {
+    keepers = clean_images[clean_images["status"] == "kept"]
+    boxes = keepers[["x0", "y0", "x1", "y1"]].to_numpy(np.int64).tolist()
+    crops, images = keepers["crop_sha256"].to_list(), keepers["image_sha256"].to_list()
+    places = zip(map(tuple, boxes), keepers["mask"], strict=True)
+    inputs = {
         crop: (crop, image, place) for crop, image, place in zip(crops, images, places, strict=True)
     }
     if encoder.reads != "views":
-        return found
-    return _with_pictures(found, clean_images, _packs(local_features))
+        return inputs
+    return _with_pictures(inputs, clean_images, _packs(local_features))
 
 
 def _with_pictures(
@@ -225,14 +225,14 @@ def _grouped(batches: Iterator[list[Prepared]], size: int | None) -> Iterator[li
     if size is None:
         yield from batches
         return
-    held: list[Prepared] = []
+    waiting: list[Prepared] = []
     for batch in batches:
-        held += batch
-        while len(held) >= size:
-            yield held[:size]
-            held = held[size:]
-    if held:
-        yield held
+        waiting += batch
+        while len(waiting) >= size:
+            yield waiting[:size]
+            waiting = waiting[size:]
+    if waiting:
+        yield waiting
 
 
 def _begin(encoder: Encoder, prepared: list[Prepared]) -> Pending:

@@ -41,8 +41,8 @@ class TransformerEncoder(NeuralEncoder):
 
     def place(self, context: StageContext) -> Path:
         """Return the folder of the weights, also where the setting names a file in it."""
-        found = super().place(context)
-        return found if found.is_dir() else _described_folder(found)
+        place = super().place(context)
+        return place if place.is_dir() else _described_folder(place)
 
     def build(self, place: Path) -> "nn.Module":
         """Return the image tower; raises StageError for another kind of model, or holes in it."""

@@ -63,17 +63,17 @@ def find_offer_columns(
         for header, cells in columns.items()
     }
     chosen: dict[str, str] = {str(role): header for role, header in settings.columns.items()}
-    found: dict[str, OfferColumn] = {}
+    by_role: dict[str, OfferColumn] = {}
     for role, usual in ROLES.items():
-        taken = [column.header for column in found.values()]
+        taken = [column.header for column in by_role.values()]
         wanted = chosen.get(role)
         header = (
             _named(role, wanted, list(columns)) if wanted else _usual(role, usual, filled, taken)
         )
         if header is not None and wanted != "":
             currency, factor = _unit_of(header) if role in MONEY_ROLES else (None, 1)
-            found[role] = OfferColumn(header, filled[header], currency, factor)
-    return found
+            by_role[role] = OfferColumn(header, filled[header], currency, factor)
+    return by_role
 
 
 def _named(role: str, wanted: str, headers: Sequence[str]) -> str:
@@ -93,9 +93,9 @@ def _usual(
     """Return the most telling header, but none that holds less than half of what another does."""
     fitting = [
         header
-        for known in usual
+        for header_name in usual
         for header in filled
-        if header not in taken and known in _names_of(role, header)
+        if header not in taken and header_name in _names_of(role, header)
     ]
     most = max((len(filled[header]) for header in fitting), default=0)
     return next((header for header in fitting if most and 2 * len(filled[header]) >= most), None)

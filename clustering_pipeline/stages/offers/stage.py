@@ -155,8 +155,8 @@ def _are_shares_of_one(texts: Any) -> bool:
 def _day_first(column: OfferColumn, settings: OfferSettings) -> bool | None:
     if settings.date_order != "auto":
         return settings.date_order == "day first"
-    told = day_first_of(column.cells.values())
-    return column.writes_day_first if told is None else told
+    day_first = day_first_of(column.cells.values())
+    return column.writes_day_first if day_first is None else day_first
 
 
 def _safe_link(text: str) -> str | None:
@@ -206,10 +206,10 @@ def _with_known_currency(offers: pd.DataFrame, settings: OfferSettings) -> pd.Da
     others name.
     """
     named = set(offers["currency"].dropna())
-    known = settings.currency or (named.pop() if len(named) == 1 else None)
+    currency = settings.currency or (named.pop() if len(named) == 1 else None)
     priced = offers["price"].notna() | offers["list_price"].notna()
     return offers.assign(
-        currency=offers["currency"].where(offers["currency"].notna() | ~priced, known)
+        currency=offers["currency"].where(offers["currency"].notna() | ~priced, currency)
     )
 
 

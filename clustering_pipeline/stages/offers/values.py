@@ -173,15 +173,15 @@ def _price(low: float | None, high: float | None, currency: str | None) -> Price
     return Price(low, high, currency)
 
 
-def _currency(found: re.Match[str], part: str) -> str | None:
-    named = {CURRENCIES[symbol] for end in ("before", "after") if (symbol := found[f"{part}{end}"])}
+def _currency(match: re.Match[str], part: str) -> str | None:
+    named = {CURRENCIES[symbol] for end in ("before", "after") if (symbol := match[f"{part}{end}"])}
     return next(iter(named), None)
 
 
-def _amount(found: re.Match[str], part: str, mark: str | None) -> float | None:
-    multiplier = MULTIPLIERS.get(found[f"{part}multiplier"] or "", 1)
-    number = _scaled_number(found[f"{part}number"], multiplier, mark)
-    rest, unit = found[f"{part}rest"], found[f"{part}unit"]
+def _amount(match: re.Match[str], part: str, mark: str | None) -> float | None:
+    multiplier = MULTIPLIERS.get(match[f"{part}multiplier"] or "", 1)
+    number = _scaled_number(match[f"{part}number"], multiplier, mark)
+    rest, unit = match[f"{part}rest"], match[f"{part}unit"]
     if number is None or not rest:
         return number
     if not float(number / multiplier).is_integer():
@@ -196,8 +196,8 @@ def _amount(found: re.Match[str], part: str, mark: str | None) -> float | None:
 
 def _scaled_number(text: str, multiplier: int, mark: str | None) -> float | None:
     # Of millions nobody writes thousands: "1.250tr" is one and a quarter.
-    found = number_of(text, text.strip("0123456789 '")[:1] if multiplier > THOUSAND else mark)
-    return None if found is None else round(found * multiplier, 6)
+    scaled = number_of(text, text.strip("0123456789 '")[:1] if multiplier > THOUSAND else mark)
+    return None if scaled is None else round(scaled * multiplier, 6)
 
 
 def number_of(text: str, decimal_mark: str | None = None) -> float | None:
@@ -284,11 +284,11 @@ def read_share(text: str, *, of_one: bool = False) -> float | None:
         >>> read_share("-44%"), read_share("Giảm 12,5%"), read_share("-0.15", of_one=True)
         (0.44, 0.125, 0.15)
     """
-    found = _SHARE.fullmatch(plain(text))
-    if found is None:
+    match = _SHARE.fullmatch(plain(text))
+    if match is None:
         return None
-    value = float(found[1].replace(",", "."))
-    share = value if of_one and not found[2] else value / 100
+    value = float(match[1].replace(",", "."))
+    share = value if of_one and not match[2] else value / 100
     return round(share, 6) if 0 <= share <= 1 else None
 
 
@@ -306,13 +306,13 @@ def read_count(text: str) -> int | None:
         >>> read_count("Đã bán 1,2k"), read_count("1.200"), read_count("10k+ sold")
         (1200, 1200, 10000)
     """
-    found = _COUNT.fullmatch(plain(text).strip("()"))
-    if found is None:
+    match = _COUNT.fullmatch(plain(text).strip("()"))
+    if match is None:
         return None
-    multiplier = MULTIPLIERS.get(found[2] or "", 1)
-    if multiplier > 1 and _grouped(found[1], ".") | _grouped(found[1], ","):
+    multiplier = MULTIPLIERS.get(match[2] or "", 1)
+    if multiplier > 1 and _grouped(match[1], ".") | _grouped(match[1], ","):
         return None
-    number = number_of(found[1])
+    number = number_of(match[1])
     whole = None if number is None else round(number * multiplier, 3)
     return int(whole) if whole is not None and whole.is_integer() else None
 
@@ -330,14 +330,14 @@ def read_rating(text: str) -> float | None:
         >>> read_rating("4,9"), read_rating("9/10"), read_rating("98%"), read_rating("1.234")
         (4.9, 4.5, 4.9, None)
     """
-    found = _RATING.fullmatch(plain(text).removeprefix("★").removeprefix("⭐").strip())
-    if found is None:
+    match = _RATING.fullmatch(plain(text).removeprefix("★").removeprefix("⭐").strip())
+    if match is None:
         return None
     # A thousand or more of something is a count of ratings.
-    if _grouped(found[1], ".") or _grouped(found[1], ","):
+    if _grouped(match[1], ".") or _grouped(match[1], ","):
         return None
-    most = 100 if found[3] else int(found[2] or HIGHEST_RATING)
-    value = float(found[1].replace(",", "."))
+    most = 100 if match[3] else int(match[2] or HIGHEST_RATING)
+    value = float(match[1].replace(",", "."))
     return round(value * HIGHEST_RATING / most, 3) if value <= most else None
 
 
@@ -374,23 +374,23 @@ def read_day(text: str, *, day_first: bool | None = None) -> date | None:
         True
     """
     said = plain(text)
-    if found := _ISO.fullmatch(said) or _COMPACT.fullmatch(said):
-        return _day(*map(int, found.groups()))
-    if found := _VIETNAMESE.fullmatch(said):
-        return _day(int(found[3]), int(found[2]), int(found[1]))
-    if found := _DAY_MONTH.fullmatch(said):
-        return _day(int(found[3]), _MONTHS.get(found[2], 0), int(found[1]))
-    if found := _MONTH_DAY.fullmatch(said):
-        return _day(int(found[3]), _MONTHS.get(found[1], 0), int(found[2]))
-    found = _NUMERIC.fullmatch(said)
-    return _numeric_day(found, day_first) if found else None
+    if match := _ISO.fullmatch(said) or _COMPACT.fullmatch(said):
+        return _day(*map(int, match.groups()))
+    if match := _VIETNAMESE.fullmatch(said):
+        return _day(int(match[3]), int(match[2]), int(match[1]))
+    if match := _DAY_MONTH.fullmatch(said):
+        return _day(int(match[3]), _MONTHS.get(match[2], 0), int(match[1]))
+    if match := _MONTH_DAY.fullmatch(said):
+        return _day(int(match[3]), _MONTHS.get(match[1], 0), int(match[2]))
+    match = _NUMERIC.fullmatch(said)
+    return _numeric_day(match, day_first) if match else None
 
 
-def _numeric_day(found: re.Match[str], day_first: bool | None) -> date | None:
-    first, second = int(found[1]), int(found[3])
-    year = int(found[4]) + (2000 if len(found[4]) == 2 else 0)
-    told = day_first_of([found[0]])
-    order = day_first if told is None else told
+def _numeric_day(match: re.Match[str], day_first: bool | None) -> date | None:
+    first, second = int(match[1]), int(match[3])
+    year = int(match[4]) + (2000 if len(match[4]) == 2 else 0)
+    stated_order = day_first_of([match[0]])
+    order = day_first if stated_order is None else stated_order
     if order is None and first != second:
         return None
     return _day(year, second, first) if order else _day(year, first, second)
@@ -411,13 +411,13 @@ def day_first_of(texts: Iterable[str]) -> bool | None:
         >>> day_first_of(["05/11/2026", "28/11/2026"]), day_first_of(["05/11/2026"])
         (True, None)
     """
-    told = set()
-    for found in filter(None, (_NUMERIC.fullmatch(plain(text)) for text in texts)):
-        if int(found[1]) > 12:
-            told.add(True)
-        if int(found[3]) > 12:
-            told.add(False)
-    return told.pop() if len(told) == 1 else None
+    orders = set()
+    for match in filter(None, (_NUMERIC.fullmatch(plain(text)) for text in texts)):
+        if int(match[1]) > 12:
+            orders.add(True)
+        if int(match[3]) > 12:
+            orders.add(False)
+    return orders.pop() if len(orders) == 1 else None
 
 
 def unit_amount(title: str) -> tuple[float, str] | None:

@@ -272,8 +272,8 @@ def find_gemini_model(name: str) -> GeminiModel | None:
     None for one that is not known.
     """
     plain = name.rpartition("/")[2]
-    known = [model for model in GEMINI_MODELS.values() if _is_version(plain, model.name)]
-    return max(known, key=lambda model: len(model.name), default=None)
+    versions = [model for model in GEMINI_MODELS.values() if _is_version(plain, model.name)]
+    return max(versions, key=lambda model: len(model.name), default=None)
 
 
 def _is_version(name: str, model: str) -> bool:
@@ -299,8 +299,8 @@ class GeminiTranslator:
         """
         table = context.tables.table("gemini_prompts", self.settings.fingerprint(), SCHEMA)
         normal = [normal_form(word) for word in words]
-        held = table.read(normal)
-        missing = [word for word in normal if word not in held.index]
+        cached = table.read(normal)
+        missing = [word for word in normal if word not in cached.index]
         context.cache.add(len(normal), len(normal) - len(missing))
         answers, facts = self._ask_until_usable(missing) if missing else ({}, {})
         table.append(
@@ -309,12 +309,13 @@ class GeminiTranslator:
                 columns=["key", *SCHEMA.names],
             )
         )
-        known = {
-            **{str(word): (row.english, tuple(row.synonyms)) for word, row in held.iterrows()},
+        translations = {
+            **{str(word): (row.english, tuple(row.synonyms)) for word, row in cached.iterrows()},
             **answers,
         }
         prompts = tuple(
-            Prompt(word, *known[key], self.name) for word, key in zip(words, normal, strict=True)
+            Prompt(word, *translations[key], self.name)
+            for word, key in zip(words, normal, strict=True)
         )
         return Translation(prompts, facts)
 
@@ -393,9 +394,9 @@ def usable_answers(
         ]
         if not nouns:
             raise ValueError(f"no usable English noun for {word!r}")
-        kept = nouns[: synonyms + 1]
-        used.update(kept)
-        answers[word] = (kept[0], tuple(kept[1:]))
+        accepted = nouns[: synonyms + 1]
+        used.update(accepted)
+        answers[word] = (accepted[0], tuple(accepted[1:]))
     return answers
 
 

@@ -41,7 +41,7 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
             total=len(listings),
             page=page,
             last_page=max(1, -(-len(listings) // PAGE_SIZE)),
-            kept=_kept(library, category),
+            kept=_keep_statements(library, category),
             further=[name for name in FURTHER_PAGES if library.has_page(slug, name)],
         )
 
@@ -68,7 +68,7 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
-        stated = _kept(library, category).get(category.listing(number).listing)
+        stated = _keep_statements(library, category).get(category.listing(number).listing)
         if stated is not None:
             library.corrections.undo(stated, author=pages.author(request))
         return RedirectResponse(f"/c/{slug}/rejected?page={page}", 303)
@@ -76,17 +76,17 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
     return router
 
 
-def _kept(library: Library, category: Category) -> dict[int, int]:
+def _keep_statements(library: Library, category: Category) -> dict[int, int]:
     """Return the statement by which each listing that people keep is kept, by the listing's
     number.
     """
-    found = {}
+    statements = {}
     for recorded in library.corrections.in_force(category.slug):
         if isinstance(recorded.statement, Keep):
             listing = category.listing_named(recorded.statement.listing)
             if listing is not None:
-                found[listing.listing] = recorded.number
-    return found
+                statements[listing.listing] = recorded.number
+    return statements
 
 
 SIZES = {"small": 200, "large": 640}

@@ -58,8 +58,8 @@ def _add_questions(router: APIRouter, library: Library, pages: Pages) -> None:
     @router.get("/c/{slug}/queue/standing")
     def standing(request: Request, slug: str) -> HTMLResponse:
         category = library.category(slug)
-        found = category.queue.standing(library.corrections.in_force(slug))
-        return pages.render(request, "standing.html", category=category, standing=found)
+        state = category.queue.standing(library.corrections.in_force(slug))
+        return pages.render(request, "standing.html", category=category, standing=state)
 
 
 def _add_answers(router: APIRouter, library: Library, pages: Pages) -> None:

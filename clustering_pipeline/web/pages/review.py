@@ -51,7 +51,7 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> HTMLResponse:
         category = library.category(slug)
-        seen = library.progress.looked_at(slug, category.clusters)
+        reviewed = library.progress.looked_at(slug, category.clusters)
         if show == "titles":
             return pages.render(
                 request,
@@ -61,12 +61,12 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
                 page=page,
                 last_page=max(1, -(-len(category.same_titles) // PAGE_SIZE)),
             )
-        shown = _filtered(category, show, seen)
+        shown = _filtered(category, show, reviewed)
         return pages.render(
             request,
             "clusters.html",
             category=category,
-            seen=seen,
+            seen=reviewed,
             show=show,
             page=page,
             last_page=max(1, -(-len(shown) // PAGE_SIZE)),
@@ -223,10 +223,10 @@ def reviewable(category: Category) -> list[Cluster]:
     return [cluster for cluster in category.clusters if cluster.size > 1]
 
 
-def _filtered(category: Category, show: str, seen: set[int]) -> list[Cluster]:
+def _filtered(category: Category, show: str, reviewed: set[int]) -> list[Cluster]:
     clusters = reviewable(category)
     if show == "open":
-        return [cluster for cluster in clusters if cluster.cluster_id not in seen]
+        return [cluster for cluster in clusters if cluster.cluster_id not in reviewed]
     if show == "prices":
         far = {number for number, product in category.prices.items() if product.far}
         return [cluster for cluster in clusters if cluster.cluster_id in far]
@@ -286,13 +286,13 @@ def _applied(library: Library, slug: str) -> str | None:
 
 def _member(category: Category, listing: int, number: int) -> Listing:
     """Return a listing of cluster `number`; raises InputError where it is in another one."""
-    found = category.listing(listing)
-    if found.cluster_id != number:
+    member = category.listing(listing)
+    if member.cluster_id != number:
         raise InputError(
-            f"{found.product_base_id} is not in cluster {number}. The clusters changed since the "
+            f"{member.product_base_id} is not in cluster {number}. The clusters changed since the "
             f"page was opened, and nothing was recorded: go back and reload it."
         )
-    return found
+    return member
 
 
 def _chosen(cluster: Cluster, numbers: Sequence[int]) -> list[Listing]:

@@ -29,8 +29,14 @@ def run_router(library: Library, pages: Pages, runs: BackgroundRuns) -> APIRoute
 
     @router.get("/runs/{name}")
     def run(request: Request, name: str, done: str = "") -> HTMLResponse:
-        seen, numbers = _found(runs, name), statement_numbers(done)
-        return pages.render(request, "run.html", run=seen, done=numbers, **_came_of(library, seen))
+        background_run, numbers = _run_named(runs, name), statement_numbers(done)
+        return pages.render(
+            request,
+            "run.html",
+            run=background_run,
+            done=numbers,
+            **_came_of(library, background_run),
+        )
 
     @router.post("/runs/{name}/names")
     async def names(request: Request, name: str) -> Response:
@@ -38,25 +44,25 @@ def run_router(library: Library, pages: Pages, runs: BackgroundRuns) -> APIRoute
         sent = {key: str(value) for key, value in (await request.form()).items()}
         pages.check_form(sent.get("secret", ""))
         numbers = await to_thread.run_sync(
-            _record_names, library, _found(runs, name), sent, pages.author(request)
+            _record_names, library, _run_named(runs, name), sent, pages.author(request)
         )
         return RedirectResponse(f"/runs/{name}?done={','.join(map(str, numbers))}", 303)
 
     @router.get("/runs/{name}/standing")
     def standing(request: Request, name: str) -> HTMLResponse:
         """How far a run is, for the script of its page."""
-        return pages.render(request, "run_standing.html", run=_found(runs, name))
+        return pages.render(request, "run_standing.html", run=_run_named(runs, name))
 
     @router.post("/runs/{name}/cancel")
     def cancel(name: str, secret: Secret) -> Response:
         pages.check_form(secret)
-        runs.cancel(_found(runs, name).name)
+        runs.cancel(_run_named(runs, name).name)
         return RedirectResponse(f"/runs/{name}", 303)
 
     @router.post("/runs/{name}/again")
     def again(request: Request, name: str, secret: Secret) -> Response:
         pages.check_form(secret)
-        asked = _found(runs, name).asked
+        asked = _run_named(runs, name).asked
         return _start(request, asked.category, asked.display_name)
 
     @router.post("/c/{slug}/apply")
@@ -92,7 +98,7 @@ def _record_names(
     return library.corrections.add(said)
 
 
-def _found(runs: BackgroundRuns, name: str) -> BackgroundRun:
+def _run_named(runs: BackgroundRuns, name: str) -> BackgroundRun:
     try:
         return runs.get(name)
     except InputError as error:

@@ -78,12 +78,12 @@ def search_router(library: Library, pages: Pages, finder: Finder) -> APIRouter:
         top: Annotated[int, Query(ge=1, le=MOST_HITS)] = SHOWN,
     ) -> HTMLResponse:
         category = library.category(slug)
-        found = finder.find(slug, finder.queries.get(name), mode, top, region)
+        results_found = finder.find(slug, finder.queries.get(name), mode, top, region)
         return pages.render(
             request,
             "results.html",
             category=category,
-            found=found,
+            found=results_found,
             name=name,
             mode=mode,
             region=region,

@@ -120,13 +120,15 @@ def _add_outgoing(router: APIRouter, library: Library) -> None:
     def workbook(slug: str) -> Response:
         name, content = library.workbook(slug)
         suffix = Path(name).suffix.lower()
-        known = {
+        media_types = {
             ".xlsx": WORKBOOK_TYPE,
             ".xlsm": "application/vnd.ms-excel.sheet.macroEnabled.12",
             ".csv": "text/csv",
         }
         return _download(
-            content, f"{slug}.clustered{suffix}", known.get(suffix, "application/octet-stream")
+            content,
+            f"{slug}.clustered{suffix}",
+            media_types.get(suffix, "application/octet-stream"),
         )
 
 

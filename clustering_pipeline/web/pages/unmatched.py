@@ -60,6 +60,6 @@ def unmatched_router(library: Library, pages: Pages) -> APIRouter:
 def _members(category: Category, asked: Question) -> list[int]:
     """Return the listings to show of the place of a question: the one that it is near to first."""
     other = asked.second
-    held = category.by_number.get(-1 if other.cluster_id is None else other.cluster_id)
-    further = [] if held is None else [one.listing for one in held.pictures]
+    cluster = category.by_number.get(-1 if other.cluster_id is None else other.cluster_id)
+    further = [] if cluster is None else [one.listing for one in cluster.pictures]
     return list(dict.fromkeys([other.listing, *further]))[:NEIGHBOURS_SHOWN]

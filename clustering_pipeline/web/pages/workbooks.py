@@ -91,20 +91,20 @@ def _add_columns(router: APIRouter, project: Project, drafts: Drafts, home: Home
         status: int = 200,
         **values: Any,
     ) -> HTMLResponse:
-        known, seen = {one.display_name for one in project.sources.all()}, draft.sheet(sheet)
+        names, sheet_shown = {one.display_name for one in project.sources.all()}, draft.sheet(sheet)
         return home.pages.render(
             request,
             "columns.html",
             status,
             draft=draft,
             sheet=sheet,
-            seen=seen,
+            seen=sheet_shown,
             choice=choice,
-            headers=seen.headers(choice.header_row),
-            header_rows=range(1, min(HEADER_ROWS, len(seen.head)) + 1),
-            shown=seen.head[choice.header_row : choice.header_row + ROWS_SHOWN],
-            roles=_roles(seen, choice),
-            known=sorted(known),
+            headers=sheet_shown.headers(choice.header_row),
+            header_rows=range(1, min(HEADER_ROWS, len(sheet_shown.head)) + 1),
+            shown=sheet_shown.head[choice.header_row : choice.header_row + ROWS_SHOWN],
+            roles=_roles(sheet_shown, choice),
+            known=sorted(names),
             **{"called": draft.display_name, "busy": None, **values},
         )
 

@@ -59,7 +59,7 @@ def pictured(tmp_path):
 
 
 def test_a_row_per_cluster_with_its_picture_and_links_both_ways(tmp_path, pictured):
-    notes = WorkbookNotes(seen={1: ("2024-05-01", "2024-05-08")})
+    notes = WorkbookNotes(cluster_dates={1: ("2024-05-01", "2024-05-08")})
     workbook = openpyxl.load_workbook(
         io.BytesIO(label(workbook_bytes(), tmp_path, notes=notes, **pictured))
     )

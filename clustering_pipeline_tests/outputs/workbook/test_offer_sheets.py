@@ -190,7 +190,7 @@ def test_dates_of_a_cluster_are_dates(tmp_path):
     content = workbook_bytes()
     seen = {1: (date(2026, 11, 1), date(2026, 11, 8))}
     cells = columns_of(
-        sheet_of(label(content, tmp_path, notes=WorkbookNotes(seen=seen)), "Clusters")
+        sheet_of(label(content, tmp_path, notes=WorkbookNotes(cluster_dates=seen)), "Clusters")
     )
     assert cells["first_seen"][0].is_date
     assert cells["first_seen"][0].value == datetime(2026, 11, 1)

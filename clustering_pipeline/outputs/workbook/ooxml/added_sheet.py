@@ -280,9 +280,9 @@ def _put_drawing(
 
 def _put_image(parts: WorkbookParts, picture: Picture) -> str:
     """Store a picture once, however many sheets show it."""
-    held = parts.pictures.get(picture.content)
-    if held is not None and held in parts:
-        return held
+    existing = parts.pictures.get(picture.content)
+    if existing is not None and existing in parts:
+        return existing
     part = parts.free_name("xl/media/clustering{}.jpeg")
     parts.write(part, picture.content)
     parts.pictures[picture.content] = part

@@ -270,7 +270,7 @@ class WorkbookParts:
         self.write(CONTENT_TYPES_PART, re.sub(override, b"", types))
 
     def _reachable(self) -> set[str]:
-        found: set[str] = set()
+        reachable: set[str] = set()
         waiting = [""]
         while waiting:
             part = waiting.pop()
@@ -280,10 +280,10 @@ class WorkbookParts:
                 link.target
                 for link in self.links(part)
                 if not link.is_external and link.target in self
-            } - found
-            found |= targets
+            } - reachable
+            reachable |= targets
             waiting += targets
-        return found
+        return reachable
 
     def add_tab(self, name: str, identifier: str) -> None:
         """Append a sheet to the workbook's tabs."""
@@ -324,9 +324,9 @@ class WorkbookParts:
         end.
         """
         buffer = io.BytesIO()
-        kept = [part for part in self.package.names if part not in self.removed]
+        names = [part for part in self.package.names if part not in self.removed]
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-            for part in dict.fromkeys([*kept, *self.changed]):
+            for part in dict.fromkeys([*names, *self.changed]):
                 info = zipfile.ZipInfo(part, PART_TIME)
                 info.compress_type = (
                     zipfile.ZIP_STORED if part.endswith(STORED_SUFFIXES) else zipfile.ZIP_DEFLATED
@@ -343,7 +343,7 @@ def insert_before_end(content: bytes, addition: bytes, element: str) -> bytes:
     """
     name = element.encode()
     end = max(
-        (found.start() for found in re.finditer(rb"</(?:\w+:)?%b\s*>" % name, content)), default=-1
+        (match.start() for match in re.finditer(rb"</(?:\w+:)?%b\s*>" % name, content)), default=-1
     )
     if end >= 0:
         return content[:end] + addition + content[end:]

@@ -82,10 +82,10 @@ def _widened(reference: str, columns: OwnColumns) -> str | None:
 
 def _widened_table(content: bytes, columns: OwnColumns) -> bytes | None:
     root = re.search(rb"<(?:\w+:)?table\b[^>]*>", content)
-    found = REFERENCE.search(root[0]) if root else None
-    if root is None or found is None or b'headerRowCount="0"' in root[0]:
+    reference = REFERENCE.search(root[0]) if root else None
+    if root is None or reference is None or b'headerRowCount="0"' in root[0]:
         return content
-    old = found[2].decode()
+    old = reference[2].decode()
     new = _widened(old, columns)
     if new is None or (new != old and BOUND.search(root[0])):
         return None
@@ -103,17 +103,17 @@ def _with_reference(content: bytes, old: str, new: str) -> bytes:
     right = re.match(r"[A-Z]+", new.split(":")[1])
     assert right is not None
 
-    def widened(found: re.Match[bytes]) -> bytes:
-        row, left, end, column = range_corners(found[2].decode())
+    def widened(match: re.Match[bytes]) -> bytes:
+        row, left, end, column = range_corners(match[2].decode())
         if row != first or end > last or column != range_corners(old)[3]:
-            return found[0]
-        return found[1] + f"{column_letters(left)}{row}:{right[0]}{end}".encode()
+            return match[0]
+        return match[1] + f"{column_letters(left)}{row}:{right[0]}{end}".encode()
 
     start = re.search(rb"<(?:\w+:)?table\b[^>]*>", content)
     assert start is not None
     head = REFERENCE.sub(widened, start[0], count=1)
     body = FILTER.sub(
-        lambda found: REFERENCE.sub(widened, found[0], count=1), content[start.end() :], count=1
+        lambda match: REFERENCE.sub(widened, match[0], count=1), content[start.end() :], count=1
     )
     return content[: start.start()] + head + body
 
@@ -139,16 +139,16 @@ def _with_columns(content: bytes, names: list[str]) -> bytes:
 def _widen_filter(parts: WorkbookParts, sheet: str, columns: OwnColumns) -> Iterator[str]:
     part = parts.sheets[sheet].part
     content = parts.read(part)
-    found = FILTER.search(content, max(0, content.rfind(b"sheetData>")))
-    reference = REFERENCE.search(found[0]) if found else None
-    if found is None or reference is None:
+    filter_element = FILTER.search(content, max(0, content.rfind(b"sheetData>")))
+    reference = REFERENCE.search(filter_element[0]) if filter_element else None
+    if filter_element is None or reference is None:
         return
     old = reference[2].decode()
     new = _widened(old, columns)
     if new is None:
         yield _left_behind("The filter", sheet)
     elif new != old:
-        start = found.start() + reference.start(2)
+        start = filter_element.start() + reference.start(2)
         end = start + len(reference[2])
         parts.write(part, content[:start] + new.encode() + content[end:])
         _rename_filter(parts, old, new)
@@ -163,7 +163,7 @@ def _rename_filter(parts: WorkbookParts, old: str, new: str) -> None:
     )
     parts.write(
         parts.workbook_part,
-        re.sub(name, lambda found: found[1] + _absolute(new).encode(), content),
+        re.sub(name, lambda match: match[1] + _absolute(new).encode(), content),
     )
 
 

@@ -179,9 +179,9 @@ class _Walker:
 
     def _drop_spans(self) -> None:
         start = self._starts[-1]
-        found = re.search(rb"""\sspans\s*=\s*["'][^"']*["']""", self._content[start : start + 4096])
-        if found:
-            self.layout.edits.append((start + found.start(), start + found.end(), b""))
+        spans = re.search(rb"""\sspans\s*=\s*["'][^"']*["']""", self._content[start : start + 4096])
+        if spans:
+            self.layout.edits.append((start + spans.start(), start + spans.end(), b""))
 
     def _start_cell(self, attributes: dict[str, str]) -> None:
         reference = attributes.get("r")
@@ -243,12 +243,14 @@ def _dimension_edit(
 def _column_edit(layout: _Layout, additions: SheetAdditions) -> list[tuple[int, int, bytes]]:
     if not additions.widths:
         return []
-    kept = [part for column in layout.columns for part in _without(column, set(additions.widths))]
+    untouched = [
+        part for column in layout.columns for part in _without(column, set(additions.widths))
+    ]
     added = [
         {"min": str(n), "max": str(n), "width": f"{width:g}", "customWidth": "1"}
         for n, width in additions.widths.items()
     ]
-    ordered = sorted([*kept, *added], key=lambda column: int(column["min"]))
+    ordered = sorted([*untouched, *added], key=lambda column: int(column["min"]))
     elements = "".join(f"<{layout.prefix}col {_attributes(column)}/>" for column in ordered)
     markup = f"<{layout.prefix}cols>{elements}</{layout.prefix}cols>".encode()
     existing = layout.find("cols")
@@ -275,17 +277,17 @@ def _link_edit(
     content: bytes, layout: _Layout, additions: SheetAdditions
 ) -> list[tuple[int, int, bytes]]:
     replaced = {(row, column) for row, columns in additions.cells.items() for column in columns}
-    kept = [
+    untouched = [
         content[start:end]
         for reference, start, end in layout.links
         if not _covers_one_of(reference, replaced)
     ]
     added = [_link_markup(layout.prefix, cell, target) for cell, target in additions.links.items()]
-    added = added[: max(0, MAX_HYPERLINKS - len(kept))]
+    added = added[: max(0, MAX_HYPERLINKS - len(untouched))]
     existing = layout.find("hyperlinks")
-    if not added and len(kept) == len(layout.links):
+    if not added and len(untouched) == len(layout.links):
         return []
-    inner = b"".join([*kept, *added])
+    inner = b"".join([*untouched, *added])
     markup = (
         b"<%b>%b</%b>" % (_name(layout, "hyperlinks"), inner, _name(layout, "hyperlinks"))
         if inner

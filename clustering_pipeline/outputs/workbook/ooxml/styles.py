@@ -148,14 +148,14 @@ class _StyleSheet:
         """
         quoted = attribute(code)
         formats = re.findall(rb'<(?:\w+:)?numFmt\b[^>]*\bnumFmtId="(\d+)"[^>]*', self._content)
-        known = re.search(
+        existing = re.search(
             rb'<(?:\w+:)?numFmt\b[^>]*\bnumFmtId="(\d+)"[^>]*\bformatCode=%b'
             % re.escape(quoted.encode()),
             self._content,
         )
-        if known:
-            return int(known[1])
-        number = max([FIRST_OWN_FORMAT, *(int(held) + 1 for held in formats)])
+        if existing:
+            return int(existing[1])
+        number = max([FIRST_OWN_FORMAT, *(int(own_number) + 1 for own_number in formats)])
         if b"numFmts" not in self._content:
             root = re.search(rb"<(?:\w+:)?styleSheet\b[^>]*>", self._content)
             assert root is not None
@@ -170,8 +170,8 @@ class _StyleSheet:
         """
         markup = re.sub(r"<(/?)(?=[a-z])", rf"<\1{self._prefix}", element).encode()
         name = f"{self._prefix}{collection}".encode()
-        found = re.search(rb"<%b\b[^>]*>(.*?)</%b\s*>" % (name, name), self._content, re.DOTALL)
-        existing = _children(found[1]) if found else []
+        match = re.search(rb"<%b\b[^>]*>(.*?)</%b\s*>" % (name, name), self._content, re.DOTALL)
+        existing = _children(match[1]) if match else []
         if markup in existing:
             return existing.index(markup)
         self._content = insert_before_end(self._content, markup, collection)

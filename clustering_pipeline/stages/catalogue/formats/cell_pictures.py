@@ -78,14 +78,14 @@ def _pictures_of_values(
         for structure in structures
         if local_name(structure.tag) == "s"
     ]
-    found = {}
+    target_of = {}
     for number, value in enumerate(one for one in values if local_name(one.tag) == "rv"):
         names = keys[int(value.get("s", 0))]
         if PICTURE_KEY in names:
             target = targets[int(value[names.index(PICTURE_KEY)].text or "")]
             if target is not None:
-                found[number] = target
-    return found
+                target_of[number] = target
+    return target_of
 
 
 def _values_of_marks(metadata: ElementTree.Element) -> dict[str, int]:
@@ -115,7 +115,7 @@ def _rich_value(block: ElementTree.Element) -> int:
 
 def named_pictures(package: WorkbookPackage) -> dict[str, str]:
     """Return the part of each picture of a workbook of WPS by the name that DISPIMG gives it."""
-    found = {}
+    target_of = {}
     for part in (
         link.target
         for link in relationships(package, workbook_part(package))
@@ -126,8 +126,8 @@ def named_pictures(package: WorkbookPackage) -> dict[str, str]:
             if local_name(picture.tag) == "pic":
                 target, name = _blip(picture, targets), _name(picture)
                 if name and target:
-                    found[name] = target
-    return found
+                    target_of[name] = target
+    return target_of
 
 
 def _name(picture: ElementTree.Element) -> str | None:
@@ -143,13 +143,13 @@ def floating_pictures(package: WorkbookPackage, sheet: SheetPart) -> dict[Positi
     """Return the part of the first picture whose upper left corner lies in each cell, by (row,
     column) from 1.
     """
-    found: dict[Position, str] = {}
+    parts: dict[Position, str] = {}
     for link in relationships(package, sheet.part):
         if link.kind == "drawing" and link.target in package:
             targets = _images(relationships(package, link.target))
             for position, part in _anchored(parse_xml(package, link.target), targets):
-                found.setdefault(position, part)
-    return found
+                parts.setdefault(position, part)
+    return parts
 
 
 def _anchored(

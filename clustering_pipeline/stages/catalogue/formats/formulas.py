@@ -125,9 +125,9 @@ class _Reader:
         return True
 
     def _position(self, reference: str) -> Position:
-        found = re.search(_REFERENCE, reference, re.IGNORECASE)
-        assert found is not None
-        fixed_column, letters, fixed_row, digits = found.groups()
+        match = re.search(_REFERENCE, reference, re.IGNORECASE)
+        assert match is not None
+        fixed_column, letters, fixed_row, digits = match.groups()
         row = int(digits) + (0 if fixed_row else self._formula.rows)
         column = column_number(letters) + (0 if fixed_column else self._formula.columns)
         if row < 1 or column < 1:

@@ -56,8 +56,8 @@ def old_workbook_details(content: bytes, name: str) -> dict[str, SheetDetails]:
         details = {sheet.name: _sheet_details(workbook, sheet) for sheet in workbook.sheets()}
     except BROKEN as error:
         raise _explained(error, name) from error
-    for found in details.values():
-        check_overlap(name, found.merged, found)
+    for sheet_details in details.values():
+        check_overlap(name, sheet_details.merged, sheet_details)
     return details
 
 
@@ -95,11 +95,13 @@ def _sheet_details(workbook: Any, sheet: Any) -> SheetDetails:
 
 def _shown_formats(workbook: Any) -> dict[int, NumberFormat]:
     """Return the cell formats that show whole numbers otherwise than by their digits."""
-    shown = {key: number_format(held.format_str or "") for key, held in workbook.format_map.items()}
+    shown = {
+        key: number_format(style.format_str or "") for key, style in workbook.format_map.items()
+    }
     return {
         index: shown_number
-        for index, held in enumerate(workbook.xf_list)
-        if (shown_number := shown.get(held.format_key)) is not None
+        for index, style in enumerate(workbook.xf_list)
+        if (shown_number := shown.get(style.format_key)) is not None
     }
 
 

@@ -58,15 +58,15 @@ def number_format(code: str) -> "NumberFormat | None":
     digits = 0
     position = 0
     while position < len(section):
-        found = _PART.match(section, position)
-        if found is None:
+        token = _PART.match(section, position)
+        if token is None:
             return None
-        position = found.end()
-        if found["digit"]:
-            parts.append("0" if found["digit"] == "0" else "")
+        position = token.end()
+        if token["digit"]:
+            parts.append("0" if token["digit"] == "0" else "")
             digits += 1
         else:
-            fixed = found["quoted"] or found["escaped"] or found["symbol"] or found["plain"] or ""
+            fixed = token["quoted"] or token["escaped"] or token["symbol"] or token["plain"] or ""
             parts += [f"'{letter}" for letter in fixed]
     pads = sum(part == "0" for part in parts) > 1
     before = itertools.takewhile(lambda part: part.startswith("'"), parts)

@@ -236,7 +236,7 @@ def worksheets(package: WorkbookPackage) -> list[SheetPart]:
     """Return the worksheets in the order of their tabs; chart and dialog sheets are left out."""
     part = workbook_part(package)
     targets = {link.identifier: link for link in relationships(package, part)}
-    found = []
+    parts = []
     for element in parse_xml(package, part).iter():
         if local_name(element.tag) == "sheet":
             identifier = next(
@@ -244,14 +244,14 @@ def worksheets(package: WorkbookPackage) -> list[SheetPart]:
             )
             link = targets.get(identifier)
             if link is not None and link.kind == "worksheet" and link.target in package:
-                found.append(
+                parts.append(
                     SheetPart(
                         element.get("name", ""),
                         link.target,
                         element.get("state", "visible") != "visible",
                     )
                 )
-    return found
+    return parts
 
 
 @lru_cache(maxsize=20_000)
@@ -274,10 +274,10 @@ def reference_column(reference: str) -> int:
 
 def cell_position(reference: str) -> tuple[int, int]:
     """Return (row, column) of a reference such as "B7", both from 1; raises ValueError."""
-    found = CELL_REFERENCE.match(reference)
-    if not found:
+    match = CELL_REFERENCE.match(reference)
+    if not match:
         raise ValueError(f"{reference!r} is no cell reference")
-    return int(found[2]), column_number(found[1])
+    return int(match[2]), column_number(match[1])
 
 
 def range_corners(reference: str) -> tuple[int, int, int, int]:

@@ -195,9 +195,9 @@ def _read_xlsx(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     facts = workbook_facts(package)
     sheets = worksheets(package)[: settings.max_sheets + 1]
     details = {sheet.name: sheet_details(package, sheet, facts) for sheet in sheets}
-    for sheet, found in details.items():
-        check_cells(name, sheet, found.last_row * found.last_column, settings)
-    check_characters(name, sum(found.characters for found in details.values()), settings)
+    for sheet, one_sheet in details.items():
+        check_cells(name, sheet, one_sheet.last_row * one_sheet.last_column, settings)
+    check_characters(name, sum(one_sheet.characters for one_sheet in details.values()), settings)
     return Table("xlsx", _read_calamine(content, name, details), package=package)
 
 
@@ -227,7 +227,7 @@ def _read_ods(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     details = document_details(
         package, lambda sheet, cells: check_cells(name, sheet, cells, settings)
     )
-    check_characters(name, sum(found.characters for found in details.values()), settings)
+    check_characters(name, sum(one_sheet.characters for one_sheet in details.values()), settings)
     remarks = (
         (UNREAD_PICTURES,) if any(part.startswith("Pictures/") for part in package.names) else ()
     )
@@ -238,7 +238,7 @@ def _read_xls(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     if ENCRYPTED_STREAM in content:
         raise password_protected(name)
     details = old_workbook_details(content, name)
-    check_characters(name, sum(found.characters for found in details.values()), settings)
+    check_characters(name, sum(one_sheet.characters for one_sheet in details.values()), settings)
     return Table("xls", _read_calamine(content, name, details))
 
 
