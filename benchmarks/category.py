@@ -20,7 +20,7 @@ from clustering_pipeline.core.manifests import (
     empty,
 )
 from clustering_pipeline.outputs.report import CategoryTables, Listing, read_listings
-from clustering_pipeline.outputs.search import QuerySettings, build_index
+from clustering_pipeline.outputs.search import index_category
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import MatchSettings, PipelineSettings
 from clustering_pipeline.stages.flow import STEPS
@@ -75,23 +75,8 @@ def _frames(project: Project, slug: str, pictures: list[Path]) -> dict[str, pd.D
     for name, step in STEPS.items():
         if name not in frames and name != "offers":
             frames[name] = step.run(frames | given, settings, context).manifest
-    order = (
-        "embeddings",
-        "clusters",
-        "catalogue",
-        "crops",
-        "raw_images",
-        "clean_images",
-        "local_features",
-    )
     files = FileTree(f"{project.storage_root}/outputs/{slug}/search")
-    indexed: dict[str, Any] = {name: frames[name] for name in order}
-    build_index(
-        **indexed,
-        settings=settings.search,
-        files=files,
-        query=QuerySettings(),
-    )
+    index_category(frames, settings, context, files)
     return frames
 
 

@@ -23,9 +23,8 @@ from clustering_pipeline.outputs.report import (
 )
 from clustering_pipeline.outputs.search import (
     PictureSearch,
-    QuerySettings,
     SearchIndex,
-    build_index,
+    index_category,
 )
 from clustering_pipeline.outputs.workbook import (
     OriginalWorkbook,
@@ -37,9 +36,7 @@ from clustering_pipeline.outputs.workbook import (
     summary_sections,
 )
 from clustering_pipeline.review import Signature, actions
-from clustering_pipeline.stages.embedding import read_reduction
 from clustering_pipeline.stages.offers import PriceHistory
-from clustering_pipeline.stages.prompts import read_prompts
 from clustering_pipeline.storage import FileTree
 
 IdPair = tuple[str, str]
@@ -318,29 +315,8 @@ class Grouping:
     def _search(self) -> PictureSearch:
         frames, settings, context = self._frames, self._place.settings, self._place.context
         files = FileTree(self._place.project.search_root(self._place.category))
-        inputs = (
-            "embeddings",
-            "clusters",
-            "catalogue",
-            "crops",
-            "raw_images",
-            "clean_images",
-            "local_features",
-        )
         if self._place.is_own:
-            build_index(
-                **{name: frames[name] for name in inputs},
-                settings=settings.search,
-                files=files,
-                query=QuerySettings(
-                    crops=settings.crops,
-                    local_features=settings.local_features,
-                    embeddings=settings.embeddings,
-                    matches=settings.matches,
-                    prompts=tuple(read_prompts(frames["english_prompts"])),
-                ),
-                reduction=read_reduction(settings.embeddings, context),
-            )
+            index_category(frames, settings, context, files)
         return PictureSearch(SearchIndex.load(files), context)
 
     def _listing(self, identifier: object) -> Listing:

@@ -16,7 +16,7 @@ from clustering_pipeline.outputs.search.index import (
     checked_mode,
     current_version,
 )
-from clustering_pipeline.outputs.search.stage import build_index
+from clustering_pipeline.outputs.search.stage import build_index, index_category
 
 __all__ = [
     "MODES",
@@ -32,4 +32,5 @@ __all__ = [
     "checked_mode",
     "current_version",
     "has_text_tower",
+    "index_category",
 ]

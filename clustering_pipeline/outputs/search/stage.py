@@ -3,6 +3,7 @@ it.
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from clustering_pipeline.outputs.search.index import (
     build_lists,
     write_index,
 )
-from clustering_pipeline.settings import SearchSettings
-from clustering_pipeline.stages.contract import StageResult
-from clustering_pipeline.stages.embedding import Reduction
+from clustering_pipeline.settings import PipelineSettings, SearchSettings
+from clustering_pipeline.stages.contract import StageContext, StageResult
+from clustering_pipeline.stages.embedding import Reduction, read_reduction
+from clustering_pipeline.stages.prompts import read_prompts
 from clustering_pipeline.storage import FileTree
 
 LISTINGS = pa.schema(
@@ -35,6 +37,39 @@ LISTINGS = pa.schema(
     ]
 )
 NO_CLUSTER = -1
+FRAMES = (
+    "embeddings",
+    "clusters",
+    "catalogue",
+    "crops",
+    "raw_images",
+    "clean_images",
+    "local_features",
+)
+
+
+def index_category(
+    frames: Mapping[str, pd.DataFrame],
+    settings: PipelineSettings,
+    context: StageContext,
+    files: FileTree,
+) -> StageResult:
+    """Build the index of a category whose stages have run; `frames` by the names of their
+    manifests.
+    """
+    return build_index(
+        **{name: frames[name] for name in FRAMES},
+        settings=settings.search,
+        files=files,
+        query=QuerySettings(
+            crops=settings.crops,
+            local_features=settings.local_features,
+            embeddings=settings.embeddings,
+            matches=settings.matches,
+            prompts=tuple(read_prompts(frames["english_prompts"])),
+        ),
+        reduction=read_reduction(settings.embeddings, context),
+    )
 
 
 def build_index(
