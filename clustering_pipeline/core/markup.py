@@ -96,13 +96,15 @@ def circle(x: float, y: float, radius: float, **attributes: object) -> Element:
 
 
 def open_templates(*packages: str) -> Environment:
-    """Return the templates in the folders `templates` of packages, the first that has one; values
-    are escaped.
+    """Return the templates in the folders `templates` of packages and of this one, the first that
+    has one; values are escaped.
 
     A name that a template uses and was not given is an error.
     """
     return Environment(
-        loader=ChoiceLoader([PackageLoader(package) for package in packages]),
+        loader=ChoiceLoader(
+            [PackageLoader(package) for package in (*packages, "clustering_pipeline.core")]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -74,13 +74,14 @@ def test_an_abandoned_map_leaves_the_pool_usable():
     assert len(list(LocalEngine(2).map_batches(squares, range(20), batch_size=1))) == 20
 
 
-def test_workers_end_with_a_parent_that_is_killed():
+def see_workers_end_with_their_parent(module, engine):
+    """Kill a process whose engine has workers, and see each of them end."""
     command = (
-        "import os, time\n"
-        "from clustering_pipeline.core.engine import LocalEngine\n"
+        "import time\n"
+        f"from {module} import {engine}\n"
         "from clustering_pipeline_tests.core.test_engine import process_numbers\n"
         "if __name__ == '__main__':\n"
-        "    batches = LocalEngine(2).map_batches(process_numbers, range(20), batch_size=1)\n"
+        f"    batches = {engine}(2).map_batches(process_numbers, range(20), batch_size=1)\n"
         "    print(*{pid for batch in batches for pid in batch}, flush=True)\n"
         "    time.sleep(600)\n"
     )
@@ -92,9 +93,13 @@ def test_workers_end_with_a_parent_that_is_killed():
         parent.send_signal(signal.SIGKILL)
     for handle in handles:
         # Readable once the process has ended.
-        assert select.select([handle], [], [], 30)[0]
+        assert select.select([handle], [], [], 60)[0]
         os.close(handle)
     assert workers
+
+
+def test_workers_end_with_a_parent_that_is_killed():
+    see_workers_end_with_their_parent("clustering_pipeline.core.engine", "LocalEngine")
 
 
 def test_work_ahead_comes_in_order_and_not_further_ahead_than_asked():

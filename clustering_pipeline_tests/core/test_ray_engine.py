@@ -3,7 +3,6 @@ what is said where Ray cannot be used.
 """
 
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 from clustering_pipeline.core.engine import Hosted, make_engine
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.ray_engine import RETRIES, RayEngine, problem_with_ray
+from clustering_pipeline_tests.core.test_engine import see_workers_end_with_their_parent
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 ray = pytest.importorskip("ray", reason="needs the extra `ray`: `uv sync --extra ray`")
@@ -241,25 +241,7 @@ def test_a_machine_without_ray_is_told(monkeypatch):
 
 
 def test_ray_ends_with_a_process_that_is_killed():
-    command = (
-        "import time, ray\n"
-        "from clustering_pipeline.core.ray_engine import RayEngine\n"
-        "from clustering_pipeline_tests.core.test_engine import process_numbers\n"
-        "batches = RayEngine(2).map_batches(process_numbers, range(20), batch_size=1)\n"
-        "print(*{pid for batch in batches for pid in batch}, flush=True)\n"
-        "time.sleep(600)\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", command], stdout=subprocess.PIPE, text=True
-    ) as parent:
-        workers = [int(pid) for pid in parent.stdout.readline().split()]
-        handles = [os.pidfd_open(pid) for pid in workers]
-        parent.send_signal(signal.SIGKILL)
-    for handle in handles:
-        # Readable once the process has ended.
-        assert select.select([handle], [], [], 60)[0]
-        os.close(handle)
-    assert workers
+    see_workers_end_with_their_parent("clustering_pipeline.core.ray_engine", "RayEngine")
 
 
 SEVERAL = """

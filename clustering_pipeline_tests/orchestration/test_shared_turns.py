@@ -1,15 +1,12 @@
 """A run of Dagster has its category alone among the machines that share a database."""
 
-import subprocess
-import sys
-
 import dagster as dg
 import pytest
 
 from clustering_pipeline.definitions import build_definitions
 from clustering_pipeline.orchestration.runtime.instance import add_category
 from clustering_pipeline_tests.docker.processes import POSTGRES, empty_database, postgres
-from clustering_pipeline_tests.project.test_sharing import WORK, home_on
+from clustering_pipeline_tests.project.test_sharing import another_machine, home_on
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,19 +32,12 @@ def test_a_run_waits_for_another_machine_as_long_as_it_may(tmp_path):
                 instance=instance, asset_selection=[ASSET], partition_key="serum"
             )
 
-        other = subprocess.Popen(
-            [sys.executable, "-c", WORK, str(one.home.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert other.stdout is not None and other.stdout.readline() == "True\n"
-        with pytest.raises(dg.DagsterError) as refused:
-            run()
-        assert f"The category serum is worked on by process {other.pid} " in str(
-            refused.value.__cause__
-        )
-        other.communicate("\n")
+        with another_machine(one, "working_on('serum')") as process:
+            with pytest.raises(dg.DagsterError) as refused:
+                run()
+            assert f"The category serum is worked on by process {process} " in str(
+                refused.value.__cause__
+            )
         assert run().success
         # The run is over, so that the category is free again for everybody.
         assert two.home.worker_on("serum") == ""

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -122,14 +124,28 @@ def test_a_run_may_not_have_another_database_than_its_home(machines):
         Project(machines[0].home, overrides).claim_storage()
 
 
-WORK = """
-import sys
-from pathlib import Path
-from clustering_pipeline.project import PipelineHome
-with PipelineHome(Path(sys.argv[1])).working_on("serum") as is_mine:
-    print(is_mine, flush=True)
-    sys.stdin.readline()
-"""
+@contextmanager
+def another_machine(project: Project, turn: str) -> Iterator[int]:
+    """Have a process on the home of `project` take a turn, such as `pruning()`, until the block
+    ends; gives its number.
+    """
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from clustering_pipeline.project import PipelineHome\n"
+        f"with PipelineHome(Path(sys.argv[1])).{turn} as is_mine:\n"
+        "    print(is_mine, flush=True)\n"
+        "    sys.stdin.readline()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(project.home.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "True\n"
+        yield process.pid
+        process.communicate("\n")
 
 
 def test_a_category_is_worked_on_by_one_machine_at_a_time(tmp_path, address):
@@ -137,19 +153,12 @@ def test_a_category_is_worked_on_by_one_machine_at_a_time(tmp_path, address):
         home_on(tmp_path / name, tmp_path / "root", address, "  wait_seconds: 0.5\n")
         for name in ("one", "two")
     )
-    other = subprocess.Popen(
-        [sys.executable, "-c", WORK, str(one.home.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert other.stdout is not None and other.stdout.readline() == "True\n"
-    with two.home.working_on("serum") as is_mine, two.home.working_on("toner") as is_other:
-        assert not is_mine and is_other
-    assert f"process {other.pid} " in two.home.worker_on("serum")
-    with two.home.pruning() as is_alone:
-        assert is_alone
-    other.communicate("\n")
+    with another_machine(one, "working_on('serum')") as process:
+        with two.home.working_on("serum") as is_mine, two.home.working_on("toner") as is_other:
+            assert not is_mine and is_other
+        assert f"process {process} " in two.home.worker_on("serum")
+        with two.home.pruning() as is_alone:
+            assert is_alone
     with two.home.working_on("serum", seconds=0) as is_mine:
         assert is_mine
 
@@ -159,21 +168,13 @@ def test_a_storage_is_pruned_by_nobody_while_another_machine_uses_it(tmp_path, a
         home_on(tmp_path / name, tmp_path / "root", address, "  wait_seconds: 0.5\n")
         for name in ("one", "two")
     )
-    program = WORK.replace('.working_on("serum")', ".pruning()")
-    other = subprocess.Popen(
-        [sys.executable, "-c", program, str(one.home.path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert other.stdout is not None and other.stdout.readline() == "True\n"
-    with two.home.pruning() as is_alone:
-        assert not is_alone
-    with (
-        pytest.raises(StageError, match=f"is being pruned by process {other.pid} "),
-        two.home.using_storage(),
-    ):
-        raise AssertionError
-    other.communicate("\n")
+    with another_machine(one, "pruning()") as process:
+        with two.home.pruning() as is_alone:
+            assert not is_alone
+        with (
+            pytest.raises(StageError, match=f"is being pruned by process {process} "),
+            two.home.using_storage(),
+        ):
+            raise AssertionError
     with two.home.using_storage():
         pass

@@ -1,13 +1,11 @@
 import shutil
-import threading
-from contextlib import contextmanager
 
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
 
+from benchmarks.pages import listening, served
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.web import ServeOptions, category_cache, create_app, server_config
+from clustering_pipeline.web import ServeOptions, category_cache, create_app
 from clustering_pipeline_tests.web import home
 
 ADDRESS = "http://127.0.0.1:8765"
@@ -48,19 +46,6 @@ def client(project, monkeypatch):
         yield client
 
 
-@contextmanager
-def listening(app):
-    """Serve an application on a free loopback port and give its address."""
-    server = uvicorn.Server(server_config(app, host="127.0.0.1", port=0, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.01)
-    yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname())
-    server.should_exit = True
-    thread.join()
-
-
 @pytest.fixture(scope="session")
 def shared_address(shared_app):
     """The address of a real server that the tests do not write to."""
@@ -74,5 +59,5 @@ def address(project, monkeypatch):
     request.
     """
     monkeypatch.setattr(category_cache, "SECONDS_BETWEEN_LOOKS", 0.0)
-    with listening(create_app(project, ServeOptions(author="lan"))) as address:
+    with served(project, "lan") as address:
         yield address

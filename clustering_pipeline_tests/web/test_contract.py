@@ -8,10 +8,10 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
+from benchmarks.pages import listening
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.web import ServeOptions, create_app
 from clustering_pipeline_tests.web import home
-from clustering_pipeline_tests.web.conftest import listening
 
 CATEGORY = "/api/categories/{slug}"
 OPERATIONS = [

@@ -8,12 +8,12 @@ import openpyxl
 import pytest
 
 from benchmarks.browsing import Hands, Repair, repair
+from benchmarks.pages import listening
 from clustering_pipeline.core.corrections import Correction, ListingReference, Same
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.synthetic import serve_folder, write_catalogue
 from clustering_pipeline.web import ServeOptions, category_cache, create_app
 from clustering_pipeline_tests.orchestration.conftest import SETTINGS
-from clustering_pipeline_tests.web.conftest import listening
 from clustering_pipeline_tests.web.test_browser import CHROMIUM, playwright
 
 pytestmark = [

@@ -5,16 +5,12 @@ Usage: clustering-pipeline demo --folder /tmp/demo && python docs/drawing/pages.
 
 import shutil
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import uvicorn
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks.pages import served
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.web import ServeOptions, create_app
 
 DOCS = Path(__file__).resolve().parents[1]
 SIZE = {"width": 1180, "height": 860}
@@ -24,7 +20,7 @@ def main(home: Path) -> None:
     """Take a picture of a cluster under review, of a question about a pair, and of a search."""
     project = Project(PipelineHome(home))
     slug = project.manifests.categories("clusters")[0]
-    with serving(project) as address, sync_playwright() as started:
+    with served(project, "lan") as address, sync_playwright() as started:
         browser = started.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
@@ -35,21 +31,6 @@ def main(home: Path) -> None:
         save(page, "questions.jpg")
         draw_search(page, slug, project)
         browser.close()
-
-
-@contextmanager
-def serving(project: Project) -> Iterator[str]:
-    """Serve the pages on a free loopback port."""
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(project, ServeOptions(author="lan")), port=0, log_level="error")
-    )
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    while not server.started:
-        thread.join(0.05)
-    yield "http://{}:{}".format(*server.servers[0].sockets[0].getsockname())
-    server.should_exit = True
-    thread.join()
 
 
 def draw_review(page: Page, slug: str) -> None:

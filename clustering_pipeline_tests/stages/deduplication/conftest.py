@@ -5,23 +5,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering_pipeline.core.engine import LocalEngine
 from clustering_pipeline.core.manifests import CROPS, RAW_IMAGES
 from clustering_pipeline.imaging import crop_digest, to_png
 from clustering_pipeline.settings import CleanImageSettings
-from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication import clean_stage
-from clustering_pipeline.storage import BlobStore, FeatureTables
-
-
-@pytest.fixture
-def context(tmp_path):
-    return StageContext(
-        BlobStore(str(tmp_path / "blobs")),
-        FeatureTables(str(tmp_path / "features")),
-        tmp_path,
-        LocalEngine(workers=1),
-    )
 
 
 def scene(seed, height=240, width=200):

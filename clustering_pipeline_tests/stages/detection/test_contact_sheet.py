@@ -3,27 +3,13 @@
 import re
 
 import pandas as pd
-import pytest
 
-from clustering_pipeline.core.engine import LocalEngine
 from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, empty
 from clustering_pipeline.imaging import to_png
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages import detection
-from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection import write_contact_sheet
-from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline_tests.stages.detection.test_stage import busy, product_on_white, raw_images
-
-
-@pytest.fixture
-def context(tmp_path):
-    return StageContext(
-        BlobStore(str(tmp_path / "blobs")),
-        FeatureTables(str(tmp_path / "features")),
-        tmp_path,
-        LocalEngine(workers=1),
-    )
 
 
 def manifest_of(context, pictures):

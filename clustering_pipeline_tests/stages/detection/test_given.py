@@ -6,22 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering_pipeline.core.engine import LocalEngine
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, RAW_IMAGES, empty
 from clustering_pipeline.imaging import to_png
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages import detection
-from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.storage import BlobStore, FeatureTables
 
 SETTINGS = CropSettings(detector="given", given_class_column="class", padding=0)
-
-
-@pytest.fixture
-def context(tmp_path):
-    storage = BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "features"))
-    return StageContext(*storage, tmp_path, LocalEngine(workers=1))
 
 
 def picture(context, seed):

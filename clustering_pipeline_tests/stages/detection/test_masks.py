@@ -6,15 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustering_pipeline.core.engine import LocalEngine
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, empty
 from clustering_pipeline.imaging import crop_digest, cut, load_crop, load_image, to_png
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages import detection
-from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline_tests.stages.cache import asked
 from clustering_pipeline_tests.stages.detection.test_neural import PROMPTS, tiny_grounding_dino
 from clustering_pipeline_tests.stages.detection.test_stage import busy, product_on_white, raw_images
@@ -52,12 +48,6 @@ def tiny_sam(folder):
     )
     transformers.SamProcessor(processor).save_pretrained(folder)
     return folder
-
-
-@pytest.fixture
-def context(tmp_path):
-    storage = BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "features"))
-    return StageContext(*storage, tmp_path, LocalEngine(workers=1), hardware=Hardware(device="cpu"))
 
 
 def prompts():

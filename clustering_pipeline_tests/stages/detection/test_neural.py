@@ -15,11 +15,9 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.imaging import ImageError, decode_image
 from clustering_pipeline.settings import CropSettings
-from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection import DETECTORS, Detections, make_detector
 from clustering_pipeline.stages.detection.neural import NeuralDetector
 from clustering_pipeline.stages.prompts import Prompt
-from clustering_pipeline.storage import BlobStore, FeatureTables
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -40,17 +38,6 @@ VOCABULARY = [
     "carton",
     "bottle",
 ]
-
-
-@pytest.fixture
-def context(tmp_path):
-    storage = tmp_path / "storage"
-    return StageContext(
-        BlobStore(f"{storage}/blobs"),
-        FeatureTables(f"{storage}/features"),
-        tmp_path,
-        hardware=Hardware(device="cpu"),
-    )
 
 
 @pytest.fixture

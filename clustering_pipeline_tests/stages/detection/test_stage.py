@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from clustering_pipeline.core.engine import LocalEngine
 from clustering_pipeline.core.manifests import CATALOGUE, ENGLISH_PROMPTS, RAW_IMAGES, empty
@@ -11,18 +10,8 @@ from clustering_pipeline.settings import CropSettings, PromptSettings
 from clustering_pipeline.stages import detection, prompts
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.detection import DETECTORS, Detections
-from clustering_pipeline.storage import BlobStore, FeatureTables
+from clustering_pipeline.storage import FeatureTables
 from clustering_pipeline_tests.stages.cache import asked
-
-
-@pytest.fixture
-def context(tmp_path):
-    return StageContext(
-        BlobStore(str(tmp_path / "blobs")),
-        FeatureTables(str(tmp_path / "features")),
-        tmp_path,
-        LocalEngine(workers=1),
-    )
 
 
 def product_on_white(seed=0, height=200, width=160):

@@ -10,7 +10,6 @@ from PIL import Image
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings
-from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding import onnx, open_encoder, run
 from clustering_pipeline.stages.embedding.onnx import (
     DIGESTS,
@@ -18,17 +17,8 @@ from clustering_pipeline.stages.embedding.onnx import (
     letterboxed,
     packaged_weights,
 )
-from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline.synthetic.marks import draw_marks, render_mark
 from clustering_pipeline_tests.stages.cache import asked
-
-
-@pytest.fixture
-def context(tmp_path):
-    storage = tmp_path / "storage"
-    return StageContext(
-        BlobStore(f"{storage}/blobs"), FeatureTables(f"{storage}/features"), tmp_path
-    )
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,12 @@ from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, LOCAL_FEATURES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages import embedding
-from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.embedding import (
     ENCODERS,
     ClipEncoder,
     open_encoder,
     read_reduction,
 )
-from clustering_pipeline.storage import BlobStore, FeatureTables
 from clustering_pipeline_tests.stages.cache import asked
 
 torch = pytest.importorskip("torch")
@@ -95,17 +93,6 @@ def pictures(count=5):
     return [
         random.integers(0, 256, (40 + 3 * n, 70 - 5 * n, 3), dtype=np.uint8) for n in range(count)
     ]
-
-
-@pytest.fixture
-def context(tmp_path):
-    storage = tmp_path / "storage"
-    return StageContext(
-        BlobStore(f"{storage}/blobs"),
-        FeatureTables(f"{storage}/features"),
-        tmp_path,
-        hardware=Hardware(device="cpu"),
-    )
 
 
 def encode(encoder, context, crops):

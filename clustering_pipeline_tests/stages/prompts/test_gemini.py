@@ -16,13 +16,11 @@ from hypothesis import strategies as st
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages import prompts
-from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.prompts.gemini import (
     GEMINI_MODELS,
     find_gemini_model,
     usable_answers,
 )
-from clustering_pipeline.storage import BlobStore, FeatureTables
 
 pytest.importorskip("google.genai")
 
@@ -107,13 +105,6 @@ def gemini(monkeypatch):
         server.release.set()
         server.http.shutdown()
         server.http.server_close()
-
-
-@pytest.fixture
-def context(tmp_path):
-    return StageContext(
-        BlobStore(str(tmp_path / "blobs")), FeatureTables(str(tmp_path / "features")), tmp_path
-    )
 
 
 def settings(**changes):

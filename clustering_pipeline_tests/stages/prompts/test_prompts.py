@@ -12,7 +12,6 @@ from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, conform
 from clustering_pipeline.core.text import without_accents
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages import prompts
-from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.prompts import (
     TRANSLATORS,
     class_words,
@@ -20,16 +19,6 @@ from clustering_pipeline.stages.prompts import (
     look_up,
     read_prompts,
 )
-from clustering_pipeline.storage import BlobStore, FeatureTables
-
-
-@pytest.fixture
-def context(tmp_path):
-    return StageContext(
-        BlobStore(str(tmp_path / "blobs")),
-        FeatureTables(str(tmp_path / "features")),
-        tmp_path / "state",
-    )
 
 
 def test_the_glossary_is_large_and_well_formed():
