@@ -1,11 +1,12 @@
 """What every page shares: templates, language, the secret of forms, and error pages."""
 
 import secrets
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from fastapi import Form, HTTPException, Request
+from fastapi import Depends, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from clustering_pipeline.core.errors import InputError
@@ -33,6 +34,18 @@ STATIC_TYPES = {
 }
 # The field that every form of our pages has.
 Secret = Annotated[str, Form()]
+
+
+@dataclass(frozen=True)
+class _NumberedForm:
+    request: Request
+    slug: str
+    number: int
+    secret: Secret
+
+
+# What every form about a cluster or a listing of a category brings.
+NumberedForm = Annotated[_NumberedForm, Depends()]
 
 
 class Pages:

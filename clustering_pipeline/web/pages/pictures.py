@@ -14,7 +14,7 @@ from clustering_pipeline.outputs.report import Box, thumbnail_jpeg
 from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
 from clustering_pipeline.web.limits import Turns
-from clustering_pipeline.web.rendering import Pages, Secret
+from clustering_pipeline.web.rendering import NumberedForm, Pages
 
 PAGE_SIZE = 60
 # What stages wrote of the pictures: duplicates and rejects in pairs, and what was cut out.
@@ -47,31 +47,26 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
 
     @router.post("/c/{slug}/rejected/{number}")
     def keep(
-        request: Request,
-        slug: str,
-        number: int,
-        secret: Secret,
+        form: NumberedForm,
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> Response:
-        pages.check_form(secret)
-        listing = library.category(slug).listing(number)
-        library.corrections.add_new(actions.keep(listing, Signature(pages.author(request), slug)))
-        return RedirectResponse(f"/c/{slug}/rejected?page={page}", 303)
+        pages.check_form(form.secret)
+        listing = library.category(form.slug).listing(form.number)
+        author = Signature(pages.author(form.request), form.slug)
+        library.corrections.add_new(actions.keep(listing, author))
+        return RedirectResponse(f"/c/{form.slug}/rejected?page={page}", 303)
 
     @router.post("/c/{slug}/rejected/{number}/undo")
     def undo(
-        request: Request,
-        slug: str,
-        number: int,
-        secret: Secret,
+        form: NumberedForm,
         page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
     ) -> Response:
-        pages.check_form(secret)
-        category = library.category(slug)
-        stated = _keep_statements(library, category).get(category.listing(number).listing)
+        pages.check_form(form.secret)
+        category = library.category(form.slug)
+        stated = _keep_statements(library, category).get(category.listing(form.number).listing)
         if stated is not None:
-            library.corrections.undo(stated, author=pages.author(request))
-        return RedirectResponse(f"/c/{slug}/rejected?page={page}", 303)
+            library.corrections.undo(stated, author=pages.author(form.request))
+        return RedirectResponse(f"/c/{form.slug}/rejected?page={page}", 303)
 
     return router
 

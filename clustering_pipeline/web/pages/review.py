@@ -23,7 +23,7 @@ from clustering_pipeline.settings import VerificationSettings
 from clustering_pipeline.stages.features import load_features
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
-from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
+from clustering_pipeline.web.rendering import NumberedForm, Pages, statement_numbers
 
 PAGE_SIZE = 24
 NEIGHBOURS_SHOWN = 4
@@ -88,37 +88,30 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
 
 def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
     def record(
-        request: Request,
-        slug: str,
-        number: int,
-        secret: str,
-        make: Callable[[Category, Cluster, Signature], Sequence[Correction]],
+        form: NumberedForm, make: Callable[[Category, Cluster, Signature], Sequence[Correction]]
     ) -> Response:
-        pages.check_form(secret)
-        category = library.category(slug)
-        cluster = category.cluster(number)
-        author = pages.author(request)
+        pages.check_form(form.secret)
+        category = library.category(form.slug)
+        cluster = category.cluster(form.number)
+        author = pages.author(form.request)
         try:
-            numbers = library.corrections.add(make(category, cluster, Signature(author, slug)))
+            numbers = library.corrections.add(make(category, cluster, Signature(author, form.slug)))
         except (InputError, UnknownError) as error:
             # What was typed is answered where it was typed.
             return pages.render(
-                request,
+                form.request,
                 "cluster.html",
                 404 if isinstance(error, UnknownError) else 400,
                 problem=error,
                 done=[],
-                **_cluster_values(library, category, number),
+                **_cluster_values(library, category, form.number),
             )
-        library.progress.mark(slug, cluster, author=author)
-        return _back_to(slug, number, numbers)
+        library.progress.mark(form.slug, cluster, author=author)
+        return _back_to(form.slug, form.number, numbers)
 
     @router.post("/c/{slug}/review/{number}/pair")
     def pair(
-        request: Request,
-        slug: str,
-        number: int,
-        secret: Secret,
+        form: NumberedForm,
         a: Annotated[int, Form()],
         b: Annotated[int, Form()],
         kind: Annotated[Literal["same", "different"], Form()],
@@ -126,31 +119,22 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
     ) -> Response:
         state = actions.same if kind == "same" else actions.different
         return record(
-            request,
-            slug,
-            number,
-            secret,
+            form,
             lambda category, _, by: state(
-                _member(category, a, number),
-                _member(category, b, number if other is None else other),
+                _member(category, a, form.number),
+                _member(category, b, form.number if other is None else other),
                 by,
             ),
         )
 
     @router.post("/c/{slug}/review/{number}/split")
     def split(
-        request: Request,
-        slug: str,
-        number: int,
-        secret: Secret,
+        form: NumberedForm,
         how: Annotated[Literal["together", "each"], Form()] = "together",
         listing: Chosen = [],  # noqa: B006
     ) -> Response:
         return record(
-            request,
-            slug,
-            number,
-            secret,
+            form,
             lambda _, cluster, by: actions.split(
                 cluster, _chosen(cluster, listing), by, together=how == "together"
             ),
@@ -158,30 +142,21 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
 
     @router.post("/c/{slug}/review/{number}/move")
     def move(
-        request: Request,
-        slug: str,
-        number: int,
-        secret: Secret,
+        form: NumberedForm,
         target: Target,
         listing: Chosen = [],  # noqa: B006
     ) -> Response:
         return record(
-            request,
-            slug,
-            number,
-            secret,
+            form,
             lambda category, cluster, by: actions.move(
                 cluster, _chosen(cluster, listing), category.cluster_named(target), by
             ),
         )
 
     @router.post("/c/{slug}/review/{number}/merge")
-    def merge(request: Request, slug: str, number: int, secret: Secret, target: Target) -> Response:
+    def merge(form: NumberedForm, target: Target) -> Response:
         return record(
-            request,
-            slug,
-            number,
-            secret,
+            form,
             lambda category, cluster, by: actions.merge(
                 cluster, category.cluster_named(target), by
             ),
@@ -189,33 +164,23 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
 
     @router.post("/c/{slug}/review/{number}/name")
     def name(
-        request: Request,
-        slug: str,
-        number: int,
-        secret: Secret,
+        form: NumberedForm,
         text: Annotated[str, Form(max_length=300)],
     ) -> Response:
         return record(
-            request,
-            slug,
-            number,
-            secret,
+            form,
             lambda _, cluster, by: actions.name(cluster, text.strip(), by),
         )
 
     @router.post("/c/{slug}/review/{number}/looked")
     def looked(
-        request: Request,
-        slug: str,
-        number: int,
-        secret: Secret,
+        form: NumberedForm,
         following: Annotated[int | None, Form()] = None,
     ) -> Response:
-        pages.check_form(secret)
-        library.progress.mark(
-            slug, library.category(slug).cluster(number), author=pages.author(request)
-        )
-        return _back_to(slug, number if following is None else following, [])
+        pages.check_form(form.secret)
+        cluster = library.category(form.slug).cluster(form.number)
+        library.progress.mark(form.slug, cluster, author=pages.author(form.request))
+        return _back_to(form.slug, form.number if following is None else following, [])
 
 
 def reviewable(category: Category) -> list[Cluster]:
