@@ -11,7 +11,14 @@ from clustering_pipeline.review.actions import (
     read_incoming,
     unknown_references,
 )
-from clustering_pipeline.review.queue import PairQueue, Question, Standing
+from clustering_pipeline.review.map import (
+    Placed,
+    Tie,
+    place_pictures,
+    ties_between,
+    ties_within,
+)
+from clustering_pipeline.review.queue import PairQueue, Picture, Question, Standing
 from clustering_pipeline.review.store import CorrectionStore
 
 __all__ = [
@@ -19,11 +26,17 @@ __all__ = [
     "CorrectionStore",
     "Incoming",
     "PairQueue",
+    "Picture",
+    "Placed",
     "Question",
     "ReviewProgress",
     "Signature",
     "Standing",
+    "Tie",
     "actions",
+    "place_pictures",
     "read_incoming",
+    "ties_between",
+    "ties_within",
     "unknown_references",
 ]

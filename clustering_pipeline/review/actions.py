@@ -78,6 +78,16 @@ def merge(first: Cluster, second: Cluster, by: Signature) -> list[Correction]:
     return same(first.representative, second.representative, by)
 
 
+@dataclass(frozen=True)
+class Part:
+    """Listings that a person chose among those of one cluster, or of none, and those that were
+    not chosen there.
+    """
+
+    chosen: Sequence[Listing]
+    staying: Sequence[Listing] = ()
+
+
 def split(
     cluster: Cluster, chosen: Sequence[Listing], by: Signature, *, together: bool = True
 ) -> list[Correction]:
@@ -86,17 +96,52 @@ def split(
 
     They differ from every picture that stays, so that none of these follows them.
     """
-    staying, pictures = _one_each(_others(cluster, chosen)), _one_each(chosen)
-    first, *further = pictures
-    copies = [statement for picture in pictures for statement in _copies(picture, chosen, by)]
-    if together:
-        joined = [by.under(Same(_reference(first), _reference(other))) for other in further]
-        return _within_limit([*copies, *joined, *_apart([first], staying, by)])
-    pairs = [
-        by.under(Different(_reference(one), _reference(other)))
-        for one, other in combinations(pictures, 2)
+    return take_out([Part(chosen, _others(cluster, chosen))], by, together=together)
+
+
+def take_out(parts: Sequence[Part], by: Signature, *, together: bool = True) -> list[Correction]:
+    """Return what takes the chosen listings out of their clusters, as `split` does out of one;
+    `together`: all of them into one cluster.
+
+    Raises InputError where that would change nothing.
+    """
+    pictures = [_one_each(part.chosen) for part in parts]
+    copies = [
+        statement
+        for part, shown in zip(parts, pictures, strict=True)
+        for picture in shown
+        for statement in _copies(picture, part.chosen, by)
     ]
-    return _within_limit([*copies, *pairs, *_apart(pictures, staying, by)])
+    staying = [_one_each(part.staying) for part in parts]
+    everyone = [picture for shown in pictures for picture in shown]
+    if not any(staying) and (len(everyone) < 2 or (together and len(parts) < 2)):
+        raise InputError(
+            "Choose at least one listing of the cluster, and leave at least one in it."
+        )
+    if together:
+        first, *further = everyone
+        joined = [by.under(Same(_reference(first), _reference(other))) for other in further]
+        rest = [one for stays in staying for one in stays]
+        return _within_limit([*copies, *joined, *_apart([first], rest, by)])
+    apart = [
+        statement
+        for shown, stays in zip(pictures, staying, strict=True)
+        for statement in [*_pairwise(shown, by), *_apart(shown, stays, by)]
+    ]
+    return _within_limit([*copies, *apart])
+
+
+def one_product(chosen: Sequence[Listing], by: Signature) -> list[Correction]:
+    """Return the statements that all chosen listings show one product, by which their clusters
+    become one; raises InputError for fewer than two pictures.
+    """
+    pictures = _one_each(chosen)
+    if len(pictures) < 2:
+        raise InputError("Choose at least two pictures.")
+    first, *further = pictures
+    return _within_limit(
+        [by.under(Same(_reference(first), _reference(other))) for other in further]
+    )
 
 
 def move(
@@ -105,18 +150,44 @@ def move(
     """Return what moves the chosen listings of a cluster to another one; they differ from every
     picture that stays.
     """
-    if target.cluster_id == cluster.cluster_id:
+    if target.cluster_id != cluster.cluster_id:
+        _others(cluster, chosen)
+    return move_to(target, [Part(chosen, _staying(cluster, chosen))], by)
+
+
+def move_to(target: Cluster, parts: Sequence[Part], by: Signature) -> list[Correction]:
+    """Return what moves chosen listings to a cluster, as `move` does from one; raises InputError
+    where they are in it already.
+    """
+    moved = [
+        part for part in parts if part.chosen and part.chosen[0].cluster_id != target.cluster_id
+    ]
+    if not moved:
         raise InputError(
             f"The listings are in cluster {target.cluster_id} already. Choose another cluster."
         )
-    staying = _one_each(_others(cluster, chosen))
-    joined = [
-        by.under(Same(_reference(listing), _reference(target.representative))) for listing in chosen
-    ]
     # The chosen are one product with the target: what the first differs from, all differ from.
-    return _within_limit(
-        [*_apart(chosen[1:], staying[:1], by), *_apart(chosen[:1], staying, by), *joined]
-    )
+    statements = [
+        statement
+        for part in moved
+        for staying in [_one_each(part.staying)]
+        for statement in [
+            *_apart(part.chosen[1:], staying[:1], by),
+            *_apart(part.chosen[:1], staying, by),
+            *(
+                by.under(Same(_reference(one), _reference(target.representative)))
+                for one in part.chosen
+            ),
+        ]
+    ]
+    return _within_limit(statements)
+
+
+def _pairwise(pictures: Sequence[Listing], by: Signature) -> list[Correction]:
+    return [
+        by.under(Different(_reference(one), _reference(other)))
+        for one, other in combinations(pictures, 2)
+    ]
 
 
 def _one_each(listings: Sequence[Listing]) -> list[Listing]:
@@ -156,7 +227,9 @@ def _within_limit(statements: list[Correction]) -> list[Correction]:
 
 
 def name(cluster: Cluster, text: str, by: Signature) -> list[Correction]:
-    """Return the statement of what people call a cluster."""
+    """Return the statement of what people call a cluster; raises InputError for no name."""
+    if not text:
+        raise InputError("Type a name.")
     return [by.under(Name(cluster.cluster_id, text))]
 
 
@@ -167,9 +240,13 @@ def keep(listing: Listing, by: Signature) -> list[Correction]:
     return [by.under(Keep(_reference(listing)))]
 
 
-def _others(cluster: Cluster, chosen: Sequence[Listing]) -> list[Listing]:
+def _staying(cluster: Cluster, chosen: Sequence[Listing]) -> list[Listing]:
     numbers = {listing.listing for listing in chosen}
-    staying = [listing for listing in cluster.listings if listing.listing not in numbers]
+    return [listing for listing in cluster.listings if listing.listing not in numbers]
+
+
+def _others(cluster: Cluster, chosen: Sequence[Listing]) -> list[Listing]:
+    staying = _staying(cluster, chosen)
     if not chosen or not staying:
         raise InputError(
             "Choose at least one listing of the cluster, and leave at least one in it."

@@ -98,15 +98,15 @@ class PairQueue:
         """
         self._clusters = clusters
         self._listings = read_listings(tables)
-        self._pictures = _pictures(self._listings)
-        self._table = _pair_table(self._pictures, tables.matches)
+        self.pictures = _pictures(self._listings)
+        self._table = _pair_table(self.pictures, tables.matches)
         self.pairs = Pairs(
             together=self._table["together"].to_numpy(bool),
             probability=self._table["probability"].to_numpy(np.float64),
             weight=self._table["weight"].to_numpy(np.float64),
-            copies=_copies(self._pictures),
+            copies=_copies(self.pictures),
         )
-        content = "\n".join(f"{one.first.product_base_id}\0{one.cluster}" for one in self._pictures)
+        content = "\n".join(f"{one.first.product_base_id}\0{one.cluster}" for one in self.pictures)
         own = int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "little")
         self._drawing = drawing_order(self.pairs, own if seed is None else seed)
 
@@ -151,18 +151,18 @@ class PairQueue:
             picture
             for pair in self._spoken_of(corrections)
             if said.said(*self._ends(pair))
-            for picture in (int(self._first[pair]), int(self._second[pair]))
+            for picture in (int(self.first[pair]), int(self.second[pair]))
         }
         by_pair: dict[int, dict[tuple[int, str], int]] = defaultdict(dict)
         for pair in self._likeliest.tolist():
-            ends = int(self._first[pair]), int(self._second[pair])
+            ends = int(self.first[pair]), int(self.second[pair])
             if self._key(pair) in unsure or said.settle(*self._ends(pair)):
                 continue
             for own, other in (ends, ends[::-1]):
-                if self._pictures[own].cluster < 0 and own not in placed:
+                if self.pictures[own].cluster < 0 and own not in placed:
                     places = by_pair[own]
                     if len(places) < count:
-                        places.setdefault(self._pictures[other].place, pair)
+                        places.setdefault(self.pictures[other].place, pair)
         return [
             tuple(self._question_from(own, pair) for pair in places.values())
             for own, places in by_pair.items()
@@ -214,8 +214,8 @@ class PairQueue:
     def _spoken_of(self, corrections: Sequence[RecordedCorrection]) -> list[int]:
         """Return the pairs of which a statement may say something: both pictures are in one."""
         named = {reference for one in corrections for reference in _references(one)}
-        spoken = np.array([one.is_named(named) for one in self._pictures], bool)
-        both = spoken[self._first] & spoken[self._second]
+        spoken = np.array([one.is_named(named) for one in self.pictures], bool)
+        both = spoken[self.first] & spoken[self.second]
         return np.flatnonzero(both).tolist()
 
     def _at_random(self, said: Answers, unsure: set[frozenset[ListingReference]]) -> Iterator[int]:
@@ -228,10 +228,10 @@ class PairQueue:
         first; of two clusters that were answered about no other pair.
         """
         members = defaultdict(list)
-        for one in self._pictures:
+        for one in self.pictures:
             members[one.place].append(one.first)
         for pair in self._gains.tolist():
-            first, second = self._pictures[self._first[pair]], self._pictures[self._second[pair]]
+            first, second = self.pictures[self.first[pair]], self.pictures[self.second[pair]]
             if self._key(pair) in unsure:
                 continue
             if first.place == second.place:
@@ -258,9 +258,9 @@ class PairQueue:
         frame, probability = self._table, self.pairs.probability
         codes = dict[tuple[int, str], int]()
         places = np.array(
-            [codes.setdefault(one.place, len(codes)) for one in self._pictures], np.int64
+            [codes.setdefault(one.place, len(codes)) for one in self.pictures], np.int64
         )
-        ends = np.sort(np.stack([places[self._first], places[self._second]], 1), axis=1)
+        ends = np.sort(np.stack([places[self.first], places[self.second]], 1), axis=1)
         likely = np.where(self.pairs.together, False, probability >= LEAST_LIKELY)
         apart = pd.DataFrame({"a": ends[:, 0], "b": ends[:, 1], "p": probability})[likely]
         best = apart.sort_values("p", ascending=False, kind="stable").drop_duplicates(["a", "b"])
@@ -285,10 +285,10 @@ class PairQueue:
         cuts = np.zeros(len(self._table))
         inside = self._table[self._table["together"] & (self._table["match_weight"] > 0)]
         inside = inside.sort_values("match_weight", ascending=False, kind="stable")
-        first, second = self._first[inside.index], self._second[inside.index]
-        sizes = [float(len(one.listings)) for one in self._pictures]
+        first, second = self.first[inside.index], self.second[inside.index]
+        sizes = [float(len(one.listings)) for one in self.pictures]
         sets = DisjointSets[int]()
-        for position in spanning_links(len(self._pictures), first, second).tolist():
+        for position in spanning_links(len(self.pictures), first, second).tolist():
             one, other = sets.find(int(first[position])), sets.find(int(second[position]))
             cuts[inside.index[position]] = sizes[one] * sizes[other]
             sizes[one] += sizes[other]
@@ -296,17 +296,27 @@ class PairQueue:
         return cuts
 
     @cached_property
-    def _first(self) -> Numbers:
+    def first(self) -> Numbers:
+        """The position of each pair's first picture, int64 (n,)."""
         return self._table["first"].to_numpy(np.int64)
 
     @cached_property
-    def _second(self) -> Numbers:
+    def second(self) -> Numbers:
+        """The position of each pair's second picture, int64 (n,)."""
         return self._table["second"].to_numpy(np.int64)
+
+    @cached_property
+    def compared(self) -> NDArray[np.float64]:
+        """How likely one product the pictures of each pair are by their match, float64 (n,), NaN
+        where they were never compared.
+        """
+        evidence = self._table["evidence"].to_numpy(np.float64)
+        return np.where(self._table["crop_a"].notna(), evidence, np.nan)
 
     def _ends(self, pair: int) -> tuple[Listing, Listing]:
         return (
-            self._pictures[self._first[pair]].first,
-            self._pictures[self._second[pair]].first,
+            self.pictures[self.first[pair]].first,
+            self.pictures[self.second[pair]].first,
         )
 
     def _key(self, pair: int) -> frozenset[ListingReference]:
@@ -315,7 +325,7 @@ class PairQueue:
     def _question_from(self, own: int, pair: int) -> Question:
         """Return the question with a picture's listing as the first."""
         asked = self._question(pair)
-        if int(self._first[pair]) == own:
+        if int(self.first[pair]) == own:
             return asked
         match = asked.match
         turned = None if match is None else AskedPair(match.second, match.first, match.link)
@@ -332,8 +342,8 @@ class PairQueue:
 
 
 @dataclass(frozen=True)
-class _Picture:
-    """The listings of one cluster that share a keeper, or of none."""
+class Picture:
+    """The listings of one cluster that share a keeper, or of none: `cluster` is negative then."""
 
     cluster: int
     keeper: str
@@ -359,23 +369,23 @@ class _Picture:
         )
 
 
-def _pictures(listings: Sequence[Listing]) -> list[_Picture]:
+def _pictures(listings: Sequence[Listing]) -> list[Picture]:
     by_picture: dict[tuple[int, str], list[Listing]] = defaultdict(list)
     for one in listings:
         if one.keeper and one.cluster_id is not None and one.product_base_id:
             by_picture[one.cluster_id, one.keeper].append(one)
     return [
-        _Picture(cluster, keeper, tuple(listings_of))
+        Picture(cluster, keeper, tuple(listings_of))
         for (cluster, keeper), listings_of in by_picture.items()
     ]
 
 
-def _copies(pictures: Sequence[_Picture]) -> float:
+def _copies(pictures: Sequence[Picture]) -> float:
     sizes = [len(one.listings) for one in pictures if one.cluster >= 0]
     return float(sum(size * (size - 1) // 2 for size in sizes))
 
 
-def _pair_table(pictures: Sequence[_Picture], matches: pd.DataFrame) -> pd.DataFrame:
+def _pair_table(pictures: Sequence[Picture], matches: pd.DataFrame) -> pd.DataFrame:
     """Return a row per pair that could be asked about: those that were compared, and those of one
     cluster; with the columns of its match.
     """

@@ -18,6 +18,7 @@ from clustering_pipeline.web.api import api_router
 from clustering_pipeline.web.category_cache import Library, UnknownError
 from clustering_pipeline.web.limits import BusyError
 from clustering_pipeline.web.pages.home import Home, home_router
+from clustering_pipeline.web.pages.map import map_router
 from clustering_pipeline.web.pages.pictures import picture_router, rejected_router
 from clustering_pipeline.web.pages.prices import price_router
 from clustering_pipeline.web.pages.queue import queue_router
@@ -67,6 +68,7 @@ def create_app(project: Project, options: ServeOptions) -> FastAPI:
         search_router(library, pages, finder),
         review_router(library, pages),
         queue_router(library, pages),
+        map_router(library, pages),
         unmatched_router(library, pages),
         rejected_router(library, pages),
         price_router(library, pages),

@@ -25,6 +25,7 @@ from clustering_pipeline.core.manifests import (
     CLUSTERS,
     CORRECTIONS,
     CROPS,
+    EMBEDDINGS,
     LOCAL_FEATURES,
     MATCHES,
     OFFERS,
@@ -33,7 +34,12 @@ from clustering_pipeline.core.manifests import (
     Manifest,
     empty,
 )
-from clustering_pipeline.outputs.prices import Offer, ProductPrices, product_prices
+from clustering_pipeline.outputs.prices import (
+    Offer,
+    ProductPrices,
+    listing_offers,
+    product_prices,
+)
 from clustering_pipeline.outputs.report import (
     CategoryTables,
     Cluster,
@@ -53,7 +59,7 @@ from clustering_pipeline.outputs.search import (
 )
 from clustering_pipeline.outputs.workbook import pack_texts, printed_lines, suggest_names
 from clustering_pipeline.project import Project
-from clustering_pipeline.review import PairQueue
+from clustering_pipeline.review import PairQueue, Placed, place_pictures
 from clustering_pipeline.stages.offers import PriceHistory
 from clustering_pipeline.storage import FileTree, layout
 
@@ -280,6 +286,7 @@ class Library:
         self._searches: dict[str, PictureSearch] = {}
         self._word_searches: dict[str, tuple[str, WordSearch]] = {}
         self._printed: dict[str, tuple[CategoryTables, Mapping[str, Sequence[str]]]] = {}
+        self._maps: dict[str, tuple[CategoryTables, Placed, Mapping[int, Offer]]] = {}
 
     def slugs(self) -> list[str]:
         """Return the categories that have clusters."""
@@ -342,6 +349,21 @@ class Library:
                 cached = (tables, printed_lines(tables.local_features, matching, context))
                 self._printed[slug] = cached
             return cached[1]
+
+    def map(self, slug: str) -> tuple[Placed, Mapping[int, Offer]]:
+        """Return the places of a category's pictures and the offers of its listings by number; made
+        when first asked for after a run.
+        """
+        category = self.category(slug)
+        with self._lock:
+            held = self._maps.get(slug)
+            if held is None or held[0] is not category.tables:
+                frame = self._read(EMBEDDINGS, slug)
+                vectors = dict(zip(frame["crop_sha256"], frame["vector"], strict=True))
+                offers = listing_offers(self._read(OFFERS, slug), category.tables.catalogue)
+                placed = place_pictures(category.queue.pictures, vectors)
+                held = self._maps[slug] = (category.tables, placed, offers)
+            return held[1:]
 
     def has_search(self, slug: str) -> bool:
         """Whether a search index has been built for a category."""

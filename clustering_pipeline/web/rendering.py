@@ -30,6 +30,7 @@ STATIC_TYPES = {
     "serve.js": "text/javascript",
     "queue.js": "text/javascript",
     "loop.js": "text/javascript",
+    "map.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 # The field that every form of our pages has.

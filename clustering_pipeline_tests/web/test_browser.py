@@ -153,6 +153,47 @@ def test_questions_are_answered_by_keyboard_without_loading_the_page_again(page,
     assert page.evaluate("window.stays")
 
 
+def test_what_a_line_is_drawn_around_on_the_map_is_split_off_and_undone(page, project):
+    page.goto(f"{BASE}/map")
+    page.wait_for_selector("#legend span")
+    page.get_by_role("button", name="Draw a line around pictures").click()
+    box = page.locator("#sheet").bounding_box()
+    corners = [(0.02, 0.02), (0.6, 0.02), (0.6, 0.98), (0.02, 0.98)]
+    for number, (across, down) in enumerate(corners):
+        place = box["x"] + box["width"] * across, box["y"] + box["height"] * down
+        page.mouse.move(*place, steps=3)
+        if number == 0:
+            page.mouse.down()
+    page.mouse.up()
+    tiles = page.locator("#grid li")
+    chosen = tiles.count()
+    assert 0 < chosen < home.PRODUCTS * home.SELLERS
+    tiles.first.locator("input").uncheck(force=True)
+    assert page.locator("#count").inner_text() == f"{chosen - 1} selected"
+    page.locator("#sheet").focus()
+    page.keyboard.press("y")
+    page.locator("#map-done").wait_for()
+    said = project.corrections.in_force(home.SLUG)
+    assert {one.statement.kind for one in said} == {"same"}
+    with page.expect_response("**/queue/undo"):
+        page.keyboard.press("u")
+    tiles.first.wait_for()
+    assert project.corrections.in_force(home.SLUG) == []
+    assert tiles.count() == chosen - 1
+
+
+def test_a_stricter_judgement_shows_what_would_part(page, project):
+    page.goto(f"{BASE}/map")
+    page.wait_for_selector("#legend span")
+    page.locator("#strictness").fill("-100")
+    parted = page.locator("#changes li")
+    numbers = project.manifests.read("clusters", home.SLUG)["cluster_id"]
+    assert parted.count() == (numbers[numbers >= 0].value_counts() > 1).sum()
+    parted.first.get_by_role("button").click()
+    assert page.locator("#grid li").count() >= 1
+    assert project.corrections.in_force(home.SLUG) == []
+
+
 def test_on_a_phone_nothing_is_cut_off(browser, address):
     context = browser.new_context(base_url=address, viewport={"width": 360, "height": 740})
     page = context.new_page()
@@ -162,6 +203,7 @@ def test_on_a_phone_nothing_is_cut_off(browser, address):
         f"{BASE}/review/1",
         f"{BASE}/queue",
         f"{BASE}/unmatched",
+        f"{BASE}/map",
         f"{BASE}/search",
         f"{BASE}/prices",
         f"{BASE}/rejected",
@@ -206,6 +248,7 @@ def test_the_pages_are_accessible(browser, address, tmp_path, scheme):
         f"{BASE}/review/1",
         f"{BASE}/queue",
         f"{BASE}/unmatched",
+        f"{BASE}/map",
         f"{BASE}/search",
         results,
         f"{BASE}/prices",

@@ -35,6 +35,14 @@ class Texts:
     def __getitem__(self, key: str) -> str:
         return self._words[key][self._column]
 
+    def of(self, prefix: str) -> dict[str, str]:
+        """Return the words whose keys begin with a prefix, by the rest of their keys."""
+        return {
+            key.removeprefix(prefix): words[self._column]
+            for key, words in self._words.items()
+            if key.startswith(prefix)
+        }
+
     def number(self, value: float) -> str:
         """Return an integer with thousands separated the way the language does."""
         text = f"{round(value):,}"
