@@ -72,9 +72,9 @@ def place_pictures(
     The pictures of a cluster lie in a disc, the surest in its middle; a picture without a cluster
     lies by itself.
     """
-    held = [row for row, one in enumerate(pictures) if one.keeper in vectors][:MOST_PLACED]
+    with_vector = [row for row, one in enumerate(pictures) if one.keeper in vectors]
     groups: dict[tuple[int, str], list[int]] = defaultdict(list)
-    for row in held:
+    for row in with_vector[:MOST_PLACED]:
         groups[pictures[row].place].append(row)
     if not groups:
         return Placed(np.empty(0, np.int64), np.empty((0, 2)), ASPECT, 1.0)
@@ -142,8 +142,8 @@ def _main_axis(points: Reals) -> Reals:
         axis = away.T @ np.linalg.eigh(away @ away.T)[1][:, -1]
     else:
         axis = np.linalg.eigh(away.T @ away)[1][:, -1]
-    found: Reals = turned(axis[None])[0]
-    return found
+    oriented: Reals = turned(axis[None])[0]
+    return oriented
 
 
 def sunflower(count: int, cell: Reals) -> Reals:
@@ -167,14 +167,14 @@ def ties_within(queue: PairQueue, answers: Answers) -> list[Tie]:
     inside = inside[np.argsort(-queue.compared[inside], kind="stable")]
     first, second = queue.first[inside], queue.second[inside]
     chosen = spanning_links(len(queue.pictures), first, second)
-    found = [
+    spanning = [
         Tie(int(first[one]), int(second[one]), float(queue.compared[inside[one]])) for one in chosen
     ]
     judged = [
         Tie(tie.first, tie.second, None) if answers.said(*_ends(queue.pictures, tie)) else tie
-        for tie in found
+        for tie in spanning
     ]
-    return [*judged, *_unmatched_ties(queue.pictures, found)]
+    return [*judged, *_unmatched_ties(queue.pictures, spanning)]
 
 
 def _unmatched_ties(pictures: Sequence[Picture], ties: Sequence[Tie]) -> list[Tie]:
@@ -183,15 +183,15 @@ def _unmatched_ties(pictures: Sequence[Picture], ties: Sequence[Tie]) -> list[Ti
     for tie in ties:
         sets.join(tie.first, tie.second)
     first: dict[int, int] = {}
-    found = []
+    further = []
     for row, one in enumerate(pictures):
         if one.cluster < 0:
             continue
-        known = first.setdefault(one.cluster, row)
-        if sets.find(known) != sets.find(row):
-            sets.join(known, row)
-            found.append(Tie(known, row, None))
-    return found
+        root = first.setdefault(one.cluster, row)
+        if sets.find(root) != sets.find(row):
+            sets.join(root, row)
+            further.append(Tie(root, row, None))
+    return further
 
 
 def ties_between(queue: PairQueue, answers: Answers) -> list[Tie]:
@@ -204,13 +204,14 @@ def ties_between(queue: PairQueue, answers: Answers) -> list[Tie]:
     members: dict[tuple[int, str], list[Listing]] = defaultdict(list)
     for one in pictures:
         members[one.place].append(one.first)
-    found: dict[frozenset[tuple[int, str]], Tie] = {}
+    likeliest: dict[frozenset[tuple[int, str]], Tie] = {}
     for pair in apart.tolist():
         tie = Tie(int(queue.first[pair]), int(queue.second[pair]), float(queue.compared[pair]))
-        found.setdefault(frozenset((pictures[tie.first].place, pictures[tie.second].place)), tie)
+        both = frozenset((pictures[tie.first].place, pictures[tie.second].place))
+        likeliest.setdefault(both, tie)
     return [
         tie
-        for tie in found.values()
+        for tie in likeliest.values()
         if not answers.settle_any(
             members[pictures[tie.first].place], members[pictures[tie.second].place]
         )

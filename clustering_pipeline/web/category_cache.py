@@ -355,15 +355,15 @@ class Library:
         when first asked for after a run.
         """
         category = self.category(slug)
-        with self._lock:
-            held = self._maps.get(slug)
-            if held is None or held[0] is not category.tables:
-                frame = self._read(EMBEDDINGS, slug)
-                vectors = dict(zip(frame["crop_sha256"], frame["vector"], strict=True))
-                offers = listing_offers(self._read(OFFERS, slug), category.tables.catalogue)
-                placed = place_pictures(category.queue.pictures, vectors)
-                held = self._maps[slug] = (category.tables, placed, offers)
-            return held[1:]
+        cached = self._maps.get(slug)
+        if cached is None or cached[0] is not category.tables:
+            # Without the lock, which every page needs: that two make it at once does no harm.
+            frame = self._read(EMBEDDINGS, slug)
+            vectors = dict(zip(frame["crop_sha256"], frame["vector"], strict=True))
+            offers = listing_offers(self._read(OFFERS, slug), category.tables.catalogue)
+            placed = place_pictures(category.queue.pictures, vectors)
+            cached = self._maps[slug] = (category.tables, placed, offers)
+        return cached[1:]
 
     def has_search(self, slug: str) -> bool:
         """Whether a search index has been built for a category."""

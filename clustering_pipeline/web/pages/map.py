@@ -143,8 +143,8 @@ def map_content(
     pictures = [category.queue.pictures[row] for row in rows]
     point = {row: position for position, row in enumerate(rows)}
     firsts = [one.first for one in pictures]
-    sold = [offers.get(one.listing) for one in firsts]
-    currency, shops = _commonest_currency(sold), _shops(sold)
+    offers_shown = [offers.get(one.listing) for one in firsts]
+    currency, shops = _commonest_currency(offers_shown), _shops(offers_shown)
     shown = {one.cluster for one in pictures if one.cluster >= 0}
     return {
         "width": round(placed.width, 3),
@@ -158,9 +158,9 @@ def map_content(
         "cluster": [one.cluster for one in pictures],
         "confidence": [_confidence(category, one) for one in pictures],
         "shops": list(shops),
-        "shop": [shops.get(one.seller or "", -1) if one else -1 for one in sold],
+        "shop": [shops.get(one.seller or "", -1) if one else -1 for one in offers_shown],
         "currency": currency,
-        "price": [one.price if one and one.currency == currency else None for one in sold],
+        "price": [one.price if one and one.currency == currency else None for one in offers_shown],
         "clusters": {
             number: [category.by_number[number].name, category.by_number[number].size]
             for number in sorted(shown)
@@ -188,8 +188,8 @@ def _confidence(category: Category, picture: Picture) -> float | None:
         return None
     if any(one.listing in category.confirmed for one in picture.listings):
         return 1.0
-    known = picture.first.confidence
-    return None if known is None else round(known, 3)
+    confidence = picture.first.confidence
+    return None if confidence is None else round(confidence, 3)
 
 
 def _shops(offers: Sequence[Offer | None]) -> dict[str, int]:
