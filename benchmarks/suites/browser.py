@@ -1,4 +1,4 @@
-"""The loop in the browser: clicks and keys of a repair on real shop photos, pairs that are asked about although they are in other clusters, and what axe finds on every page.
+"""The loop in the browser: clicks and keys of a repair on real shop photos, pairs that are asked about although they are in other clusters, what axe finds on every page, and how fast a map of 20,000 pictures moves.
 
 `--keep` keeps the runs of the three sets, which take longest.
 """
@@ -19,6 +19,7 @@ from benchmarks.browsing import Hands, Repair, repair
 from benchmarks.figures import Figure, Options, SuiteUnavailableError
 from benchmarks.pages import served
 from benchmarks.pipeline import clustering_pipeline, served_copy
+from benchmarks.planted_map import SLUG, plant_category
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.synthetic import serve_folder
 from clustering_pipeline.web.category_cache import Category, Library
@@ -30,6 +31,31 @@ MILLISECONDS = 180_000
 GRAVE = ("serious", "critical")
 # Forms of a cluster's page that ask about two listings.
 PAIRS = re.compile(r'<form[^>]*action="[^"]*/pair">(.*?)</form>', re.S)
+
+
+MAPPED, QUICKLY_MAPPED, ASKED_FRAMES = 20_000, 2_000, 30.0
+SECONDS_OF_PANNING = 4
+# Moves the map at every frame, as a hand does, and returns how many frames a second were shown.
+PANNING = """async (seconds) => {
+  const sheet = document.getElementById("sheet"), box = sheet.getBoundingClientRect();
+  const send = (kind, x, y) => sheet.dispatchEvent(new PointerEvent(kind, {
+    clientX: box.left + x, clientY: box.top + y, pointerId: 1, button: 0, bubbles: true }));
+  sheet.setPointerCapture = () => {};
+  send("pointerdown", 300, 200);
+  const started = performance.now();
+  let frames = 0;
+  await new Promise((done) => {
+    const frame = () => {
+      if (performance.now() - started > seconds * 1000) { done(); return; }
+      frames += 1;
+      send("pointermove", 300 + 40 * Math.sin(frames / 10), 200 + 30 * Math.cos(frames / 10));
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  });
+  send("pointerup", 300, 200);
+  return frames / ((performance.now() - started) / 1000);
+}"""
 
 
 @dataclass(frozen=True)
@@ -50,6 +76,7 @@ def run(options: Options) -> list[Figure]:
         *_repaired(storefront, options),
         *(_asked_wrongly(one) for one in sets),
         _accessible(sets[1]),
+        *_map(options),
     ]
 
 
@@ -197,6 +224,7 @@ def _pages(category: Category) -> list[str]:
         "review?show=titles",
         "queue",
         "unmatched",
+        "map",
         "prices",
         "search",
         "rejected",
@@ -207,6 +235,30 @@ def _pages(category: Category) -> list[str]:
         "nowhere",
     )
     return ["/", "/you", "/api/docs", *(f"{base}/{name}" for name in below)]
+
+
+def _map(options: Options) -> list[Figure]:
+    """Plant a category and pan its map: all in view, and with the pictures themselves."""
+    count = QUICKLY_MAPPED if options.quick else MAPPED
+    project = Project(PipelineHome(options.scratch / "mapped").prepare())
+    plant_category(project, count)
+    with _browser() as chromium, served(project) as address:
+        page = chromium.new_page(base_url=address, viewport={"width": 1280, "height": 900})
+        page.set_default_timeout(MILLISECONDS)
+        started = time.perf_counter()
+        page.goto(f"/c/{SLUG}/map")
+        page.wait_for_selector("#legend span")
+        seconds = time.perf_counter() - started
+        whole = page.evaluate(PANNING, SECONDS_OF_PANNING)
+        for _ in range(6):
+            page.get_by_role("button", name="Zoom in").click()
+        page.wait_for_load_state("networkidle")
+        near = page.evaluate(PANNING, SECONDS_OF_PANNING)
+    return [
+        Figure(f"map of {count:,} pictures, all in view: frames a second", whole, "", ASKED_FRAMES),
+        Figure("the same, zoomed in until the pictures show", near, "", ASKED_FRAMES),
+        Figure("the map's first opening after a run", seconds, "s"),
+    ]
 
 
 @contextmanager

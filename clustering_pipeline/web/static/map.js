@@ -6,7 +6,7 @@
   const words = JSON.parse(form.dataset.words);
   const sheet = at("sheet");
   const pen = sheet.getContext("2d");
-  const MOST_TILES = 120, MOST_LABELS = 40, MOST_CHANGES = 40, PICTURE_FROM = 34, AT_ONCE = 6;
+  const MOST_TILES = 120, MOST_LABELS = 40, MOST_CHANGES = 40, MOST_DISCS = 900, PICTURE_FROM = 34, AT_ONCE = 6;
   const BUCKETS = 24;
   const GOLDEN_ANGLE = 137.508;
   const fill = (text, ...values) => values.reduce((made, value) => made.replace("{}", value), text);
@@ -17,7 +17,7 @@
   let data = null, size = 0, order = [], bucketOf = [], palette = [];
   let view = { x: 0, y: 0, k: 1 };
   let tool = "pan", lasso = [], hovered = -1, dirty = false;
-  let joined = [], cut = [], sprites = new Map(), lastNumbers = "";
+  let shownPoints = new Uint32Array(0), joined = [], cut = [], sprites = new Map(), lastNumbers = "";
   const chosen = new Set(), done = new Set(), pictures = new Map();
   const awaited = [];
   let underway = 0;
@@ -86,7 +86,7 @@
   const paint = () => {
     ink = colours();
     const told = kinds[at("colour").value]();
-    order = Uint32Array.from(data.x, (_, point) => point).sort((a, b) => bucketOf[a] - bucketOf[b] || a - b);
+    order = Uint32Array.from({ length: size }, (_, point) => point).sort((a, b) => bucketOf[a] - bucketOf[b] || a - b);
     sprites = new Map();
     at("legend").replaceChildren(...told.map(legendEntry));
     redraw();
@@ -128,31 +128,33 @@
   };
   const across = (point) => data.x[point] * view.k + view.x;
   const down = (point) => data.y[point] * view.k + view.y;
+  // The points in view, in the order in which they are drawn, until it is asked again.
   const visible = (margin) => {
-    const found = [];
     const { clientWidth: width, clientHeight: height } = sheet;
     const left = (-margin - view.x) / view.k, right = (width + margin - view.x) / view.k;
     const top = (-margin - view.y) / view.k, bottom = (height + margin - view.y) / view.k;
-    for (const point of order) {
-      const x = data.x[point], y = data.y[point];
-      if (x > left && x < right && y > top && y < bottom) found.push(point);
+    let count = 0;
+    for (let place = 0; place < size; place += 1) {
+      const point = order[place], x = data.x[point], y = data.y[point];
+      if (x > left && x < right && y > top && y < bottom) { shownPoints[count] = point; count += 1; }
     }
-    return found;
+    return shownPoints.subarray(0, count);
   };
   const drawClusters = () => {
     const { clientWidth: width, clientHeight: height } = sheet, { k, x: left, y: top } = view;
+    const shown = data.discs.filter(({ x, y, wide, tall }) => (x + wide) * k + left > 0 && (x - wide) * k + left < width && (y + tall) * k + top > 0 && (y - tall) * k + top < height);
+    // Of too many they are too small to be seen, and take most of the time.
+    if (shown.length > MOST_DISCS) return;
     pen.fillStyle = ink.wash;
-    pen.beginPath();
-    for (const { x, y, wide, tall } of data.discs) {
-      const across = x * k + left, down = y * k + top;
-      if (across + wide * k < 0 || across - wide * k > width || down + tall * k < 0 || down - tall * k > height) continue;
-      pen.moveTo(across + wide * k, down);
-      pen.ellipse(across, down, wide * k, tall * k, 0, 0, 7);
+    for (const { x, y, wide, tall } of shown) {
+      pen.beginPath();
+      pen.ellipse(x * k + left, y * k + top, wide * k, tall * k, 0, 0, 7);
+      pen.fill();
     }
-    pen.fill();
   };
   const drawDots = (shown, radius) => {
-    const small = radius < 2.2, side = radius * 1.8;
+    const { k, x: left, y: top } = view, pixels = ratio();
+    const small = radius < 2.2, side = Math.round(radius * 1.8 * pixels) / pixels;
     let bucket = -1, made = null, half = 0;
     for (const point of shown) {
       if (bucketOf[point] !== bucket) {
@@ -162,8 +164,10 @@
         made = small ? null : sprite(palette[bucket], Math.round(radius * (bucket ? 2 : 1.5)) / 2);
         half = small ? side / 2 : made.width / ratio() / 2;
       }
-      if (small) pen.fillRect(across(point) - half, down(point) - half, side, side);
-      else pen.drawImage(made, across(point) - half, down(point) - half, 2 * half, 2 * half);
+      const x = data.x[point] * k + left, y = data.y[point] * k + top;
+      // Whole pixels are filled without blending.
+      if (small) pen.fillRect(Math.round((x - half) * pixels) / pixels, Math.round((y - half) * pixels) / pixels, side, side);
+      else pen.drawImage(made, x - half, y - half, 2 * half, 2 * half);
     }
   };
   const drawPictures = (shown) => {
@@ -539,7 +543,7 @@
     const step = 60;
     const keys = {
       ArrowLeft: () => move(step, 0), ArrowRight: () => move(-step, 0), ArrowUp: () => move(0, step), ArrowDown: () => move(0, -step),
-      "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), 0: () => fit(), Enter: () => choose(visible(0)),
+      "+": () => zoom(1.4), "=": () => zoom(1.4), "-": () => zoom(1 / 1.4), 0: () => fit(), Enter: () => choose([...visible(0)]),
     };
     if (!(event.key in keys)) return;
     event.preventDefault();
@@ -565,6 +569,9 @@
     if (!reply.ok) throw new Error(words.not_loaded);
     data = await reply.json();
     size = data.x.length;
+    data.x = Float32Array.from(data.x);
+    data.y = Float32Array.from(data.y);
+    shownPoints = new Uint32Array(size);
     data.members = new Map();
     data.cluster.forEach((cluster, point) => {
       if (cluster < 0) return;
