@@ -159,6 +159,22 @@ class RecordedCorrection:
         return self.correction.statement
 
 
+def acts_of(corrections: Iterable[RecordedCorrection]) -> list[list[RecordedCorrection]]:
+    """Return what was recorded together: the statements of one author at one moment, one after the
+    other, the oldest first.
+    """
+    acts: list[list[RecordedCorrection]] = []
+    last = None
+    for recorded in sorted(corrections, key=lambda one: one.number):
+        correction = recorded.correction
+        moment = correction.author, correction.time, correction.category
+        if not acts or moment != last or correction.time is None:
+            acts.append([])
+        acts[-1].append(recorded)
+        last = moment
+    return acts
+
+
 def parse_correction(row: Mapping[str, object], place: str) -> Correction:
     """Return what a row says; columns that it lacks, and None and "" in it, say nothing.
 

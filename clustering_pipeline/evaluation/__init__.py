@@ -1,6 +1,8 @@
 """How good a grouping is, measured against gold labels."""
 
 from clustering_pipeline.evaluation.sampling import (
+    SHIFT,
+    WRONG,
     Answered,
     Estimate,
     Pairs,
@@ -27,6 +29,8 @@ from clustering_pipeline.evaluation.workbook import (
 )
 
 __all__ = [
+    "SHIFT",
+    "WRONG",
     "Answered",
     "Estimate",
     "LabelledRows",

@@ -169,7 +169,8 @@ class CorrectionStore:
 
 
 def _add(connection: Connection, corrections: Iterable[Correction]) -> list[int]:
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    # So exact that what was recorded together can be told from what came after it.
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
     recording = insert(_ROWS).returning(_ROWS.c.number)
     return [
         int(

@@ -17,6 +17,7 @@ from clustering_pipeline.stages.clustering.corrections import Link
 from clustering_pipeline.stages.clustering.listings import ListingPictures
 from clustering_pipeline.stages.clustering.numbering import Members
 from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem, Edges
+from clustering_pipeline.stages.clustering.recalibration import shifted
 
 
 def attach(
@@ -249,11 +250,15 @@ def labels_of_nodes(table: pd.DataFrame, problem: ClusteringProblem) -> NDArray[
 
 
 def describe(
-    table: pd.DataFrame, problem: ClusteringProblem, said: Iterable[tuple[int, int]] = ()
+    table: pd.DataFrame,
+    problem: ClusteringProblem,
+    said: Iterable[tuple[int, int]] = (),
+    shift: float = 0.0,
 ) -> pd.DataFrame:
     """Return the table with `confidence`, `margin`, `weakest_link` and `is_representative`.
 
-    `said`: pairs of rows that a person calls one product; of these the confidence is 1.
+    `said`: pairs of rows that a person calls one product; of these the confidence is 1. `shift`: by
+    how much the logits of the others are too small, as answers say.
     """
     labels = labels_of_nodes(table, problem)
     sure = measure_confidence(labels, problem.edges)
@@ -264,7 +269,7 @@ def describe(
         by_node["agreement"] = belief(labels, problem.odds, membership_model())
     own = by_node.reindex(table["node"]).reset_index(drop=True)
     clustered = table["label"] != NOISE
-    confidence = _with_copies(table, own["agreement"])
+    confidence = _with_copies(table, shifted(own["agreement"], shift))
     told = [
         row
         for pair in said

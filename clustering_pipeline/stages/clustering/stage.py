@@ -35,6 +35,11 @@ from clustering_pipeline.stages.clustering.placement import (
     settle,
 )
 from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem
+from clustering_pipeline.stages.clustering.recalibration import (
+    FEWEST_ANSWERS,
+    answered_pairs,
+    confidence_shift,
+)
 from clustering_pipeline.stages.clustering.tuning import (
     choices_as_text,
     choose_parameters,
@@ -82,9 +87,11 @@ def run(
             table["label"].to_numpy(), _members(table), links, register.current(category)
         )
     said = read_corrections(corrections)
-    statements = resolve_statements(said, _listings_of(table, raw_images))
+    listings_of = _listings_of(table, raw_images)
+    statements = resolve_statements(said, listings_of)
+    shift = _recalibrated(answered_pairs(said, listings_of, table), table, problem, settings)
     table["label"] = impose(table["label"].to_numpy(), statements, listing_links(table, problem))
-    table = describe(settle(table, settings), problem, statements.same)
+    table = describe(settle(table, settings), problem, statements.same, shift)
     numbers, changes = _issue_numbers(table, register, category)
     manifest = conform(_manifest(table, numbers, _names(said)), CLUSTERS)
     told, drawings = drawn_choices(choices)
@@ -98,6 +105,7 @@ def run(
         **_facts(manifest, problem, settings),
         **_changed(changes),
         **_contradictions(statements),
+        "confidence_shift": round(shift, 3),
         **told,
     }
     kept = {
@@ -141,6 +149,23 @@ def _group(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.
     edges = problem.edges
     links = zip(edges.rows.tolist(), edges.columns.tolist(), edges.weights.tolist(), strict=True)
     return impose(labels, ResolvedCorrections(different=variant_pairs(problem.keys)), links)
+
+
+def _recalibrated(
+    answered: list[tuple[int, int, bool]],
+    table: pd.DataFrame,
+    problem: ClusteringProblem,
+    settings: ClusterSettings,
+) -> float:
+    """Return the shift of the confidences that the answers call for; `table`: the grouping before
+    anything that people said is imposed.
+    """
+    if len(answered) < FEWEST_ANSWERS:
+        return 0.0
+    confidence = describe(settle(table, settings), problem)["confidence"].to_numpy(np.float64)
+    pairs = [(confidence[a], confidence[b], same) for a, b, same in answered]
+    expected = [(a + b) / 2 for a, b, _ in pairs]
+    return confidence_shift(expected, [same for _, _, same in pairs])
 
 
 def _listings_of(
