@@ -48,6 +48,21 @@ def components(count: int, first: Indices, second: Indices) -> list[Indices]:
     )
 
 
+class Neighbours:
+    """The rows that each of `count` rows is linked with."""
+
+    def __init__(self, count: int, first: Indices, second: Indices) -> None:
+        """`first`, `second`: the rows of every link, each link once."""
+        rows, others = np.concatenate([first, second]), np.concatenate([second, first])
+        order = np.lexsort((others, rows))
+        self._others = others[order]
+        self._starts = np.searchsorted(rows[order], np.arange(count + 1))
+
+    def of(self, row: int) -> Indices:
+        """Return the rows that a row is linked with, ascending."""
+        return self._others[self._starts[row] : self._starts[row + 1]]
+
+
 def spanning_links(count: int, first: Indices, second: Indices) -> Indices:
     """Return the positions of the links, given heaviest first, that make the maximum spanning
     forest: int64, ascending.

@@ -9,6 +9,7 @@ from clustering_pipeline.storage.feature_tables import (
     FeatureTables,
     compute_missing,
     part_name,
+    stream_missing,
 )
 from clustering_pipeline.storage.files import FileTree, hold
 from clustering_pipeline.storage.local_database import LocalDatabase
@@ -34,6 +35,7 @@ __all__ = [
     "layout",
     "open_tables",
     "part_name",
+    "stream_missing",
 ]
 
 

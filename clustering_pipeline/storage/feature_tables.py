@@ -28,8 +28,11 @@ _PART, _SUFFIX = "part-", ".parquet"
 # So many parts of one size class are joined; each class holds parts up to so many times larger than
 # the class before.
 TIER_PARTS = 16
+# Parts from this class on, 16 MB and more, are left: joining them would take gigabytes of memory.
+_LARGEST_TIER = 6
 # What is computed is kept at least so often, in seconds, and as soon as there are so many rows.
 _KEEP_EVERY, _KEEP_ROWS = 2.0, 4096
+_STREAMED_ROWS = 16_384
 
 
 def part_name(content: bytes) -> str:
@@ -68,6 +71,21 @@ class FeatureTable:
         frame: pd.DataFrame = table.to_pandas()
         return frame.drop_duplicates(KEY).set_index(KEY)
 
+    def stream(
+        self, keys: Sequence[str], columns: Sequence[str] | None = None
+    ) -> Iterator[pd.DataFrame]:
+        """Yield the rows that `read` returns, a part of the table at a time."""
+        names = self.schema.names if columns is None else [KEY, *columns]
+        wanted = pa.array(list(dict.fromkeys(keys)), pa.string())
+        earlier: set[str] = set()
+        for part in self._parts(names):
+            table = part.filter(pc.is_in(part[KEY], value_set=wanted))
+            for start in range(0, len(table), _STREAMED_ROWS):
+                frame: pd.DataFrame = table.slice(start, _STREAMED_ROWS).to_pandas()
+                fresh = frame[~frame[KEY].isin(earlier)].drop_duplicates(KEY).set_index(KEY)
+                earlier.update(fresh.index)
+                yield fresh
+
     def append(self, *frames: pd.DataFrame) -> None:
         """Add the rows of frames, which have the column `key` and the schema's columns, as one new
         immutable part.
@@ -90,8 +108,8 @@ class FeatureTable:
         classes = defaultdict(list)
         for name, size in self.files.sizes(self.folder, ".parquet").items():
             classes[int(math.log(max(size, 1), TIER_PARTS))].append(name)
-        for names in classes.values():
-            if len(names) >= TIER_PARTS:
+        for tier, names in classes.items():
+            if len(names) >= TIER_PARTS and tier < _LARGEST_TIER:
                 self._join(sorted(names))
 
     def _join(self, names: Sequence[str]) -> None:
@@ -159,15 +177,31 @@ def compute_missing(
     those that are returned, all by default.
     """
     distinct = list(dict.fromkeys(keys))
-    cached = table.read(distinct, columns)
-    cached_keys = set(cached.index)
-    table.count.add(len(distinct), len(cached))
-    fresh = []
+    rows = pd.concat([*stream_missing(table, distinct, compute, columns, whole=True)])
+    return rows.loc[distinct]
+
+
+def stream_missing(
+    table: FeatureTable,
+    keys: Iterable[str],
+    compute: Callable[[list[str]], Iterator[pd.DataFrame]],
+    columns: Sequence[str] | None = None,
+    *,
+    whole: bool = False,
+) -> Iterator[pd.DataFrame]:
+    """Yield what `compute_missing` returns in frames, a part of the table or a computed one at a
+    time and in no order; with `whole` all that is held comes as one frame.
+    """
+    distinct = list(dict.fromkeys(keys))
+    cached_keys: set[str] = set()
+    cached = [table.read(distinct, columns)] if whole else table.stream(distinct, columns)
+    for frame in cached:
+        cached_keys.update(frame.index)
+        yield frame
+    table.count.add(len(distinct), len(cached_keys))
     for frame in _kept_in_time(table, compute([key for key in distinct if key not in cached_keys])):
         row = frame.set_index(KEY)
-        fresh.append(row if columns is None else row[list(columns)])
-    rows = pd.concat([cached, *fresh]) if fresh else cached
-    return rows.loc[distinct]
+        yield row if columns is None else row[list(columns)]
 
 
 def _kept_in_time(table: FeatureTable, computed: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:

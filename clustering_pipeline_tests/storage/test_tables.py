@@ -6,7 +6,14 @@ import pyarrow as pa
 import pytest
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.storage import BlobStore, FeatureTables, FileTree, compute_missing
+from clustering_pipeline.storage import (
+    BlobStore,
+    FeatureTables,
+    FileTree,
+    compute_missing,
+    feature_tables,
+    stream_missing,
+)
 from clustering_pipeline.storage.feature_tables import TIER_PARTS
 
 SCHEMA = pa.schema([("value", pa.int64())])
@@ -179,3 +186,24 @@ def test_what_may_not_be_written_is_said_in_words(tmp_path):
     (tmp_path / "manifests").write_bytes(b"a file where a folder should be")
     with pytest.raises(StageError, match=r"manifests/clusters cannot be written to .*kept"):
         FileTree(str(tmp_path)).write("manifests/clusters", b"rows")
+
+
+def test_rows_come_in_parts_each_once_and_what_is_missing_after_them(table):
+    table.append(*lengths(["a", "bb"]))
+    table.append(*lengths(["bb", "ccc"]))
+    frames = list(stream_missing(table, ["dddd", "ccc", "a", "bb"], lengths))
+    rows = pd.concat(frames)
+    assert sorted(rows.index) == ["a", "bb", "ccc", "dddd"] and frames[-1].index.tolist() == [
+        "dddd"
+    ]
+    assert (rows["value"] == rows.index.str.len()).all()
+    assert (table.count.hits, table.count.misses) == (3, 1)
+
+
+def test_parts_that_are_large_are_not_joined(table, monkeypatch):
+    monkeypatch.setattr(feature_tables, "_LARGEST_TIER", 1)
+    keys = ["x" * n for n in range(1, 2 * TIER_PARTS)]
+    for frame in lengths(keys):
+        table.append(frame)
+    assert len(table.files.list(table.folder, ".parquet")) == len(keys)
+    assert table.read(keys).loc[keys, "value"].tolist() == [len(key) for key in keys]

@@ -3,8 +3,8 @@ alone; and whether two that look alike from afar are the same at every place, in
 print.
 """
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy import sparse
 
 from clustering_pipeline.imaging import (
     AlignedDifference,
@@ -30,8 +31,8 @@ from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication.hashing import Orientation
 from clustering_pipeline.stages.deduplication.quality import (
     CropSource,
-    compute_per_crop,
     fingerprint_of,
+    stream_per_crop,
 )
 from clustering_pipeline.storage import BlobStore
 
@@ -163,6 +164,36 @@ def light_rows(thumbnail: NDArray[np.float32]) -> NDArray[np.float32]:
     )
 
 
+@lru_cache(maxsize=1)
+def _cropping_weights() -> sparse.csr_matrix:
+    """Return what makes of L* (1024,) itself and its croppings: float32 (28 · 1024, 1024)."""
+    squares = np.eye(SIDE * SIDE, dtype=np.float32).reshape(SIDE, SIDE, -1)
+    # OpenCV takes four channels at once; all croppings of all pixels would take 120 MB.
+    four = [np.ascontiguousarray(squares[..., start : start + 4]) for start in range(0, 1024, 4)]
+    croppings = [
+        sparse.csr_matrix(
+            np.concatenate([_cropped(one, *place) for one in four], axis=-1).reshape(-1, SIDE**2)
+        )
+        for place in _CROPPINGS
+    ]
+    return sparse.vstack(
+        [sparse.identity(SIDE**2, np.float32, format="csr"), *croppings], format="csr"
+    )
+
+
+def quick_light_rows(thumbnails: Thumbnails) -> NDArray[np.float32]:
+    """Return the `light_rows` of thumbnails (n, 32, 32, 3) but for rounding, several times faster:
+    float32 (n, 28, 1024).
+    """
+    light = thumbnails[..., 0].reshape(len(thumbnails), -1).T
+    made = np.asarray(_cropping_weights() @ light, np.float32).T.reshape(
+        len(thumbnails), -1, SIDE * SIDE
+    )
+    made -= made.mean(axis=2, keepdims=True)
+    made /= np.maximum(np.linalg.norm(made, axis=2, keepdims=True), _LEAST_NORM)
+    return made
+
+
 def compare(
     a: NDArray[np.float32],
     b: NDArray[np.float32],
@@ -239,13 +270,13 @@ def _regions(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return means
 
 
-def look_at(
+def stream_looks(
     crops: pd.DataFrame, settings: CleanImageSettings, context: StageContext
-) -> pd.DataFrame:
-    """Return LOOKS, a row per crop in their order."""
+) -> Iterator[tuple[NDArray[np.int64], pd.DataFrame]]:
+    """Yield frames of LOOKS with the places in `crops` of their rows, until each has its own."""
     fingerprint = fingerprint_of("looks", settings.logic_version, *LOOKS.names)
     batch = partial(look_batch, blobs=context.blobs)
-    return compute_per_crop(
+    yield from stream_per_crop(
         "Comparing look-alikes", batch, crops, LOOKS, fingerprint, settings, context
     )
 

@@ -12,26 +12,28 @@ import pandas as pd
 from clustering_pipeline.core.manifests import CLEAN_IMAGES, conform
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.deduplication.appearance import look_at
 from clustering_pipeline.stages.deduplication.keepers import Merits
 from clustering_pipeline.stages.deduplication.left_out import draw_funnel, funnel_facts
+from clustering_pipeline.stages.deduplication.looks import Looks, look_at
 from clustering_pipeline.stages.deduplication.overrides_stage import judge, overruled
 from clustering_pipeline.stages.deduplication.perceptual import (
     Duplicate,
     Hashes,
-    candidate_sets,
     find_duplicates,
+    near_by_hashes,
     orientations,
 )
 from clustering_pipeline.stages.deduplication.quality import (
     MEASURES,
-    compute_per_crop,
     fingerprint_of,
     measure_batch,
+    stream_per_crop,
 )
 
 _BOX = ["x0", "y0", "x1", "y1"]
 _SIZE = ["image_width", "image_height"]
+# Rows that are judged at once.
+_JUDGED = 8192
 
 
 def run(
@@ -84,10 +86,20 @@ def _measured(
         "measures", settings.logic_version, settings.region, *MEASURES.names
     )
     batch = partial(measure_batch, blobs=context.blobs, region=settings.region)
-    rows = compute_per_crop(
-        "Judging pictures", batch, distinct, MEASURES, fingerprint, settings, context
-    )
-    return pd.concat([distinct, rows.reset_index(drop=True)], axis=1)
+    # What only other orientations need is most of a row.
+    names = [
+        name
+        for name in MEASURES.names
+        if name != "frequencies" or settings.orientations != "upright"
+    ]
+    frames = [
+        frame.reset_index(drop=True).set_index(places)
+        for places, frame in stream_per_crop(
+            "Judging pictures", batch, distinct, MEASURES, fingerprint, settings, context, names
+        )
+    ]
+    rows = pd.concat(frames) if frames else pd.DataFrame(columns=names)
+    return pd.concat([distinct, rows.reindex(distinct.index)], axis=1)
 
 
 def _verdicts(
@@ -97,11 +109,13 @@ def _verdicts(
     limits = settings.limits()
     spared = overruled(measured, keep)
     verdicts: list[tuple[str, str] | None] = []
-    for row, spare in zip(measured.to_dict("records"), spared, strict=True):
-        if row["error"] is not None:
-            verdicts.append(("damaged", str(row["error"])))
-        else:
-            verdicts.append(None if spare else judge(row, limits))
+    for start in range(0, len(measured), _JUDGED):
+        rows = measured.iloc[start : start + _JUDGED].to_dict("records")
+        for row, spare in zip(rows, spared.iloc[start : start + _JUDGED], strict=True):
+            if row["error"] is not None:
+                verdicts.append(("damaged", str(row["error"])))
+            else:
+                verdicts.append(None if spare else judge(row, limits))
     return verdicts
 
 
@@ -116,13 +130,10 @@ def _duplicates(
         return []
     hashes = Hashes.of(readable, orientations(settings))
     acceptable = np.array([verdicts[row] is None for row in readable.index])
-    sets = [rows for rows in candidate_sets(hashes, settings) if acceptable[rows].any()]
-    if not sets:
-        return []
-    involved = readable.iloc[np.concatenate(sets)]
-    looks = look_at(involved, settings, context).set_axis(involved.index).reindex(readable.index)
-    merits = _merits(readable, looks, acceptable, settings)
-    duplicates = find_duplicates(sets, hashes, looks, merits, settings)
+    near = near_by_hashes(hashes, settings).with_any(acceptable)
+    with look_at(readable, near.rows(), settings, context) as looks:
+        merits = _merits(readable, looks, acceptable, settings)
+        duplicates = find_duplicates(near, hashes, looks, merits, settings)
     places = readable.index.to_numpy()
     named = (
         Duplicate(int(places[one.row]), int(places[one.keeper]), one.distance)
@@ -134,7 +145,7 @@ def _duplicates(
 
 def _merits(
     readable: pd.DataFrame,
-    looks: pd.DataFrame,
+    looks: Looks,
     acceptable: np.ndarray[Any, np.dtype[np.bool_]],
     settings: CleanImageSettings,
 ) -> Merits:
@@ -144,10 +155,10 @@ def _merits(
     return Merits(
         acceptable=acceptable,
         sharp=(readable["sharpness"] >= settings.limits().sharpness).to_numpy(bool),
-        detail=looks["edges"].fillna(0).to_numpy(np.float64),
+        detail=looks.edges,
         pixels=pixels.to_numpy(np.float64),
         file_size=readable["file_size"].to_numpy(np.float64),
-        background=looks["background"].fillna(0).to_numpy(np.float64),
+        background=looks.background,
     )
 
 

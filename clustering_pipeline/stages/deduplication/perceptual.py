@@ -2,7 +2,7 @@
 keeper.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import pandas as pd
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.graph import Indices, components
+from clustering_pipeline.core.graph import Indices, Neighbours, components
 from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.deduplication.appearance import (
@@ -29,15 +29,19 @@ from clustering_pipeline.stages.deduplication.hashing import (
     Codes,
     Orientation,
     from_hexadecimal,
-    pairs_within,
     phash_bits,
     popcount,
     turned,
 )
 from clustering_pipeline.stages.deduplication.keepers import Merits, assign
+from clustering_pipeline.stages.deduplication.looks import Looks
+from clustering_pipeline.stages.deduplication.near_hashes import CodeSearch, NearRows, near_rows
+from clustering_pipeline.stages.deduplication.screening import screen
 
 # Thumbnails whose croppings are held, 115 kB each.
 _HELD = 1024
+# How often keepers are compared again, at most; three times were enough for a thousand copies.
+_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -57,16 +61,29 @@ class Hashes:
 
     @staticmethod
     def of(measures: pd.DataFrame, orientations: Sequence[Orientation]) -> "Hashes":
-        """Return the hashes of measured crops, which all have them."""
-        low = np.stack(list(measures["frequencies"])).reshape(-1, 8, 8).astype(np.float64)
+        """Return the hashes of measured crops, which all have them; `frequencies` are needed for
+        other orientations than upright alone.
+        """
+        ways = [way for way in orientations if way != UPRIGHT]
+        low = np.stack(list(measures["frequencies"])).reshape(-1, 8, 8) if ways else None
         others = {
-            way: _pack(phash_bits(turned(low, way))) for way in orientations if way != UPRIGHT
+            way: _pack(phash_bits(turned(low.astype(np.float64), way)))
+            for way in ways
+            if low is not None
         }
         centres = tuple(
             to_codes(column) for column in zip(*measures["centre_phashes"], strict=True)
         )
         return Hashes(
             to_codes(measures["dhash"]), centres, {UPRIGHT: to_codes(measures["phash"]), **others}
+        )
+
+    def take(self, rows: Indices) -> "Hashes":
+        """Return the hashes of some of the crops."""
+        return Hashes(
+            self.dhash[rows],
+            tuple(codes[rows] for codes in self.centres),
+            {way: codes[rows] for way, codes in self.phashes.items()},
         )
 
 
@@ -99,85 +116,153 @@ def orientations(settings: CleanImageSettings) -> tuple[Orientation, ...]:
     }[settings.orientations]
 
 
-def candidate_sets(hashes: Hashes, settings: CleanImageSettings) -> list[Indices]:
-    """Return the sets of rows that hang together by hashes alone: pHash, of the pictures or of one
-    and the other's centre, or dHash.
+def near_by_hashes(hashes: Hashes, settings: CleanImageSettings) -> NearRows:
+    """Return the pairs of crops that may show one picture by their hashes: the pHash, of the
+    pictures or of one and the other's centre, or the dHash.
     """
-    count = len(hashes.phash)
-    codes = np.concatenate(
-        [*(hashes.phashes[way] for way in orientations(settings)), *hashes.centres]
+    turned_ones = [hashes.phashes[way] for way in orientations(settings) if way != UPRIGHT]
+    searches = (
+        CodeSearch(hashes.phash, (*turned_ones, *hashes.centres), settings.phash_radius),
+        CodeSearch(hashes.dhash, (), settings.dhash_radius),
     )
-    joins = (
-        pairs_within(codes, settings.phash_radius),
-        pairs_within(hashes.dhash, settings.dhash_radius),
-    )
-    first, second = (
-        np.concatenate(side) % count
-        for side in zip(*((pairs.first, pairs.second) for pairs in joins), strict=True)
-    )
-    return components(count, first, second)
+    return near_rows(searches, len(hashes.phash))
 
 
 def find_duplicates(
-    sets: Sequence[Indices],
-    hashes: Hashes,
-    looks: pd.DataFrame,
-    merits: Merits,
-    settings: CleanImageSettings,
+    near: NearRows, hashes: Hashes, looks: Looks, merits: Merits, settings: CleanImageSettings
 ) -> list[Duplicate]:
-    """Return the duplicates within `sets`; `looks` has the LOOKS of every row in a set, in the
-    order of `hashes`.
+    """Return the duplicates among the crops of `hashes`; `looks` has those of every pair.
+
+    Where `near` names the nearest pairs alone, keepers are compared again among themselves, those
+    of pairs that were found and those that are near, until none of them is another's copy.
     """
-    duplicates = []
-    for rows in sets:
-        check = _Check(rows, hashes, looks.iloc[rows], settings)
-        for keeper, members in assign(rows, merits, check.holds):
-            duplicates += [
-                Duplicate(int(member), keeper, check.distance(keeper, int(member)))
-                for member in members
-            ]
-    return duplicates
+    check = _Check(hashes, looks, settings)
+    keeper_of = np.arange(len(hashes.phash))
+    for _ in range(_ROUNDS):
+        passed = check.screen(near.first, near.second)
+        first, second = near.first[passed], near.second[passed]
+        joined = _assign_once(first, second, check, merits, keeper_of)
+        if near.is_exact or not joined:
+            break
+        near = _among_keepers(keeper_of[first], keeper_of[second], keeper_of, hashes, settings)
+    return [
+        Duplicate(row, keeper, check.distance(keeper, row))
+        for row, keeper in enumerate(keeper_of.tolist())
+        if row != keeper
+    ]
+
+
+def _among_keepers(
+    first: Indices,
+    second: Indices,
+    keeper_of: Indices,
+    hashes: Hashes,
+    settings: CleanImageSettings,
+) -> NearRows:
+    """Return the pairs of keepers, with those that are near among the keepers of others."""
+    count = len(keeper_of)
+    kings = np.unique(keeper_of[keeper_of != np.arange(count)])
+    near = near_by_hashes(hashes.take(kings), settings)
+    first = np.concatenate([first, kings[near.first]])
+    second = np.concatenate([second, kings[near.second]])
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    numbers = np.unique(low[low < high] * count + high[low < high])
+    return NearRows(numbers // count, numbers % count, is_exact=False)
+
+
+def _assign_once(
+    first: Indices, second: Indices, check: "_Check", merits: Merits, keeper_of: Indices
+) -> bool:
+    """Assign crops to keepers by the pairs; whether any changed. Members of a keeper that became a
+    duplicate go with it where they hold against the new one, and stay together where they do not.
+    """
+    count = len(keeper_of)
+    neighbours = Neighbours(count, first, second)
+    changes = [
+        (keeper, members)
+        for rows in components(count, first, second)
+        for keeper, members in assign(rows, merits, neighbours.of, check.holds)
+        if len(members)
+    ]
+    followers = members_of(keeper_of) if changes else {}
+    for keeper, members in changes:
+        keeper_of[members] = keeper
+        for member in members.tolist():
+            _follow(keeper, followers.get(member, np.zeros(0, np.int64)), check, merits, keeper_of)
+    return bool(changes)
+
+
+def _follow(
+    keeper: int, others: Indices, check: "_Check", merits: Merits, keeper_of: Indices
+) -> None:
+    same = check.holds(keeper, others)
+    keeper_of[others[same]] = keeper
+    released = others[~same]
+    for king, members in assign(released, merits, lambda _: released, check.holds):
+        keeper_of[np.append(members, king)] = king
+
+
+def members_of(keeper_of: Indices) -> dict[int, Indices]:
+    """Return the other crops of each keeper that has any, ascending.
+
+    Example:
+        >>> members_of(np.array([1, 1, 2, 1]))
+        {1: array([0, 3])}
+    """
+    members = np.flatnonzero(keeper_of != np.arange(len(keeper_of)))
+    ordered = members[np.argsort(keeper_of[members], kind="stable")]
+    keepers, starts = np.unique(keeper_of[ordered], return_index=True)
+    parts = np.split(ordered, starts[1:]) if len(keepers) else []
+    return dict(zip(keepers.tolist(), parts, strict=True))
 
 
 class _Turned:
-    """Thumbnails, float32 (n, 32, 32, 3), in any orientation, with their `light_rows`."""
+    """Thumbnails, float32 (32, 32, 3), in any orientation, with their `light_rows`."""
 
-    def __init__(self, upright: Thumbnails) -> None:
-        self._upright = upright
+    def __init__(self, thumbnail: Callable[[int], bytes | None]) -> None:
+        self._thumbnail = thumbnail
+        self._upright: LRUCache[int, Thumbnails] = LRUCache(_HELD)
         self._light: LRUCache[tuple[int, Orientation], NDArray[np.float32]] = LRUCache(_HELD)
 
-    def lab(self, place: int, way: Orientation) -> NDArray[np.float32]:
-        turned_one: NDArray[np.float32] = turn(self._upright[[place]], way)[0]
+    def lab(self, row: int, way: Orientation) -> NDArray[np.float32]:
+        if row not in self._upright:
+            self._upright[row] = to_lab([self._thumbnail(row)])
+        turned_one: NDArray[np.float32] = turn(self._upright[row], way)[0]
         return turned_one
 
-    def light(self, place: int, way: Orientation) -> NDArray[np.float32]:
-        key = (place, way)
+    def light(self, row: int, way: Orientation) -> NDArray[np.float32]:
+        key = (row, way)
         if key not in self._light:
-            self._light[key] = light_rows(np.ascontiguousarray(self.lab(place, way)))
+            self._light[key] = light_rows(np.ascontiguousarray(self.lab(row, way)))
         return self._light[key]
 
 
 class _Check:
-    """Compares the rows of one set with a keeper among them."""
+    """Compares crops with a keeper among them."""
 
-    def __init__(
-        self, rows: Indices, hashes: Hashes, looks: pd.DataFrame, settings: CleanImageSettings
-    ) -> None:
+    def __init__(self, hashes: Hashes, looks: Looks, settings: CleanImageSettings) -> None:
         self.hashes = hashes
         self.settings = settings
-        self.thumbnails = _Turned(to_lab(looks["thumbnail"].tolist()))
-        self.subjects = _Turned(to_lab(looks["subject"].tolist()))
-        self.pictures = looks["picture"].tolist()
-        self.small = looks["subject"].notna().to_numpy()
-        self.place = {int(row): place for place, row in enumerate(rows)}
+        self.looks = looks
+        self.thumbnails, self.subjects = _Turned(looks.thumbnail), _Turned(looks.subject)
+        self.small = looks.small
+
+    def screen(self, first: Indices, second: Indices) -> NDArray[np.bool_]:
+        """Return which pairs are worth being compared."""
+        return screen(
+            first,
+            second,
+            len(self.hashes.phash),
+            self.looks.thumbnail,
+            orientations(self.settings),
+            self.settings.minimum_correlation,
+        )
 
     def holds(self, keeper: int, others: Indices) -> NDArray[np.bool_]:
         same = np.zeros(len(others), np.bool_)
         for way in orientations(self.settings):
             for number in np.flatnonzero(~same & self._near(keeper, others, way)):
-                same[number] = self._looks_alike(
-                    self.place[keeper], self.place[int(others[number])], way
-                )
+                same[number] = self._looks_alike(keeper, int(others[number]), way)
         return same
 
     def distance(self, keeper: int, member: int) -> int:
@@ -222,8 +307,11 @@ class _Check:
         """Whether the print and the colours of two look-alikes agree everywhere; siblings look
         alike from afar.
         """
-        first, second = (decode_image(self.pictures[place]) for place in (keeper, other))
-        return is_one_picture(first, np.ascontiguousarray(turn(second[None], way)[0]))
+        first, second = self.looks.picture(keeper), self.looks.picture(other)
+        if first is None or second is None:
+            return False
+        turned_one = turn(decode_image(second)[None], way)[0]
+        return is_one_picture(decode_image(first), np.ascontiguousarray(turned_one))
 
     def _within_limits(self, likeness: Likeness) -> bool:
         limits = self.settings

@@ -1,6 +1,6 @@
 """How usable a picture is, judged on the product and not on the white around it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.manifests import REAL, TEXT, TEXTS, VECTOR, columns
+from clustering_pipeline.core.manifests import REAL, TEXT, TEXTS, VECTOR
+from clustering_pipeline.core.manifests import columns as columns_of
 from clustering_pipeline.imaging import Box, ImageError, decode_reduced
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.contract import StageContext
@@ -22,7 +23,7 @@ from clustering_pipeline.stages.deduplication.hashing import (
     shrink,
     to_hexadecimal,
 )
-from clustering_pipeline.storage import BlobStore, compute_missing
+from clustering_pipeline.storage import BlobStore, stream_missing
 
 Grey = NDArray[np.uint8]
 Region = Literal["product", "whole"]
@@ -36,6 +37,8 @@ _CENTRAL_SHARE = 0.6
 _EDGE = 40
 _ROWS = 64
 _GREY_LEVELS = np.arange(256)
+# Crops whose places are in memory while they are worked on.
+_SOURCES = 65_536
 
 
 @dataclass(frozen=True)
@@ -162,13 +165,13 @@ class CropSource(NamedTuple):
     @property
     def key(self) -> str:
         """What the measures of the crop depend on, besides settings."""
-        return f"{self.crop_sha256}-{self.image_sha256}" if self.is_main else self.crop_sha256
+        return _key(self.crop_sha256, self.image_sha256, is_main=self.is_main)
 
 
 MEASURES = pa.schema(
     [
-        *columns(REAL, "sharpness", "brightness", "contrast", "spread", "detail"),
-        *columns(TEXT, "phash", "dhash"),
+        *columns_of(REAL, "sharpness", "brightness", "contrast", "spread", "detail"),
+        *columns_of(TEXT, "phash", "dhash"),
         ("centre_phashes", TEXTS),
         ("frequencies", VECTOR),
         ("error", TEXT),
@@ -231,7 +234,7 @@ def fingerprint_of(*parts: str) -> str:
     return sha256(" ".join(parts).encode()).hexdigest()
 
 
-def compute_per_crop(
+def stream_per_crop(
     title: str,
     batch: Batch,
     crops: pd.DataFrame,
@@ -239,23 +242,38 @@ def compute_per_crop(
     fingerprint: str,
     settings: CleanImageSettings,
     context: StageContext,
-) -> pd.DataFrame:
-    """Return a row of `schema` per crop, in their order.
+    columns: Sequence[str] | None = None,
+) -> Iterator[tuple[NDArray[np.int64], pd.DataFrame]]:
+    """Yield frames of `schema`, or some `columns` of it, with the places of their rows in
+    `crops`, until each has its own; only a part is in memory at once.
 
-    `crops`: `crop_sha256`, `image_sha256`, box and `is_main`; `batch` returns rows with a `key`
-    each.
+    `crops`: `crop_sha256` (distinct), `image_sha256`, box and `is_main`; `batch` returns rows with
+    a `key` each.
     """
-    sources = {source.key: source for source in map(_source, crops.to_dict("records"))}
     table = context.tables.table("clean_images", fingerprint, schema)
+    keys = _keys(crops)
+    places = pd.Index(keys)
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         with context.progress.track(title, len(missing), "crop") as bar:
-            work = [sources[key] for key in missing]
-            for rows in context.engine.map_batches(batch, work, batch_size=settings.batch_size):
-                yield pd.DataFrame(rows, columns=["key", *schema.names])
-                bar.advance(len(rows))
+            for start in range(0, len(missing), _SOURCES):
+                some = crops.iloc[places.get_indexer(pd.Index(missing[start : start + _SOURCES]))]
+                work = [_source(row) for row in some.to_dict("records")]
+                for rows in context.engine.map_batches(batch, work, batch_size=settings.batch_size):
+                    yield pd.DataFrame(rows, columns=["key", *schema.names])
+                    bar.advance(len(rows))
 
-    return compute_missing(table, sources, compute)
+    for frame in stream_missing(table, keys, compute, columns):
+        yield places.get_indexer(frame.index), frame
+
+
+def _keys(crops: pd.DataFrame) -> list[str]:
+    named = zip(crops["crop_sha256"], crops["image_sha256"], crops["is_main"], strict=True)
+    return [_key(crop, image, is_main=bool(main)) for crop, image, main in named]
+
+
+def _key(crop: str, image: str, *, is_main: bool) -> str:
+    return f"{crop}-{image}" if is_main else crop
 
 
 def _source(row: dict[Any, Any]) -> CropSource:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.facts import Fact
-from clustering_pipeline.core.graph import Indices, components
+from clustering_pipeline.core.graph import Indices, Neighbours, components
 from clustering_pipeline.core.manifests import SEMANTIC_DUPLICATES, conform
 from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import (
@@ -19,8 +19,9 @@ from clustering_pipeline.settings import (
     SemanticDuplicateSettings,
 )
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.deduplication.appearance import is_one_picture, look_at
+from clustering_pipeline.stages.deduplication.appearance import is_one_picture
 from clustering_pipeline.stages.deduplication.keepers import Merits, assign
+from clustering_pipeline.stages.deduplication.looks import Looks, look_at
 from clustering_pipeline.stages.deduplication.overrides_stage import overruled
 
 Vectors = NDArray[np.float32]
@@ -106,29 +107,31 @@ def _assign_keepers(
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Return the row of the keeper of every row, and the cosine to it."""
     keeper, similarity = np.arange(len(rows)), np.ones(len(rows))
-    groups = components(len(rows), *near_pairs(vectors, threshold))
-    looks = _looks(rows, groups, filters, context)
-    merits = _merits(rows, looks, filters)
+    first, second = near_pairs(vectors, threshold)
+    neighbours = Neighbours(len(rows), first, second)
+    involved = np.unique(np.concatenate([first, second]))
+    with look_at(rows, involved, filters, context) as looks:
+        merits = _merits(rows, looks, filters)
 
-    def holds(row: int, others: Indices) -> NDArray[np.bool_]:
-        near = _cosines(vectors, row, others) >= threshold
-        near[near] = [_is_one_picture(looks["picture"], row, int(other)) for other in others[near]]
-        return near
+        def holds(row: int, others: Indices) -> NDArray[np.bool_]:
+            near = _cosines(vectors, row, others) >= threshold
+            near[near] = [_is_one_picture(looks, row, int(other)) for other in others[near]]
+            return near
 
-    with context.progress.track("Near-identical pictures", len(rows), "crop") as bar:
-        for group in groups:
-            for king, members in assign(group, merits, holds):
-                keeper[members], similarity[members] = king, _cosines(vectors, king, members)
-        bar.advance(len(rows))
+        with context.progress.track("Near-identical pictures", len(rows), "crop") as bar:
+            for group in components(len(rows), first, second):
+                for king, members in assign(group, merits, neighbours.of, holds):
+                    keeper[members], similarity[members] = king, _cosines(vectors, king, members)
+            bar.advance(len(rows))
     return keeper, similarity
 
 
-def _is_one_picture(pictures: pd.Series, first: int, second: int) -> bool:
+def _is_one_picture(looks: Looks, first: int, second: int) -> bool:
     """Whether print and colours agree as well, which no vector sees; a picture that cannot be read
     stands for itself.
     """
-    one, other = pictures.iloc[first], pictures.iloc[second]
-    if not isinstance(one, bytes) or not isinstance(other, bytes):
+    one, other = looks.picture(first), looks.picture(second)
+    if one is None or other is None:
         return False
     return one == other or is_one_picture(decode_image(one), decode_image(other))
 
@@ -170,23 +173,15 @@ def _cosines(vectors: Vectors, row: int, others: Indices) -> NDArray[np.float64]
     return np.minimum(cosines, 1.0)
 
 
-def _looks(
-    rows: pd.DataFrame, groups: list[Indices], filters: CleanImageSettings, context: StageContext
-) -> pd.DataFrame:
-    """Return the LOOKS of the rows in `groups`, nothing for the rest."""
-    members = rows.iloc[np.concatenate(groups)] if groups else rows.iloc[:0]
-    return look_at(members, filters, context).set_axis(members.index).reindex(rows.index)
-
-
-def _merits(rows: pd.DataFrame, looks: pd.DataFrame, filters: CleanImageSettings) -> Merits:
+def _merits(rows: pd.DataFrame, looks: Looks, filters: CleanImageSettings) -> Merits:
     """Return the merits by which the perceptual filter chooses too."""
     return Merits(
         acceptable=np.ones(len(rows), np.bool_),
         sharp=(rows["sharpness"] >= filters.limits().sharpness).to_numpy(bool, na_value=False),
-        detail=looks["edges"].fillna(0).to_numpy(np.float64),
+        detail=looks.edges,
         pixels=((rows["x1"] - rows["x0"]) * (rows["y1"] - rows["y0"])).to_numpy(
             np.float64, na_value=0
         ),
         file_size=np.zeros(len(rows)),
-        background=looks["background"].fillna(0).to_numpy(np.float64),
+        background=looks.background,
     )
