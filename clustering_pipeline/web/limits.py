@@ -67,6 +67,9 @@ class Turns:
 MOST_CONNECTIONS = 500
 # Seconds from the first byte, or the beginning of a connection, to the end of a request's head.
 HEAD_SECONDS = 10.0
+# How long requests under way may go on once the server was told to end. One that sends a little now
+# and then would keep it for ever.
+ENDING_SECONDS = 5
 
 
 class LimitedProtocol(H11Protocol):
@@ -131,4 +134,11 @@ def server_config(app: ASGIApp, **options: Any) -> uvicorn.Config:
     """Return how uvicorn serves the application, with the limits on connections; `options` are its
     own.
     """
-    return uvicorn.Config(app, http=LimitedProtocol, ws="none", server_header=False, **options)
+    return uvicorn.Config(
+        app,
+        http=LimitedProtocol,
+        ws="none",
+        server_header=False,
+        timeout_graceful_shutdown=ENDING_SECONDS,
+        **options,
+    )

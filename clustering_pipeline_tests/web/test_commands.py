@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from clustering_pipeline.cli import app
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.web.security import LONGEST_SILENCE
 from clustering_pipeline_tests.web import home
 
 
@@ -72,6 +73,13 @@ def test_search_says_what_is_wrong(finished_home, query, arguments, reason):
     assert isinstance(done.exception, InputError) and reason in str(done.exception)
 
 
+# A form whose end never comes.
+UNFINISHED = (
+    b"POST /you HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\n"
+    b"Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 1000\r\n\r\n--x\r\n"
+)
+
+
 def test_serve_answers_until_it_is_stopped(finished_home):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -81,8 +89,14 @@ def test_serve_answers_until_it_is_stopped(finished_home):
     )
     try:
         assert home.NAME in first_answer(f"http://127.0.0.1:{port}/")
+        with socket.create_connection(("127.0.0.1", port)) as upload:
+            upload.sendall(UNFINISHED)
+            # The server reads the body once it asks for it.
+            assert upload.recv(100).startswith(b"HTTP/1.1 100")
+            server.terminate()
+            server.wait(LONGEST_SILENCE - 5)
     finally:
-        server.terminate()
+        server.kill()
         server.wait(30)
 
 
