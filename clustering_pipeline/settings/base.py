@@ -44,10 +44,16 @@ def combination_error(reason: str, *names: str) -> PydanticCustomError:
     return PydanticCustomError(COMBINATION, "{reason}", {"reason": reason, "names": names})
 
 
-class StageSettings(BaseModel):
-    """The knobs of one stage. Unknown names and wrong types are refused."""
+class SettingsModel(BaseModel):
+    """Settings whose unknown names and wrong types are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StageSettings(SettingsModel):
+    """The knobs of one stage."""
+
+    model_config = ConfigDict(validate_default=True)
 
     # Raised by whoever changes the stage's logic, so that results of the old logic are not taken
     # for the new one's.

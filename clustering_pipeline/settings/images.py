@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import Field, field_validator
 
-from clustering_pipeline.settings.base import StageSettings, performance_field
+from clustering_pipeline.settings.base import SettingsModel, StageSettings, performance_field
 
 RefreshPolicy = Literal["never", "if_older_than", "always"]
 TranslatorName = Literal["auto", "gemini", "glossary"]
@@ -522,7 +522,7 @@ def _first(value: float | None, otherwise: float) -> float:
     return otherwise if value is None else value
 
 
-class ImageSections(BaseModel):
+class ImageSections(SettingsModel):
     """The sections of what is read, fetched, cut out and left out."""
 
     catalogue: CatalogueSettings = Field(default_factory=CatalogueSettings)

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     SecretStr,
@@ -16,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from clustering_pipeline.settings.base import combination_error
+from clustering_pipeline.settings.base import SettingsModel, combination_error
 
 # The fields of a cron schedule, with cronsim's name, ours, and the least and greatest value.
 CRON_FIELDS = {
@@ -67,10 +66,10 @@ class Cron:
         return next(CronSim(self._text, moment.replace(tzinfo=None))).replace(tzinfo=moment.tzinfo)
 
 
-class RefreshSettings(BaseModel):
+class RefreshSettings(SettingsModel):
     """When a category looks at its pictures again; part of no fingerprint."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(validate_default=True)
 
     enabled: bool = Field(
         True, description="false: the category is refreshed only when somebody asks for it."
@@ -106,10 +105,8 @@ class RefreshSettings(BaseModel):
         return value
 
 
-class AutomationSettings(BaseModel):
+class AutomationSettings(SettingsModel):
     """What the daemon does without being asked."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     catalogue_folder: str | None = Field(
         None,
@@ -132,13 +129,11 @@ class AutomationSettings(BaseModel):
     )
 
 
-class CheckSettings(BaseModel):
+class CheckSettings(SettingsModel):
     """Limits of the asset checks.
 
     Going beyond one warns, or errs where `severity` says so; it never stops the workbook.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     detection_rate: float = Field(
         0.5, ge=0, le=1, description="Least share of pictures in which a product was found."
@@ -177,10 +172,8 @@ class CheckSettings(BaseModel):
         return value
 
 
-class StorageSettings(BaseModel):
+class StorageSettings(SettingsModel):
     """Where pictures, manifests and cached results are kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     root: str | None = Field(
         None, description="Folder or fsspec URL; `storage` below the Dagster home when unset."
@@ -216,10 +209,8 @@ class StorageSettings(BaseModel):
         return self
 
 
-class ComputeSettings(BaseModel):
+class ComputeSettings(SettingsModel):
     """What the stages run on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     engine: Literal["local", "ray"] = Field(
         "local",
@@ -249,7 +240,7 @@ class ComputeSettings(BaseModel):
     )
 
 
-class InstallationSections(BaseModel):
+class InstallationSections(SettingsModel):
     """The sections of checks, refreshes and what belongs to the whole installation."""
 
     checks: CheckSettings = Field(default_factory=CheckSettings)

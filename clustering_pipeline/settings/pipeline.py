@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from clustering_pipeline.core.errors import InputError
@@ -30,8 +30,6 @@ class PipelineSettings(InstallationSections, ProductSections, ImageSections):
 
     `storage` and `automation` belong to the whole installation.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     def stage(self, name: str) -> StageSettings:
         """Return the settings of the stage `name`, one of `STAGES`."""

@@ -5,9 +5,10 @@ clusters, and the outputs.
 import math
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from clustering_pipeline.settings.base import (
+    SettingsModel,
     StageSettings,
     combination_error,
     later_field,
@@ -574,7 +575,7 @@ class SearchSettings(StageSettings):
     seed: int = Field(7, ge=0, description="Seed of the lists' centres.")
 
 
-class ProductSections(BaseModel):
+class ProductSections(SettingsModel):
     """The sections of how products are described, matched, grouped and shown."""
 
     local_features: LocalFeatureSettings = Field(default_factory=LocalFeatureSettings)

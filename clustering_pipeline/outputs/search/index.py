@@ -18,7 +18,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
@@ -251,7 +250,7 @@ def _array_bytes(array: Vectors) -> bytes:
 
 
 def _local_path(files: FileTree, path: str) -> Path | None:
-    return Path(files.location(path)) if isinstance(files.filesystem, LocalFileSystem) else None
+    return Path(files.location(path)) if files.is_local else None
 
 
 def _open_array(files: FileTree, path: str) -> Vectors:
