@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clustering_pipeline.api.pictures import Picture, pixels_of
+from clustering_pipeline.api.inputs import Picture, pixels_of
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.hardware import Hardware
 from clustering_pipeline.imaging import Pixels

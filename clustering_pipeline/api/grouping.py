@@ -10,7 +10,7 @@ import pandas as pd
 
 from clustering_pipeline.api.display import Shown, ShownCluster, Tile
 from clustering_pipeline.api.evidence import Evidence, pair_of, picture_uri
-from clustering_pipeline.api.pictures import Picture, pixels_of
+from clustering_pipeline.api.inputs import Picture, pixels_of
 from clustering_pipeline.api.running import ProjectCategory, run_clusters
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.evaluation import Truth, read_truth, score_clusters

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from clustering_pipeline.api.grouping import Grouping
-from clustering_pipeline.api.listed import record_frame
+from clustering_pipeline.api.inputs import record_frame
 from clustering_pipeline.api.running import ProjectCategory, read_frames, run_stages
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import CLUSTERS

@@ -4,9 +4,9 @@ sensors.
 
 from clustering_pipeline.orchestration.runtime.instance import (
     add_category,
-    forget_category,
     known_categories,
     open_instance,
+    remove_category,
 )
 from clustering_pipeline.orchestration.sync.lineage import Status
 from clustering_pipeline.orchestration.sync.status import (
@@ -27,9 +27,9 @@ __all__ = [
     "SyncReport",
     "add_category",
     "category_statuses",
-    "forget_category",
     "known_categories",
     "open_instance",
+    "remove_category",
     "synchronise",
     "synchronise_all",
 ]

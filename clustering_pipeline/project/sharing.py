@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clustering_pipeline.core.errors import InputError, StageError
-from clustering_pipeline.project.heights import State, difference
+from clustering_pipeline.project.keepsakes import State, difference
 from clustering_pipeline.storage import FileTree, layout
 
 if TYPE_CHECKING:

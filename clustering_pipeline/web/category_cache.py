@@ -16,7 +16,6 @@ from typing import Generic, TypeVar
 import pandas as pd
 from cachetools import LRUCache
 
-from clustering_pipeline.background import BackgroundRuns
 from clustering_pipeline.core.corrections import ListingReference, Same, read_corrections
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.manifests import (
@@ -62,6 +61,7 @@ from clustering_pipeline.project import Project
 from clustering_pipeline.review import PairQueue, Placed, place_pictures
 from clustering_pipeline.stages.offers import PriceHistory
 from clustering_pipeline.storage import FileTree, layout
+from clustering_pipeline.web.background import BackgroundRuns
 
 Thing = TypeVar("Thing")
 

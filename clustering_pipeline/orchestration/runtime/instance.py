@@ -3,6 +3,7 @@ that limit how many steps use one scarce thing at a time.
 """
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
@@ -14,8 +15,8 @@ import dagster as dg
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.orchestration.jobs import CATEGORIES
 from clustering_pipeline.orchestration.runtime.dagster_internals import reuse_engines
-from clustering_pipeline.project import PipelineHome
-from clustering_pipeline.storage import hold, layout
+from clustering_pipeline.project import PipelineHome, Project
+from clustering_pipeline.storage import FileTree, hold, layout
 
 GPU, NETWORK, GEMINI = "gpu", "network", "gemini"
 # One model on the device, a few categories downloading, and one caller of Gemini: what the instance
@@ -173,10 +174,34 @@ def add_category(instance: dg.DagsterInstance, category: str) -> None:
         instance.add_dynamic_partitions(str(CATEGORIES.name), [category])
 
 
-def forget_category(instance: dg.DagsterInstance, category: str) -> None:
-    """Take a category from the partitions; what ran of it stays in the history."""
-    if instance.has_dynamic_partition(str(CATEGORIES.name), category):
-        instance.delete_dynamic_partition(str(CATEGORIES.name), category)
+def remove_category(project: Project, category: str) -> None:
+    """Remove the record, the uploads, the manifests and the outputs of a category, and its
+    partition; raises StageError while somebody works on it.
+
+    What was said of it stays in the log, its numbers stay taken, and its pictures stay until the
+    storage is pruned.
+    """
+    home = project.home
+    with home.working_on(category) as is_mine, home.using_storage():
+        if not is_mine:
+            raise StageError(
+                f"Somebody works on the category {category}. Wait until that has ended; nothing "
+                f"was removed."
+            )
+        with open_instance(home) as instance:
+            if instance.has_dynamic_partition(str(CATEGORIES.name), category):
+                instance.delete_dynamic_partition(str(CATEGORIES.name), category)
+        project.sources.remove(category)
+        project.retired.restore(category)
+        project.manifests.forget(category)
+        _remove_folder(project.outputs, category)
+        shutil.rmtree(home.path / layout.UPLOADS / category, ignore_errors=True)
+
+
+def _remove_folder(files: FileTree, folder: str) -> None:
+    place = files.location(folder)
+    if files.filesystem.exists(place):
+        files.filesystem.rm(place, recursive=True)
 
 
 def known_categories(instance: dg.DagsterInstance) -> list[str]:

@@ -1,5 +1,11 @@
 """The prices of products: what is lowest, what stands out, how they moved."""
 
+from clustering_pipeline.outputs.prices.drawings import (
+    PriceStrip,
+    Sparkline,
+    price_strip,
+    sparkline,
+)
 from clustering_pipeline.outputs.prices.money import money, number_format
 from clustering_pipeline.outputs.prices.products import (
     Offer,
@@ -7,8 +13,6 @@ from clustering_pipeline.outputs.prices.products import (
     listing_offers,
     product_prices,
 )
-from clustering_pipeline.outputs.prices.sparkline import Sparkline, sparkline
-from clustering_pipeline.outputs.prices.strip import PriceStrip, price_strip
 from clustering_pipeline.outputs.prices.tables import price_rows, prices_csv, prices_xlsx
 
 __all__ = [

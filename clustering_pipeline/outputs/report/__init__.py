@@ -14,7 +14,14 @@ from clustering_pipeline.outputs.report.doubt import (
     review_order,
     weakest_links,
 )
-from clustering_pipeline.outputs.report.i18n import Language, Texts, Words, read_words
+from clustering_pipeline.outputs.report.i18n import (
+    Language,
+    Texts,
+    Words,
+    read_words,
+    reason_in,
+    translated,
+)
 from clustering_pipeline.outputs.report.page import (
     certainty,
     data_uri,
@@ -31,7 +38,6 @@ from clustering_pipeline.outputs.report.pairs import (
     pair_evidence,
     points_in_crop,
 )
-from clustering_pipeline.outputs.report.reasons import reason_in, translated
 from clustering_pipeline.outputs.report.same_titles import SameTitle, same_titles
 from clustering_pipeline.outputs.report.tables import (
     Box,

@@ -28,9 +28,8 @@ from clustering_pipeline.outputs.report.doubt import (
     review_order,
 )
 from clustering_pipeline.outputs.report.history import ResultHistory
-from clustering_pipeline.outputs.report.i18n import Language, Texts
+from clustering_pipeline.outputs.report.i18n import Language, Texts, reason_in
 from clustering_pipeline.outputs.report.pairs import worst_pairs
-from clustering_pipeline.outputs.report.reasons import reason_in
 from clustering_pipeline.outputs.report.same_titles import same_titles
 from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, read_listings
 from clustering_pipeline.settings import MatchSettings, ReportSettings

@@ -7,7 +7,7 @@ from urllib.parse import quote, urlsplit
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from clustering_pipeline.background import BackgroundRun, BackgroundRuns, remove_category
+from clustering_pipeline.web.background import BackgroundRun, BackgroundRuns
 from clustering_pipeline.web.category_cache import Library
 from clustering_pipeline.web.drafts import SUFFIXES
 from clustering_pipeline.web.pages.review import reviewable
@@ -85,6 +85,9 @@ def home_router(home: Home) -> APIRouter:
 
     @router.post("/c/{slug}/remove")
     def remove(slug: str, secret: Secret) -> Response:
+        # Dagster takes long to load, and few pages need it.
+        from clustering_pipeline.orchestration import remove_category
+
         pages.check_form(secret)
         category = home.library.category(slug)
         home.runs.refuse_busy(slug, category.display_name)

@@ -7,14 +7,14 @@ from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from clustering_pipeline.background import (
+from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.review import Signature, actions
+from clustering_pipeline.web.background import (
     BackgroundRun,
     BackgroundRuns,
     ClusterChange,
     RunningAlreadyError,
 )
-from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
 from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
 

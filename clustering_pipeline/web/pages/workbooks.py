@@ -8,11 +8,11 @@ from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import BaseModel, Field
 
-from clustering_pipeline.background import RunningAlreadyError
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.text import category_slug
 from clustering_pipeline.project import Project
 from clustering_pipeline.stages.catalogue import ColumnChoice, SheetPreview
+from clustering_pipeline.web.background import RunningAlreadyError
 from clustering_pipeline.web.drafts import Draft, Drafts
 from clustering_pipeline.web.limits import BusyError
 from clustering_pipeline.web.pages.home import Home

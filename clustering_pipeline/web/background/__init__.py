@@ -2,10 +2,9 @@
 ended by whoever has seen enough.
 """
 
-from clustering_pipeline.background.changes import CategoryState, ClusterChange, Outcome
-from clustering_pipeline.background.progress import BarProgress, StageProgress
-from clustering_pipeline.background.removal import remove_category
-from clustering_pipeline.background.runs import (
+from clustering_pipeline.web.background.changes import CategoryState, ClusterChange, Outcome
+from clustering_pipeline.web.background.progress import BarProgress, StageProgress
+from clustering_pipeline.web.background.runs import (
     BackgroundRun,
     BackgroundRuns,
     RunningAlreadyError,
@@ -20,5 +19,4 @@ __all__ = [
     "Outcome",
     "RunningAlreadyError",
     "StageProgress",
-    "remove_category",
 ]

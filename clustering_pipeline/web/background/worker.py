@@ -11,9 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clustering_pipeline.background.changes import CategoryState, Outcome, compare
-from clustering_pipeline.background.progress import FileProgress, replace_file
-from clustering_pipeline.background.runs import (
+from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.core.progress import ProgressListener
+from clustering_pipeline.project import PipelineHome, Project
+from clustering_pipeline.storage import hold
+from clustering_pipeline.web.background.changes import CategoryState, Outcome, compare
+from clustering_pipeline.web.background.progress import FileProgress, replace_file
+from clustering_pipeline.web.background.runs import (
     CANCEL,
     OUTCOME,
     PROCESS,
@@ -22,10 +26,6 @@ from clustering_pipeline.background.runs import (
     BackgroundRuns,
     RunState,
 )
-from clustering_pipeline.core.errors import PipelineError
-from clustering_pipeline.core.progress import ProgressListener
-from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.storage import hold
 
 # Runs that compute at the same time; more would only take each other's memory.
 MOST_AT_ONCE = 2

@@ -1,5 +1,5 @@
-from clustering_pipeline.background import CategoryState, ClusterChange, Outcome
-from clustering_pipeline.background.changes import compare
+from clustering_pipeline.web.background import CategoryState, ClusterChange, Outcome
+from clustering_pipeline.web.background.changes import compare
 
 
 def state(names=None, **placed):

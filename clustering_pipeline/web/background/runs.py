@@ -20,14 +20,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from clustering_pipeline.background.changes import Outcome
-from clustering_pipeline.background.progress import StageProgress, read_progress, replace_file
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import PipelineHome
 from clustering_pipeline.project.project import HOME_VARIABLE
 from clustering_pipeline.storage import hold, layout
+from clustering_pipeline.web.background.changes import Outcome
+from clustering_pipeline.web.background.progress import StageProgress, read_progress, replace_file
 
-WORKER = "clustering_pipeline.background.worker"
+WORKER = "clustering_pipeline.web.background.worker"
 RUNS_KEPT = 60
 # A run that was asked to end and has not after so many seconds is ended by force when asked again.
 PATIENCE = 8.0

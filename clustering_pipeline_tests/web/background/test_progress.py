@@ -1,4 +1,4 @@
-from clustering_pipeline.background.progress import FileProgress, read_progress
+from clustering_pipeline.web.background.progress import FileProgress, read_progress
 
 
 def test_stages_and_their_counts_can_be_read_while_they_run(tmp_path):

@@ -4,14 +4,16 @@ holds.
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
 
-from clustering_pipeline.background import BackgroundRuns, RunningAlreadyError
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.storage import hold
+from clustering_pipeline.web.background import BackgroundRuns, RunningAlreadyError
 
 
 @pytest.fixture
@@ -103,3 +105,12 @@ def test_a_process_that_is_killed_counts_as_failed_and_can_be_started_again(runs
 def test_a_run_that_is_not_there_is_refused_in_words(runs, name):
     with pytest.raises(InputError, match="no such run"):
         runs.get(name)
+
+
+def test_the_process_of_a_run_loads_no_server():
+    code = (
+        "import sys, clustering_pipeline.web.background.worker; "
+        "print({'fastapi', 'uvicorn', 'faiss'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
