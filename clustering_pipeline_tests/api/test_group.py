@@ -213,15 +213,15 @@ def test_a_script_without_a_guard_may_use_several_workers(tmp_path):
         "import pandas as pd\n"
         "from clustering_pipeline import group\n"
         "from clustering_pipeline.synthetic import draw_products, photograph\n"
-        "photos = [photograph(draw_products(1, seed=3)[0], None, n) for n in range(40)]\n"
-        "frame = pd.DataFrame({'id': range(40), 'image': photos})\n"
+        "photos = [photograph(draw_products(1, seed=3)[0], None, n) for n in range(12)]\n"
+        "frame = pd.DataFrame({'id': range(12), 'image': photos})\n"
         "settings = {'workers': 2}\n"
         "crops = {'batch_size': 4}\n"
         "found = group(frame, matches={'text': False}, compute=settings, crops=crops)\n"
         "print(len(found))\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=250)
-    assert done.stdout.strip() == "40", done.stderr[-2000:]
+    assert done.stdout.strip() == "12", done.stderr[-2000:]
 
 
 def test_importing_the_package_imports_nothing_heavy():
