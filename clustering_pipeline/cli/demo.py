@@ -15,8 +15,8 @@ import typer
 from clustering_pipeline.cli.evaluate import show_metrics
 from clustering_pipeline.cli.run import RunOutcome, RunRequest, run_catalogue, show_outcome
 from clustering_pipeline.cli.terminal import Terminal, as_typed, terminal_of
-from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project.project import HOME_VARIABLE
+from clustering_pipeline.storage import make_folder
 
 CATEGORY = "Hàng mẫu"
 
@@ -57,12 +57,7 @@ def demo(
 def _prepare(folder: Path | None) -> Path:
     if folder is None:
         return Path(tempfile.mkdtemp(prefix="clustering-pipeline-demo-"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The folder {folder} cannot be made ({error.strerror}). Choose another --folder."
-        ) from error
+    make_folder(folder, "Choose another --folder.")
     return folder.absolute()
 
 

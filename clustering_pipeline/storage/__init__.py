@@ -11,7 +11,7 @@ from clustering_pipeline.storage.feature_tables import (
     part_name,
     stream_missing,
 )
-from clustering_pipeline.storage.files import FileTree, hold
+from clustering_pipeline.storage.files import FileTree, hold, make_folder
 from clustering_pipeline.storage.local_database import LocalDatabase
 from clustering_pipeline.storage.manifests import ManifestStore
 from clustering_pipeline.storage.table_place import Place, open_tables
@@ -33,6 +33,7 @@ __all__ = [
     "compute_missing",
     "hold",
     "layout",
+    "make_folder",
     "open_tables",
     "part_name",
     "stream_missing",

@@ -20,7 +20,7 @@ from threading import Lock
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.errors import InputError, StageError
 
 # A group is brought to the disk once it is so large, or its first file is so old, in seconds.
 _GROUP, _OLDEST = 256, 5.0
@@ -248,6 +248,18 @@ def _remedy(error: Exception) -> str:
 
 
 _PAUSE = 0.02
+
+
+def make_folder(folder: Path, remedy: str) -> None:
+    """Make a folder that a person named, with those above it; raises InputError that ends with the
+    remedy.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"The folder {folder} cannot be made ({error.strerror}). {remedy}"
+        ) from error
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """What every page shares: templates, language, the secret of forms, and error pages."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import unquote
 
-from fastapi import Depends, Form, HTTPException, Request
+from fastapi import Depends, Form, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
 from clustering_pipeline.core.errors import InputError
@@ -47,6 +48,17 @@ class _NumberedForm:
 
 # What every form about a cluster or a listing of a category brings.
 NumberedForm = Annotated[_NumberedForm, Depends()]
+# Which page of a list is asked for, from 1.
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
+
+
+def page_of(items: Sequence[Any], page: int, size: int) -> dict[str, Any]:
+    """Return what templates show of one page of a list: its items and where it stands."""
+    return {
+        "shown": items[(page - 1) * size : page * size],
+        "page": page,
+        "last_page": max(1, -(-len(items) // size)),
+    }
 
 
 class Pages:

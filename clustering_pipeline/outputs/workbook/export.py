@@ -15,7 +15,7 @@ from clustering_pipeline.core.errors import InputError, PipelineError
 from clustering_pipeline.core.progress import Progress, SilentProgress
 from clustering_pipeline.imaging import ImageError, load_crop, to_jpeg
 from clustering_pipeline.outputs.workbook.placement import present
-from clustering_pipeline.storage import BlobStore
+from clustering_pipeline.storage import BlobStore, make_folder
 
 MAX_NAME = 80
 UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\u200b-\u200f\u202a-\u202e\ufeff]+')
@@ -72,12 +72,7 @@ def _prepare(folder: Path) -> None:
             f"{folder} is there already and not an empty folder. Give a new one, so that nothing "
             f"of yours is mixed up."
         )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"The folder {folder} cannot be made ({error.strerror}). Give another place."
-        ) from error
+    make_folder(folder, "Give another place.")
 
 
 def picture_table(

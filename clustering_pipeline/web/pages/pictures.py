@@ -14,7 +14,7 @@ from clustering_pipeline.outputs.report import Box, thumbnail_jpeg
 from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
 from clustering_pipeline.web.limits import Turns
-from clustering_pipeline.web.rendering import NumberedForm, Pages
+from clustering_pipeline.web.rendering import NumberedForm, PageNumber, Pages, page_of
 
 PAGE_SIZE = 60
 # What stages wrote of the pictures: duplicates and rejects in pairs, and what was cut out.
@@ -26,9 +26,7 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/c/{slug}/rejected")
-    def rejected(
-        request: Request, slug: str, page: Annotated[int, Query(ge=1, le=1_000_000)] = 1
-    ) -> HTMLResponse:
+    def rejected(request: Request, slug: str, page: PageNumber = 1) -> HTMLResponse:
         category = library.category(slug)
         listings = [
             listing for listing in category.listings.values() if listing.status == "rejected"
@@ -37,10 +35,8 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
             request,
             "rejected.html",
             category=category,
-            shown=listings[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
             total=len(listings),
-            page=page,
-            last_page=max(1, -(-len(listings) // PAGE_SIZE)),
+            **page_of(listings, page, PAGE_SIZE),
             kept=_keep_statements(library, category),
             further=[name for name in FURTHER_PAGES if library.has_page(slug, name)],
         )
@@ -48,7 +44,7 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
     @router.post("/c/{slug}/rejected/{number}")
     def keep(
         form: NumberedForm,
-        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        page: PageNumber = 1,
     ) -> Response:
         pages.check_form(form.secret)
         listing = library.category(form.slug).listing(form.number)
@@ -59,7 +55,7 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
     @router.post("/c/{slug}/rejected/{number}/undo")
     def undo(
         form: NumberedForm,
-        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        page: PageNumber = 1,
     ) -> Response:
         pages.check_form(form.secret)
         category = library.category(form.slug)

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from clustering_pipeline.outputs.prices import (
@@ -16,7 +16,7 @@ from clustering_pipeline.outputs.prices import (
     sparkline,
 )
 from clustering_pipeline.web.category_cache import Category, Library
-from clustering_pipeline.web.rendering import Pages
+from clustering_pipeline.web.rendering import PageNumber, Pages, page_of
 
 PAGE_SIZE = 50
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -45,7 +45,7 @@ def price_router(library: Library, pages: Pages) -> APIRouter:
         request: Request,
         slug: str,
         sort: str = "listings",
-        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        page: PageNumber = 1,
     ) -> HTMLResponse:
         category = library.category(slug)
         order = sort if sort in ORDERS else "listings"
@@ -54,13 +54,11 @@ def price_router(library: Library, pages: Pages) -> APIRouter:
             request,
             "prices.html",
             category=category,
-            shown=products[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
             total=len(products),
             moved=any(len(one.trend) > 1 for one in products),
             orders=list(ORDERS),
             sort=order,
-            page=page,
-            last_page=max(1, -(-len(products) // PAGE_SIZE)),
+            **page_of(products, page, PAGE_SIZE),
             money=money,
             sparkline=sparkline,
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from clustering_pipeline.core.corrections import Correction
@@ -23,7 +23,13 @@ from clustering_pipeline.settings import VerificationSettings
 from clustering_pipeline.stages.features import load_features
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
-from clustering_pipeline.web.rendering import NumberedForm, Pages, statement_numbers
+from clustering_pipeline.web.rendering import (
+    NumberedForm,
+    PageNumber,
+    Pages,
+    page_of,
+    statement_numbers,
+)
 
 PAGE_SIZE = 24
 NEIGHBOURS_SHOWN = 4
@@ -48,7 +54,7 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
         request: Request,
         slug: str,
         show: str = "all",
-        page: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+        page: PageNumber = 1,
     ) -> HTMLResponse:
         category = library.category(slug)
         reviewed = library.progress.looked_at(slug, category.clusters)
@@ -57,20 +63,15 @@ def _add_views(router: APIRouter, library: Library, pages: Pages) -> None:
                 request,
                 "same_titles.html",
                 category=category,
-                shown=category.same_titles[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
-                page=page,
-                last_page=max(1, -(-len(category.same_titles) // PAGE_SIZE)),
+                **page_of(category.same_titles, page, PAGE_SIZE),
             )
-        shown = _filtered(category, show, reviewed)
         return pages.render(
             request,
             "clusters.html",
             category=category,
             seen=reviewed,
             show=show,
-            page=page,
-            last_page=max(1, -(-len(shown) // PAGE_SIZE)),
-            shown=shown[(page - 1) * PAGE_SIZE : page * PAGE_SIZE],
+            **page_of(_filtered(category, show, reviewed), page, PAGE_SIZE),
             pending=len(library.pending(category)),
             total=len(reviewable(category)),
         )

@@ -42,18 +42,21 @@ def frames(vectors, context, sizes=None):
     return embeddings, clean.reindex(columns=CLEAN_IMAGES.schema.names)
 
 
-def keepers(vectors, context, threshold=None, sizes=None, encoder="local"):
-    embeddings, clean = frames(vectors, context, sizes)
-    settings = SemanticDuplicateSettings(threshold=threshold)
-    manifest = semantic_stage.run(
+def judged(embeddings, clean, context, threshold=None, encoder="local"):
+    return semantic_stage.run(
         embeddings=embeddings,
         clean_images=clean,
         overruled_pictures=empty(OVERRULED_PICTURES),
         embedding_settings=EmbeddingSettings.model_construct(encoder=encoder),
-        settings=settings,
+        settings=SemanticDuplicateSettings(threshold=threshold),
         filter_settings=FILTERS,
         context=context,
     ).manifest
+
+
+def keepers(vectors, context, threshold=None, sizes=None, encoder="local"):
+    embeddings, clean = frames(vectors, context, sizes)
+    manifest = judged(embeddings, clean, context, threshold, encoder)
     return [int(keeper[:4]) for keeper in manifest["keeper"]], manifest["similarity"].tolist()
 
 
@@ -85,41 +88,14 @@ def test_the_order_of_rows_does_not_matter(context):
     vectors = rng.normal(size=(40, 3)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     embeddings, clean = frames(vectors, context)
-    settings = SemanticDuplicateSettings(threshold=0.9)
-    first = semantic_stage.run(
-        embeddings=embeddings,
-        clean_images=clean,
-        overruled_pictures=empty(OVERRULED_PICTURES),
-        embedding_settings=EmbeddingSettings(),
-        settings=settings,
-        filter_settings=FILTERS,
-        context=context,
-    ).manifest
-    again = semantic_stage.run(
-        embeddings=embeddings.sample(frac=1, random_state=1),
-        clean_images=clean[::-1],
-        overruled_pictures=empty(OVERRULED_PICTURES),
-        embedding_settings=EmbeddingSettings(),
-        settings=settings,
-        filter_settings=FILTERS,
-        context=context,
-    ).manifest
+    first = judged(embeddings, clean, context, 0.9)
+    again = judged(embeddings.sample(frac=1, random_state=1), clean[::-1], context, 0.9)
     pd.testing.assert_frame_equal(first, again)
     assert (first["similarity"] >= 0.9 - 1e-6).all()
 
 
 def test_no_embeddings(context):
-    embeddings, clean = frames([], context)
-    found = semantic_stage.run(
-        embeddings=embeddings,
-        clean_images=clean,
-        overruled_pictures=empty(OVERRULED_PICTURES),
-        embedding_settings=EmbeddingSettings(),
-        settings=SemanticDuplicateSettings(),
-        filter_settings=FILTERS,
-        context=context,
-    )
-    assert len(found.manifest) == 0
+    assert len(judged(*frames([], context), context)) == 0
 
 
 def test_what_is_too_alike_is_rejected_by_setting_and_comes_back_when_overruled(context):
