@@ -1,6 +1,7 @@
 """What a run found, as tables, pictures and answers."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -223,7 +224,7 @@ class Grouping:
             settings.matches,
             context,
         )
-        names = ("catalogue", "raw_images", "clean_images", "matches", "clusters", "offers")
+        names = [one.name for one in fields(ResultTables)]
         labelled = label_workbook(
             OriginalWorkbook(context.blobs.get(source.sha256), source.name, settings.catalogue),
             ResultTables(**{name: self._frames[name] for name in names if name in self._frames}),

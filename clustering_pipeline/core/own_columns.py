@@ -1,5 +1,6 @@
 """The columns that are added to a person's workbook, and what they are called in each language."""
 
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -72,8 +73,39 @@ OWN_SHEETS: Mapping[str, Mapping[WorkbookLanguage, tuple[str, ...]]] = {
 }
 
 
+# How a sheet of ours is told from one of the user's with its name; the prefix: in workbooks of
+# before.
+_MARKED = re.compile(rf"(?:{OWN_PREFIX})*(.+?)(?: \(result(?: \d+)?\))?", re.DOTALL)
+
+
+def plain_sheet_name(name: str) -> str:
+    """Return the name of a sheet without what tells it from one of the user's.
+
+    Example:
+        >>> plain_sheet_name("Listings (result 2)"), plain_sheet_name("cp_Summary")
+        ('Listings', 'Summary')
+    """
+    match = _MARKED.fullmatch(name)
+    return match[1] if match else name
+
+
+def free_sheet_name(name: str, taken: Sequence[str]) -> str:
+    """Return a name for a sheet of ours that differs from what is taken, whatever its case.
+
+    Example:
+        >>> free_sheet_name("Listings", ["listings"])
+        'Listings (result)'
+    """
+    lower = {text.strip().casefold() for text in taken}
+    found, number = name, 1
+    while found.casefold() in lower:
+        found = f"{name} (result)" if number == 1 else f"{name} (result {number})"
+        number += 1
+    return found
+
+
 def is_own_sheet(name: str, header: Sequence[str]) -> bool:
     """Whether a sheet is one that an earlier run added: by its name and its first headers."""
-    layouts = OWN_SHEETS.get(name.removeprefix(OWN_PREFIX), {})
+    layouts = OWN_SHEETS.get(plain_sheet_name(name), {})
     texts = tuple(text.strip() for text in header)
     return any(texts[: len(expected)] == expected for expected in layouts.values())

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import pandas as pd
 from cachetools import LRUCache
 
-from clustering_pipeline.core.corrections import ListingReference, Same, read_corrections
+from clustering_pipeline.core.corrections import ListingReference, read_corrections
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.manifests import (
     CATALOGUE,
@@ -44,6 +44,7 @@ from clustering_pipeline.outputs.report import (
     Cluster,
     Listing,
     SameTitle,
+    confirmed_listings,
     known_answers,
     read_listings,
     review_order,
@@ -163,18 +164,8 @@ class Category:
     def confirmed(self) -> set[int]:
         """The listings that people have said to belong to another one of their cluster."""
         assert self.tables.corrections is not None
-        listings = set[int]()
-        for recorded in read_corrections(self.tables.corrections):
-            said = recorded.statement
-            pair = (
-                [self.listing_named(one) for one in (said.a, said.b)]
-                if isinstance(said, Same)
-                else []
-            )
-            numbers = {one.cluster_id for one in pair if one is not None}
-            if len(pair) == 2 and None not in pair and len(numbers) == 1 and None not in numbers:
-                listings |= {one.listing for one in pair if one is not None}
-        return listings
+        said = [one.statement for one in read_corrections(self.tables.corrections)]
+        return confirmed_listings(said, self.listings.values())
 
     @cached_property
     def same_titles(self) -> list[SameTitle]:

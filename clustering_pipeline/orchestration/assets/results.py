@@ -44,9 +44,11 @@ if TYPE_CHECKING:
 def labeled_excel(
     catalogue: pd.DataFrame,
     raw_images: pd.DataFrame,
+    crops: pd.DataFrame,
     clean_images: pd.DataFrame,
     local_features: pd.DataFrame,
     matches: pd.DataFrame,
+    corrections: pd.DataFrame,
     clusters: pd.DataFrame,
     offers: pd.DataFrame,
     catalogue_settings: CatalogueSettings,
@@ -76,7 +78,9 @@ def labeled_excel(
     name = (output or default_output(Path(source.path))).name
     labelled = label_workbook(
         OriginalWorkbook(run.stage.blobs.get(source.sha256), source.name, catalogue_settings),
-        ResultTables(catalogue, raw_images, clean_images, matches, clusters, offers),
+        ResultTables(
+            catalogue, raw_images, clean_images, matches, clusters, offers, crops, corrections
+        ),
         settings=settings,
         blobs=run.stage.blobs,
         output_name=name,

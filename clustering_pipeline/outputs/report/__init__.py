@@ -2,7 +2,11 @@
 look.
 """
 
-from clustering_pipeline.outputs.report.answers import Answers
+from clustering_pipeline.outputs.report.answers import (
+    Answers,
+    confirmed_clusters,
+    confirmed_listings,
+)
 from clustering_pipeline.outputs.report.doubt import (
     AskedPair,
     Cluster,
@@ -64,6 +68,8 @@ __all__ = [
     "Words",
     "as_links",
     "certainty",
+    "confirmed_clusters",
+    "confirmed_listings",
     "data_uri",
     "known_answers",
     "link_words",

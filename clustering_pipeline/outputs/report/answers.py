@@ -67,6 +67,41 @@ class Answers:
         return not others.isdisjoint(ones | apart)
 
 
+def confirmed_listings(statements: Iterable[Statement], listings: Iterable[Listing]) -> set[int]:
+    """Return the listings, by number, of which people have said that they show the product of
+    another one of their cluster.
+    """
+    by_id: dict[str, list[Listing]] = defaultdict(list)
+    for listing in listings:
+        by_id[listing.product_base_id].append(listing)
+    cluster = {one.listing: one.cluster_id for same in by_id.values() for one in same}
+    return {
+        number
+        for statement in statements
+        if isinstance(statement, Same)
+        for pair in _pairs(statement, by_id)
+        if cluster[pair[0]] == cluster[pair[1]] is not None
+        for number in pair
+    }
+
+
+def confirmed_clusters(statements: Iterable[Statement], listings: Sequence[Listing]) -> set[int]:
+    """Return the clusters, by number, of several pictures that people have all said to show one
+    product.
+    """
+    answers = Answers(statements, listings)
+    members: dict[int, list[Listing]] = defaultdict(list)
+    for listing in listings:
+        if listing.cluster_id is not None and listing.cluster_id >= 0:
+            members[listing.cluster_id].append(listing)
+    return {
+        number
+        for number, inside in members.items()
+        if len({one.keeper or one.listing for one in inside}) > 1
+        and all(answers.said(inside[0], other) for other in inside[1:])
+    }
+
+
 def _pairs(said: Same | Different, named: dict[str, list[Listing]]) -> Iterable[tuple[int, int]]:
     return (
         (a.listing, b.listing)

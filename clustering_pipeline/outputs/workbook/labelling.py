@@ -13,11 +13,25 @@ from pathlib import Path
 
 import pandas as pd
 
+from clustering_pipeline.core.corrections import Same, read_corrections
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.manifests import OFFERS, empty
+from clustering_pipeline.core.manifests import (
+    CORRECTIONS,
+    CROPS,
+    OFFERS,
+    SEMANTIC_DUPLICATES,
+    empty,
+)
 from clustering_pipeline.core.titles import Quantity, read_quantities
 from clustering_pipeline.outputs.prices import listing_offers, product_prices
-from clustering_pipeline.outputs.report import Texts, reason_in
+from clustering_pipeline.outputs.report import (
+    CategoryTables,
+    Texts,
+    confirmed_clusters,
+    confirmed_listings,
+    read_listings,
+    reason_in,
+)
 from clustering_pipeline.outputs.workbook.contents import (
     Tabs,
     cluster_pictures,
@@ -33,6 +47,7 @@ from clustering_pipeline.outputs.workbook.excel import LOSSES, ExcelOutput
 from clustering_pipeline.outputs.workbook.flat import to_csv, to_parquet
 from clustering_pipeline.outputs.workbook.notes import Sections, WorkbookNotes
 from clustering_pipeline.outputs.workbook.offer_sheets import (
+    Confirmed,
     PriceTables,
     listings_sheet,
     products_sheet,
@@ -96,6 +111,8 @@ class ResultTables:
     matches: pd.DataFrame
     clusters: pd.DataFrame
     offers: pd.DataFrame = field(default_factory=lambda: empty(OFFERS))
+    crops: pd.DataFrame = field(default_factory=lambda: empty(CROPS))
+    corrections: pd.DataFrame = field(default_factory=lambda: empty(CORRECTIONS))
 
 
 def label_workbook(
@@ -193,10 +210,31 @@ def _offer_sheets(
         listing_offers(offers, catalogue),
         notes.review,
     )
-    yield products_sheet(by_cluster, prices, pictures, tabs, texts)
+    confirmed = _confirmed(tables)
+    yield products_sheet(by_cluster, prices, pictures, tabs, texts, confirmed)
     titled = catalogue[catalogue["title"].notna()]
     titles = dict(zip(titled["listing"], titled["title"], strict=True))
-    yield listings_sheet(labels, titles, prices, tabs, texts)
+    yield listings_sheet(labels, titles, prices, tabs, texts, confirmed)
+
+
+def _confirmed(tables: ResultTables) -> Confirmed:
+    said = [recorded.statement for recorded in read_corrections(tables.corrections)]
+    if not any(isinstance(statement, Same) for statement in said):
+        return Confirmed()
+    listings = read_listings(
+        CategoryTables(
+            category="",
+            display_name="",
+            catalogue=tables.catalogue,
+            raw_images=tables.raw_images,
+            crops=tables.crops,
+            clean_images=tables.clean_images,
+            semantic_duplicates=empty(SEMANTIC_DUPLICATES),
+            matches=tables.matches,
+            clusters=tables.clusters,
+        )
+    )
+    return Confirmed(confirmed_listings(said, listings), confirmed_clusters(said, listings))
 
 
 def _in_language(labels: pd.DataFrame, texts: Texts) -> pd.DataFrame:

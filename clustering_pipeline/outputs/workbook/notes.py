@@ -62,7 +62,16 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
         if isinstance(value, dict):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", str(value)
+            yield f"{prefix}{name}", _as_text(value)
+
+
+def _as_text(value: Any) -> str:
+    """Return a value as it is written for a person: the parts of a list between commas."""
+    if isinstance(value, list):
+        return ", ".join(map(_as_text, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_as_text(part)}" for name, part in value.items())
+    return str(value)
 
 
 def cluster_dates(events: pd.DataFrame) -> dict[int, tuple[date, date]]:

@@ -3,7 +3,7 @@ to pivot over.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,14 @@ class PriceTables:
 
 
 @dataclass(frozen=True)
+class Confirmed:
+    """What people have said to belong together: listings and whole clusters, by their numbers."""
+
+    listings: Collection[int] = frozenset()
+    clusters: Collection[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class _Column:
     """A column: its name, width, number format (MONEY: that of the prices), what it holds of a row,
     and whether it stays where it holds nothing.
@@ -53,6 +61,14 @@ class _Product:
 
     cluster: Mapping[str, Any]
     prices: ProductPrices
+    is_confirmed: bool
+
+    @property
+    def certainty(self) -> str:
+        """The word for how sure the cluster is."""
+        beliefs = (self.cluster["weakest_link"], self.cluster["lowest_confidence"])
+        belief = next((float(value) for value in beliefs if value is not None), 0.5)
+        return "confirmed" if self.is_confirmed else _certainty(belief)
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,15 @@ class _Listing:
     label: Mapping[str, Any]
     offer: Offer | None
     note: str | None
+    is_confirmed: bool
+
+    @property
+    def certainty(self) -> str | None:
+        """The word for how sure the place in the cluster is; None without a cluster."""
+        confidence = self.label["confidence"]
+        if self.is_confirmed:
+            return "confirmed"
+        return None if confidence is None else _certainty(float(confidence))
 
     def offered(self, name: str) -> CellValue:
         """Return what the offer says, as text where it could not be read."""
@@ -84,6 +109,7 @@ def products_sheet(
     pictures: Mapping[int, Picture],
     tabs: Tabs,
     texts: Texts,
+    confirmed: Confirmed,
 ) -> AddedSheet:
     """Return the sheet with a row per cluster, the largest first; columns of what no row has are
     absent. `table`: as of `cluster_table`; `pictures` by cluster number.
@@ -94,6 +120,7 @@ def products_sheet(
             prices.products.get(
                 int(cluster["cluster_id"]), ProductPrices(int(cluster["cluster_id"]), ())
             ),
+            int(cluster["cluster_id"]) in confirmed.clusters,
         )
         for cluster in records(table)
     ]
@@ -143,7 +170,7 @@ def _product_columns(prices: PriceTables, texts: Texts) -> list[_Column]:
         _Column("change", 12, lambda one: one.prices.change, CHANGE),
         _Column("sold", 10, lambda one: one.prices.sold, COUNT),
         _Column("far_prices", 11, lambda one: len(one.prices.far) or None, COUNT),
-        _Column("certainty", 14, lambda one: texts[_certainty(one.cluster)], stays=True),
+        _Column("certainty", 22, lambda one: texts[one.certainty], stays=True),
         _Column("review", 10, lambda _: texts["open"] if prices.review else None),
     ]
 
@@ -170,9 +197,7 @@ def _product_links(
             )
 
 
-def _certainty(cluster: Mapping[str, Any]) -> str:
-    beliefs = (cluster["weakest_link"], cluster["lowest_confidence"])
-    belief = next((float(value) for value in beliefs if value is not None), 0.5)
+def _certainty(belief: float) -> str:
     return "sure" if belief > SURE else "look" if belief > LOOK else "doubtful"
 
 
@@ -183,7 +208,12 @@ def _currency(prices: PriceTables) -> str | None:
 
 
 def listings_sheet(
-    labels: pd.DataFrame, titles: Mapping[int, str], prices: PriceTables, tabs: Tabs, texts: Texts
+    labels: pd.DataFrame,
+    titles: Mapping[int, str],
+    prices: PriceTables,
+    tabs: Tabs,
+    texts: Texts,
+    confirmed: Confirmed,
 ) -> AddedSheet:
     """Return the sheet with a row per listing, in the order of the workbook; columns of what no row
     has are absent. `labels`: as of `listing_labels`.
@@ -194,6 +224,7 @@ def listings_sheet(
             label | {"title": titles.get(int(label["listing"]))},
             prices.offers.get(int(label["listing"])),
             _far_note(marked.get(int(label["listing"])), texts),
+            int(label["listing"]) in confirmed.listings,
         )
         for label in records(labels)
     ]
@@ -240,6 +271,8 @@ def _listing_columns(prices: PriceTables, texts: Texts) -> list[_Column]:
         _Column("cluster_id", 11, _cluster_number, stays=True),
         labelled("cluster_name", 40),
         _Column("status", 16, lambda one: texts[f"status_{one.label['status']}"], stays=True),
+        _Column("confidence", 11, lambda one: one.label["confidence"], PERCENT),
+        _Column("certainty", 22, lambda one: one.certainty and texts[one.certainty]),
         offered("brand", 18),
         offered("seller", 24),
         offered("place", 18),

@@ -8,6 +8,7 @@ import pandas as pd
 from clustering_pipeline.core.manifests import (
     CLEAN_IMAGES,
     CLUSTERS,
+    CORRECTIONS,
     MATCHES,
     OFFERS,
     RAW_IMAGES,
@@ -95,6 +96,7 @@ def label(
         matches=changes.pop("matches", empty(MATCHES)),
         clusters=clusters(catalogue) if callable(clusters) else clusters,
         offers=changes.pop("offers", empty(OFFERS)),
+        corrections=changes.pop("corrections", empty(CORRECTIONS)),
     )
     arguments = {
         "settings": WorkbookSettings(),

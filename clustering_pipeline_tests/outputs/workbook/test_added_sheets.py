@@ -155,6 +155,15 @@ def test_the_summary_counts_every_listing_and_tells_the_settings(tmp_path):
     )
 
 
+def test_settings_that_are_lists_are_written_as_a_person_would():
+    settings = PipelineSettings.model_validate(
+        {"download": {"allow_hosts": ["cdn.vn", "127.0.0.1:80"]}, "prompts": {"words": ["kem"]}}
+    )
+    told = summary_sections("c.xlsx", "0" * 64, settings)["Settings other than the defaults"]
+    assert told["download.allow_hosts"] == "cdn.vn, 127.0.0.1:80"
+    assert not any("[" in str(value) for value in told.values())
+
+
 def test_losses_of_a_conversion_are_listed(tmp_path):
     from clustering_pipeline_tests.stages.catalogue.test_formats import DATA
 

@@ -4,8 +4,10 @@ import io
 from datetime import UTC, date, datetime
 
 import openpyxl
+import pandas as pd
 import pytest
 
+from clustering_pipeline.core.manifests import CORRECTIONS, conform, empty
 from clustering_pipeline.outputs.workbook import WorkbookNotes
 from clustering_pipeline.settings import CatalogueSettings, OfferSettings
 from clustering_pipeline.stages.catalogue import read_workbook
@@ -38,7 +40,7 @@ def offered(*offers: tuple[str, str]) -> list[list[str]]:
     ]
 
 
-def labelled(tmp_path, rows, readings=(), **columns):
+def labelled(tmp_path, rows, readings=(), corrections=None, **columns):
     content = workbook_bytes(rows, sheet="shop")
     catalogue = read_workbook(content, "c.xlsx", CatalogueSettings()).listings
     return label(
@@ -47,6 +49,7 @@ def labelled(tmp_path, rows, readings=(), **columns):
         catalogue=catalogue,
         clusters=lambda frame: clusters_for(frame, **columns),
         offers=read_offers(catalogue, OfferSettings())[0],
+        corrections=empty(CORRECTIONS) if corrections is None else corrections,
         notes=WorkbookNotes(readings=readings, review="http://127.0.0.1:8000/c/kem/review"),
     )
 
@@ -165,6 +168,8 @@ def test_without_prices_their_columns_are_absent(tmp_path):
         "cluster_id",
         "cluster_name",
         "status",
+        "confidence",
+        "certainty",
     ]
 
 
@@ -177,6 +182,33 @@ def test_text_that_looks_like_a_formula_stays_text(tmp_path):
     for name in ("Products", "Listings"):
         for cells in sheet_of(content, name).iter_rows(min_row=2):
             assert all(cell.data_type != "f" for cell in cells)
+
+
+def said(*pairs):
+    """A manifest of what people called one product."""
+    frame = pd.DataFrame(pairs, columns=["id_a", "id_b"], dtype=object)
+    frame = frame.assign(number=range(1, len(frame) + 1), kind="same", author="Lan", time="t")
+    return conform(frame.reindex(columns=CORRECTIONS.schema.names), CORRECTIONS)
+
+
+def test_what_a_person_confirmed_says_so(tmp_path):
+    rows = [HEADER, *offered(*[("100k", "a")] * 4)]
+    content = labelled(tmp_path, rows, corrections=said(("0000", "0001"), ("0001", "0002")))
+    confirmed = "confirmed by a person"
+    products, listed = (values_of(sheet_of(content, name)) for name in ("Products", "Listings"))
+    assert products["certainty"] == [confirmed, "worth a look"]
+    assert listed["certainty"] == [confirmed, confirmed, "worth a look", "worth a look"]
+    assert columns_of(sheet_of(content, "Listings"))["confidence"][2].number_format == "0%"
+
+
+def test_a_cluster_of_which_a_part_is_confirmed_is_not(tmp_path):
+    rows = [HEADER, *offered(*[("100k", "a")] * 4)]
+    content = labelled(
+        tmp_path, rows, corrections=said(("0000", "0001")), cluster_id=1, cluster_size=4
+    )
+    products, listed = (values_of(sheet_of(content, name)) for name in ("Products", "Listings"))
+    assert products["certainty"] == ["worth a look"]
+    assert listed["certainty"] == ["confirmed by a person"] * 2 + ["worth a look"] * 2
 
 
 def test_two_currencies_have_a_column(tmp_path):

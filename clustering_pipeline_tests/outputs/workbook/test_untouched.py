@@ -169,7 +169,7 @@ def test_the_result_is_a_sound_workbook(tmp_path):
     assert workbook.sheetnames == [
         "products",
         "Báo cáo",
-        "cp_Products",
+        "Products (result)",
         "Listings",
         "Clusters",
         "Problems",
@@ -249,9 +249,9 @@ def test_a_users_sheet_named_clusters_is_left_alone(tmp_path):
         assert workbook.sheetnames == [
             "products",
             "Clusters",
-            "cp_Products",
+            "Products (result)",
             "Listings",
-            "cp_Clusters",
+            "Clusters (result)",
             "Problems",
             "Summary",
         ]

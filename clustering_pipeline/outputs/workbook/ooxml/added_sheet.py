@@ -4,7 +4,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clustering_pipeline.core.own_columns import OWN_PREFIX, OWN_SHEETS, is_own_sheet
+from clustering_pipeline.core.own_columns import (
+    OWN_SHEETS,
+    free_sheet_name,
+    is_own_sheet,
+    plain_sheet_name,
+)
 from clustering_pipeline.outputs.workbook.ooxml.parts import (
     DECLARATION,
     DRAWING_TYPE,
@@ -19,7 +24,6 @@ from clustering_pipeline.outputs.workbook.ooxml.parts import (
 )
 from clustering_pipeline.outputs.workbook.ooxml.sheet_edit import MAX_HYPERLINKS
 from clustering_pipeline.outputs.workbook.ooxml.styles import ColumnStyle, add_column_styles
-from clustering_pipeline.outputs.workbook.placement import free_name
 from clustering_pipeline.stages.catalogue import column_letters
 
 # English metric units (ECMA-376 part 1, 20.1.10.16) and points of a pixel at 96 dots an inch.
@@ -73,12 +77,10 @@ def choose_tab_names(
     `tabs`: all there are. `first_rows`: the first row of every sheet with cells.
     """
     ours = {
-        name.removeprefix(OWN_PREFIX): name
-        for name, row in first_rows.items()
-        if is_own_sheet(name, row)
+        plain_sheet_name(name): name for name, row in first_rows.items() if is_own_sheet(name, row)
     }
     users = [name for name in tabs if name not in ours.values()]
-    return {name: ours.get(name) or free_name(name, users) for name in OWN_SHEETS}
+    return {name: ours.get(name) or free_sheet_name(name, users) for name in OWN_SHEETS}
 
 
 def place(sheet: str, row: int, column: int = 1) -> str:
