@@ -49,6 +49,8 @@ LEAST_LIKELY = 0.02
 NEAREST, LEAST_NEAR = 3, 0.001
 # Of so many questions one is about a pair that somebody else has answered.
 SECOND_OPINION = 8
+# A match outside a picture's cluster that is less likely one product is not worth a word.
+LEAST_LEANING = 0.3
 # A link is doubtful below this probability.
 SURE = 0.85
 
@@ -85,6 +87,20 @@ class Standing:
     doubtful: int
     kappa: float | None
     twice: int
+
+
+@dataclass(frozen=True)
+class Leaning:
+    """A picture that is likelier one product with one of another cluster than with any of its own.
+
+    `toward`: the listing there, in `cluster`. `probability`: of the match with it; `inside`: of the
+    likeliest match within the own cluster, 0 without one.
+    """
+
+    cluster: int
+    toward: Listing
+    probability: float
+    inside: float
 
 
 class PairQueue:
@@ -312,6 +328,37 @@ class PairQueue:
         """
         evidence = self._table["evidence"].to_numpy(np.float64)
         return np.where(self._table["crop_a"].notna(), evidence, np.nan)
+
+    @cached_property
+    def leanings(self) -> dict[int, Leaning]:
+        """The pictures of clusters that lean toward another one, by the number of the listing that
+        is shown.
+        """
+        compared = np.nan_to_num(self.compared)
+        best = {True: np.zeros(len(self.pictures)), False: np.zeros(len(self.pictures))}
+        toward = np.full(len(self.pictures), -1)
+        cluster = np.array([one.cluster for one in self.pictures], np.int64)
+        for own, other in ((self.first, self.second), (self.second, self.first)):
+            for inside, likeliest in best.items():
+                # Of another cluster, not of a picture without one.
+                pairs = np.flatnonzero(
+                    (self.pairs.together == inside) & (cluster[own] >= 0) & (cluster[other] >= 0)
+                )
+                pairs = pairs[np.argsort(compared[pairs], kind="stable")]
+                better = pairs[compared[pairs] > likeliest[own[pairs]]]
+                likeliest[own[better]] = compared[better]
+                if not inside:
+                    toward[own[better]] = other[better]
+        return {
+            self.pictures[row].first.listing: Leaning(
+                int(cluster[toward[row]]),
+                self.pictures[toward[row]].first,
+                float(best[False][row]),
+                float(best[True][row]),
+            )
+            for row in np.flatnonzero(best[False] > best[True]).tolist()
+            if best[False][row] >= LEAST_LEANING
+        }
 
     def _ends(self, pair: int) -> tuple[Listing, Listing]:
         return (

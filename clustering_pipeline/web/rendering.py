@@ -32,6 +32,7 @@ STATIC_TYPES = {
     "queue.js": "text/javascript",
     "loop.js": "text/javascript",
     "map.js": "text/javascript",
+    "cluster.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
 # The field that every form of our pages has.

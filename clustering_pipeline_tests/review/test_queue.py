@@ -1,6 +1,7 @@
 """Which pairs are asked about, and what the answers say."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from clustering_pipeline.core.corrections import RecordedCorrection, Unsure
@@ -117,3 +118,28 @@ def test_a_category_without_matches_asks_about_its_clusters(tmp_path):
     queue = PairQueue(tables, review_order(tables))
     questions = queue.questions([], "lan", 20)
     assert questions and all(one.together and one.match is None for one in questions)
+
+
+def test_a_picture_that_a_likelier_match_leads_elsewhere_leans_there(tables):
+    """Listing 6 has a weak match within its cluster, and now a strong one with the first three."""
+    crop = dict(zip(tables.clusters["listing"], tables.clusters["keeper"], strict=True))
+    inside = tables.matches["crop_a"].isin([crop[5], crop[6]]) & tables.matches["crop_b"].isin(
+        [crop[5], crop[6]]
+    )
+    low, high = sorted((crop[6], crop[0]))
+    weak = tables.matches.assign(
+        probability=tables.matches["probability"].mask(inside, 0.4).astype("Float64")
+    )
+    strong = weak[inside].head(1).assign(crop_a=low, crop_b=high, probability=0.9, weight=0.0)
+    matches = pd.concat([weak, strong], ignore_index=True)
+    changed = type(tables)(**{**vars(tables), "matches": matches})
+    leanings = PairQueue(changed, review_order(changed)).leanings
+    numbers = dict(zip(tables.clusters["listing"], tables.clusters["cluster_id"], strict=True))
+    assert set(leanings) == {6}
+    leaning = leanings[6]
+    assert (leaning.cluster, leaning.toward.listing) == (numbers[0], 0)
+    assert (leaning.probability, leaning.inside) == pytest.approx((0.9, 0.4))
+
+
+def test_where_every_picture_is_nearest_to_its_own_nothing_leans(queue):
+    assert queue.leanings == {}

@@ -106,6 +106,33 @@ def test_a_cluster_is_split_by_keyboard_alone_and_undone(page, project):
     assert page.locator("tr.withdrawn").count() >= 1
 
 
+def checked(page):
+    return page.locator("#members input").evaluate_all("boxes => boxes.map(box => box.checked)")
+
+
+def test_ranges_and_boxes_select_pictures(page, project):
+    clusters = project.manifests.read("clusters", home.SLUG).set_index("listing")["cluster_id"]
+    page.goto(f"{BASE}/review/{clusters[0]}")
+    pictures = page.locator("#members .pick")
+    count = pictures.count()
+    assert count > 3
+    pictures.nth(0).click()
+    pictures.nth(2).click(modifiers=["Shift"])
+    assert checked(page) == [True] * 3 + [False] * (count - 3)
+    pictures.nth(2).click()
+    pictures.nth(0).click(modifiers=["Shift"])
+    assert not any(checked(page))
+    # From the last picture to the one before it.
+    first, second = (pictures.nth(count - back).bounding_box() for back in (1, 2))
+    page.mouse.move(first["x"] + first["width"] / 2, first["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(second["x"] + second["width"] / 2, second["y"] + 70, steps=4)
+    page.mouse.up()
+    assert checked(page) == [False] * (count - 2) + [True] * 2
+    pictures.nth(0).click()
+    assert checked(page)[0]
+
+
 def test_keys_walk_through_the_clusters(page):
     page.goto(f"{BASE}/review")
     page.locator(".tilelink a").first.focus()

@@ -62,6 +62,22 @@ def test_a_cluster_shows_its_listings_and_its_weakest_pair(reader, finished_home
     assert "P000" in page and "<line " in page and "matched points" in page
 
 
+def test_the_least_sure_pictures_come_first_and_confirmed_ones_last(client, project):
+    number = cluster_of(project, 0)
+    frame = project.manifests.read("clusters", home.SLUG).set_index("listing")
+
+    def shown():
+        page = client.get(f"{BASE}/review/{number}").text
+        return list(map(int, re.findall(r'name="listing" value="(\d+)"', page)))
+
+    confidences = [frame.loc[listing, "confidence"] for listing in shown()]
+    assert len(confidences) > 2 and confidences == sorted(confidences)
+    first, second = shown()[:2]
+    post(client, f"review/{number}/pair", a=first, b=second, kind="same")
+    home.group_again(project)
+    assert set(shown()[-2:]) == {first, second}
+
+
 def test_merging_two_clusters_is_honoured_by_the_next_run(client, project):
     first, second = cluster_of(project, 0), cluster_of(project, 19)
     assert first != second

@@ -229,6 +229,14 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
         "same_titles": [one for one in category.same_titles if number in one.clusters],
         "names": [other for other in reviewable(category) if other.name][:MOST_NAMES],
         "one_picture": len(cluster.pictures) == 1,
+        "pictures": least_sure_first(category, cluster),
+        "nearer": {
+            listing.listing: leaning
+            for listing in cluster.pictures
+            if (leaning := category.queue.leanings.get(listing.listing)) is not None
+            and leaning.cluster in category.by_number
+            and answers.said(listing, leaning.toward) is None
+        },
         "suggestions": [
             (other, draw_pair(category, library.blobs, asked))
             for other, asked in suggested[:NEIGHBOURS_SHOWN]
@@ -241,6 +249,16 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
         "money": money,
         "is_seen": number in library.progress.looked_at(category.slug, [cluster]),
     }
+
+
+def least_sure_first(category: Category, cluster: Cluster) -> list[Listing]:
+    """Return one listing per picture of a cluster, those that people confirmed last."""
+
+    def certainty(listing: Listing) -> tuple[bool, float, int]:
+        confirmed = listing.listing in category.confirmed
+        return confirmed, listing.confidence or 0.0, listing.listing
+
+    return sorted(cluster.pictures, key=certainty)
 
 
 def _applied(library: Library, slug: str) -> str | None:
