@@ -16,7 +16,7 @@ from benchmarks.figures import Figure, Options
 from benchmarks.suites.download import serve_pictures
 
 MILLION = 1_000_000
-QUICK, USUAL, FULL = (1_000, 2_000), (25_000, 50_000), (500_000, MILLION)
+QUICK, USUAL, FULL = (1_000, 2_000), (50_000, 200_000), (500_000, MILLION)
 
 
 def run(options: Options) -> list[Figure]:

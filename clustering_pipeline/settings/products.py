@@ -233,6 +233,13 @@ class MatchSettings(StageSettings):
         description="Further candidates per crop, by the vectors of the encoder `local`, whichever "
         "`embeddings.encoder` is; 0: none.",
     )
+    exact_up_to: int = later_field(
+        20_000,
+        "Up to so many crops every vector is compared with every other to find the neighbours; "
+        "beyond, neighbours come from an inverted file of compressed vectors, which finds about 98 "
+        "of 100 of them.",
+        ge=0,
+    )
     learned_neighbours: int = Field(
         15,
         ge=0,

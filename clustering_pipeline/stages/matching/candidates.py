@@ -1,34 +1,39 @@
 """Which pairs are worth verifying."""
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from clustering_pipeline.core.nearest import EXACT_UP_TO, nearest
 from clustering_pipeline.stages.matching.geometry import Floats, Indices
 
-# Up to so many crops every vector is compared with every other; beyond, only those in the nearest
-# cells.
-_EXACT_UP_TO = 20_000
-_PROBES = 48
 _TEXT_BLOCK = 2048
+# Rows whose paths over friends are in memory at once.
+_FRIENDS_BLOCK = 65_536
 
 
-def nearest_pairs(vectors: Floats, neighbours: int) -> NDArray[np.int64]:
+def nearest_pairs(
+    vectors: Floats, neighbours: int, exact_up_to: int = EXACT_UP_TO
+) -> NDArray[np.int64]:
     """Return the pairs (i, j), i < j, where one is among the `neighbours` nearest of the other:
     int64 (m, 2), sorted.
 
-    `vectors` are unit rows; nearness is their cosine. The search is exact up to 20,000 rows, in an
-    inverted file beyond.
+    `vectors` are unit rows; nearness is their cosine. The search is exact up to so many rows, in an
+    inverted file of compressed vectors beyond (`clustering_pipeline.core.nearest`).
     """
     count = len(vectors)
     if count < 2:
         return np.zeros((0, 2), np.int64)
-    index = _open_index(vectors)
-    _, found = index.search(vectors, min(neighbours + 1, count))
-    return unique_pairs(
-        np.repeat(np.arange(count), found.shape[1]), found.ravel().astype(np.int64), count
-    )
+    blocks = [
+        unique_pairs(
+            block.start + np.repeat(np.arange(len(block.rows)), block.rows.shape[1]),
+            block.rows.ravel(),
+            count,
+        )
+        for block in nearest(vectors, neighbours + 1, exact_up_to)
+    ]
+    low, high = np.concatenate(blocks).T
+    return unique_pairs(low, high, count)
 
 
 def joined_pairs(
@@ -87,11 +92,23 @@ def friends_of_friends(
     friends = weights > 0
     graph = _symmetric(pairs[friends], np.sqrt(weights[friends]), count)
     known = _symmetric(pairs, np.ones(len(pairs)), count)
-    paths = graph @ graph
-    paths = (paths - paths.multiply(known > 0)).tocsr()
-    paths.setdiag(0)
+    proposed = [np.zeros((0, 2), np.int64)]
+    for start in range(0, count, _FRIENDS_BLOCK):
+        block = slice(start, start + _FRIENDS_BLOCK)
+        paths = graph[block] @ graph
+        paths = (paths - paths.multiply(known[block] > 0)).tocsr()
+        rows, columns = _strongest_per_row(_off_diagonal(paths, start), most)
+        proposed.append(unique_pairs(rows + start, columns, count))
+    low, high = np.concatenate(proposed).T
+    return unique_pairs(low, high, count)
+
+
+def _off_diagonal(paths: sparse.csr_matrix, start: int) -> sparse.csr_matrix:
+    """Return a block of rows from `start` on without its paths from a row to itself."""
+    row_of = start + np.repeat(np.arange(paths.shape[0]), np.diff(paths.indptr))
+    paths.data[paths.indices == row_of] = 0
     paths.eliminate_zeros()
-    return unique_pairs(*_strongest_per_row(paths, most), count)
+    return paths
 
 
 def _symmetric(
@@ -107,23 +124,3 @@ def _strongest_per_row(matrix: sparse.csr_matrix, most: int) -> tuple[Indices, I
     rank = np.arange(len(order)) - matrix.indptr[row_of[order]]
     chosen = order[rank < most]
     return row_of[chosen].astype(np.int64), matrix.indices[chosen].astype(np.int64)
-
-
-def _open_index(vectors: Floats) -> faiss.Index:
-    count, dimension = vectors.shape
-    flat = faiss.IndexFlatIP(dimension)
-    index = flat if count <= _EXACT_UP_TO else _train_cells(flat, vectors)
-    index.add(vectors)
-    return index
-
-
-def _train_cells(quantiser: faiss.Index, vectors: Floats) -> faiss.Index:
-    count, dimension = vectors.shape
-    index = faiss.IndexIVFFlat(
-        quantiser, dimension, int(4 * np.sqrt(count)), faiss.METRIC_INNER_PRODUCT
-    )
-    index.cp.seed = 1
-    index.cp.niter = 8
-    index.train(vectors)
-    index.nprobe = _PROBES
-    return index

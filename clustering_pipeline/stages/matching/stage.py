@@ -217,19 +217,22 @@ class Matcher:
         return candidates
 
     def _nearest_in_embeddings(self) -> NDArray[np.int64]:
-        near = nearest_pairs(self.products.vectors, self.settings.neighbours)
+        near = self._nearest(self.products.vectors, self.settings.neighbours)
         for one in self._further:
             near = joined_pairs(
-                near, one.rows[nearest_pairs(one.vectors, one.neighbours)], len(self.products)
+                near, one.rows[self._nearest(one.vectors, one.neighbours)], len(self.products)
             )
         return near
+
+    def _nearest(self, vectors: NDArray[np.float32], neighbours: int) -> NDArray[np.int64]:
+        return nearest_pairs(vectors, neighbours, self.settings.exact_up_to)
 
     def _nearest_as_learned(self, candidates: Candidates) -> NDArray[np.int64]:
         accepted = candidates.pairs[picture_weights(self.products, candidates) > _TEACHING_WEIGHT]
         if self.settings.learned_neighbours == 0 or len(accepted) == 0:
             return np.zeros((0, 2), np.int64)
         vectors = project(self.products.vectors, learn_projection(self.products.vectors, accepted))
-        near = nearest_pairs(vectors, self.settings.learned_neighbours)
+        near = self._nearest(vectors, self.settings.learned_neighbours)
         return without_known(near, candidates.pairs, len(self.products))
 
     def _nearest_in_shape(self) -> NDArray[np.int64]:

@@ -1,5 +1,6 @@
 import numpy as np
 
+from clustering_pipeline.stages.matching import candidates
 from clustering_pipeline.stages.matching.candidates import (
     friends_of_friends,
     nearest_pairs,
@@ -46,3 +47,23 @@ def test_known_pairs_are_left_out():
 def test_packs_with_one_text_are_neighbours():
     vectors = ngram_vectors(["honey nut cheerios", "honey nut cheerios", "dove shampoo", ""])
     assert text_neighbours(vectors, 5).tolist() == [[0, 1]]
+
+
+def test_friends_are_the_same_whatever_is_in_memory_at_once(monkeypatch):
+    rng = np.random.default_rng(0)
+    rows, columns = rng.integers(0, 60, (2, 200))
+    pairs = unique_pairs(rows, columns, 60)
+    weights = rng.normal(1, 1, len(pairs))
+    whole = friends_of_friends(pairs, weights, 60, 3)
+    assert len(whole)
+    monkeypatch.setattr(candidates, "_FRIENDS_BLOCK", 7)
+    assert friends_of_friends(pairs, weights, 60, 3).tolist() == whole.tolist()
+
+
+def test_neighbours_beyond_a_size_come_from_cells():
+    rng = np.random.default_rng(1)
+    vectors = np.repeat(rng.normal(size=(150, 160)), 4, axis=0) + 0.3 * rng.normal(size=(600, 160))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    exact = {tuple(pair) for pair in nearest_pairs(vectors, 3, exact_up_to=600).tolist()}
+    cells = {tuple(pair) for pair in nearest_pairs(vectors, 3, exact_up_to=599).tolist()}
+    assert len(exact & cells) > 0.97 * len(exact)
