@@ -29,6 +29,10 @@ RETRIES = 8
 # Of a Ray that is started here; batches under way and what they have in common lie in it.
 _STORE_BYTES = 1 << 30
 _CONNECT_SECONDS, _PROBE_SECONDS = 10.0, 120.0
+# The preface of an HTTP/2 connection with empty settings; a frame's head, whose fourth byte is its
+# kind, and the kind of settings.
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_HTTP2_HEAD, _HTTP2_SETTINGS = 9, 4
 # What Ray makes of an address that is none.
 _NO_ADDRESSES = ("", "local")
 _ENVIRONMENT = {
@@ -217,20 +221,44 @@ def _connect(ray: Any, workers: int | None) -> None:
 
 
 def _require_answer(address: str) -> None:
-    """Raise StageError when nobody listens at an address; Ray itself would try for a minute and
-    then end this process.
+    """Raise StageError when nobody listens at an address, or something that is not Ray; Ray itself
+    would try for minutes and then end this process.
     """
     place = urlsplit(address if "://" in address else f"//{address}")
     try:
         port = place.port
-        if address not in _NO_ADDRESSES and place.hostname and port:
-            socket.create_connection((place.hostname, port), _CONNECT_SECONDS).close()
+        if address in _NO_ADDRESSES or not place.hostname or not port:
+            return
+        is_ray = _greets(place.hostname, port)
     except (OSError, ValueError) as error:
         raise StageError(
             f"Nothing answers at {ADDRESS} {address!r} ({error}). Start Ray there with `ray start "
             f"--head --port={place.netloc.rpartition(':')[2]}`, correct the address, or leave it "
             "out: a Ray is then started on this machine."
         ) from error
+    if not is_ray:
+        raise StageError(
+            f"What listens at {ADDRESS} {address!r} is not Ray: it does not greet as Ray's servers "
+            "do. Correct the address: the port of `ray start --head --port=…`, 6379 by default, or "
+            "`ray://` with that of its client server, 10001 by default; or leave it out: a Ray is "
+            "then started on this machine."
+        )
+
+
+def _greets(host: str, port: int) -> bool:
+    """Return whether a server begins as gRPC ones do, and so all of Ray's: with the settings of its
+    HTTP/2 connection (RFC 9113, 3.4). Raises OSError when nobody listens.
+    """
+    with socket.create_connection((host, port), _CONNECT_SECONDS) as connection:
+        if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+            return True
+        connection.settimeout(_CONNECT_SECONDS)
+        try:
+            connection.sendall(_HTTP2_GREETING)
+            head = connection.recv(_HTTP2_HEAD, socket.MSG_WAITALL)
+        except OSError:
+            return False
+    return len(head) == _HTTP2_HEAD and head[3] == _HTTP2_SETTINGS
 
 
 @contextmanager

@@ -7,13 +7,16 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager, suppress
 from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 
+from clustering_pipeline.core import ray_engine
 from clustering_pipeline.core.engine import Hosted, make_engine
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.ray_engine import RETRIES, RayEngine, problem_with_ray
@@ -225,6 +228,48 @@ def test_an_address_where_nobody_listens_is_told(without_ray, monkeypatch):
         with pytest.raises(StageError, match=f"Nothing answers at RAY_ADDRESS '{address}'"):
             list(RayEngine(2).map_batches(squares, range(20), batch_size=1))
         assert "ray start" in problem_with_ray()
+
+
+@contextmanager
+def listener(answer):
+    """A server on loopback that says `answer` to whoever connects, and then nothing; its port."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held = []
+
+        def serve():
+            with suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.sendall(answer)
+                    held.append(connection)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in held:
+                connection.close()
+
+
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n"])
+def test_what_listens_and_is_not_ray_is_told_within_seconds(
+    without_ray, monkeypatch, scheme, answer
+):
+    monkeypatch.setattr(ray_engine, "_CONNECT_SECONDS", 0.5)
+    with listener(answer) as port:
+        monkeypatch.setenv("RAY_ADDRESS", f"{scheme}127.0.0.1:{port}")
+        with pytest.raises(StageError, match="is not Ray"):
+            list(RayEngine(2).map_batches(squares, range(20), batch_size=1))
+        assert "is not Ray" in problem_with_ray()
+
+
+def test_a_head_of_ray_is_known_by_its_greeting(local_ray):
+    host, port = ray.get_runtime_context().gcs_address.split(":")
+    assert ray_engine._greets(host, int(port))
 
 
 def test_an_address_that_ray_makes_nothing_of_is_told(without_ray, monkeypatch):
