@@ -19,7 +19,11 @@ from clustering_pipeline.web.category_cache import Library, UnknownError
 from clustering_pipeline.web.limits import BusyError
 from clustering_pipeline.web.pages.home import Home, home_router
 from clustering_pipeline.web.pages.map import map_router
-from clustering_pipeline.web.pages.pictures import picture_router, rejected_router
+from clustering_pipeline.web.pages.pictures import (
+    FURTHER_PAGES,
+    picture_router,
+    rejected_router,
+)
 from clustering_pipeline.web.pages.prices import price_router
 from clustering_pipeline.web.pages.queue import queue_router
 from clustering_pipeline.web.pages.review import review_router
@@ -31,6 +35,7 @@ from clustering_pipeline.web.pages.workbooks import workbook_router
 from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, language_of, static_files
 from clustering_pipeline.web.search_service import Finder, Queries
 from clustering_pipeline.web.security import Gate, ServeOptions
+from clustering_pipeline.web.stage_pages import in_language, in_theme
 
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -99,10 +104,15 @@ def _add_files(app: FastAPI, library: Library) -> None:
         )
 
     @app.get("/c/{slug}/alone/{name}", include_in_schema=False)
-    def alone(slug: str, name: str, theme: Literal["", "light", "dark"] = "") -> Response:
+    def alone(
+        request: Request, slug: str, name: str, theme: Literal["", "light", "dark"] = ""
+    ) -> Response:
         """A page that a stage wrote, without ours around it."""
+        page = library.page(slug, name)
+        if name in FURTHER_PAGES:
+            page = in_language(page, language_of(request))
         return HTMLResponse(
-            _in_theme(library.page(slug, name), theme),
+            in_theme(page, theme),
             headers={"content-security-policy": REPORT_POLICY, "x-frame-options": "SAMEORIGIN"},
         )
 
@@ -132,13 +142,6 @@ def _add_description(app: FastAPI, pages: Pages) -> None:
     def docs(request: Request) -> Response:
         """The description of the API, for people."""
         return pages.render(request, "api.html", described=app.openapi())
-
-
-def _in_theme(page: bytes, theme: str) -> bytes:
-    """Return a page that is light or dark whatever the system prefers, as it is where `theme` is
-    empty.
-    """
-    return page.replace(b"<html ", f'<html data-theme="{theme}" '.encode(), 1) if theme else page
 
 
 def _add_problems(app: FastAPI, pages: Pages) -> None:

@@ -1,12 +1,16 @@
 import io
 import re
+from html import unescape
 
 import openpyxl
 import pandas as pd
 import pytest
 
 from clustering_pipeline.core.manifests import WRITTEN_FILES
+from clustering_pipeline.core.markup import open_templates
 from clustering_pipeline.outputs.workbook import WorkbookNotes
+from clustering_pipeline.stages.deduplication import FUNNEL_STEPS, draw_funnel
+from clustering_pipeline.web.stage_pages import in_language
 from clustering_pipeline_tests.outputs.workbook import builders
 from clustering_pipeline_tests.web import home
 
@@ -356,3 +360,48 @@ def test_clusters_are_merged_by_name(client, project):
     assert f"Toner hoa hồng ({second})" in client.get(f"{BASE}/review/{first}").text
     refused = post(client, f"review/{first}/merge", target="Toner hoa hông")
     assert refused.status_code == 404 and "Toner hoa hồng" in refused.text
+
+
+def test_pages_of_stages_are_in_the_readers_language(client, project):
+    page = (
+        '<!doctype html>\n<html lang="en">\n<style>td::before { content: "Kept"; }</style>'
+        "<h1>Duplicates and rejects</h1><table><tr><th>Kept</th>"
+        "<td>duplicate of 0a1b2c3d4e5f: 3 of 64 bits differ<br>doubt 40 %</td>"
+        "<td>blurred: sharpness 12, at least 40</td><td>contour &amp; 0.53</td></tr></table></html>"
+    )
+    project.outputs.write(f"{home.SLUG}/left-out.html", page.encode())
+    english = client.get(f"{BASE}/alone/left-out", params={"lang": "en"}).text
+    assert english == page
+    vietnamese = client.get(f"{BASE}/alone/left-out", params={"lang": "vi"}).text
+    assert '<html lang="vi">' in vietnamese and "<h1>Ảnh trùng và ảnh bị loại</h1>" in vietnamese
+    assert "<th>Được giữ</th>" in vietnamese and "mức đáng ngờ 40 %" in vietnamese
+    assert "trùng với 0a1b2c3d4e5f: khác 3 trên 64 bit" in vietnamese
+    assert "mờ: độ nét 12" in vietnamese
+    # Style sheets and what nobody translated stay.
+    assert 'content: "Kept"' in vietnamese and "contour &amp; 0.53" in vietnamese
+
+
+@pytest.mark.parametrize("name", ["pairs", "contact_sheet"])
+def test_every_sentence_of_the_stages_pages_is_known_in_vietnamese(name):
+    package = {"pairs": "deduplication", "contact_sheet": "detection"}[name]
+    template = open_templates(f"clustering_pipeline.stages.{package}").get_template(f"{name}.html")
+    rows = [{"keeper": "k" * 64, "crop": "c" * 64, "picture": "x", "keeper_picture": "y"}]
+    page = template.render(
+        rows=[{**rows[0], "reason": "linked: cosine 0.9931 to its keeper", "doubt": 0.5}],
+        shown=1,
+        total=1,
+        funnel=draw_funnel(dict.fromkeys(FUNNEL_STEPS, 1)).decode(),
+        pictures=[],
+    )
+
+    def sentences(text):
+        plain = re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+        parts = re.findall(r">([^<>]+)<|(?:alt|label)=\"([^\"]+)", plain)
+        texts = (" ".join(unescape(part or label).split()) for part, label in parts)
+        return {one for one in texts if re.search(r"[a-z]{3}", one) and "_" not in one} - {
+            "k" * 12,
+            "c" * 12,
+        }
+
+    left = sentences(page) & sentences(in_language(page.encode(), "vi").decode())
+    assert len(sentences(page)) > 1 and left == set()
