@@ -155,6 +155,12 @@ def test_the_summary_counts_every_listing_and_tells_the_settings(tmp_path):
     )
 
 
+def test_the_share_in_the_summary_is_percent(tmp_path):
+    sheet = openpyxl.load_workbook(io.BytesIO(label(workbook_bytes(), tmp_path)))["Summary"]
+    (cell,) = [row[1] for row in sheet.iter_rows() if "share" in str(row[0].value)]
+    assert cell.value == 1 and cell.number_format == "0%"
+
+
 def test_settings_that_are_lists_are_written_as_a_person_would():
     settings = PipelineSettings.model_validate(
         {"download": {"allow_hosts": ["cdn.vn", "127.0.0.1:80"]}, "prompts": {"words": ["kem"]}}

@@ -94,8 +94,8 @@ def test_a_row_per_product_with_its_prices(workbook):
 
 def test_money_and_shares_look_like_it_and_dates_are_dates(workbook):
     products, rows = (columns_of(sheet_of(workbook, name)) for name in ("Products", "Listings"))
-    assert products["lowest_price"][0].number_format == '#,##0\\ "₫"'
-    assert products["spread"][0].number_format == "0%"
+    assert products["lowest_price"][0].number_format == '#,##0\\ "₫"_0'
+    assert products["spread"][0].number_format == "0%_0"
     assert rows["observed_on"][0].value == datetime(2026, 11, 5)
     assert rows["observed_on"][0].is_date
 
@@ -149,7 +149,7 @@ def test_the_change_since_the_last_reading(tmp_path):
     content = labelled(tmp_path, rows, history.readings())
     change = columns_of(sheet_of(content, "Products"))["change"][0]
     assert change.value == pytest.approx(-0.1)
-    assert change.number_format == "+0%;\\-0%;0%"
+    assert change.number_format == "+0%_0;\\-0%_0;0%_0"
 
 
 def test_without_prices_their_columns_are_absent(tmp_path):
@@ -198,7 +198,7 @@ def test_what_a_person_confirmed_says_so(tmp_path):
     products, listed = (values_of(sheet_of(content, name)) for name in ("Products", "Listings"))
     assert products["certainty"] == [confirmed, "worth a look"]
     assert listed["certainty"] == [confirmed, confirmed, "worth a look", "worth a look"]
-    assert columns_of(sheet_of(content, "Listings"))["confidence"][2].number_format == "0%"
+    assert columns_of(sheet_of(content, "Listings"))["confidence"][2].number_format == "0%_0"
 
 
 def test_a_cluster_of_which_a_part_is_confirmed_is_not(tmp_path):

@@ -18,6 +18,7 @@ from clustering_pipeline.outputs.workbook.ooxml.parts import (
     CellStyles,
     CellValue,
     Dialect,
+    Share,
     WorkbookParts,
     attribute,
     cell_markup,
@@ -209,7 +210,9 @@ def _style(
         return styles.header
     if f"{column_letters(column)}{row}" in linked:
         return styles.link
-    return styles.wrapped_text if column in sheet.wrapped else styles.of(value)
+    if column not in sheet.wrapped:
+        return styles.of(value)
+    return styles.wrapped_share if isinstance(value, Share) else styles.wrapped_text
 
 
 def _inner_links(sheet: AddedSheet) -> list[str]:

@@ -93,6 +93,7 @@ class CellStyles:
     text: int = 0
     quoted_text: int = 0
     wrapped_text: int = 0
+    wrapped_share: int = 0
     link: int = 0
     header: int = 0
 

@@ -65,6 +65,7 @@ def add_styles(parts: WorkbookParts) -> CellStyles:
         text=sheet.add_format(GENERAL),
         quoted_text=sheet.add_format(TEXT, extra='quotePrefix="1" '),
         wrapped_text=sheet.add_format(GENERAL, align="left", wrap='wrapText="1"'),
+        wrapped_share=sheet.add_format(PERCENT, align="left"),
         link=sheet.add_format(WHOLE, font=link, align="center"),
         header=sheet.add_format(GENERAL, font=header, fill=fill),
     )
@@ -94,13 +95,24 @@ def add_column_styles(parts: WorkbookParts, formats: Mapping[int, str]) -> dict[
     header = sheet.add_format(GENERAL, font=font, fill=fill, align="right", wrap=INDENTED)
     styles = {}
     for column, code in formats.items():
-        number = sheet.add_number_format(code)
-        plain = sheet.add_format(number, align="right", wrap=INDENTED)
+        number = sheet.add_number_format(padded(code))
+        plain = sheet.add_format(number, align="right")
         styles[column] = ColumnStyle(
-            header, plain, sheet.add_format(number, fill=warning, align="right", wrap=INDENTED)
+            header, plain, sheet.add_format(number, fill=warning, align="right")
         )
     sheet.save()
     return styles
+
+
+def padded(code: str) -> str:
+    """Return a number format that leaves the room of a digit at the right: LibreOffice does not
+    indent numbers, so that they would touch the text of the next column.
+
+    Example:
+        >>> padded("+0%;-0%;0%")
+        '+0%_0;-0%_0;0%_0'
+    """
+    return ";".join(f"{section}_0" for section in code.split(";"))
 
 
 class _StyleSheet:
