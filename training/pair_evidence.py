@@ -28,7 +28,7 @@ from clustering_pipeline.stages.clustering.belief import (
 )
 from clustering_pipeline.stages.clustering.problem import Edges, make_edges
 from clustering_pipeline.stages.matching.judging import judge
-from training.monotone_fit import Training, fit_model
+from training.monotone_fit import Training, fit_mixed, fit_model
 from training.pair_sets import SEEDS, SHARED, PairSet, Variant, as_json
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +57,12 @@ RISING = [
     "title_share_far",
     "title_words",
     "title_contained",
+    "kind_overlap",
+    "kind_jaccard",
+    "form_overlap",
+    "form_jaccard",
+    "traits_overlap",
+    "traits_jaccard",
     "rules",
     "rules_share",
     "rules_share_far",
@@ -133,7 +139,7 @@ def fit_pairs(tables: Tables, signs: Mapping[str, int] = SIGNS) -> EvidenceModel
     ]
     joined = pd.concat(parts, ignore_index=True)
     features = {name: joined[name].to_numpy(float) for name in signs if name in joined}
-    return fit_model(
+    return fit_mixed(
         Training(features, joined["same"].to_numpy(float), joined["w"].to_numpy(float)), signs
     )
 

@@ -1,21 +1,26 @@
 """The evidence model: what each piece of evidence adds to the logarithm of the odds that two
 pictures show one product.
 
-A generalised additive model (Hastie and Tibshirani 1986): log-odds = base + Σ f_k(x_k), where every
-f_k is a monotone, piecewise linear curve (Barlow et al. 1972 call such fits isotonic). A feature
-that is missing (NaN) adds nothing, whatever the others say, so that a catalogue without titles or
-without readable text is judged by the rest. The curves are plain numbers in a JSON file.
+The mean of two models, both monotone in every feature. A generalised additive model (Hastie and
+Tibshirani 1986): base + Σ f_k(x_k), where every f_k is a piecewise linear curve (Barlow et al. 1972
+call such fits isotonic) to which a missing feature (NaN) adds nothing, so that a catalogue without
+titles or without readable text is judged by the rest. And boosted trees (Friedman 2001), which know
+what a feature is worth beside another: print that agrees says little where the kinds of product
+that are printed differ. Both are plain numbers in a JSON file.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Reals = NDArray[np.float64]
+_LIST = re.compile(r"\[[^\[\]]*\]")
 
 
 @dataclass(frozen=True)
@@ -33,39 +38,98 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Trees:
+    """Binary trees whose values add up, all nodes one after the other.
+
+    Attributes:
+        names: of the features.
+        roots: int64 (t,), the first node of each tree.
+        feature: int64 (n,), which of `names` a node asks for; -1 at a leaf.
+        threshold: float64 (n,); values up to it go left, greater ones right.
+        missing_left: bool (n,), whether missing values go left.
+        left, right: int64 (n,), the nodes below.
+        value: float64 (n,), what is expected of the pairs that come to a node; what a leaf adds.
+    """
+
+    names: tuple[str, ...]
+    roots: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    threshold: Reals
+    missing_left: NDArray[np.bool_]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    value: Reals
+
+    @property
+    def base(self) -> float:
+        """What all trees add before anything is asked."""
+        return float(self.value[self.roots].sum())
+
+    def contributions(self, features: Mapping[str, Reals], size: int) -> dict[str, Reals]:
+        """Return per feature (float64, `size`) by how much the expected value changes where it is
+        asked for (Saabas 2014); with `base` they add up to the sum of the leaves.
+        """
+        missing = np.full(size, np.nan)
+        table = np.stack(
+            [np.asarray(features.get(name, missing), np.float64) for name in self.names]
+        )
+        found = np.zeros((len(self.names), size))
+        for root in self.roots.tolist():
+            node, pairs = np.full(size, root), np.arange(size)
+            while len(pairs):
+                pairs = pairs[self.feature[node[pairs]] >= 0]
+                here = node[pairs]
+                asked = self.feature[here]
+                values = table[asked, pairs]
+                goes_left = np.where(
+                    np.isnan(values), self.missing_left[here], values <= self.threshold[here]
+                )
+                below = np.where(goes_left, self.left[here], self.right[here])
+                found[asked, pairs] += self.value[below] - self.value[here]
+                node[pairs] = below
+        return dict(zip(self.names, found, strict=True))
+
+
+@dataclass(frozen=True)
 class EvidenceModel:
     """`base`: log-odds of a pair of which nothing is known. `curves`: by the name of the feature.
 
-    `prior`: the share of true pairs where the model was fitted.
+    `prior`: the share of true pairs where the model was fitted. `trees` add to the curves.
     """
 
     base: float
     curves: Mapping[str, Curve]
     prior: float = 0.5
+    trees: Trees | None = None
 
-    def contributions(self, features: Mapping[str, Reals]) -> dict[str, Reals]:
-        """Return per feature what it adds to the log-odds of each pair; features that are not given
-        add nothing.
+    def contributions(self, features: Mapping[str, Reals], size: int) -> dict[str, Reals]:
+        """Return per feature what it adds to the log-odds of each of `size` pairs (float64);
+        curves of features that are not given add nothing.
         """
-        return {
+        found = {
             name: curve(np.asarray(features[name], np.float64))
             for name, curve in self.curves.items()
             if name in features
         }
+        more = self.trees.contributions(features, size) if self.trees else {}
+        return found | {name: found.get(name, 0.0) + values for name, values in more.items()}
 
     def log_odds(self, features: Mapping[str, Reals], size: int) -> Reals:
         """Return the log-odds of `size` pairs (float64)."""
-        return self.base + sum(self.contributions(features).values(), np.zeros(size))
+        base = self.base + (self.trees.base if self.trees else 0.0)
+        return base + sum(self.contributions(features, size).values(), np.zeros(size))
 
     def as_json(self) -> str:
-        """Return the model as JSON, numbers rounded to five digits."""
+        """Return the model as JSON, numbers rounded to five digits, a list a line."""
         curves = {
             name: {"knots": _rounded(curve.knots), "values": _rounded(curve.values)}
             for name, curve in self.curves.items()
         }
-        return json.dumps(
-            {"base": round(self.base, 5), "prior": round(self.prior, 5), "curves": curves}, indent=1
+        content = {"base": round(self.base, 5), "prior": round(self.prior, 5), "curves": curves}
+        text = json.dumps(
+            content | ({"trees": _as_lists(self.trees)} if self.trees else {}), indent=1
         )
+        return _LIST.sub(lambda found: " ".join(found[0].split()), text)
 
 
 def read_model(text: str) -> EvidenceModel:
@@ -75,7 +139,39 @@ def read_model(text: str) -> EvidenceModel:
         name: Curve(np.array(curve["knots"], np.float64), np.array(curve["values"], np.float64))
         for name, curve in content["curves"].items()
     }
-    return EvidenceModel(float(content["base"]), curves, float(content.get("prior", 0.5)))
+    return EvidenceModel(
+        float(content["base"]),
+        curves,
+        float(content.get("prior", 0.5)),
+        _trees_of(content["trees"]) if "trees" in content else None,
+    )
+
+
+def _as_lists(trees: Trees) -> dict[str, list[Any]]:
+    return {
+        "names": list(trees.names),
+        "roots": trees.roots.tolist(),
+        "feature": trees.feature.tolist(),
+        "threshold": _rounded(trees.threshold),
+        "missing_left": trees.missing_left.tolist(),
+        "left": trees.left.tolist(),
+        "right": trees.right.tolist(),
+        "value": _rounded(trees.value),
+    }
+
+
+def _trees_of(content: Mapping[str, list[Any]]) -> Trees:
+    whole, real = np.int64, np.float64
+    return Trees(
+        tuple(content["names"]),
+        np.array(content["roots"], whole),
+        np.array(content["feature"], whole),
+        np.array(content["threshold"], real),
+        np.array(content["missing_left"], bool),
+        np.array(content["left"], whole),
+        np.array(content["right"], whole),
+        np.array(content["value"], real),
+    )
 
 
 def load_model(path: Path) -> EvidenceModel:

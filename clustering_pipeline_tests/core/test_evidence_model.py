@@ -6,11 +6,12 @@ import pytest
 from clustering_pipeline.core.evidence_model import (
     Curve,
     EvidenceModel,
+    Trees,
     prior_shift,
     probability_of,
     read_model,
 )
-from training.monotone_fit import Training, fit_model
+from training.monotone_fit import Training, fit_mixed, fit_model, fit_trees
 
 _MODEL = EvidenceModel(
     -2.0,
@@ -41,6 +42,43 @@ def test_a_model_survives_its_file():
     )
 
 
+# Print beyond 1 is worth 2 where hues are alike, and nothing where they are not.
+_TREES = Trees(
+    names=("print", "hue"),
+    roots=np.array([0]),
+    feature=np.array([0, -1, 1, -1, -1]),
+    threshold=np.array([1.0, 0, 0.5, 0, 0]),
+    missing_left=np.array([True, True, False, True, True]),
+    left=np.array([1, 0, 3, 0, 0]),
+    right=np.array([2, 0, 4, 0, 0]),
+    value=np.array([0.0, -1.0, 1.0, 2.0, 0.0]),
+)
+
+
+def test_trees_add_their_leaves_and_say_which_feature_did_it():
+    model = EvidenceModel(-2.0, {}, trees=_TREES)
+    features = {
+        "print": np.array([0.5, 2.0, 2.0, 1.0, np.nan]),
+        "hue": np.array([0.1, 0.1, 0.9, 0.9, 0.1]),
+    }
+    assert model.log_odds(features, 5).tolist() == [-3.0, 0.0, -2.0, -3.0, -3.0]
+    told = model.contributions(features, 5)
+    assert told["print"].tolist() == [-1.0, 1.0, 1.0, -1.0, -1.0]
+    assert told["hue"].tolist() == [0.0, 1.0, -1.0, 0.0, 0.0]
+
+
+def test_trees_are_asked_about_features_that_are_not_there():
+    assert EvidenceModel(0.0, {}, trees=_TREES).log_odds({}, 2).tolist() == [-1.0, -1.0]
+
+
+def test_trees_and_curves_survive_their_file():
+    model = EvidenceModel(_MODEL.base, _MODEL.curves, trees=_TREES)
+    features = {"print": np.array([0.3, 2.0]), "hue": np.array([0.1, np.nan])}
+    again = read_model(model.as_json())
+    assert again.log_odds(features, 2) == pytest.approx(model.log_odds(features, 2), abs=1e-4)
+    assert again.as_json() == model.as_json()
+
+
 def test_probabilities_do_not_overflow():
     assert probability_of(np.array([-1000.0, 0.0, 1000.0])).tolist() == [0.0, 0.5, 1.0]
 
@@ -64,6 +102,39 @@ def test_the_fit_is_monotone_calibrated_and_finds_the_generating_odds():
     found = model.log_odds({"a": first, "b": second, "c": noise}, 20_000)
     assert np.abs(found - odds).mean() < 0.25
     assert probability_of(found).mean() == pytest.approx(same.mean(), abs=0.005)
+
+
+def _interacting() -> tuple[Training, np.ndarray]:
+    """Pairs whose print counts only where their kinds agree, which no sum of curves can say."""
+    random = np.random.default_rng(4)
+    printed, kind = random.uniform(0, 1, 8000), random.choice([0.0, 1.0, np.nan], 8000)
+    odds = np.where(kind == 0, -4.0, 8 * printed - 4)
+    same = random.random(8000) < probability_of(odds)
+    return Training({"a": printed, "b": kind}, same, np.ones(8000)), odds
+
+
+def test_trees_learn_what_a_feature_is_worth_beside_another():
+    training, odds = _interacting()
+    signs = {"a": 1, "b": 1}
+    features = training.features
+    off = {
+        name: np.abs(model.log_odds(features, 8000) - odds).mean()
+        for name, model in (
+            ("curves", fit_model(training, signs)),
+            ("mixed", fit_mixed(training, signs)),
+            ("trees", EvidenceModel(0.0, {}, trees=fit_trees(training, signs))),
+        )
+    }
+    assert off["trees"] < off["mixed"] < off["curves"]
+
+
+def test_trees_never_turn_against_a_sign():
+    training, _ = _interacting()
+    model = EvidenceModel(0.0, {}, trees=fit_trees(training, {"a": -1, "b": 1}))
+    steps = np.linspace(0, 1, 50)
+    for kind in (0.0, 1.0, np.nan):
+        found = model.log_odds({"a": steps, "b": np.full(50, kind)}, 50)
+        assert (np.diff(found) <= 1e-9).all()
 
 
 def test_a_curve_of_the_wrong_direction_stays_flat():

@@ -22,7 +22,7 @@ DEFAULT_FINGERPRINTS = {
     "local_features": "8dbe743153b8e289d03355143ebc64aa31c7eeb16dbf204afc4bd20cb4b199fa",
     "embeddings": "9c0ceaf1dcda1ff36f352b1414bb51e18e4af6b6d9235aad78dbf5f60d63fa0a",
     "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
-    "matches": "b98676462a5e030c356c15cc826cd89e632662ca1c745e844147591fa50d808a",
+    "matches": "e337ab4f33d17856f28db9f26a8a67b1214781182574ab9afa9126ebfd4c6d89",
     "clusters": "cdba61d3e3e75f56f2bf44c60b206d15a3a5ec1cab639729778ff269551147cc",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
     "report": "22ce8a7c41e071ef2e3cca35e5a38ce99a4a533b46c54d4b294c99ee9f7f008f",
@@ -83,7 +83,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "matches",
             {"further_embeddings": [{"encoder": "dinov2"}]},
-            "8873fee3a438b60da325758afc33d0b4fdb49ea803609a7867e41ae0473915a8",
+            "c60a7f771a1c8338bce314aeefecfee165adaa1e3375bf1e4f2856050ae02004",
         ),
     ],
 )

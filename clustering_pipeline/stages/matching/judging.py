@@ -22,6 +22,7 @@ from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.overlays import overlay_shares, without_overlays
 from clustering_pipeline.stages.matching.pair_features import (
     Features,
+    attribute_features,
     crowd,
     disagreements,
     encoder_features,
@@ -41,6 +42,7 @@ from clustering_pipeline.stages.matching.text_evidence import (
     compare_titles,
     other_sizes,
     pack_text,
+    stated_attributes,
 )
 from clustering_pipeline.stages.matching.text_reader import TextLine
 from clustering_pipeline.stages.matching.verification import print_weight
@@ -210,13 +212,24 @@ def judge(
             "overlay_share": evidence.overlay,
             "contradiction": contradiction_of(evidence),
             "log_odds": log_odds,
-            "reasons": told_reasons(model.contributions(examined.features), weight > 0),
+            "reasons": _reasons(model, examined.features, weight > 0),
             **{name: raw[name] for name in _SHOWN},
             "text_csls": text.csls,
             "text_rank": text.rank,
             "same_shop": examined.features.get("shop_same", np.zeros(len(pairs))) == 1,
         }
     )
+
+
+def _reasons(
+    model: EvidenceModel, features: Features, is_accepted: NDArray[np.bool_]
+) -> NDArray[np.object_]:
+    """Return what decided each accepted pair, None for others."""
+    accepted = np.flatnonzero(is_accepted)
+    chosen = {name: values[accepted] for name, values in features.items()}
+    told = np.full(len(is_accepted), None, object)
+    told[accepted] = told_reasons(model.contributions(chosen, len(accepted)), len(accepted))
+    return told
 
 
 def _with_plain_pairs(log_odds: Reals, examined: Examined) -> Reals:
@@ -277,6 +290,7 @@ def _features(
         **line_features(text.agreeing, text.conflicting, verified & text.present),
         "numbers_differ": np.where(text.present, printed, np.nan),
         **named,
+        **attribute_features(pairs, stated_attributes(products, lines)),
         "titles_contradict": np.where(
             np.isfinite(titles.similarity), evidence.titles_contradict, np.nan
         ),

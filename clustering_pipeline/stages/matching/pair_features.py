@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from clustering_pipeline.core.attributes import ProductAttributes, Values
 from clustering_pipeline.stages.matching.geometry import Floats
 
 Reals = NDArray[np.float64]
@@ -118,6 +119,31 @@ def text_features(name: str, pairs: Pairs, texts: Sequence[str], similarity: Rea
         f"{name}_words": np.where(known, words, np.nan),
         f"{name}_contained": np.where(known, contained, np.nan),
     }
+
+
+def attribute_features(pairs: Pairs, stated: Sequence[ProductAttributes]) -> Features:
+    """Return how far what is stated of both crops is the same, of kind, form and traits each; NaN
+    where nothing is stated of either.
+
+    `_overlap`: the share of what is stated of the one of which less is, `_jaccard`: of what is
+    stated of either. A picture that says much about a pack states all that the bare pack states.
+    """
+    return {
+        **_set_overlaps("kind", pairs, [one.kinds for one in stated]),
+        **_set_overlaps("form", pairs, [one.forms for one in stated]),
+        **_set_overlaps("traits", pairs, [one.traits for one in stated]),
+    }
+
+
+def _set_overlaps(name: str, pairs: Pairs, sets: Sequence[Values]) -> Features:
+    overlap, jaccard = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
+    is_stated = np.array([bool(values) for values in sets], bool)
+    for number in np.flatnonzero(is_stated[pairs].all(axis=1)).tolist():
+        first, second = (sets[row] for row in pairs[number])
+        common = len(first & second)
+        overlap[number] = common / min(len(first), len(second))
+        jaccard[number] = common / len(first | second)
+    return {f"{name}_overlap": overlap, f"{name}_jaccard": jaccard}
 
 
 def line_features(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clustering_pipeline.core.evidence_model import Reals
 
@@ -22,6 +21,7 @@ KINDS = {
     "text": ("text", "lines"),
     "numbers": ("numbers",),
     "titles": ("title",),
+    "attributes": ("kind", "form", "traits"),
     "copies": ("copies",),
     "look": ("encoder", "second"),
     "crowd": ("crowd",),
@@ -31,25 +31,24 @@ KINDS = {
 _LEAST, _MOST = 0.3, 4
 
 
-def told_reasons(contributions: Mapping[str, Reals], chosen: NDArray[np.bool_]) -> list[str | None]:
-    """Return what decided each pair, the strongest first: "text +2.1, colours -1.4"; None for pairs
-    not chosen.
+def told_reasons(contributions: Mapping[str, Reals], size: int) -> list[str | None]:
+    """Return what decided each of `size` pairs, the strongest first: "text +2.1, colours -1.4";
+    None where nothing did.
     """
     kinds = list(KINDS)
-    sums = np.zeros((len(chosen), len(kinds)))
+    sums = np.zeros((size, len(kinds)))
     for name, values in contributions.items():
         sums[:, kinds.index(kind_of(name))] += values
-    rows = np.flatnonzero(chosen)
-    order = np.argsort(-np.abs(sums[rows]), axis=1, kind="stable")[:, :_MOST]
-    told: list[str | None] = [None] * len(chosen)
-    for row, columns in zip(rows.tolist(), order.tolist(), strict=True):
-        parts = [
-            f"{kinds[column]} {sums[row, column]:+.1f}"
+    order = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :_MOST]
+    return [
+        ", ".join(
+            f"{kinds[column]} {row[column]:+.1f}"
             for column in columns
-            if abs(sums[row, column]) >= _LEAST
-        ]
-        told[row] = ", ".join(parts) or None
-    return told
+            if abs(row[column]) >= _LEAST
+        )
+        or None
+        for row, columns in zip(sums.tolist(), order.tolist(), strict=True)
+    ]
 
 
 def kind_of(feature: str) -> str:

@@ -13,6 +13,11 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from clustering_pipeline.core.attributes import (
+    NOTHING_STATED,
+    ProductAttributes,
+    read_attributes,
+)
 from clustering_pipeline.core.text import plain_letters, plain_words, string_similarity
 from clustering_pipeline.core.titles import (
     NOTHING_SAID,
@@ -422,3 +427,22 @@ def _printed(lines: Sequence[TextLine]) -> frozenset[Quantity]:
     return frozenset().union(
         *(read_quantities(line.text) for line in lines if line.confidence >= CONFIDENT)
     )
+
+
+def stated_attributes(products: KeptCrops, lines: PackLines) -> list[ProductAttributes]:
+    """Return what the titles behind each crop and the lines on its picture say of the product."""
+    return [
+        reduce(
+            ProductAttributes.joined,
+            [
+                *(
+                    read_attributes(line.text, printed=True)
+                    for line in lines.get(row, ())
+                    if line.confidence >= CONFIDENT
+                ),
+                *map(read_attributes, titles),
+            ],
+            NOTHING_STATED,
+        )
+        for row, titles in enumerate(products.titles)
+    ]

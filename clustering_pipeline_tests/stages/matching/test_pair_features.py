@@ -5,8 +5,10 @@ decides.
 import numpy as np
 import pytest
 
+from clustering_pipeline.core.attributes import read_attributes
 from clustering_pipeline.stages.matching.judging import shipped_model
 from clustering_pipeline.stages.matching.pair_features import (
+    attribute_features,
     crowd,
     encoder_features,
     print_features,
@@ -43,6 +45,23 @@ def test_print_is_missing_where_neither_crop_has_any():
 
 def test_text_that_nobody_read_is_no_feature():
     assert text_features("text", PAIRS, [""] * 4, np.full(4, np.nan)) == {}
+
+
+def test_what_a_pack_states_is_within_what_a_banner_about_it_states():
+    stated = [
+        read_attributes(text)
+        for text in (
+            "gel rửa mặt",
+            "gel rửa mặt, dùng sau nước tẩy trang",
+            "nước tẩy trang",
+            "100 % vegan",
+        )
+    ]
+    found = attribute_features(PAIRS, stated)
+    assert found["kind_overlap"][:3] == pytest.approx([1, 0, 1])
+    assert found["kind_jaccard"][:3] == pytest.approx([0.5, 0, 0.5])
+    assert np.isnan(found["kind_overlap"][3])
+    assert np.isnan(found["traits_overlap"]).all()
 
 
 def test_an_encoder_counts_by_order_and_not_by_its_cosines():
@@ -95,6 +114,7 @@ def test_the_strongest_reason_is_told_first():
             "text_gap": np.array([0.5, 0]),
             "colour": np.array([-3.0, 0]),
         },
-        np.array([True, False]),
+        2,
     )
-    assert told == ["colours -3.0, text +2.5", None]
+    assert told == ["colours -3.0, text +2.5", "text +1.0"]
+    assert told_reasons({"text": np.array([0.1])}, 1) == [None]
