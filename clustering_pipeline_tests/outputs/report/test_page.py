@@ -4,7 +4,9 @@ from html.parser import HTMLParser
 import pytest
 
 from clustering_pipeline.outputs.report import write_report
+from clustering_pipeline.outputs.report.i18n import Texts
 from clustering_pipeline.settings import ReportSettings
+from clustering_pipeline.stages.matching.reasons import KINDS
 from clustering_pipeline_tests.outputs.report import samples
 
 FACTS = {
@@ -78,6 +80,11 @@ def test_every_failure_is_listed_with_its_reason(report):
 def test_settings_and_versions_are_shown(report):
     page = report()
     assert "clusters.method" in page and "graph" in page and "numpy" in page and "requests" in page
+
+
+@pytest.mark.parametrize("language", ["en", "vi"])
+def test_every_kind_of_evidence_has_words(language):
+    assert Texts(language).of("reason_").keys() >= KINDS.keys()
 
 
 def test_the_language_is_a_setting(report):
