@@ -17,7 +17,9 @@ SIZE = {"width": 1180, "height": 860}
 
 
 def main(home: Path) -> None:
-    """Take a picture of a cluster under review, of a question about a pair, and of a search."""
+    """Take a picture of the columns of a workbook, of a cluster under review, of a question about a
+    pair, of the map, and of a search.
+    """
     project = Project(PipelineHome(home))
     slug = project.manifests.categories("clusters")[0]
     with served(project, "lan") as address, sync_playwright() as started:
@@ -25,12 +27,38 @@ def main(home: Path) -> None:
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         page = browser.new_page(viewport=SIZE, base_url=address)
+        draw_columns(page, slug, project)
         draw_review(page, slug)
+        draw_map(page, slug)
         page.goto(f"/c/{slug}/queue")
         page.wait_for_selector("#question h2")
         save(page, "questions.jpg")
         draw_search(page, slug, project)
         browser.close()
+
+
+def draw_columns(page: Page, slug: str, project: Project) -> None:
+    """Drop the workbook of the category again."""
+    source = project.sources.load(slug)
+    content = project.blobs.get(source.sha256)
+    page.goto("/")
+    page.set_input_files("#file", {"name": source.name, "mimeType": "", "buffer": content})
+    page.wait_for_url("**/new/*")
+    page.wait_for_selector("#choosing")
+    save(page, "columns.jpg")
+
+
+def draw_map(page: Page, slug: str) -> None:
+    """Show the map, what a stricter judgement would part off first selected."""
+    page.goto(f"/c/{slug}/map")
+    page.wait_for_selector("#legend span")
+    page.locator("#strictness").fill("-100")
+    page.locator("#changes button").first.click()
+    page.locator("#strictness").fill("0")
+    page.get_by_role("button", name="Show everything").click()
+    page.locator("#tip").evaluate("tip => tip.hidden = true")
+    page.wait_for_timeout(1500)
+    save(page, "map.jpg")
 
 
 def draw_review(page: Page, slug: str) -> None:
