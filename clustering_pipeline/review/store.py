@@ -109,14 +109,22 @@ class CorrectionStore:
         """Withdraw correction `number` and return the number of the withdrawal; raises InputError
         when it is not in force.
         """
-        withdrawal = Correction(Withdraw(number), author)
+        return self.undo_all([number], author=author)[0]
+
+    def undo_all(self, numbers: Iterable[int], *, author: str) -> list[int]:
+        """Withdraw corrections, all or none, and return the numbers of the withdrawals; raises
+        InputError when one is not in force.
+        """
+        withdrawals = {number: Correction(Withdraw(number), author) for number in numbers}
         with self._database.writing() as connection:
-            if number not in _numbers(_in_force(self._parsed(_rows(connection)))):
-                raise InputError(
-                    f"There is no correction {number} in force, so it cannot be undone. See the "
-                    f"history for its numbers."
-                )
-            return _add(connection, [withdrawal])[0]
+            in_force = _numbers(_in_force(self._parsed(_rows(connection))))
+            for number in withdrawals:
+                if number not in in_force:
+                    raise InputError(
+                        f"There is no correction {number} in force, so it cannot be undone. See "
+                        f"the history for its numbers."
+                    )
+            return _add(connection, withdrawals.values())
 
     def manifest(self, category: str | None = None) -> pd.DataFrame:
         """Return the CORRECTIONS manifest of `in_force(category)`, equal to the byte for equal

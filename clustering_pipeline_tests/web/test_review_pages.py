@@ -150,6 +150,23 @@ def test_one_click_undoes_a_whole_action(client, project):
     assert len(client.get(f"/api/categories/{home.SLUG}/corrections").json()) == 0
 
 
+def test_what_was_recorded_at_once_is_one_line_of_the_history_with_one_undo(client, project):
+    number = cluster_of(project, 16)
+    post(client, f"review/{number}/split", listing=[16, 17])
+    post(client, f"review/{cluster_of(project, 0)}/name", text="Kem A")
+    stated = [one.number for one in project.corrections.in_force(home.SLUG)]
+    page = client.get(f"{BASE}/corrections").text
+    lines = re.findall(r"<tr.*?</tr>", page.split("<tbody>")[1], re.DOTALL)
+    assert len(lines) == 2 and len(stated) > 3
+    assert "Kem A" in lines[0]
+    undo = re.search(r'name="numbers" value="([\d,]+)"', lines[1])[1]
+    assert list(map(int, undo.split(","))) == stated[:-1]
+    post(client, "undo", numbers=undo)
+    assert [one.number for one in project.corrections.in_force(home.SLUG)] == stated[-1:]
+    lines = client.get(f"{BASE}/corrections").text.split("<tbody>")[1].count("<tr")
+    assert lines == 3
+
+
 def test_an_action_counts_as_looked_at(client):
     before = client.get(f"/api/categories/{home.SLUG}/clusters/1").json()["looked_at"]
     post(client, "review/1/looked")

@@ -88,8 +88,7 @@ def _add_answers(router: APIRouter, library: Library, pages: Pages) -> None:
     ) -> Response:
         pages.check_form(secret)
         library.category(slug)
-        for number in statement_numbers(numbers):
-            library.corrections.undo(number, author=pages.author(request))
+        library.corrections.undo_all(statement_numbers(numbers), author=pages.author(request))
         if back != "queue":
             return RedirectResponse(f"/c/{slug}/{back}", 303)
         return _answered(request, slug, [])

@@ -3,7 +3,8 @@ in and out.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,13 +18,16 @@ from clustering_pipeline.core.corrections import (
     Different,
     Keep,
     ListingReference,
+    RecordedCorrection,
     Same,
     Statement,
     Unsure,
+    acts_of,
 )
+from clustering_pipeline.core.engine import batched
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.report import Listing
-from clustering_pipeline.review import INCOMING_SUFFIXES, Incoming, read_incoming
+from clustering_pipeline.review import INCOMING_SUFFIXES, Incoming, actions, read_incoming
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Category, Library, Shelf
@@ -53,6 +57,24 @@ class Proposal:
     said: int
 
 
+@dataclass(frozen=True)
+class Act:
+    """What was recorded together, the first statement first: a line of the history."""
+
+    statements: Sequence[RecordedCorrection]
+    counts: Mapping[str, int]
+
+    @classmethod
+    def of(cls, act: Sequence[RecordedCorrection]) -> "Act":
+        """Return the line of what was recorded together."""
+        return cls(act, Counter(one.statement.kind for one in act))
+
+
+def _undoable(act: Sequence[RecordedCorrection]) -> list[Sequence[RecordedCorrection]]:
+    """Return an act in parts that a form can undo at once."""
+    return list(batched(act, actions.MOST_STATEMENTS))
+
+
 def correction_router(library: Library, pages: Pages) -> APIRouter:
     """Return the routes of corrections."""
     router = APIRouter(include_in_schema=False)
@@ -73,8 +95,7 @@ def _add_history(router: APIRouter, library: Library, pages: Pages) -> None:
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
-        for number in statement_numbers(numbers):
-            library.corrections.undo(number, author=pages.author(request))
+        library.corrections.undo_all(statement_numbers(numbers), author=pages.author(request))
         if back is None:
             return RedirectResponse(f"/c/{slug}/corrections", 303)
         library.progress.clear(slug, category.cluster(back))
@@ -91,13 +112,13 @@ def _history_values(library: Library, slug: str) -> dict[str, Any]:
     pending = library.pending(category)
     shown = [
         recorded
-        for recorded in reversed(library.corrections.history())
+        for recorded in library.corrections.history()
         if recorded.correction.category in (None, slug)
     ]
     return {
         "category": category,
         "imported": None,
-        "rows": shown,
+        "acts": [Act.of(part) for act in acts_of(shown)[::-1] for part in _undoable(act)],
         "in_force": {recorded.number for recorded in library.corrections.in_force(slug)},
         "pending": len(pending),
         "pending_numbers": pending,
