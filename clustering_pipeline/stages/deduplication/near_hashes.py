@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.graph import Indices
 from clustering_pipeline.stages.deduplication.hashing import Codes, pairs_within, popcount
+from clustering_pipeline.stages.deduplication.keepers import NearRows, distinct_pairs
 
 MOST_PAIRS, MOST_EXACT = 10_000_000, 100_000
 NEAREST = 48
@@ -24,23 +25,6 @@ _ASKED, _SAMPLED = 512, 20_000
 # As the inverted file of vectors, but for cells that stay small beside what is looked through.
 _CELLS_PER_ROOT, _PROBES, _TRAINED_ON, _ROUNDS = 2.0, 64, 64, 5
 _QUERIES = 65_536
-
-
-class NearRows(NamedTuple):
-    """Pairs of crops, int64 (m,), first < second, ordered; `is_exact` says that none is missing."""
-
-    first: Indices
-    second: Indices
-    is_exact: bool
-
-    def with_any(self, wanted: NDArray[np.bool_]) -> "NearRows":
-        """Return the pairs of which one at least is wanted, (n,)."""
-        chosen = wanted[self.first] | wanted[self.second]
-        return NearRows(self.first[chosen], self.second[chosen], self.is_exact)
-
-    def rows(self) -> Indices:
-        """Return the crops that are in any pair, ascending."""
-        return np.unique(np.concatenate([self.first, self.second]))
 
 
 class CodeSearch(NamedTuple):
@@ -67,9 +51,7 @@ def near_rows(searches: tuple[CodeSearch, ...], count: int) -> NearRows:
     first, second = (
         np.concatenate(side) for side in zip(*(find(one) for one in searches), strict=True)
     )
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    numbers = np.unique(low[low < high] * count + high[low < high])
-    return NearRows(numbers // max(count, 1), numbers % max(count, 1), is_exact)
+    return distinct_pairs(first, second, count, is_exact=is_exact)
 
 
 def _foreseen_pairs(search: CodeSearch) -> float:

@@ -10,7 +10,7 @@ import pandas as pd
 from cachetools import LRUCache
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.graph import Indices, Neighbours, components
+from clustering_pipeline.core.graph import Indices
 from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.deduplication.appearance import (
@@ -33,15 +33,13 @@ from clustering_pipeline.stages.deduplication.hashing import (
     popcount,
     turned,
 )
-from clustering_pipeline.stages.deduplication.keepers import Merits, assign
+from clustering_pipeline.stages.deduplication.keepers import Merits, NearRows, find_keepers
 from clustering_pipeline.stages.deduplication.looks import Looks
-from clustering_pipeline.stages.deduplication.near_hashes import CodeSearch, NearRows, near_rows
+from clustering_pipeline.stages.deduplication.near_hashes import CodeSearch, near_rows
 from clustering_pipeline.stages.deduplication.screening import screen
 
 # Thumbnails whose croppings are held, 115 kB each.
 _HELD = 1024
-# How often keepers are compared again, at most; three times were enough for a thousand copies.
-_ROUNDS = 8
 
 
 @dataclass(frozen=True)
@@ -131,89 +129,18 @@ def near_by_hashes(hashes: Hashes, settings: CleanImageSettings) -> NearRows:
 def find_duplicates(
     near: NearRows, hashes: Hashes, looks: Looks, merits: Merits, settings: CleanImageSettings
 ) -> list[Duplicate]:
-    """Return the duplicates among the crops of `hashes`; `looks` has those of every pair.
-
-    Where `near` names the nearest pairs alone, keepers are compared again among themselves, those
-    of pairs that were found and those that are near, until none of them is another's copy.
-    """
+    """Return the duplicates among the crops of `hashes`; `looks` has those of every pair."""
     check = _Check(hashes, looks, settings)
-    keeper_of = np.arange(len(hashes.phash))
-    for _ in range(_ROUNDS):
-        passed = check.screen(near.first, near.second)
-        first, second = near.first[passed], near.second[passed]
-        joined = _assign_once(first, second, check, merits, keeper_of)
-        if near.is_exact or not joined:
-            break
-        near = _among_keepers(keeper_of[first], keeper_of[second], keeper_of, hashes, settings)
+
+    def near_among(rows: Indices) -> NearRows:
+        return near_by_hashes(hashes.take(rows), settings)
+
+    keeper_of = find_keepers(near, merits, check.holds, near_among, check.screen)
     return [
         Duplicate(row, keeper, check.distance(keeper, row))
         for row, keeper in enumerate(keeper_of.tolist())
         if row != keeper
     ]
-
-
-def _among_keepers(
-    first: Indices,
-    second: Indices,
-    keeper_of: Indices,
-    hashes: Hashes,
-    settings: CleanImageSettings,
-) -> NearRows:
-    """Return the pairs of keepers, with those that are near among the keepers of others."""
-    count = len(keeper_of)
-    kings = np.unique(keeper_of[keeper_of != np.arange(count)])
-    near = near_by_hashes(hashes.take(kings), settings)
-    first = np.concatenate([first, kings[near.first]])
-    second = np.concatenate([second, kings[near.second]])
-    low, high = np.minimum(first, second), np.maximum(first, second)
-    numbers = np.unique(low[low < high] * count + high[low < high])
-    return NearRows(numbers // count, numbers % count, is_exact=False)
-
-
-def _assign_once(
-    first: Indices, second: Indices, check: "_Check", merits: Merits, keeper_of: Indices
-) -> bool:
-    """Assign crops to keepers by the pairs; whether any changed. Members of a keeper that became a
-    duplicate go with it where they hold against the new one, and stay together where they do not.
-    """
-    count = len(keeper_of)
-    neighbours = Neighbours(count, first, second)
-    changes = [
-        (keeper, members)
-        for rows in components(count, first, second)
-        for keeper, members in assign(rows, merits, neighbours.of, check.holds)
-        if len(members)
-    ]
-    followers = members_of(keeper_of) if changes else {}
-    for keeper, members in changes:
-        keeper_of[members] = keeper
-        for member in members.tolist():
-            _follow(keeper, followers.get(member, np.zeros(0, np.int64)), check, merits, keeper_of)
-    return bool(changes)
-
-
-def _follow(
-    keeper: int, others: Indices, check: "_Check", merits: Merits, keeper_of: Indices
-) -> None:
-    same = check.holds(keeper, others)
-    keeper_of[others[same]] = keeper
-    released = others[~same]
-    for king, members in assign(released, merits, lambda _: released, check.holds):
-        keeper_of[np.append(members, king)] = king
-
-
-def members_of(keeper_of: Indices) -> dict[int, Indices]:
-    """Return the other crops of each keeper that has any, ascending.
-
-    Example:
-        >>> members_of(np.array([1, 1, 2, 1]))
-        {1: array([0, 3])}
-    """
-    members = np.flatnonzero(keeper_of != np.arange(len(keeper_of)))
-    ordered = members[np.argsort(keeper_of[members], kind="stable")]
-    keepers, starts = np.unique(keeper_of[ordered], return_index=True)
-    parts = np.split(ordered, starts[1:]) if len(keepers) else []
-    return dict(zip(keepers.tolist(), parts, strict=True))
 
 
 class _Turned:
@@ -247,11 +174,11 @@ class _Check:
         self.thumbnails, self.subjects = _Turned(looks.thumbnail), _Turned(looks.subject)
         self.small = looks.small
 
-    def screen(self, first: Indices, second: Indices) -> NDArray[np.bool_]:
+    def screen(self, near: NearRows) -> NDArray[np.bool_]:
         """Return which pairs are worth being compared."""
         return screen(
-            first,
-            second,
+            near.first,
+            near.second,
             len(self.hashes.phash),
             self.looks.thumbnail,
             orientations(self.settings),

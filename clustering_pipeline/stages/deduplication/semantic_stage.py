@@ -2,6 +2,7 @@
 its keeper.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import faiss
@@ -10,8 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.facts import Fact
-from clustering_pipeline.core.graph import Indices, Neighbours, components
+from clustering_pipeline.core.graph import Indices
 from clustering_pipeline.core.manifests import SEMANTIC_DUPLICATES, conform
+from clustering_pipeline.core.nearest import nearest
 from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import (
     CleanImageSettings,
@@ -20,7 +22,13 @@ from clustering_pipeline.settings import (
 )
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.deduplication.appearance import is_one_picture
-from clustering_pipeline.stages.deduplication.keepers import Merits, assign
+from clustering_pipeline.stages.deduplication.keepers import (
+    Merits,
+    NearRows,
+    distinct_pairs,
+    find_keepers,
+    members_of,
+)
 from clustering_pipeline.stages.deduplication.looks import Looks, look_at
 from clustering_pipeline.stages.deduplication.overrides_stage import overruled
 
@@ -33,6 +41,8 @@ Vectors = NDArray[np.float32]
 THRESHOLDS = {"efficientnet": 0.98, "local": 0.92, "clip": 0.985, "resnet50-ibn": 0.9}
 DEFAULT_THRESHOLD = 0.985
 _QUERIES = 4096
+# Of more crops only the nearest of each are looked at, copies being the nearest.
+MOST_EXACT, NEAREST = 50_000, 48
 
 
 def run(
@@ -106,12 +116,8 @@ def _assign_keepers(
     context: StageContext,
 ) -> tuple[Indices, NDArray[np.float64]]:
     """Return the row of the keeper of every row, and the cosine to it."""
-    keeper, similarity = np.arange(len(rows)), np.ones(len(rows))
-    first, second = near_pairs(vectors, threshold)
-    neighbours = Neighbours(len(rows), first, second)
-    involved = np.unique(np.concatenate([first, second]))
-    with look_at(rows, involved, filters, context) as looks:
-        merits = _merits(rows, looks, filters)
+    near = near_pairs(vectors, threshold)
+    with look_at(rows, near.rows(), filters, context) as looks:
 
         def holds(row: int, others: Indices) -> NDArray[np.bool_]:
             near = _cosines(vectors, row, others) >= threshold
@@ -119,10 +125,14 @@ def _assign_keepers(
             return near
 
         with context.progress.track("Near-identical pictures", len(rows), "crop") as bar:
-            for group in components(len(rows), first, second):
-                for king, members in assign(group, merits, neighbours.of, holds):
-                    keeper[members], similarity[members] = king, _cosines(vectors, king, members)
+            merits = _merits(rows, looks, filters)
+            keeper = find_keepers(
+                near, merits, holds, lambda some: near_pairs(vectors[some], threshold)
+            )
             bar.advance(len(rows))
+    similarity = np.ones(len(rows))
+    for king, members in members_of(keeper).items():
+        similarity[members] = _cosines(vectors, king, members)
     return keeper, similarity
 
 
@@ -145,14 +155,20 @@ def stack(vectors: pd.Series) -> Vectors:
     )
 
 
-def near_pairs(vectors: Vectors, threshold: float) -> tuple[Indices, Indices]:
-    """Return the pairs first < second of unit-length rows, float32 (n, d), whose cosine is at least
-    `threshold`.
+def near_pairs(vectors: Vectors, threshold: float) -> NearRows:
+    """Return the pairs of unit-length rows, float32 (n, d), whose cosine is at least `threshold`;
+    of more than `MOST_EXACT` rows those of the `NEAREST` of each.
     """
+    is_exact = len(vectors) <= MOST_EXACT
+    blocks = _all_above(vectors, threshold) if is_exact else _nearest_above(vectors, threshold)
+    nothing = (np.zeros(0, np.int64), np.zeros(0, np.int64))
+    first, second = (np.concatenate(side) for side in zip(nothing, *blocks, strict=True))
+    return distinct_pairs(first, second, len(vectors), is_exact=is_exact)
+
+
+def _all_above(vectors: Vectors, threshold: float) -> Iterator[tuple[Indices, Indices]]:
     index = faiss.IndexFlatIP(vectors.shape[1])
     index.add(vectors)
-    first: list[Indices] = []
-    second: list[Indices] = []
     for start in range(0, len(vectors), _QUERIES):
         # FAISS keeps what lies strictly above the radius.
         limits, _, neighbours = index.range_search(
@@ -160,10 +176,13 @@ def near_pairs(vectors: Vectors, threshold: float) -> tuple[Indices, Indices]:
         )
         rows = start + np.repeat(np.arange(len(limits) - 1), np.diff(limits).astype(np.int64))
         later = neighbours > rows
-        first.append(rows[later])
-        second.append(neighbours[later])
-    nothing = np.zeros(0, np.int64)
-    return np.concatenate([nothing, *first]), np.concatenate([nothing, *second])
+        yield rows[later], neighbours[later]
+
+
+def _nearest_above(vectors: Vectors, threshold: float) -> Iterator[tuple[Indices, Indices]]:
+    for block in nearest(vectors, NEAREST + 1, exact_up_to=0):
+        rows, places = np.nonzero((block.cosines >= threshold) & (block.rows >= 0))
+        yield rows + block.start, block.rows[rows, places]
 
 
 def _cosines(vectors: Vectors, row: int, others: Indices) -> NDArray[np.float64]:

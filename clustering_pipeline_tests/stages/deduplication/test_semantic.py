@@ -94,6 +94,20 @@ def test_the_order_of_rows_does_not_matter(context):
     assert (first["similarity"] >= 0.9 - 1e-6).all()
 
 
+def test_many_copies_beside_few_nearest_have_one_keeper(context, monkeypatch):
+    rng = np.random.default_rng(1)
+    copies = np.array([1, 0, 0]) + rng.normal(0, 0.004, (60, 3))
+    others = rng.normal(size=(8, 3))
+    vectors = np.concatenate([copies, others]).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    sizes = [100 + 2 * place for place in range(60)] + [90] * 8
+    exact = keepers(vectors, context, 0.999, sizes)
+    monkeypatch.setattr(semantic_stage, "MOST_EXACT", 8)
+    monkeypatch.setattr(semantic_stage, "NEAREST", 3)
+    assert keepers(vectors, context, 0.999, sizes) == exact
+    assert set(exact[0][:60]) == {59}
+
+
 def test_no_embeddings(context):
     assert len(judged(*frames([], context), context)) == 0
 
