@@ -28,7 +28,7 @@ __all__ = [
     "SerializableErrorInfo",
     "UnresolvedAssetJobDefinition",
     "has_worker",
-    "reuse_engines",
+    "kept_connections",
     "run_dagster",
     "waiting_for_slots",
 ]
@@ -87,27 +87,57 @@ def waiting_for_slots(
         InstanceConcurrencyContext.interval_to_next_pending_claim_check = own  # type: ignore[method-assign]
 
 
-@cache
-def reuse_engines() -> None:
-    """Let Dagster's SQLite storages of this process take one SQLAlchemy engine per file.
+@contextmanager
+def kept_connections() -> Iterator[None]:
+    """Let Dagster's SQLite storages of this process keep their connections while the block runs.
 
-    They make one for each query, and a new engine asks a database about itself first: with a few
-    new listings in a small category that is a sixth of the run. The engines pool no connections,
-    so that nothing else changes.
+    They make an engine and a connection for each query, thousands in a run: with a few new listings
+    in a small category that is a quarter of its time.
     """
+    engines = _share_engines()
+    try:
+        yield
+    finally:
+        for engine in list(engines.values()):
+            engine.pool.close_idle()
+
+
+@cache
+def _share_engines() -> LRUCache[str, Any]:
+    """Have the storages take one engine per file, and return the engines by address."""
     # Slow to load, and of no use where no instance is opened.
     from dagster._core.storage.event_log.sqlite import sqlite_event_log
     from dagster._core.storage.runs.sqlite import sqlite_run_storage
+    from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 
-    for module in (sqlite_event_log, sqlite_run_storage):
+    engines: LRUCache[str, Any] = LRUCache(_ENGINES)
+    for module in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
         own = module.create_engine
-        module.create_engine = _one_per_address(own)  # type: ignore[attr-defined]
+        module.create_engine = _one_per_address(own, engines)  # type: ignore[attr-defined]
+    return engines
 
 
-def _one_per_address(create: Callable[..., Any]) -> Callable[..., Any]:
-    @cached(LRUCache(_ENGINES), key=lambda address, **_: address, lock=Lock())
+def _one_per_address(create: Callable[..., Any], engines: LRUCache[str, Any]) -> Callable[..., Any]:
+    from sqlalchemy import QueuePool
+
+    class KeptPool(QueuePool):
+        """Keeps connections when an engine is disposed of, which Dagster does after each query."""
+
+        def dispose(self) -> None:
+            """Leave the connections for the next query."""
+
+        def recreate(self) -> "KeptPool":
+            """Go on with this pool."""
+            return self
+
+        def close_idle(self) -> None:
+            """Close the connections that nobody uses."""
+            super().dispose()
+
+    @cached(engines, key=lambda address, **_: address, lock=Lock())
     def engine(address: str, **options: Any) -> Any:
-        return create(address, **options)
+        kept = {"poolclass": KeptPool, "pool_use_lifo": True, "max_overflow": -1}
+        return create(address, **(options | kept))
 
     return engine
 

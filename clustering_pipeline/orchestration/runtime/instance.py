@@ -14,7 +14,7 @@ import dagster as dg
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.orchestration.jobs import CATEGORIES
-from clustering_pipeline.orchestration.runtime.dagster_internals import reuse_engines
+from clustering_pipeline.orchestration.runtime.dagster_internals import kept_connections
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.storage import FileTree, hold, layout
 
@@ -29,41 +29,21 @@ def quick_commits() -> Iterator[None]:
     """Let commits of this process reach the disk in the background while the block runs.
 
     A database in write-ahead mode stays whole when the machine stops; at worst the last events are
-    not in it. One idle connection per file keeps SQLite from folding the log into the database
-    whenever Dagster closes its only one.
+    not in it.
     """
     # Kept out of the import of the definitions, which has to be fast.
     from sqlalchemy import event
     from sqlalchemy.engine import Engine
 
-    idle: dict[str, sqlite3.Connection] = {}
-
     def prepare(connection: Any, _record: Any) -> None:
-        if not isinstance(connection, sqlite3.Connection):
-            return
-        connection.execute("PRAGMA synchronous=NORMAL")
-        path = connection.execute("PRAGMA database_list").fetchone()[2]
-        if path and path not in idle and (connection_in_wal := _in_write_ahead_mode(path)):
-            idle[path] = connection_in_wal
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=NORMAL")
 
     event.listen(Engine, "connect", prepare)
     try:
         yield
     finally:
         event.remove(Engine, "connect", prepare)
-        for connection in idle.values():
-            connection.close()
-
-
-def _in_write_ahead_mode(path: str) -> sqlite3.Connection | None:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    with closing(connection.execute("PRAGMA journal_mode")) as cursor:
-        mode = cursor.fetchone()[0]
-    if mode == "wal":
-        connection.execute("SELECT name FROM sqlite_master LIMIT 1").fetchall()
-        return connection
-    connection.close()
-    return None
 
 
 @contextmanager
@@ -156,8 +136,7 @@ def open_instance(home: PipelineHome) -> Iterator[dg.DagsterInstance]:
     home.prepare()
     # Whatever Dagster starts in this process looks for its home here.
     os.environ["DAGSTER_HOME"] = str(home.path)
-    reuse_engines()
-    with database_errors(home), quick_commits(), ExitStack() as stack:
+    with database_errors(home), quick_commits(), kept_connections(), ExitStack() as stack:
         # Dagster makes its tables without a thought of another process that does so too.
         with hold(home.state / layout.OPENING_LOCK):
             for path in _databases(home):
