@@ -221,26 +221,29 @@ def test_a_stricter_judgement_shows_what_would_part(page, project):
     assert project.corrections.in_force(home.SLUG) == []
 
 
+PAGES = (
+    "/",
+    f"{BASE}/review",
+    f"{BASE}/review?show=prices",
+    f"{BASE}/review/1",
+    f"{BASE}/queue",
+    f"{BASE}/unmatched",
+    f"{BASE}/map",
+    f"{BASE}/search",
+    f"{BASE}/prices",
+    f"{BASE}/rejected",
+    f"{BASE}/corrections",
+    f"{BASE}/words?q=kem",
+    f"{BASE}/remove",
+    "/you",
+    "/api/docs",
+)
+
+
 def test_on_a_phone_nothing_is_cut_off(browser, address):
     context = browser.new_context(base_url=address, viewport={"width": 360, "height": 740})
     page = context.new_page()
-    for path in (
-        "/",
-        f"{BASE}/review",
-        f"{BASE}/review/1",
-        f"{BASE}/queue",
-        f"{BASE}/unmatched",
-        f"{BASE}/map",
-        f"{BASE}/search",
-        f"{BASE}/prices",
-        f"{BASE}/rejected",
-        f"{BASE}/corrections",
-        f"{BASE}/report",
-        f"{BASE}/words?q=kem",
-        f"{BASE}/remove",
-        "/you",
-        "/api/docs",
-    ):
+    for path in (*PAGES, f"{BASE}/report"):
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, path
     context.close()
@@ -269,26 +272,7 @@ def test_the_pages_are_accessible(browser, address, tmp_path, scheme):
     page.get_by_role("button", name="Upload").click()
     page.get_by_role("button", name="Record all").wait_for()
     proposal = page.url.replace(address, "")
-    for path in (
-        "/",
-        f"{BASE}/review",
-        f"{BASE}/review/1",
-        f"{BASE}/queue",
-        f"{BASE}/unmatched",
-        f"{BASE}/map",
-        f"{BASE}/search",
-        results,
-        f"{BASE}/prices",
-        f"{BASE}/review?show=prices",
-        f"{BASE}/rejected",
-        f"{BASE}/corrections",
-        proposal,
-        f"{BASE}/words?q=kem",
-        f"{BASE}/remove",
-        "/you",
-        "/api/docs",
-        f"{BASE}/nowhere",
-    ):
+    for path in (*PAGES, results, proposal, f"{BASE}/nowhere"):
         page.goto(path)
         found = axe.run(page)
         assert found.violations_count == 0, f"{path}: {found.generate_report()}"
