@@ -1,5 +1,6 @@
 """The command `clustering-pipeline`."""
 
+import signal
 import sys
 import traceback
 from typing import Any
@@ -71,6 +72,8 @@ def main() -> None:
     a stage failed.
     """
     terminal = Terminal()
+    # Whoever ends the command, such as a service manager, means what Ctrl-C does.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(obj=terminal)
     except PipelineError as error:
@@ -86,6 +89,7 @@ def main() -> None:
         _explain(terminal, _unexpected(error))
         sys.exit(PipelineError.exit_code)
     finally:
+        signal.signal(signal.SIGTERM, before)
         terminal.release_output()
 
 

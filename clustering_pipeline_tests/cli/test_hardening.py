@@ -47,7 +47,9 @@ def finish(home: Path, catalogue: SyntheticCatalogue, shop: GatedShop) -> dict[s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
+@pytest.mark.parametrize(
+    "stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "sigterm", "kill-9"]
+)
 def test_a_run_that_is_stopped_half_way_goes_on_from_there(
     tmp_path: Path, home: Path, catalogue: SyntheticCatalogue, shop: GatedShop, stop: signal.Signals
 ):
@@ -55,12 +57,12 @@ def test_a_run_that_is_stopped_half_way_goes_on_from_there(
     assert shop.is_waiting.wait(240)
     answered = {path for path in shop.requests if shop.requests[path]} - {list(shop.requests)[-1]}
     process.send_signal(stop)
-    if stop is signal.SIGINT:
+    if stop is not signal.SIGKILL:
         # The answer under way is awaited; nothing new is asked for.
         shop.gate.set()
     output, errors = process.communicate(timeout=240)
     assert output == ""
-    if stop is signal.SIGINT:
+    if stop is not signal.SIGKILL:
         assert process.returncode == 130, errors
         assert "What was done is kept" in errors
     assert not catalogue.workbook.with_name("catalogue.clustered.xlsx").exists()

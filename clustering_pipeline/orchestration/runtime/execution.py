@@ -1,7 +1,10 @@
 """Runs of assets in this process, with their failures as the errors that the stages raised."""
 
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import dagster as dg
 
@@ -25,17 +28,35 @@ def materialise(
     it is done. Raises KeyboardInterrupt when the person at the terminal ended it.
     """
     job = definitions.resolve_implicit_global_asset_job_def()
-    result = job.execute_in_process(
-        instance=instance,
-        asset_selection=[dg.AssetKey.from_user_string(name) for name in names],
-        partition_key=category,
-        raise_on_error=False,
-        run_config=QUIET,
-        tags={COMMAND_LINE_TAG: str(os.getpid()), MAX_RETRIES_TAG: "0"},
-    )
+    with _own_termination():
+        result = job.execute_in_process(
+            instance=instance,
+            asset_selection=[dg.AssetKey.from_user_string(name) for name in names],
+            partition_key=category,
+            raise_on_error=False,
+            run_config=QUIET,
+            tags={COMMAND_LINE_TAG: str(os.getpid()), MAX_RETRIES_TAG: "0"},
+        )
     if not result.success:
         raise _failure(result, category)
     return result.run_id
+
+
+@contextmanager
+def _own_termination() -> Iterator[None]:
+    """Give SIGTERM back what it did before the block.
+
+    Dagster leaves it to do what SIGINT does. Shells have that ignored in what they start in the
+    background, so that the process, and all that it starts, would be deaf to both.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def asset_of_step(step: str) -> str:

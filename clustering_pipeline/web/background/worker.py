@@ -35,7 +35,8 @@ SECONDS_BETWEEN_LOOKS = 0.5
 def main(folder: Path, lock: int) -> None:
     """Do the run of a folder whose lock this process holds; ends with what came of it written."""
     os.set_inheritable(lock, False)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.default_int_handler)
     state: RunState = "failed"
     message, outcome = "", Outcome()
     try:
@@ -56,7 +57,8 @@ def main(folder: Path, lock: int) -> None:
             f"was done is kept; state/background/{folder.name}/log.txt of the home has the details."
         )
     # From here on a late wish to end it changes nothing.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_IGN)
     values = {"state": state, "message": message, "outcome": outcome.as_json(), "time": time.time()}
     replace_file(folder / OUTCOME, values)
 
