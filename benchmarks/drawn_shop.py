@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +55,14 @@ class Ended:
     seconds: float
 
 
-def start(home: Path, arguments: Sequence[str]) -> subprocess.Popen[str]:
-    """Start `clustering-pipeline … --json` on a home."""
+def start(
+    home: Path, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
+    """Start `clustering-pipeline … --json` on a home, with more in its environment."""
     command = [sys.executable, "-c", "from clustering_pipeline.cli import main; main()"]
     return subprocess.Popen(
         [*command, *arguments, "--json"],
-        env={**os.environ, "DAGSTER_HOME": str(home)},
+        env={**os.environ, "DAGSTER_HOME": str(home), **(environment or {})},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

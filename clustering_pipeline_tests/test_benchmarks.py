@@ -5,7 +5,7 @@ import time
 import pytest
 
 from benchmarks.figures import Options
-from benchmarks.suites import crashes, damage, gpu, syncing
+from benchmarks.suites import crashes, damage, faults, gpu, syncing
 from benchmarks.towers import TINY
 from benchmarks.trials import Trials
 
@@ -49,6 +49,24 @@ def test_damages_that_did_not_run_are_not_counted():
     assert (tried.value, tried.asked, tried.is_met) == (4, 38, False)
     assert (wrong.note, stuck.note, second.note) == ("c", "d", "b")
     assert not wrong.is_met and not stuck.is_met
+
+
+def test_faults_are_counted_by_what_the_next_run_makes():
+    fine = {"hung": False, "wordless": False, "said": "", "next": "", "equal": True, "stage": "s"}
+    ran = [
+        {**fine, "name": "a"},
+        {**fine, "name": "b", "hung": True},
+        {**fine, "name": "c", "next": "it failed", "equal": False},
+        {**fine, "name": "d", "equal": False},
+        {**fine, "name": "e", "wordless": True, "said": "Traceback"},
+        None,
+    ]
+    tried, hung, wordless, failed, different = faults.figures("a fault", 6, ran)
+    assert (tried.value, tried.asked, tried.note) == (5, 6, "s")
+    assert (hung.note, wordless.note, failed.note) == ("b", "e: Traceback", "c: it failed")
+    assert different.note == "d" and not different.is_met
+    (absent,) = faults.figures("a fault", 1, [None])
+    assert absent.value == 0 and "not tried" in absent.note
 
 
 def test_waits_at_the_same_time_count_once():
