@@ -106,7 +106,11 @@ def figures(kind: str, planned: int, trials: Sequence[Record | None]) -> list[Fi
     hung = [trial["name"] for trial in ran if trial["hung"]]
     failed = [f"{trial['name']}: {trial['next']}" for trial in ran if trial["next"]]
     different = [trial["name"] for trial in ran if not trial["next"] and not trial["equal"]]
-    wordless = [f"{trial['name']}: {trial['said']}" for trial in ran if trial["wordless"]]
+    wordless = [
+        f"{trial['name']}: exit code {trial['code']}, a traceback among its words or none of its own"
+        for trial in ran
+        if trial["wordless"]
+    ]
     stages = ", ".join(dict.fromkeys(trial["stage"] for trial in ran if trial["stage"]))
     return [
         Figure(f"{kind}: trials", len(ran), "", planned, note=stages),
