@@ -27,12 +27,19 @@ from clustering_pipeline.stages.clustering.belief import (
     true_share,
 )
 from clustering_pipeline.stages.clustering.problem import Edges, make_edges
-from clustering_pipeline.stages.matching.judging import judge
+from clustering_pipeline.stages.matching.judging import (
+    PairModels,
+    judge,
+    log_odds_alone,
+    with_partners,
+)
+from clustering_pipeline.stages.matching.pair_features import Features
 from training.monotone_fit import Training, fit_mixed, fit_model
-from training.pair_sets import SEEDS, SHARED, PairSet, Variant, as_json
+from training.pair_sets import FOLDS, SEEDS, SHARED, PairSet, Variant, as_json
 
 ROOT = Path(__file__).parents[1]
-MODEL = ROOT / "clustering_pipeline" / "stages" / "matching" / "pair_evidence.json"
+ALONE = ROOT / "clustering_pipeline" / "stages" / "matching" / "pair_evidence.json"
+TOGETHER = ALONE.with_name("partner_evidence.json")
 MEMBERSHIP = ROOT / "clustering_pipeline" / "stages" / "clustering" / "membership.json"
 FIGURES = ROOT / "benchmarks" / "results" / "evidence_model.json"
 RISING = [
@@ -80,6 +87,12 @@ RISING = [
     "aligned_low_correlation",
     "aligned_worst_block",
     "aligned_lightness_correlation",
+    "by_itself",
+    "partners_common",
+    "partners_jaccard",
+    "path",
+    "lead",
+    "lead_far",
 ]
 FALLING = [
     "overlay",
@@ -101,6 +114,8 @@ FALLING = [
     "aligned_patch_over",
     "aligned_one_coloured",
     "aligned_lightness",
+    "partners_differ",
+    "path_broken",
 ]
 # Which way the odds of one product go with each feature.
 SIGNS = dict.fromkeys(RISING, 1) | dict.fromkeys(FALLING, -1)
@@ -121,7 +136,50 @@ NOTE = (
 Tables = Mapping[Variant, pd.DataFrame]
 
 
-def fit_pairs(tables: Tables, signs: Mapping[str, int] = SIGNS) -> EvidenceModel:
+def fit_models(tables: Tables, unseen: str | None = None) -> PairModels:
+    """Return the models of the tables that saw no product of the half `unseen`.
+
+    What the second model is told of other pairs comes from models that saw neither of a pair's
+    products, as it will be of a new category.
+    """
+    seen = {variant: _is_seen(table, unseen) for variant, table in tables.items()}
+    alone = fit_pairs({variant: table[seen[variant]] for variant, table in tables.items()})
+    without_fold = [
+        fit_pairs(
+            {
+                variant: table[
+                    seen[variant] & (table["fold_first"] != fold) & (table["fold_second"] != fold)
+                ]
+                for variant, table in tables.items()
+            }
+        )
+        for fold in range(FOLDS)
+    ]
+    beside = {
+        variant: _beside_others(table, without_fold)[seen[variant]]
+        for variant, table in tables.items()
+    }
+    return PairModels(alone, fit_pairs(beside))
+
+
+def _is_seen(table: pd.DataFrame, unseen: str | None) -> pd.Series:
+    """Whether neither product of a pair is in the half `unseen`: bool (m,)."""
+    other = {"A": "B", "B": "A"}
+    return table["half"].isin(["A", "B", "AB"] if unseen is None else [other[unseen]])
+
+
+def _beside_others(table: pd.DataFrame, without_fold: Sequence[EvidenceModel]) -> pd.DataFrame:
+    """Return the table with what the other pairs say, each judged by the model that did not see the
+    product of its first crop.
+    """
+    features: Features = {name: table[name].to_numpy(float) for name in SIGNS if name in table}
+    by_fold = np.stack([log_odds_alone(model, features, len(table)) for model in without_fold])
+    log_odds = by_fold[table["fold_first"], np.arange(len(table))]
+    pairs = table[["first", "second"]].to_numpy(np.int64)
+    return table.assign(**with_partners({}, pairs, log_odds))
+
+
+def fit_pairs(tables: Tables) -> EvidenceModel:
     """Return the model of the tables: sets weigh by `SHARES`, however many variants each has."""
     totals: dict[str, float] = {}
     share = {variant: 1.0 if variant.text else UNREAD for variant in tables}
@@ -138,25 +196,17 @@ def fit_pairs(tables: Tables, signs: Mapping[str, int] = SIGNS) -> EvidenceModel
         for variant, table in tables.items()
     ]
     joined = pd.concat(parts, ignore_index=True)
-    features = {name: joined[name].to_numpy(float) for name in signs if name in joined}
+    features = {name: joined[name].to_numpy(float) for name in SIGNS if name in joined}
     return fit_mixed(
-        Training(features, joined["same"].to_numpy(float), joined["w"].to_numpy(float)), signs
+        Training(features, joined["same"].to_numpy(float), joined["w"].to_numpy(float)), SIGNS
     )
 
 
-def without_half(tables: Tables, half: str) -> Tables:
-    """Return the tables with only those pairs of which neither product is in `half`."""
-    return {
-        variant: table[table["half"] == ("B" if half == "A" else "A")]
-        for variant, table in tables.items()
-    }
-
-
-def judged_of(data: PairSet, variant: Variant, model: EvidenceModel) -> pd.DataFrame:
-    """Return MATCHES as a model judges all candidates, all packs read or none."""
+def judged_of(data: PairSet, variant: Variant, models: PairModels) -> pd.DataFrame:
+    """Return MATCHES as models judge all candidates, all packs read or none."""
     matcher = data.prepared.matcher(data.settings(variant.text), titles=variant.titles)
     return conform(
-        judge(matcher.products, data.examined(variant), model, matcher.settings), MATCHES
+        judge(matcher.products, data.examined(variant), models, matcher.settings), MATCHES
     )
 
 
@@ -173,9 +223,9 @@ class Scored:
     truth: np.ndarray
 
 
-def score(data: PairSet, variant: Variant, model: EvidenceModel, half: str | None) -> Scored:
+def score(data: PairSet, variant: Variant, models: PairModels, half: str | None) -> Scored:
     """Group a variant by the real stages and score the listings of the products of `half`."""
-    matches = judged_of(data, variant, model)
+    matches = judged_of(data, variant, models)
     clusters = data.prepared.group(matches, ClusterSettings(), titles=variant.titles)
     truth = data.prepared.truth
     rows = np.array([half is None or data.halves[one] == half for one in truth])
@@ -218,8 +268,8 @@ def cross_fitted(data: Mapping[str, PairSet], tables: Tables) -> dict[str, list[
     """Return by half what models make of it that saw only the other half of every set."""
     found = {}
     for half in "AB":
-        model = fit_pairs(without_half(tables, half))
-        found[half] = [score(data[variant.name], variant, model, half) for variant in tables]
+        models = fit_models(tables, half)
+        found[half] = [score(data[variant.name], variant, models, half) for variant in tables]
     return found
 
 
@@ -227,18 +277,18 @@ def left_out(data: Mapping[str, PairSet], tables: Tables) -> list[Scored]:
     """Return what models make of each set that saw nothing of it."""
     found = []
     for name in data if len(data) > 1 else ():
-        model = fit_pairs(
+        models = fit_models(
             {variant: table for variant, table in tables.items() if variant.name != name}
         )
         found += [
-            score(data[name], variant, model, None) for variant in tables if variant.name == name
+            score(data[name], variant, models, None) for variant in tables if variant.name == name
         ]
     return found
 
 
 def run(
     data: Mapping[str, PairSet],
-) -> tuple[EvidenceModel, EvidenceModel, list[dict[str, object]]]:
+) -> tuple[PairModels, EvidenceModel, list[dict[str, object]]]:
     """Return the models of pairs and of membership fitted on everything, and a row of figures per
     variant.
     """
@@ -251,7 +301,7 @@ def run(
         for one in halves[half]
     ]
     rows += [_row(one, "set left out", reliability_of(one, beliefs["A"])) for one in alone]
-    return fit_pairs(tables), fit_belief([one for found in halves.values() for one in found]), rows
+    return fit_models(tables), fit_belief([one for found in halves.values() for one in found]), rows
 
 
 def _row(one: Scored, kind: str, curve: Reliability) -> dict[str, object]:
@@ -286,7 +336,8 @@ def main(
     names = [name for name in SHARED if (datasets / name).exists()] + list(SEEDS)
     data = {name: PairSet(name, datasets, scratch) for name in names}
     pairs, membership, rows = run(data)
-    MODEL.write_text(pairs.as_json() + "\n", encoding="utf-8")
+    ALONE.write_text(pairs.alone.as_json() + "\n", encoding="utf-8")
+    TOGETHER.write_text(pairs.together.as_json() + "\n", encoding="utf-8")
     MEMBERSHIP.write_text(membership.as_json() + "\n", encoding="utf-8")
     FIGURES.write_text(as_json(rows) + "\n", encoding="utf-8")
     FIGURES.with_suffix(".md").write_text(

@@ -24,6 +24,8 @@ SHARED = ("sellers", "storefront", "cartons")
 SEEDS = {"drawn frames": 204, "drawn near variants": 205, "drawn marks": 206}
 # Sets whose truth takes all sizes of a product for one.
 SIZES_JOINED = ("sellers",)
+# Parts of the products of which each is judged by models of the others.
+FOLDS = 3
 _FIRST_CARTONS = ("Arla", "Garant")
 
 
@@ -104,15 +106,22 @@ class PairSet:
         return matcher.examine(candidates, lines if variant.text else {})
 
     def table(self, variant: Variant) -> pd.DataFrame:
-        """Return the features of all candidates with `same`, `half` (A, B, or AB across), and `w`,
-        the weight of each pair.
+        """Return the features of all candidates with `first` and `second`, their crops, `same`,
+        `half` (A, B, or AB across), `fold_first` and `fold_second` (of `FOLDS` parts of the
+        products), and `w`, the weight of each pair.
         """
         examined = self.examined(variant)
-        first, second = self.truth[examined.candidates.pairs].T
+        pairs = examined.candidates.pairs
+        first, second = self.truth[pairs].T
         halves = [np.array([self.halves[one] for one in side]) for side in (first, second)]
         sizes = pd.Series(self.truth).value_counts()
         weight = 1 / np.sqrt(sizes[first].to_numpy() * sizes[second].to_numpy())
+        folds = np.array([_digest(one) % FOLDS for one in self.truth])[pairs]
         known = {
+            "first": pairs[:, 0],
+            "second": pairs[:, 1],
+            "fold_first": folds[:, 0],
+            "fold_second": folds[:, 1],
             "same": first == second,
             "half": np.where(halves[0] == halves[1], halves[0], "AB"),
             "w": weight / weight.sum(),
@@ -181,13 +190,14 @@ def _halves(name: str, groups: Sequence[str]) -> dict[str, str]:
     products elsewhere.
     """
     if name == "sellers":
-        return {
-            one: "AB"[int(hashlib.sha256(one.split(".")[0].encode()).hexdigest(), 16) % 2]
-            for one in groups
-        }
+        return {one: "AB"[_digest(one.split(".")[0]) % 2] for one in groups}
     if name == "cartons":
         return {one: "A" if one.split("-")[0] in _FIRST_CARTONS else "B" for one in groups}
     return {one: "AB"[number % 2] for number, one in enumerate(groups)}
+
+
+def _digest(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest(), 16)
 
 
 def as_json(content: object) -> str:

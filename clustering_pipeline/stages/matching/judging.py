@@ -33,6 +33,7 @@ from clustering_pipeline.stages.matching.pair_features import (
     standing,
     text_features,
 )
+from clustering_pipeline.stages.matching.partner_features import partner_features
 from clustering_pipeline.stages.matching.plain_pairs import plain_log_odds
 from clustering_pipeline.stages.matching.reasons import told_reasons
 from clustering_pipeline.stages.matching.text_evidence import (
@@ -108,10 +109,23 @@ class Candidates:
         )
 
 
+@dataclass(frozen=True)
+class PairModels:
+    """`alone` judges each pair by what its two crops show, `together` knows besides what `alone`
+    makes of the other pairs of both.
+    """
+
+    alone: EvidenceModel
+    together: EvidenceModel
+
+
 @lru_cache(maxsize=1)
-def shipped_model() -> EvidenceModel:
-    """Return the model that comes with the package."""
-    return load_model(Path(__file__).with_name("pair_evidence.json"))
+def shipped_models() -> PairModels:
+    """Return the models that come with the package."""
+    folder = Path(__file__).parent
+    return PairModels(
+        load_model(folder / "pair_evidence.json"), load_model(folder / "partner_evidence.json")
+    )
 
 
 def picture_weights(products: KeptCrops, candidates: Candidates) -> Reals:
@@ -170,24 +184,37 @@ def examine(
     )
 
 
-def pair_log_odds(model: EvidenceModel, examined: Examined) -> Reals:
-    """Return the log-odds of one product of each candidate, float64 (m,), moved towards the share
-    of true pairs among them.
+def log_odds_alone(model: EvidenceModel, features: Features, size: int) -> Reals:
+    """Return the log-odds of one product of `size` candidates, each by itself (float64), moved
+    towards the share of true pairs among them.
 
     Categories differ in how many listings a product has. A quarter of what the candidates
     themselves tell about that counts.
     """
-    log_odds = model.log_odds(examined.features, len(examined.candidates))
+    log_odds = model.log_odds(features, size)
     return log_odds + OWN_SHARE * prior_shift(log_odds, model.prior)
 
 
+def with_partners(features: Features, pairs: NDArray[np.int64], alone: Reals) -> Features:
+    """Return the features with what the other pairs of both crops say, given the log-odds of each
+    pair alone.
+    """
+    return features | partner_features(pairs, alone, int(pairs.max(initial=0)) + 1)
+
+
 def judge(
-    products: KeptCrops, examined: Examined, model: EvidenceModel, settings: MatchSettings
+    products: KeptCrops, examined: Examined, models: PairModels, settings: MatchSettings
 ) -> pd.DataFrame:
-    """Return the columns of MATCHES for every candidate."""
+    """Return the columns of MATCHES for every candidate.
+
+    Its log-odds are the mean of what is made of a pair alone and beside the others: grouping weighs
+    what others say once more.
+    """
     pairs, raw = examined.candidates.pairs, examined.candidates.raw
     text, titles, evidence = examined.text, examined.titles, examined.evidence
-    log_odds = pair_log_odds(model, examined)
+    alone = log_odds_alone(models.alone, examined.features, len(pairs))
+    features = with_partners(examined.features, pairs, alone)
+    log_odds = (alone + models.together.log_odds(features, len(pairs))) / 2
     if settings.plain_pairs == "calibrated":
         log_odds = _with_plain_pairs(log_odds, examined)
     refused = evidence.contradicted & (settings.number_conflict == "veto")
@@ -212,7 +239,7 @@ def judge(
             "overlay_share": evidence.overlay,
             "contradiction": contradiction_of(evidence),
             "log_odds": log_odds,
-            "reasons": _reasons(model, examined.features, weight > 0),
+            "reasons": _reasons(models, features, weight > 0),
             **{name: raw[name] for name in _SHOWN},
             "text_csls": text.csls,
             "text_rank": text.rank,
@@ -222,13 +249,20 @@ def judge(
 
 
 def _reasons(
-    model: EvidenceModel, features: Features, is_accepted: NDArray[np.bool_]
+    models: PairModels, features: Features, is_accepted: NDArray[np.bool_]
 ) -> NDArray[np.object_]:
     """Return what decided each accepted pair, None for others."""
     accepted = np.flatnonzero(is_accepted)
     chosen = {name: values[accepted] for name, values in features.items()}
+    parts = [
+        model.contributions(chosen, len(accepted)) for model in (models.alone, models.together)
+    ]
+    # What is made of a pair alone is told by what made it.
+    names = dict.fromkeys(name for part in parts for name in part if name != "by_itself")
+    nothing = np.zeros(len(accepted))
+    mean = {name: sum((part.get(name, nothing) for part in parts), nothing) / 2 for name in names}
     told = np.full(len(is_accepted), None, object)
-    told[accepted] = told_reasons(model.contributions(chosen, len(accepted)), len(accepted))
+    told[accepted] = told_reasons(mean, len(accepted))
     return told
 
 

@@ -185,7 +185,7 @@ def crowd(pairs: Pairs, weight: Reals, disagreeing: NDArray[np.bool_], count: in
     disagrees in a line, a number or its colours; the greater of both crops. One shop's frame and
     the line of one brand make such crowds.
     """
-    rows, order = _by_end(pairs, weight)
+    rows, order = by_end(pairs, weight)
     position = _positions(rows)
     looked_at = (position < _PARTNERS) & (weight[order] > _VERIFIED)
     against = looked_at & disagreeing[order]
@@ -208,7 +208,7 @@ def disagreements(features: Mapping[str, Reals]) -> NDArray[np.bool_]:
     return np.asarray(lines | (np.nan_to_num(features["numbers_differ"]) > 0) | colours)
 
 
-def _by_end(pairs: Pairs, value: Reals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def by_end(pairs: Pairs, value: Reals) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return every end of every pair by crop, the greatest value first: the crops and the numbers
     of the pairs (int64, 2 m).
     """
@@ -233,7 +233,7 @@ def _ranks(pairs: Pairs, value: Reals) -> NDArray[np.int64]:
     """Return which candidate each is of the other, from 0: int64 (m, 2); equal values share the
     better rank.
     """
-    rows, order = _by_end(pairs, value)
+    rows, order = by_end(pairs, value)
     position = _positions(rows)
     fresh = np.ones(len(rows), bool)
     fresh[1:] = (rows[1:] != rows[:-1]) | (value[order][1:] != value[order][:-1])
@@ -249,7 +249,7 @@ def _nearest(pairs: Pairs, value: Reals, count: int) -> tuple[Reals, Reals]:
     """Return the mean of the ten greatest values of each crop's candidates, and the greatest:
     float64 (count,).
     """
-    rows, order = _by_end(pairs, value)
+    rows, order = by_end(pairs, value)
     position = _positions(rows)
     known = np.isfinite(value[order])
     near = known & (position < NEAREST)

@@ -26,6 +26,7 @@ KINDS = {
     "look": ("encoder", "second"),
     "crowd": ("crowd",),
     "shop": ("shop",),
+    "partners": ("partners", "path", "lead"),
 }
 # Contributions below this decide nothing, and so many are told.
 _LEAST, _MOST = 0.3, 4

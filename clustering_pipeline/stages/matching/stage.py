@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.evidence_model import EvidenceModel
 from clustering_pipeline.core.manifests import MATCHES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings, MatchSettings
 from clustering_pipeline.stages import embedding
@@ -25,12 +24,13 @@ from clustering_pipeline.stages.matching.judging import (
     MARGIN,
     Candidates,
     Examined,
+    PairModels,
     examine,
     judge,
+    log_odds_alone,
     pair_cosines,
-    pair_log_odds,
     picture_weights,
-    shipped_model,
+    shipped_models,
 )
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops, collect_crops
 from clustering_pipeline.stages.matching.learned_projection import learn_projection, project
@@ -101,7 +101,7 @@ def run(
     candidates = matcher.by_pictures()
     lines = matcher.read_doubtful(candidates)
     candidates = matcher.with_text_neighbours(candidates, lines)
-    judged = judge(products, matcher.examine(candidates, lines), matcher.model, settings)
+    judged = judge(products, matcher.examine(candidates, lines), matcher.models, settings)
     shown = judged[(judged["inliers"] > 0) | (judged["log_odds"] > LEAST_SHOWN)].reset_index(
         drop=True
     )
@@ -141,7 +141,7 @@ def open_matcher(
     if settings.bundles == "join":
         products = replace(products, copies=np.ones_like(products.copies))
     further = _further_vectors(products, clean_images, local_features, settings, context)
-    return Matcher(products, further, settings, context, shipped_model())
+    return Matcher(products, further, settings, context, shipped_models())
 
 
 def _further_vectors(
@@ -187,13 +187,13 @@ class Matcher:
         further: Sequence[FurtherVectors],
         settings: MatchSettings,
         context: StageContext,
-        model: EvidenceModel,
+        models: PairModels,
     ) -> None:
         self.products = products
         self._further = further
         self.settings = settings
         self.context = context
-        self.model = model
+        self.models = models
 
     def by_pictures(self) -> Candidates:
         """Return nearest neighbours of vectors and silhouettes, verified by their print, and then
@@ -253,7 +253,8 @@ class Matcher:
         """
         if not self.settings.text or len(self.products) == 0:
             return {}
-        log_odds = pair_log_odds(self.model, self.examine(candidates, {}))
+        examined = self.examine(candidates, {})
+        log_odds = log_odds_alone(self.models.alone, examined.features, len(candidates))
         groups = self._provisional_groups(candidates.pairs, log_odds - MARGIN)
         left, right = candidates.pairs.T
         doubtful = (log_odds > _DOUBTFUL[0]) & (

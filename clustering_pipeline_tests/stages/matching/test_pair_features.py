@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clustering_pipeline.core.attributes import read_attributes
-from clustering_pipeline.stages.matching.judging import shipped_model
+from clustering_pipeline.stages.matching.judging import shipped_models
 from clustering_pipeline.stages.matching.pair_features import (
     attribute_features,
     crowd,
@@ -16,7 +16,7 @@ from clustering_pipeline.stages.matching.pair_features import (
     standing,
     text_features,
 )
-from clustering_pipeline.stages.matching.reasons import kind_of, told_reasons
+from clustering_pipeline.stages.matching.reasons import KINDS, kind_of, told_reasons
 
 PAIRS = np.array([[0, 1], [0, 2], [1, 2], [2, 3]])
 
@@ -99,12 +99,15 @@ def test_a_crowd_does_not_grow_with_the_catalogue():
     assert (crowd(star, np.full(39, 3.0), ~every, 40) == 0).all()
 
 
-def test_the_shipped_model_is_monotone_and_every_feature_has_a_kind():
-    for name, curve in shipped_model().curves.items():
+@pytest.mark.parametrize("name", ["alone", "together"])
+def test_the_shipped_models_are_monotone_and_every_feature_has_a_kind(name):
+    model = getattr(shipped_models(), name)
+    for curve in model.curves.values():
         steps = np.diff(curve.values)
         assert (steps >= 0).all() or (steps <= 0).all()
         assert (np.diff(curve.knots) > 0).all()
-        assert kind_of(name)
+    told = {*model.curves, *model.trees.names} - {"by_itself"}
+    assert {kind_of(feature) for feature in told} <= KINDS.keys()
 
 
 def test_the_strongest_reason_is_told_first():
