@@ -12,7 +12,7 @@ import pytest
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.embedding import open_encoder
-from clustering_pipeline_tests.stages.embedding.test_neural import context, tiny_transformer  # noqa: F401
+from clustering_pipeline_tests.stages.embedding.test_neural import tiny_transformer
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
@@ -74,7 +74,7 @@ HARMS = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(("harm", "sentence"), HARMS.values(), ids=list(HARMS))
-def test_a_hostile_folder_is_refused_in_words(tmp_path, context, monkeypatch, harm, sentence):  # noqa: F811
+def test_a_hostile_folder_is_refused_in_words(tmp_path, context, monkeypatch, harm, sentence):
     monkeypatch.chdir(tmp_path)
     tiny_transformer("clip", tmp_path / "model")
     harm(tmp_path / "model")
