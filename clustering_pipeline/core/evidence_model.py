@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Reals = NDArray[np.float64]
+# Pairs whose contributions by every feature are held in memory at once.
+PAIR_BLOCK = 65_536
 _LIST = re.compile(r"\[[^\[\]]*\]")
 
 
@@ -117,7 +119,13 @@ class EvidenceModel:
     def log_odds(self, features: Mapping[str, Reals], size: int) -> Reals:
         """Return the log-odds of `size` pairs (float64)."""
         base = self.base + (self.trees.base if self.trees else 0.0)
-        return base + sum(self.contributions(features, size).values(), np.zeros(size))
+        found = np.full(size, base)
+        for start in range(0, size, PAIR_BLOCK):
+            block = slice(start, min(start + PAIR_BLOCK, size))
+            some = {name: values[block] for name, values in features.items()}
+            for added in self.contributions(some, block.stop - start).values():
+                found[block] += added
+        return found
 
     def as_json(self) -> str:
         """Return the model as JSON, numbers rounded to five digits, a list a line."""

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from clustering_pipeline.core import evidence_model
 from clustering_pipeline.core.evidence_model import (
     Curve,
     EvidenceModel,
@@ -69,6 +70,15 @@ def test_trees_add_their_leaves_and_say_which_feature_did_it():
 
 def test_trees_are_asked_about_features_that_are_not_there():
     assert EvidenceModel(0.0, {}, trees=_TREES).log_odds({}, 2).tolist() == [-1.0, -1.0]
+
+
+def test_many_pairs_are_judged_as_few_are(monkeypatch):
+    model = EvidenceModel(_MODEL.base, _MODEL.curves, trees=_TREES)
+    random = np.random.default_rng(0)
+    features = {"print": random.uniform(0, 3, 10), "hue": random.uniform(0, 1, 10)}
+    at_once = model.log_odds(features, 10)
+    monkeypatch.setattr(evidence_model, "PAIR_BLOCK", 4)
+    assert model.log_odds(features, 10).tolist() == at_once.tolist()
 
 
 def test_trees_and_curves_survive_their_file():

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.evidence_model import (
+    PAIR_BLOCK,
     EvidenceModel,
     load_model,
     prior_shift,
@@ -65,8 +66,6 @@ OWN_SHARE = 0.25
 # Columns of the raw evidence that are features as they are: colours of the packs, pairs laid over
 # each other, and their map.
 _AS_THEY_ARE = ("palette_", "aligned_", "map_")
-# Pairs whose vectors are held in memory at once.
-_PAIR_BLOCK = 65_536
 # What of the raw evidence is shown as it is.
 _SHOWN = (
     "palette_similarity",
@@ -253,17 +252,20 @@ def _reasons(
 ) -> NDArray[np.object_]:
     """Return what decided each accepted pair, None for others."""
     accepted = np.flatnonzero(is_accepted)
-    chosen = {name: values[accepted] for name, values in features.items()}
-    parts = [
-        model.contributions(chosen, len(accepted)) for model in (models.alone, models.together)
-    ]
+    told = np.full(len(is_accepted), None, object)
+    for start in range(0, len(accepted), PAIR_BLOCK):
+        rows = accepted[start : start + PAIR_BLOCK]
+        some = {name: values[rows] for name, values in features.items()}
+        told[rows] = told_reasons(_mean_contributions(models, some, len(rows)), len(rows))
+    return told
+
+
+def _mean_contributions(models: PairModels, features: Features, size: int) -> Features:
+    parts = [model.contributions(features, size) for model in (models.alone, models.together)]
     # What is made of a pair alone is told by what made it.
     names = dict.fromkeys(name for part in parts for name in part if name != "by_itself")
-    nothing = np.zeros(len(accepted))
-    mean = {name: sum((part.get(name, nothing) for part in parts), nothing) / 2 for name in names}
-    told = np.full(len(is_accepted), None, object)
-    told[accepted] = told_reasons(mean, len(accepted))
-    return told
+    nothing = np.zeros(size)
+    return {name: sum((part.get(name, nothing) for part in parts), nothing) / 2 for name in names}
 
 
 def _with_plain_pairs(log_odds: Reals, examined: Examined) -> Reals:
@@ -374,7 +376,7 @@ def pair_cosines(vectors: Floats, pairs: NDArray[np.int64]) -> Reals:
     """Return the dot product of each pair of rows; NaN where there are no vectors."""
     if len(vectors) == 0:
         return np.full(len(pairs), np.nan)
-    blocks = [pairs[start : start + _PAIR_BLOCK] for start in range(0, len(pairs), _PAIR_BLOCK)]
+    blocks = [pairs[start : start + PAIR_BLOCK] for start in range(0, len(pairs), PAIR_BLOCK)]
     products = [
         np.einsum("ij,ij->i", vectors[block[:, 0]], vectors[block[:, 1]]) for block in blocks
     ]
