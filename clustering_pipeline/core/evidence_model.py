@@ -1,12 +1,12 @@
 """The evidence model: what each piece of evidence adds to the logarithm of the odds that two
 pictures show one product.
 
-The mean of two models, both monotone in every feature. A generalised additive model (Hastie and
-Tibshirani 1986): base + Σ f_k(x_k), where every f_k is a piecewise linear curve (Barlow et al. 1972
-call such fits isotonic) to which a missing feature (NaN) adds nothing, so that a catalogue without
-titles or without readable text is judged by the rest. And boosted trees (Friedman 2001), which know
-what a feature is worth beside another: print that agrees says little where the kinds of product
-that are printed differ. Both are plain numbers in a JSON file.
+Monotone in every feature. A generalised additive model (Hastie and Tibshirani 1986): base +
+Σ f_k(x_k), where every f_k is a piecewise linear curve (Barlow et al. 1972 call such fits isotonic)
+to which a missing feature (NaN) adds nothing, so that a catalogue without titles or readable text
+is judged by the rest. The models of pairs are the mean of that and of boosted trees (Friedman
+2001), which know what a feature is worth beside another: print that agrees says little where the
+kinds of product that are printed differ. Both are plain numbers in a JSON file.
 """
 
 import json
@@ -75,7 +75,7 @@ class Trees:
         table = np.stack(
             [np.asarray(features.get(name, missing), np.float64) for name in self.names]
         )
-        found = np.zeros((len(self.names), size))
+        changes = np.zeros((len(self.names), size))
         for root in self.roots.tolist():
             node, pairs = np.full(size, root), np.arange(size)
             while len(pairs):
@@ -87,9 +87,9 @@ class Trees:
                     np.isnan(values), self.missing_left[here], values <= self.threshold[here]
                 )
                 below = np.where(goes_left, self.left[here], self.right[here])
-                found[asked, pairs] += self.value[below] - self.value[here]
+                changes[asked, pairs] += self.value[below] - self.value[here]
                 node[pairs] = below
-        return dict(zip(self.names, found, strict=True))
+        return dict(zip(self.names, changes, strict=True))
 
 
 @dataclass(frozen=True)
@@ -108,24 +108,24 @@ class EvidenceModel:
         """Return per feature what it adds to the log-odds of each of `size` pairs (float64);
         curves of features that are not given add nothing.
         """
-        found = {
+        by_curve = {
             name: curve(np.asarray(features[name], np.float64))
             for name, curve in self.curves.items()
             if name in features
         }
         more = self.trees.contributions(features, size) if self.trees else {}
-        return found | {name: found.get(name, 0.0) + values for name, values in more.items()}
+        return by_curve | {name: by_curve.get(name, 0.0) + values for name, values in more.items()}
 
     def log_odds(self, features: Mapping[str, Reals], size: int) -> Reals:
         """Return the log-odds of `size` pairs (float64)."""
         base = self.base + (self.trees.base if self.trees else 0.0)
-        found = np.full(size, base)
+        log_odds = np.full(size, base)
         for start in range(0, size, PAIR_BLOCK):
             block = slice(start, min(start + PAIR_BLOCK, size))
             some = {name: values[block] for name, values in features.items()}
             for added in self.contributions(some, block.stop - start).values():
-                found[block] += added
-        return found
+                log_odds[block] += added
+        return log_odds
 
     def as_json(self) -> str:
         """Return the model as JSON, numbers rounded to five digits, a list a line."""

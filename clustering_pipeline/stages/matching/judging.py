@@ -252,12 +252,12 @@ def _reasons(
 ) -> NDArray[np.object_]:
     """Return what decided each accepted pair, None for others."""
     accepted = np.flatnonzero(is_accepted)
-    told = np.full(len(is_accepted), None, object)
+    reasons = np.full(len(is_accepted), None, object)
     for start in range(0, len(accepted), PAIR_BLOCK):
         rows = accepted[start : start + PAIR_BLOCK]
         some = {name: values[rows] for name, values in features.items()}
-        told[rows] = told_reasons(_mean_contributions(models, some, len(rows)), len(rows))
-    return told
+        reasons[rows] = told_reasons(_mean_contributions(models, some, len(rows)), len(rows))
+    return reasons
 
 
 def _mean_contributions(models: PairModels, features: Features, size: int) -> Features:
