@@ -137,7 +137,7 @@ class EvidenceModel:
         text = json.dumps(
             content | ({"trees": _as_lists(self.trees)} if self.trees else {}), indent=1
         )
-        return _LIST.sub(lambda found: " ".join(found[0].split()), text)
+        return _LIST.sub(lambda match: " ".join(match[0].split()), text)
 
 
 def read_model(text: str) -> EvidenceModel:

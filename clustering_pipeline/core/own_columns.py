@@ -97,11 +97,11 @@ def free_sheet_name(name: str, taken: Sequence[str]) -> str:
         'Listings (result)'
     """
     lower = {text.strip().casefold() for text in taken}
-    found, number = name, 1
-    while found.casefold() in lower:
-        found = f"{name} (result)" if number == 1 else f"{name} (result {number})"
+    free_name, number = name, 1
+    while free_name.casefold() in lower:
+        free_name = f"{name} (result)" if number == 1 else f"{name} (result {number})"
         number += 1
-    return found
+    return free_name
 
 
 def is_own_sheet(name: str, header: Sequence[str]) -> bool:

@@ -71,8 +71,8 @@ def belief(labels: NDArray[np.int64], odds: Edges, model: EvidenceModel) -> NDAr
     are alone.
     """
     features = membership_evidence(labels, odds)
-    found = probability_of(model.log_odds(features, len(labels)))
-    return np.where(np.isfinite(features["best"]), found, 1.0)
+    probabilities = probability_of(model.log_odds(features, len(labels)))
+    return np.where(np.isfinite(features["best"]), probabilities, 1.0)
 
 
 def true_share(labels: NDArray[np.int64], truth: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -153,10 +153,10 @@ def _handed_over(
 
 
 def _variant_indices(nodes: Sequence[str]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = defaultdict(list)
+    indices: dict[str, list[int]] = defaultdict(list)
     for index, node in enumerate(nodes):
-        found[keeper_of(node)].append(index)
-    return dict(found)
+        indices[keeper_of(node)].append(index)
+    return dict(indices)
 
 
 def variant_pairs(nodes: Sequence[str]) -> list[tuple[int, int]]:
@@ -183,12 +183,12 @@ def cut_contradicted(
     """
     result, following = labels.copy(), int(labels.max(initial=-1)) + 1
     against = _by_module(labels, contradictions, 1.0)
-    held = _by_module(labels, matches, -_COHESION)
+    cohesion = _by_module(labels, matches, -_COHESION)
     for label, pairs in against.items():
         queue = [np.flatnonzero(labels == label)]
         while queue:
             members = queue.pop()
-            apart = best_cut(_matrix(members, [*pairs, *held[label]]), least)
+            apart = best_cut(_matrix(members, [*pairs, *cohesion[label]]), least)
             if apart is None:
                 continue
             result[members[apart]] = following
@@ -216,7 +216,7 @@ def best_cut(against: sparse.csr_matrix, least: float) -> NDArray[np.bool_] | No
 def _by_module(
     labels: NDArray[np.int64], edges: Edges, factor: float
 ) -> dict[int, list[tuple[int, int, float]]]:
-    found = defaultdict(list)
+    by_module = defaultdict(list)
     inside = edges.where(labels[edges.rows] == labels[edges.columns])
     rows = zip(
         inside.rows.tolist(),
@@ -225,18 +225,18 @@ def _by_module(
         strict=True,
     )
     for row, column, weight in rows:
-        found[int(labels[row])].append((row, column, weight))
-    return found
+        by_module[int(labels[row])].append((row, column, weight))
+    return by_module
 
 
 def _matrix(members: NDArray[np.int64], pairs: list[tuple[int, int, float]]) -> sparse.csr_matrix:
     """Return the symmetric matrix (n, n) of the pairs among `members`, which are sorted."""
     rows, columns, weights = (np.array(side) for side in zip(*pairs, strict=True))
     first, second = np.searchsorted(members, rows), np.searchsorted(members, columns)
-    known = (np.append(members, -1)[first] == rows) & (np.append(members, -1)[second] == columns)
+    inside = (np.append(members, -1)[first] == rows) & (np.append(members, -1)[second] == columns)
     size = len(members)
     half = sparse.coo_matrix(
-        (weights[known], (first[known], second[known])), shape=(size, size)
+        (weights[inside], (first[inside], second[inside])), shape=(size, size)
     ).tocsr()
     return (half + half.T).tocsr()
 

@@ -45,15 +45,15 @@ def dbscan(
         [0, 0, -1]
     """
     counts = np.ones(len(vectors)) if weights is None else weights.astype(float)
-    mass, kept, held = counts.copy(), list[Pairs](), 0
+    mass, kept, pair_count = counts.copy(), list[Pairs](), 0
     for rows, columns in near_pairs(vectors, eps, block_rows):
         mass += np.bincount(rows, counts[columns], minlength=len(mass)) + np.bincount(
             columns, counts[rows], minlength=len(mass)
         )
-        held += len(rows)
-        if held <= KEPT_PAIRS:
+        pair_count += len(rows)
+        if pair_count <= KEPT_PAIRS:
             kept.append((rows, columns))
-    again = kept if held <= KEPT_PAIRS else near_pairs(vectors, eps, block_rows)
+    again = kept if pair_count <= KEPT_PAIRS else near_pairs(vectors, eps, block_rows)
     return _label(mass >= min_samples, again)
 
 

@@ -165,9 +165,9 @@ def _vectors(keys: list[str], embeddings: pd.DataFrame) -> NDArray[np.float32]:
     width = len(embeddings["vector"].iloc[0]) if len(embeddings) else 1
     vectors = np.zeros((len(keys), width), np.float32)
     rows = pd.Index(embeddings["crop_sha256"]).get_indexer(keys)
-    held = np.flatnonzero(rows >= 0)
-    if len(held):
-        vectors[held] = np.stack(embeddings["vector"].iloc[rows[held]].to_numpy())
+    described = np.flatnonzero(rows >= 0)
+    if len(described):
+        vectors[described] = np.stack(embeddings["vector"].iloc[rows[described]].to_numpy())
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     np.divide(vectors, norms, out=vectors, where=norms > 0)
     return vectors
@@ -194,8 +194,10 @@ def _edges_of(keys: list[str], matches: pd.DataFrame, column: str) -> Edges:
     rows, columns = (index.get_indexer(pd.Index(matches[side])) for side in ("crop_a", "crop_b"))
     values = matches[column].fillna(0.0).to_numpy(float)
     probabilities = matches["probability"].fillna(0.0).to_numpy(float)
-    known = (rows >= 0) & (columns >= 0)
-    return make_edges(rows[known], columns[known], values[known], probabilities[known], len(keys))
+    are_nodes = (rows >= 0) & (columns >= 0)
+    return make_edges(
+        rows[are_nodes], columns[are_nodes], values[are_nodes], probabilities[are_nodes], len(keys)
+    )
 
 
 def _cosine_edges(keys: list[str], vectors: NDArray[np.float32], block_rows: int) -> Edges:

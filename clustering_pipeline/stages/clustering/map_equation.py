@@ -101,14 +101,14 @@ def communities(
     nodes = np.flatnonzero(np.ones(size, bool))
     for trial in range(trials):
         searched = restrict(walk, nodes)
-        found = _search(searched, mix(keys[nodes], trial))
+        modules = _search(searched, mix(keys[nodes], trial))
         lengths = np.full(len(best), np.inf)
-        lengths[: int(searched.part.max(initial=-1)) + 1] = codelength(searched, found)
+        lengths[: int(searched.part.max(initial=-1)) + 1] = codelength(searched, modules)
         better, settled = lengths < best - SMALLEST_GAIN, np.abs(lengths - best) <= SMALLEST_GAIN
         best[better] = lengths[better]
         chosen = better[searched.part]
         # Labels of different trials meet only in different parts, which have no label in common.
-        labels[nodes[chosen]] = found[chosen] + trial * size
+        labels[nodes[chosen]] = modules[chosen] + trial * size
         # Where two searches in a row end alike, a third hardly ever finds more.
         nodes = nodes[~settled[searched.part]]
     return first_seen(labels)

@@ -169,12 +169,14 @@ def recheck(
     kings: dict[int, list[int]] = {}
     result = np.empty(problem.size, np.int64)
     for node in order:
-        known = kings.setdefault(int(labels[node]), [])
-        similarities = problem.vectors[known] @ problem.vectors[node] if known else np.empty(0)
-        if known and similarities.max() >= threshold:
-            result[node] = known[int(similarities.argmax())]
+        cluster_kings = kings.setdefault(int(labels[node]), [])
+        similarities = (
+            problem.vectors[cluster_kings] @ problem.vectors[node] if cluster_kings else np.empty(0)
+        )
+        if cluster_kings and similarities.max() >= threshold:
+            result[node] = cluster_kings[int(similarities.argmax())]
         else:
-            known.append(int(node))
+            cluster_kings.append(int(node))
             result[node] = node
     return result
 

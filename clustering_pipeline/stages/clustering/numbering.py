@@ -126,18 +126,18 @@ def changes_between(before: Mapping[int, Members], after: Mapping[int, Members])
 
 
 def _appearances(before: Mapping[int, Members], after: Mapping[int, Members]) -> Iterator[Change]:
-    held = _numbers_by_member(before)
+    numbers_before = _numbers_by_member(before)
     for number in sorted(set(after) - set(before)):
-        source = _most_common(held, after[number])
+        source = _most_common(numbers_before, after[number])
         yield Change("birth" if source is None else "split", number, source, len(after[number]))
 
 
 def _disappearances(
     before: Mapping[int, Members], after: Mapping[int, Members]
 ) -> Iterator[Change]:
-    holding = _numbers_by_member(after)
+    numbers_after = _numbers_by_member(after)
     for number in sorted(set(before) - set(after)):
-        target = _most_common(holding, before[number])
+        target = _most_common(numbers_after, before[number])
         yield Change(
             "retirement" if target is None else "merge", number, target, len(before[number])
         )
@@ -251,16 +251,16 @@ def _record(
     changes: list[Change],
 ) -> None:
     time = datetime.now(UTC).isoformat(timespec="seconds")
-    known = {content: state for state, content in states.items()}
+    state_of = {content: state for state, content in states.items()}
     insert = (
         "INSERT INTO states (category, number, members, time) VALUES (?, ?, ?, ?) RETURNING state"
     )
     for number, members in numbered.items():
-        if (number, members) not in known:
+        if (number, members) not in state_of:
             written = json.dumps(sorted(members), ensure_ascii=False)
             row = connection.execute(insert, (category, number, written, time)).fetchone()
-            known[number, members] = int(row[0])
-    used = json.dumps([known[content] for content in numbered.items()])
+            state_of[number, members] = int(row[0])
+    used = json.dumps([state_of[content] for content in numbered.items()])
     connection.execute(
         "INSERT INTO results (category, states, time) VALUES (?, ?, ?)", (category, used, time)
     )

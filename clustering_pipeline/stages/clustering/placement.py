@@ -33,10 +33,13 @@ def attach(
     the numbered clusters. A new listing goes to the numbered cluster of its own group to which its
     links weigh most; groups of new listings only stay.
     """
-    held = {member: number for number, names in current.items() for member in names}
+    number_of = {member: number for number, names in current.items() for member in names}
     # A listing known by its id and by its picture follows its id, which sorts first.
     numbers = np.array(
-        [next((held[name] for name in sorted(names) if name in held), NOISE) for names in members],
+        [
+            next((number_of[name] for name in sorted(names) if name in number_of), NOISE)
+            for names in members
+        ],
         np.int64,
     )
     weights: dict[int, dict[int, float]] = defaultdict(lambda: defaultdict(float))
@@ -105,13 +108,13 @@ def _weakest_links(labels: NDArray[np.int64], edges: Edges) -> dict[int, float]:
     order = np.argsort(-kept.probabilities, kind="stable")
     tree = order[spanning_links(len(labels), kept.rows[order], kept.columns[order])]
     members = np.bincount(labels[labels != NOISE])
-    weakest, held = (
+    weakest, link_counts = (
         np.ones(len(members)),
         np.bincount(labels[kept.rows[tree]], minlength=len(members)),
     )
     # To 52 binary places, as in results that homes hold.
     np.minimum.at(weakest, labels[kept.rows[tree]], 2 - (2 - kept.probabilities[tree]))
-    weakest[held < members - 1] = 0
+    weakest[link_counts < members - 1] = 0
     return {int(label): float(weakest[label]) for label in np.flatnonzero(members)}
 
 
@@ -157,15 +160,15 @@ def place_listings(
 
 
 def _join_agreeing(pictures: pd.DataFrame) -> pd.Series:
-    held = pictures[["listing", "label"]].drop_duplicates()
-    several = held[held["listing"].duplicated(keep=False)]
+    placements = pictures[["listing", "label"]].drop_duplicates()
+    several = placements[placements["listing"].duplicated(keep=False)]
     both = (
         several.merge(several, on="listing")
         .query("label_x < label_y")
         .groupby(["label_x", "label_y"])
         .size()
     )
-    sizes = held["label"].value_counts()
+    sizes = placements["label"].value_counts()
     sets: DisjointSets[int] = DisjointSets()
     for first, second, count in (
         both[both >= AGREEING_LISTINGS].reset_index().itertuples(index=False, name=None)
@@ -270,13 +273,13 @@ def describe(
     own = by_node.reindex(table["node"]).reset_index(drop=True)
     clustered = table["label"] != NOISE
     confidence = _with_copies(table, shifted(own["agreement"], shift))
-    told = [
+    confirmed = [
         row
         for pair in said
         if table["label"].iloc[pair[0]] == table["label"].iloc[pair[1]]
         for row in pair
     ]
-    confidence.iloc[told] = 1.0
+    confidence.iloc[confirmed] = 1.0
     best = table.assign(within=own["within"].fillna(-1.0), copied=table["relation"] != "")[
         clustered
     ]

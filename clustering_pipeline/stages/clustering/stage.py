@@ -94,7 +94,7 @@ def run(
     table = describe(settle(table, settings), problem, statements.same, shift)
     numbers, changes = _issue_numbers(table, register, category)
     manifest = conform(_manifest(table, numbers, _names(said)), CLUSTERS)
-    told, drawings = drawn_choices(choices)
+    choice_facts, drawings = drawn_choices(choices)
     drawings |= draw_sweep(problem, settings) if settings.sweep else {}
     drawings |= (
         draw_projection(problem, labels_of_nodes(table, problem), settings)
@@ -106,7 +106,7 @@ def run(
         **_changed(changes),
         **_contradictions(statements),
         "confidence_shift": round(shift, 3),
-        **told,
+        **choice_facts,
     }
     kept = {
         f"{name}_svg": digest for name, digest in keep_drawings(context, category, drawings).items()
@@ -172,15 +172,15 @@ def _listings_of(
     table: pd.DataFrame, raw_images: pd.DataFrame
 ) -> dict[str, list[tuple[int, frozenset[str]]]]:
     fetched = raw_images[raw_images["image_sha256"].notna()]
-    images, found = defaultdict(set), defaultdict(list)
+    images, rows_of = defaultdict(set), defaultdict(list)
     for listing, image in zip(fetched["listing"], fetched["image_sha256"], strict=True):
         images[listing].add(image)
     for index, (listing, identifier) in enumerate(
         zip(table["listing"], table["product_base_id"], strict=True)
     ):
         if not pd.isna(identifier):
-            found[str(identifier)].append((index, frozenset(images[listing])))
-    return dict(found)
+            rows_of[str(identifier)].append((index, frozenset(images[listing])))
+    return dict(rows_of)
 
 
 def _members(table: pd.DataFrame) -> list[Members]:
@@ -266,13 +266,13 @@ def _changed(changes: list[Change]) -> Facts:
 
 
 def _contradictions(statements: ResolvedCorrections) -> Facts:
-    told: dict[str, Fact] = {
+    facts: dict[str, Fact] = {
         "corrections_contradicted": len(statements.contradicted),
         "corrections_unresolved": len(statements.unresolved),
     }
     if statements.contradicted:
         numbers = ", ".join(map(str, sorted(statements.contradicted)))
-        told["corrections_overruled"] = (
+        facts["corrections_overruled"] = (
             f"Newer statements contradict {numbers}: withdraw those that are wrong."
         )
-    return told
+    return facts

@@ -309,11 +309,11 @@ def drawn_choices(text: str) -> tuple[dict[str, float | str], dict[str, str]]:
     """Return, of choices as JSON, what to tell (value and reason per parameter) and the drawings
     (name to SVG).
     """
-    told: dict[str, float | str] = {}
+    facts: dict[str, float | str] = {}
     drawings = {}
     for choice in json.loads(text):
         name = choice["parameter"]
-        told |= {name: choice["value"], f"{name}_reason": choice["reason"]}
+        facts |= {name: choice["value"], f"{name}_reason": choice["reason"]}
         across = {"eps": "cosine distance", "threshold": "cosine"}.get(name, name)
         drawings[f"{name}_curve"] = draw_curve(
             choice["x"],
@@ -323,7 +323,7 @@ def drawn_choices(text: str) -> tuple[dict[str, float | str], dict[str, str]]:
             up="%" if name in LIMITS.values() else "",
             chosen=choice["value"],
         )
-    return told, drawings
+    return facts, drawings
 
 
 def draw_sweep(problem: ClusteringProblem, settings: ClusterSettings) -> dict[str, str]:

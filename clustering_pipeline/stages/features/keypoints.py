@@ -102,17 +102,18 @@ def detect_keypoints(frame: NDArray[np.uint8], limit: int, contrast_threshold: f
     Zisserman 2012).
     """
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    found, sift = cv2.SIFT.create(
+    keypoints, sift = cv2.SIFT.create(
         nfeatures=limit, contrastThreshold=contrast_threshold
     ).detectAndCompute(grey, None)
-    if not found:
+    if not keypoints:
         return _nothing()
     order = sorted(
-        range(len(found)), key=lambda i: (-found[i].response, found[i].pt, found[i].angle)
+        range(len(keypoints)),
+        key=lambda i: (-keypoints[i].response, keypoints[i].pt, keypoints[i].angle),
     )[:limit]
-    points = np.array([found[i].pt for i in order], np.float32)
-    scales = np.array([found[i].size for i in order], np.float32)
-    angles = np.deg2rad(np.array([found[i].angle for i in order], np.float32))
+    points = np.array([keypoints[i].pt for i in order], np.float32)
+    scales = np.array([keypoints[i].size for i in order], np.float32)
+    angles = np.deg2rad(np.array([keypoints[i].angle for i in order], np.float32))
     return (
         points,
         scales,

@@ -48,11 +48,11 @@ def product_box(
     distance = _distance_from_background(lab, tolerance, uniform_share)
     if distance is None:
         return None
-    found = _bounds_of_large_components(distance > tolerance, smallest_part)
-    if found is None:
+    bounds = _bounds_of_large_components(distance > tolerance, smallest_part)
+    if bounds is None:
         return None
     scale = np.array([width / lab.shape[1], height / lab.shape[0]] * 2)
-    x0, y0, x1, y1 = np.array(found) * scale
+    x0, y0, x1, y1 = np.array(bounds) * scale
     pad = margin * max(x1 - x0, y1 - y0)
     return (
         max(0, int(np.floor(x0 - pad))),

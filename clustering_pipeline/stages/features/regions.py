@@ -218,23 +218,23 @@ def _merged(
     boxes: NDArray[np.int64], areas: NDArray[np.int32], gap: float
 ) -> list[tuple[Box, float]]:
     """Return boxes that overlap or nearly touch as one, with the area that they fill."""
-    found = [(np.array(box), float(area)) for box, area in zip(boxes, areas, strict=True)]
+    groups = [(np.array(box), float(area)) for box, area in zip(boxes, areas, strict=True)]
     changed = True
     while changed:
         changed = False
-        for one in range(len(found)):
-            for other in range(len(found) - 1, one, -1):
-                if _apart(found[one][0], found[other][0]) <= gap:
+        for one in range(len(groups)):
+            for other in range(len(groups) - 1, one, -1):
+                if _apart(groups[one][0], groups[other][0]) <= gap:
                     joined = np.concatenate(
                         [
-                            np.minimum(found[one][0][:2], found[other][0][:2]),
-                            np.maximum(found[one][0][2:], found[other][0][2:]),
+                            np.minimum(groups[one][0][:2], groups[other][0][:2]),
+                            np.maximum(groups[one][0][2:], groups[other][0][2:]),
                         ]
                     )
-                    found[one] = joined, found[one][1] + found[other][1]
-                    del found[other]
+                    groups[one] = joined, groups[one][1] + groups[other][1]
+                    del groups[other]
                     changed = True
-    return [((int(box[0]), int(box[1]), int(box[2]), int(box[3])), area) for box, area in found]
+    return [((int(box[0]), int(box[1]), int(box[2]), int(box[3])), area) for box, area in groups]
 
 
 def _apart(first: NDArray[np.int64], second: NDArray[np.int64]) -> float:

@@ -53,13 +53,13 @@ def _distance_from_gradient(lab: NDArray[np.float32]) -> NDArray[np.float32] | N
     )
     border = np.ones((height, width), bool)
     border[1:-1, 1:-1] = False
-    known, colours = terms[border], lab[border]
+    border_terms, colours = terms[border], lab[border]
     inside = colour_distance(colours, np.median(colours, axis=0)) <= 3 * _SHADING_TOLERANCE
     for _ in range(3):
         if inside.mean() < _UNIFORM_SHARE:
             return None
-        plane, *_ = np.linalg.lstsq(known[inside], colours[inside], rcond=None)
-        inside = colour_distance(colours, known @ plane) <= _SHADING_TOLERANCE
+        plane, *_ = np.linalg.lstsq(border_terms[inside], colours[inside], rcond=None)
+        inside = colour_distance(colours, border_terms @ plane) <= _SHADING_TOLERANCE
     return colour_distance(lab, terms @ plane) if inside.mean() >= _UNIFORM_SHARE else None
 
 

@@ -74,9 +74,9 @@ def _extract(
     shown = _product(under, foreground)
     picture, bits = stored_frame(cut(crop, box), None if shown is None else _within(shown, box))
     frame = product_frame(crop, box, settings.longest_side)
-    found = detect_keypoints(frame, settings.keypoints, settings.contrast_threshold)
+    keypoints = detect_keypoints(frame, settings.keypoints, settings.contrast_threshold)
     points, scales, angles, descriptors = (
-        found if under is None else _free(found, _within(under.covered, box), frame.shape)
+        keypoints if under is None else _free(keypoints, _within(under.covered, box), frame.shape)
     )
     features = LocalFeatures(
         box=box,
@@ -96,8 +96,8 @@ def _extract(
 
 
 def _box_of(crop: NDArray[np.uint8], under: Uncovered | None) -> Box:
-    found = product_box(crop) if under is None or under.pack is None else under.pack
-    return found or (0, 0, crop.shape[1], crop.shape[0])
+    box = product_box(crop) if under is None or under.pack is None else under.pack
+    return box or (0, 0, crop.shape[1], crop.shape[0])
 
 
 def _within(shown: NDArray[np.bool_], box: Box) -> NDArray[np.bool_]:
@@ -105,13 +105,13 @@ def _within(shown: NDArray[np.bool_], box: Box) -> NDArray[np.bool_]:
     return shown[y0:y1, x0:x1]
 
 
-def _free(found: Keypoints, covered: NDArray[np.bool_], shape: tuple[int, ...]) -> Keypoints:
+def _free(keypoints: Keypoints, covered: NDArray[np.bool_], shape: tuple[int, ...]) -> Keypoints:
     """Return the keypoints of a frame of this shape that nothing covers."""
     scale = np.array([covered.shape[1] / shape[1], covered.shape[0] / shape[0]])
-    places = (found[0] * scale).astype(np.int64)
+    places = (keypoints[0] * scale).astype(np.int64)
     column, row = np.clip(places, 0, np.array(covered.shape[::-1]) - 1).T
     free = ~covered[row, column]
-    return found[0][free], found[1][free], found[2][free], found[3][free]
+    return keypoints[0][free], keypoints[1][free], keypoints[2][free], keypoints[3][free]
 
 
 def _product(under: Uncovered | None, foreground: Foreground | None) -> Mask | None:
@@ -163,11 +163,11 @@ def run(
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         work = partial(_extract_batch, blobs=context.blobs, settings=settings)
         with context.progress.track("Local features", len(missing), "crop") as bar:
-            for found in context.engine.map_batches(
+            for extracted in context.engine.map_batches(
                 work, [rows[key] for key in missing], batch_size=settings.batch_size
             ):
-                bar.advance(len(found))
-                yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
+                bar.advance(len(extracted))
+                yield pd.DataFrame(extracted, columns=["key", *_SCHEMA.names])
 
     frame = compute_missing(table, sorted(rows), compute)
     described = frame[frame["features"].notna()]
@@ -202,8 +202,8 @@ def _templates(
 def _crop_row(templates: pd.DataFrame, row: Any) -> CropRow:
     box = (int(row.x0), int(row.y0), int(row.x1), int(row.y1))
     crop, image = str(row.crop_sha256), str(row.image_sha256)
-    found = templates["template"].get(image)
-    template = found if isinstance(found, str) else None
+    cells = templates["template"].get(image)
+    template = cells if isinstance(cells, str) else None
     key = crop if template is None else f"{crop}{_UNDER}{template}"
     return key, crop, image, box, row.mask, template
 
@@ -226,8 +226,8 @@ def _extract_one(
         return {"key": key, **dict.fromkeys(_SCHEMA.names)}
     under = None if template is None else uncover(reduced.picture, reduced.box, from_text(template))
     foreground = Foreground.of(crop) if under is None else None
-    found, colour = _extract(crop, settings, under, foreground)
-    features = replace(found, box=reduced.restored(found.box, box))
+    extracted, colour = _extract(crop, settings, under, foreground)
+    features = replace(extracted, box=reduced.restored(extracted.box, box))
     edges = dict(zip(("x0", "y0", "x1", "y1"), features.box, strict=True))
     return {
         "key": key,
@@ -236,5 +236,5 @@ def _extract_one(
         "features": blobs.put(pack(features)),
         "colour": colour,
         "copies": features.copies,
-        "palette": product_palette(crop, found.box, _outline(under, foreground)),
+        "palette": product_palette(crop, extracted.box, _outline(under, foreground)),
     }

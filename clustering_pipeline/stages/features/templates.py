@@ -243,18 +243,18 @@ def search_templates(images: Sequence[str], batch_size: int, context: StageConte
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         if missing:
-            found = find_templates(
+            alike = find_templates(
                 [_read(layouts[name]) for name in missing],
                 [_read(layouts[name]) for name in references],
             )
-            texts = [to_text(cells) if cells.any() else None for cells in found.covered]
-            kinds = [None if kind < 0 else references[kind] for kind in found.kinds.tolist()]
+            texts = [to_text(cells) if cells.any() else None for cells in alike.covered]
+            kinds = [None if kind < 0 else references[kind] for kind in alike.kinds.tolist()]
             yield pd.DataFrame(
                 {
                     "key": missing,
                     "template": texts,
                     "template_kind": kinds,
-                    "share": found.shares,
+                    "share": alike.shares,
                 }
             )
 
@@ -270,9 +270,9 @@ def _layouts(images: Sequence[str], batch_size: int, context: StageContext) -> d
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         work = partial(_layout_batch, blobs=context.blobs)
         with context.progress.track("Templates", len(missing), "picture") as bar:
-            for found in context.engine.map_batches(work, missing, batch_size=batch_size):
-                bar.advance(len(found))
-                yield pd.DataFrame(found, columns=["key", *_LAYOUT.names])
+            for batch_layouts in context.engine.map_batches(work, missing, batch_size=batch_size):
+                bar.advance(len(batch_layouts))
+                yield pd.DataFrame(batch_layouts, columns=["key", *_LAYOUT.names])
 
     rows = compute_missing(
         context.tables.table("picture_layouts", _VERSION, _LAYOUT), images, compute

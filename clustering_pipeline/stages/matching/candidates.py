@@ -74,10 +74,12 @@ def text_neighbours(
 
 
 def without_known(
-    pairs: NDArray[np.int64], known: NDArray[np.int64], count: int
+    pairs: NDArray[np.int64], excluded: NDArray[np.int64], count: int
 ) -> NDArray[np.int64]:
     """Return those of `pairs` that are not in `known`, in their order."""
-    return pairs[~np.isin(pairs[:, 0] * count + pairs[:, 1], known[:, 0] * count + known[:, 1])]
+    return pairs[
+        ~np.isin(pairs[:, 0] * count + pairs[:, 1], excluded[:, 0] * count + excluded[:, 1])
+    ]
 
 
 def friends_of_friends(
@@ -91,12 +93,12 @@ def friends_of_friends(
     """
     friends = weights > 0
     graph = _symmetric(pairs[friends], np.sqrt(weights[friends]), count)
-    known = _symmetric(pairs, np.ones(len(pairs)), count)
+    paired = _symmetric(pairs, np.ones(len(pairs)), count)
     proposed = [np.zeros((0, 2), np.int64)]
     for start in range(0, count, _FRIENDS_BLOCK):
         block = slice(start, start + _FRIENDS_BLOCK)
         paths = graph[block] @ graph
-        paths = (paths - paths.multiply(known[block] > 0)).tocsr()
+        paths = (paths - paths.multiply(paired[block] > 0)).tocsr()
         rows, columns = _strongest_per_row(_off_diagonal(paths, start), most)
         proposed.append(unique_pairs(rows + start, columns, count))
     low, high = np.concatenate(proposed).T

@@ -277,14 +277,16 @@ def _with_plain_pairs(log_odds: Reals, examined: Examined) -> Reals:
     if alike is None:
         return log_odds
     contradicted = evidence.contradicted | evidence.titles_contradict | (evidence.conflicting > 0)
-    known, verified = np.isfinite(alike), evidence.print_weight > SMALLEST_WEIGHT
-    plain = known & evidence.bare & ~evidence.has_text & ~contradicted
-    others = known & ~evidence.bare & ~verified
-    found = plain_log_odds(alike[known & verified & ~contradicted], alike[others], alike[plain])
-    if found is None:
+    compared, verified = np.isfinite(alike), evidence.print_weight > SMALLEST_WEIGHT
+    plain = compared & evidence.bare & ~evidence.has_text & ~contradicted
+    others = compared & ~evidence.bare & ~verified
+    plain_odds = plain_log_odds(
+        alike[compared & verified & ~contradicted], alike[others], alike[plain]
+    )
+    if plain_odds is None:
         return log_odds
     judged = log_odds.copy()
-    judged[plain] = found
+    judged[plain] = plain_odds
     return judged
 
 
@@ -357,9 +359,9 @@ def _second_encoder(pairs: NDArray[np.int64], further: Sequence[RowVectors]) -> 
     place[rows] = np.arange(len(rows))
     both = (place[pairs] >= 0).all(axis=1)
     inner = place[pairs[both]]
-    found = encoder_features("second", inner, vectors, pair_cosines(vectors, inner))
-    result: Features = {name: np.full(len(pairs), np.nan) for name in found}
-    for name, values in found.items():
+    features = encoder_features("second", inner, vectors, pair_cosines(vectors, inner))
+    result: Features = {name: np.full(len(pairs), np.nan) for name in features}
+    for name, values in features.items():
         result[name][both] = values
     return result
 

@@ -83,8 +83,8 @@ def collect_crops(
     """Return the kept crops that stand for themselves and have a vector and local features; main
     crops only by default.
     """
-    found = keepers(clean_images, semantic_duplicates).dropna(subset="keeper")
-    keeper_of = dict(zip(found["crop_sha256"], found["keeper"], strict=True))
+    keeper_rows = keepers(clean_images, semantic_duplicates).dropna(subset="keeper")
+    keeper_of = dict(zip(keeper_rows["crop_sha256"], keeper_rows["keeper"], strict=True))
     kept = clean_images[clean_images["status"] == "kept"].set_index("crop_sha256")
     standing = kept.loc[np.array([keeper_of.get(crop) == crop for crop in kept.index], bool)]
     if main_only:
@@ -109,9 +109,9 @@ def collect_crops(
         titles=[titles.get(name, ()) for name in names],
         palettes=_palettes(features["palette"]),
         templates={
-            row: template_from_text(found)
-            for row, found in enumerate(features["template"])
-            if isinstance(found, str)
+            row: template_from_text(cells)
+            for row, cells in enumerate(features["template"])
+            if isinstance(cells, str)
         },
         shops=_shops(features["template_kind"]),
     )
@@ -120,16 +120,16 @@ def collect_crops(
 def _shops(kinds: pd.Series) -> NDArray[np.int64]:
     numbers, names = pd.factorize(kinds)
     counts = np.bincount(numbers[numbers >= 0], minlength=len(names))
-    told = np.append(counts < _NEARLY_ALL * len(kinds), False)
-    return np.where(told[numbers], numbers, -1).astype(np.int64)
+    is_shop = np.append(counts < _NEARLY_ALL * len(kinds), False)
+    return np.where(is_shop[numbers], numbers, -1).astype(np.int64)
 
 
-def _palettes(found: pd.Series) -> Floats:
+def _palettes(palettes: pd.Series) -> Floats:
     """Return palettes as float32 rows, NaN where there is none."""
     nothing = np.full(PALETTE_LENGTH, np.nan, np.float32)
     rows = [
         nothing if one is None or np.ndim(one) == 0 else np.asarray(one, np.float32)
-        for one in found
+        for one in palettes
     ]
     return np.stack(rows) if rows else np.zeros((0, PALETTE_LENGTH), np.float32)
 

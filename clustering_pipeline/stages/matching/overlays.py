@@ -40,12 +40,17 @@ def without_overlays(
     `pairs` shows.
     """
     places = {
-        row: [_place(products.places[row], line) for line in found] for row, found in lines.items()
+        row: [_place(products.places[row], line) for line in pack_lines]
+        for row, pack_lines in lines.items()
     }
     overlays = _overlays(places, _copies(pairs, raw, len(products)))
     return {
-        row: [line for line, place in zip(found, places[row], strict=True) if place not in overlays]
-        for row, found in lines.items()
+        row: [
+            line
+            for line, place in zip(pack_lines, places[row], strict=True)
+            if place not in overlays
+        ]
+        for row, pack_lines in lines.items()
     }
 
 
@@ -56,10 +61,12 @@ def under_templates(
     placed in the product's frame: what stands beside the pack lies outside of it.
     """
     return {
-        row: _free(_in_frame(found, products, row), products.places[row], products.templates[row])
+        row: _free(
+            _in_frame(pack_lines, products, row), products.places[row], products.templates[row]
+        )
         if row in products.templates
-        else list(found)
-        for row, found in lines.items()
+        else list(pack_lines)
+        for row, pack_lines in lines.items()
     }
 
 
@@ -93,8 +100,8 @@ def _free(
 
 def _overlays(places: Mapping[int, Sequence[Place]], copies: sparse.csr_matrix) -> set[Place]:
     standing = defaultdict(list)
-    for row, found in places.items():
-        for place in set(found):
+    for row, pack_places in places.items():
+        for place in set(pack_places):
             standing[place].append(row)
     return {
         place

@@ -42,18 +42,18 @@ def standing(name: str, pairs: Pairs, alike: Reals, count: int, spread: float = 
     worse. `_above`: how far it exceeds the mean of the ten nearest of both, in units of `spread`.
     `_gap`: how far it stays below the nearest of either.
     """
-    known = np.isfinite(alike)
-    value = np.where(known, alike, -np.inf)
+    compared = np.isfinite(alike)
+    value = np.where(compared, alike, -np.inf)
     ranks = _ranks(pairs, value)
     near, best = _nearest(pairs, value, count)
     left, right = pairs.T
-    found = {
+    features = {
         f"{name}_rank": np.log2(1.0 + ranks.min(axis=1)),
         f"{name}_rank_far": np.log2(1.0 + ranks.max(axis=1)),
         f"{name}_above": (value - (near[left] + near[right]) / 2) / spread,
         f"{name}_gap": (value - np.maximum(best[left], best[right])) / spread,
     }
-    return {key: np.where(known, values, np.nan) for key, values in found.items()}
+    return {key: np.where(compared, values, np.nan) for key, values in features.items()}
 
 
 def shares_of_best(name: str, pairs: Pairs, alike: Reals, count: int, least: float) -> Features:
@@ -64,11 +64,11 @@ def shares_of_best(name: str, pairs: Pairs, alike: Reals, count: int, least: flo
     best = np.zeros(count)
     np.maximum.at(best, pairs.ravel(), np.repeat(value, 2))
     ends = best[pairs]
-    found = {
+    features = {
         f"{name}_share": value / np.maximum(ends.min(axis=1), least),
         f"{name}_share_far": value / np.maximum(ends.max(axis=1), least),
     }
-    return {key: np.where(np.isfinite(alike), values, np.nan) for key, values in found.items()}
+    return {key: np.where(np.isfinite(alike), values, np.nan) for key, values in features.items()}
 
 
 def encoder_features(name: str, pairs: Pairs, vectors: Floats, cosines: Reals) -> Features:
@@ -86,8 +86,8 @@ def encoder_features(name: str, pairs: Pairs, vectors: Floats, cosines: Reals) -
     median, upper = np.quantile(vectors @ vectors[chosen].T, [0.5, 0.84], axis=1)
     spread = np.maximum(upper - median, _LEAST_SPREAD)
     scores = (cosines[:, None] - median[pairs]) / spread[pairs]
-    found = standing(name, pairs, cosines, count, float(np.median(spread)))
-    return {**found, f"{name}_out": scores.min(axis=1).astype(np.float64)}
+    features = standing(name, pairs, cosines, count, float(np.median(spread)))
+    return {**features, f"{name}_out": scores.min(axis=1).astype(np.float64)}
 
 
 def print_features(
@@ -108,16 +108,16 @@ def text_features(name: str, pairs: Pairs, texts: Sequence[str], similarity: Rea
     """Return the features of `texts` by their n-gram cosines (float64, m, NaN where either is
     unread).
     """
-    known = np.isfinite(similarity)
-    if not known.any():
+    compared = np.isfinite(similarity)
+    if not compared.any():
         return {}
     words, contained = _word_overlaps(pairs, texts)
     return {
         name: similarity,
         **standing(name, pairs, similarity, len(texts)),
         **shares_of_best(name, pairs, similarity, len(texts), 0.05),
-        f"{name}_words": np.where(known, words, np.nan),
-        f"{name}_contained": np.where(known, contained, np.nan),
+        f"{name}_words": np.where(compared, words, np.nan),
+        f"{name}_contained": np.where(compared, contained, np.nan),
     }
 
 
@@ -153,12 +153,12 @@ def line_features(
     read.
     """
     said = agreeing + conflicting
-    found = {
+    features = {
         "lines_agreeing": np.log2(1.0 + agreeing),
         "lines_conflicting": np.minimum(conflicting, 4).astype(np.float64),
         "lines_against": (conflicting + 0.5) / (said + 1.0),
     }
-    return {key: np.where(compared, values, np.nan) for key, values in found.items()}
+    return {key: np.where(compared, values, np.nan) for key, values in features.items()}
 
 
 def shop_features(
@@ -189,11 +189,11 @@ def crowd(pairs: Pairs, weight: Reals, disagreeing: NDArray[np.bool_], count: in
     position = _positions(rows)
     looked_at = (position < _PARTNERS) & (weight[order] > _VERIFIED)
     against = looked_at & disagreeing[order]
-    found = np.bincount(rows[against], minlength=count)
+    against_counts = np.bincount(rows[against], minlength=count)
     own = np.zeros((len(pairs), 2))
     side = (pairs[order, 1] == rows).astype(np.int64)
     own[order, side] = against
-    return np.asarray((found[pairs] - own).max(axis=1, initial=0) / _PARTNERS)
+    return np.asarray((against_counts[pairs] - own).max(axis=1, initial=0) / _PARTNERS)
 
 
 def disagreements(features: Mapping[str, Reals]) -> NDArray[np.bool_]:
@@ -251,12 +251,12 @@ def _nearest(pairs: Pairs, value: Reals, count: int) -> tuple[Reals, Reals]:
     """
     rows, order = by_end(pairs, value)
     position = _positions(rows)
-    known = np.isfinite(value[order])
-    near = known & (position < NEAREST)
+    is_finite = np.isfinite(value[order])
+    near = is_finite & (position < NEAREST)
     total = np.bincount(rows[near], value[order][near], minlength=count)
     mean = total / np.maximum(np.bincount(rows[near], minlength=count), 1)
     best = np.zeros(count)
-    first = known & (position == 0)
+    first = is_finite & (position == 0)
     best[rows[first]] = value[order][first]
     return mean, best
 

@@ -48,5 +48,5 @@ def _log_ratio(verified: Reals, others: Reals, asked: Reals) -> Reals:
     shares = IsotonicRegression(out_of_bounds="clip").fit(likeness, truth, sample_weight=weights)
     doubt = PSEUDO / min(len(verified), len(others))
     share = np.clip(shares.predict(asked), doubt, 1 - doubt)
-    found: Reals = np.log(share / (1 - share))
-    return found
+    log_ratio: Reals = np.log(share / (1 - share))
+    return log_ratio

@@ -66,8 +66,8 @@ def print_evidence(
     by how it was verified. The inliers themselves are kept, but not returned.
     """
     slices = [pairs[start : start + _SLICE] for start in range(0, len(pairs), _SLICE)] or [pairs]
-    found = [_slice_evidence(some, features, settings, context) for some in slices]
-    return pd.concat(found, ignore_index=True)
+    frames = [_slice_evidence(some, features, settings, context) for some in slices]
+    return pd.concat(frames, ignore_index=True)
 
 
 def _slice_evidence(
@@ -89,9 +89,9 @@ def _slice_evidence(
         work = partial(_verify_batch, blobs=context.blobs, settings=settings)
         with context.progress.track("Matches", len(missing), "pair") as bar:
             items = [(key, *blobs[key]) for key in missing]
-            for found in context.engine.map_batches(work, items, batch_size=settings.batch_size):
-                bar.advance(len(found))
-                yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
+            for evidence in context.engine.map_batches(work, items, batch_size=settings.batch_size):
+                bar.advance(len(evidence))
+                yield pd.DataFrame(evidence, columns=["key", *_SCHEMA.names])
 
     return compute_missing(table, keys, compute, _JUDGED).loc[keys].reset_index(drop=True)
 
@@ -136,8 +136,10 @@ def _laid_over(first: "_Loaded", second: "_Loaded", evidence: PrintEvidence) -> 
         return dict.fromkeys((*_MAP, *ALIGNED), float("nan"))
     size = np.array([first.features.width, first.features.height], np.float32)
     support = first.features.points[match.first] / size
-    found = compare_aligned(first.frame(), second.frame(), shares, np.asarray(support, np.float32))
-    compared = [value for name, value in found._asdict().items() if name != "outline"]
+    differences = compare_aligned(
+        first.frame(), second.frame(), shares, np.asarray(support, np.float32)
+    )
+    compared = [value for name, value in differences._asdict().items() if name != "outline"]
     # As precise as they are kept.
     values = np.array([*map_shape(match.matrix), *compared], np.float32).tolist()
     return dict(zip((*_MAP, *ALIGNED), values, strict=True))

@@ -88,13 +88,13 @@ def shape_candidates(
     rows: NDArray[np.int64], shapes: Sequence[NDArray[np.float32] | None], neighbours: int
 ) -> NDArray[np.int64]:
     """Return pairs of the crops `rows` whose coarse shapes are neighbours: int64 (m, 2), i < j."""
-    known = [
+    shaped = [
         (row, shape) for row, shape in zip(rows.tolist(), shapes, strict=True) if shape is not None
     ]
-    if len(known) < 2:
+    if len(shaped) < 2:
         return np.zeros((0, 2), np.int64)
-    return np.array([row for row, _ in known])[
-        nearest_pairs(np.stack([shape for _, shape in known]), neighbours)
+    return np.array([row for row, _ in shaped])[
+        nearest_pairs(np.stack([shape for _, shape in shaped]), neighbours)
     ]
 
 

@@ -36,18 +36,20 @@ def compare_pair(
     What a category adds is left out: texts, titles, overlays and neighbours. `descriptors`: the
     unit descriptors of both, float32 (n, 128), where the caller has them.
     """
-    found = verify(first, second, settings.verification, descriptors)
-    weight = float(pair_weights(_evidence(first, second, found, settings), veto_numbers=False)[0])
+    evidence = verify(first, second, settings.verification, descriptors)
+    weight = float(
+        pair_weights(_evidence(first, second, evidence, settings), veto_numbers=False)[0]
+    )
     probability = float(probability_of(np.array([weight]))[0]) if weight > 0 else 0.0
-    return PairComparison(weight, probability, 0 if found.match is None else len(found.match))
+    return PairComparison(weight, probability, 0 if evidence.match is None else len(evidence.match))
 
 
 def _evidence(
-    first: LocalFeatures, second: LocalFeatures, found: PrintEvidence, settings: MatchSettings
+    first: LocalFeatures, second: LocalFeatures, evidence: PrintEvidence, settings: MatchSettings
 ) -> PairEvidence:
     measures = [
         np.array([value], np.float64)
-        for value in (found.cells, found.agreement, found.centre_agreement)
+        for value in (evidence.cells, evidence.agreement, evidence.centre_agreement)
     ]
     keypoints, both = np.array([len(first), len(second)]), np.array([[0, 1]])
     plain = plain_pairs(keypoints, both, settings.plain_keypoints).all()
@@ -55,7 +57,7 @@ def _evidence(
     nothing = np.zeros(1)
     return PairEvidence(
         cosine=nothing,
-        print_weight=print_weight(*measures) if found.match is not None else nothing,
+        print_weight=print_weight(*measures) if evidence.match is not None else nothing,
         overlay=nothing,
         shape=np.array([shape]),
         bare=np.array([keypoints.max() <= settings.plain_keypoints]),

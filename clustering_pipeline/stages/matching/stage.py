@@ -159,7 +159,7 @@ def _further_vectors(
         if settings.local_neighbours
         else []
     )
-    found = []
+    further_vectors = []
     for one, neighbours in (
         *wanted,
         *((further, settings.neighbours) for further in settings.further_embeddings),
@@ -167,15 +167,15 @@ def _further_vectors(
         frame = embedding.run(
             clean_images=clean_images, local_features=local_features, settings=one, context=context
         ).manifest
-        known = frame.set_index("crop_sha256")["vector"].reindex(products.crops)
-        rows = np.flatnonzero(known.notna())
+        vectors = frame.set_index("crop_sha256")["vector"].reindex(products.crops)
+        rows = np.flatnonzero(vectors.notna())
         if len(rows):
-            found.append(
+            further_vectors.append(
                 FurtherVectors(
-                    rows, np.stack(known.iloc[rows].to_list()).astype(np.float32), neighbours
+                    rows, np.stack(vectors.iloc[rows].to_list()).astype(np.float32), neighbours
                 )
             )
-    return found
+    return further_vectors
 
 
 class Matcher:
@@ -210,10 +210,10 @@ class Matcher:
         for _ in range(self.settings.friend_rounds):
             weights = picture_weights(self.products, candidates)
             friends = np.where(weights > SMALLEST_WEIGHT, weights, 0.0)
-            found = friends_of_friends(candidates.pairs, friends, count, self.settings.friends)
-            if len(found) == 0:
+            further = friends_of_friends(candidates.pairs, friends, count, self.settings.friends)
+            if len(further) == 0:
                 break
-            candidates = candidates.joined(self._verified(found))
+            candidates = candidates.joined(self._verified(further))
         return candidates
 
     def _nearest_in_embeddings(self) -> NDArray[np.int64]:
@@ -287,8 +287,8 @@ class Matcher:
         """Return the candidates and, verified too, the pairs of packs whose text is alike."""
         texts = [pack_text(lines.get(row, ())) for row in range(len(self.products))]
         alike = text_neighbours(ngram_vectors(texts), self.settings.text_neighbours)
-        found = without_known(alike, candidates.pairs, len(self.products))
-        return candidates.joined(self._verified(found)) if len(found) else candidates
+        further = without_known(alike, candidates.pairs, len(self.products))
+        return candidates.joined(self._verified(further)) if len(further) else candidates
 
     def _provisional_groups(self, pairs: NDArray[np.int64], weights: Reals) -> NDArray[np.int64]:
         strong = weights > 0

@@ -318,9 +318,9 @@ def standing_among_texts(
         bounds = np.searchsorted(rows[order], np.arange(start, stop + 1))
         for row, first, last in zip(some, bounds[:-1], bounds[1:], strict=True):
             numbers = order[first:last]
-            found = row[columns[numbers]]
-            similarity[numbers] = found
-            rank[numbers] = len(row) - np.searchsorted(np.sort(row), found, side="right")
+            cosines = row[columns[numbers]]
+            similarity[numbers] = cosines
+            rank[numbers] = len(row) - np.searchsorted(np.sort(row), cosines, side="right")
     count = len(pairs)
     return 2 * similarity[:count] - near[pairs[:, 0]] - near[pairs[:, 1]], np.minimum(
         rank[:count], rank[count:]
@@ -356,10 +356,10 @@ def title_similarity(texts: Sequence[str], pairs: Pairs) -> NDArray[np.float64]:
 
     A title of a letter or two has no n-grams, but it is like itself.
     """
-    known = np.array([bool(text) for text in texts], bool)
+    has_title = np.array([bool(text) for text in texts], bool)
     are_equal = np.array([texts[left] == texts[right] for left, right in pairs.tolist()], bool)
     compared = np.where(are_equal, 1.0, similarity_of(texts, pairs))
-    return np.where(known[pairs].all(axis=1), compared, np.nan)
+    return np.where(has_title[pairs].all(axis=1), compared, np.nan)
 
 
 def _title_conflicts(

@@ -63,13 +63,13 @@ class RapidTextReader:
 
     def read(self, frame: NDArray[np.uint8]) -> list[TextLine]:
         """Return the lines of an RGB frame, uint8 (height, width, 3), as rapidocr orders them."""
-        found = self._engine(np.ascontiguousarray(frame[..., ::-1]))
-        if found.txts is None or found.boxes is None:
+        output = self._engine(np.ascontiguousarray(frame[..., ::-1]))
+        if output.txts is None or output.boxes is None:
             return []
         size = np.array(frame.shape[1::-1], np.float32)
         return [
             TextLine(str(text), float(score), (np.asarray(box, np.float32) / size).round(4))
-            for text, score, box in zip(found.txts, found.scores, found.boxes, strict=True)
+            for text, score, box in zip(output.txts, output.scores, output.boxes, strict=True)
         ]
 
 
@@ -174,9 +174,11 @@ def read_texts(
         work = partial(_read_batch, blobs=context.blobs, settings=settings)
         with context.progress.track("Text on packs", len(missing), "picture") as bar:
             items: list[Place] = [(key, *places[key]) for key in missing]
-            for found in context.engine.map_batches(work, items, batch_size=settings.batch_size):
-                bar.advance(len(found))
-                yield pd.DataFrame(found, columns=["key", *_SCHEMA.names])
+            for batch_lines in context.engine.map_batches(
+                work, items, batch_size=settings.batch_size
+            ):
+                bar.advance(len(batch_lines))
+                yield pd.DataFrame(batch_lines, columns=["key", *_SCHEMA.names])
 
     frame = compute_missing(_table(settings, context), places, compute)
     return {
