@@ -32,6 +32,7 @@ from clustering_pipeline.settings import (
 from clustering_pipeline.stages import clustering, detection, embedding, features, matching
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication import clean_stage, semantic_stage
+from clustering_pipeline.stages.matching.kept_crops import collect_crops
 from clustering_pipeline.stages.matching.stage import Matcher, open_matcher
 from clustering_pipeline.storage import BlobStore, FeatureTables
 
@@ -119,13 +120,13 @@ class PreparedSet:
         catalogue = (
             self._catalogue if titles else conform(self._catalogue.assign(title=None), CATALOGUE)
         )
-        return open_matcher(
+        products = collect_crops(
             **self._pictures,
             local_features=self._features,
             catalogue=catalogue,
             settings=settings,
-            context=self._context,
         )
+        return open_matcher(products, self._clean, self._features, settings, self._context)
 
     def listings_of(self, crops: Sequence[str]) -> np.ndarray:
         """Return the number of a listing that shows each crop: int64 (n,)."""

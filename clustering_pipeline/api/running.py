@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
@@ -16,9 +15,8 @@ from clustering_pipeline.core.manifests import (
     OVERRULED_PICTURES,
     empty,
 )
-from clustering_pipeline.outputs.prices import product_prices
+from clustering_pipeline.outputs.category import category_tables
 from clustering_pipeline.outputs.report import CategoryTables
-from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import PipelineSettings
 from clustering_pipeline.stages import catalogue
@@ -26,7 +24,6 @@ from clustering_pipeline.stages.catalogue import CatalogueSource
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication import overrides_stage
 from clustering_pipeline.stages.flow import STEPS
-from clustering_pipeline.stages.offers import PriceHistory
 
 # What Dagster leaves in a home that it has run.
 RUN_BY_DAGSTER = "history"
@@ -73,30 +70,12 @@ class ProjectCategory:
 
     def tables(self, frames: dict[str, pd.DataFrame]) -> CategoryTables:
         """Return the frames as the pages read them, with names for the clusters."""
-        shown: dict[str, Any] = {
-            name: frames[name] for name in CategoryTables.__dataclass_fields__ if name in frames
-        }
-        texts = pack_texts(
-            frames["catalogue"],
-            frames["clusters"],
-            frames["local_features"],
-            self.settings.matches,
+        return category_tables(
+            frames,
+            self.source.display_name,
             self.context,
-        )
-        names = suggest_names(frames["catalogue"], frames["clusters"], texts)
-        prices = product_prices(
-            frames.get("offers", empty(OFFERS)),
-            frames["catalogue"],
-            frames["clusters"],
-            PriceHistory(self.context.blobs.files, self.category).readings(),
-            outlier_z=self.settings.offers.outlier_z,
-        )
-        return CategoryTables(
-            category=self.category,
-            display_name=self.source.display_name,
-            suggested_names=names,
-            prices=prices,
-            **shown,
+            matches=self.settings.matches,
+            offers=self.settings.offers,
         )
 
 

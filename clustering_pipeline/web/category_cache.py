@@ -33,11 +33,11 @@ from clustering_pipeline.core.manifests import (
     Manifest,
     empty,
 )
+from clustering_pipeline.outputs.category import category_tables
 from clustering_pipeline.outputs.prices import (
     Offer,
     ProductPrices,
     listing_offers,
-    product_prices,
 )
 from clustering_pipeline.outputs.report import (
     CategoryTables,
@@ -57,10 +57,9 @@ from clustering_pipeline.outputs.search import (
     current_version,
     has_text_tower,
 )
-from clustering_pipeline.outputs.workbook import pack_texts, printed_lines, suggest_names
+from clustering_pipeline.outputs.workbook import printed_lines
 from clustering_pipeline.project import Project
 from clustering_pipeline.review import PairQueue, Placed, place_pictures
-from clustering_pipeline.stages.offers import PriceHistory
 from clustering_pipeline.storage import FileTree, layout
 from clustering_pipeline.web.background import BackgroundRuns
 
@@ -106,6 +105,7 @@ _READ = (
     MATCHES,
     CLUSTERS,
     CORRECTIONS,
+    OFFERS,
 )
 SECONDS_BETWEEN_LOOKS = 1.0
 # Of clusters with one name.
@@ -431,37 +431,15 @@ class Library:
 
     def _open(self, slug: str) -> Category:
         frames = {manifest.name: self._read(manifest, slug) for manifest in _READ}
-        names = self._suggested_names(
-            slug, frames["catalogue"], frames["clusters"], frames["local_features"]
-        )
-        tables = CategoryTables(
-            category=slug,
-            display_name=self._display_name(slug),
-            suggested_names=names,
-            prices=self._prices(slug, frames["catalogue"], frames["clusters"]),
-            **frames,
+        settings = self.project.category_settings(slug)
+        tables = category_tables(
+            frames,
+            self._display_name(slug),
+            self.project.context(slug, logging.getLogger(__name__)),
+            matches=settings.matches,
+            offers=settings.offers,
         )
         return Category(slug, tables)
-
-    def _suggested_names(
-        self, slug: str, catalogue: pd.DataFrame, clusters: pd.DataFrame, features: pd.DataFrame
-    ) -> dict[int, str]:
-        matching = self.project.category_settings(slug).matches
-        context = self.project.context(slug, logging.getLogger(__name__))
-        return suggest_names(
-            catalogue, clusters, pack_texts(catalogue, clusters, features, matching, context)
-        )
-
-    def _prices(
-        self, slug: str, catalogue: pd.DataFrame, clusters: pd.DataFrame
-    ) -> dict[int, ProductPrices]:
-        return product_prices(
-            self._read(OFFERS, slug),
-            catalogue,
-            clusters,
-            PriceHistory(self.blobs.files, slug).readings(),
-            outlier_z=self.project.category_settings(slug).offers.outlier_z,
-        )
 
     def _read(self, manifest: Manifest, slug: str) -> pd.DataFrame:
         frame = self._manifests.read(manifest.name, slug)

@@ -197,36 +197,27 @@ def category_report(
     """One self-contained page: what was found, what is doubtful, and what became of every row."""
     # Made from the prompts all the same: the page shows the figures of that step.
     del english_prompts
-    from clustering_pipeline.outputs.prices import product_prices
-    from clustering_pipeline.outputs.report import CategoryTables, report_pages
-    from clustering_pipeline.outputs.workbook import pack_texts, suggest_names
-    from clustering_pipeline.stages.offers import PriceHistory
+    from clustering_pipeline.outputs.category import category_tables
+    from clustering_pipeline.outputs.report import report_pages
 
-    tables = CategoryTables(
-        category=run.category,
-        display_name=run.project.sources.load(run.category).display_name,
-        catalogue=catalogue,
-        raw_images=raw_images,
-        crops=crops,
-        clean_images=clean_images,
-        semantic_duplicates=semantic_duplicates,
-        matches=matches,
-        clusters=clusters,
-        local_features=local_features,
-        embeddings=embeddings,
-        corrections=corrections,
-        suggested_names=suggest_names(
-            catalogue,
-            clusters,
-            pack_texts(catalogue, clusters, local_features, match_settings, run.stage),
-        ),
-        prices=product_prices(
-            offers,
-            catalogue,
-            clusters,
-            PriceHistory(run.stage.blobs.files, run.category).readings(),
-            outlier_z=offer_settings.outlier_z,
-        ),
+    tables = category_tables(
+        {
+            "catalogue": catalogue,
+            "raw_images": raw_images,
+            "crops": crops,
+            "clean_images": clean_images,
+            "semantic_duplicates": semantic_duplicates,
+            "local_features": local_features,
+            "embeddings": embeddings,
+            "matches": matches,
+            "corrections": corrections,
+            "clusters": clusters,
+            "offers": offers,
+        },
+        run.project.sources.load(run.category).display_name,
+        run.stage,
+        matches=match_settings,
+        offers=offer_settings,
     )
     pages = report_pages(
         tables, _facts(run, in_force), settings, run.stage, LANGUAGES, matching=match_settings

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.duplicates import keepers
 from clustering_pipeline.imaging import Box
+from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.features import PALETTE_LENGTH, template_from_text
 from clustering_pipeline.stages.matching.geometry import Floats
 
@@ -78,16 +79,16 @@ def collect_crops(
     catalogue: pd.DataFrame,
     semantic_duplicates: pd.DataFrame,
     *,
-    main_only: bool,
+    settings: MatchSettings,
 ) -> KeptCrops:
     """Return the kept crops that stand for themselves and have a vector and local features; main
-    crops only by default.
+    crops only by default. Where bundles join what they hold, each counts as one product.
     """
     keeper_rows = keepers(clean_images, semantic_duplicates).dropna(subset="keeper")
     keeper_of = dict(zip(keeper_rows["crop_sha256"], keeper_rows["keeper"], strict=True))
     kept = clean_images[clean_images["status"] == "kept"].set_index("crop_sha256")
     standing = kept.loc[np.array([keeper_of.get(crop) == crop for crop in kept.index], bool)]
-    if main_only:
+    if settings.crops == "main":
         standing = standing[standing["is_main"].fillna(False)]
     features = local_features.set_index("crop_sha256")
     vectors = embeddings.set_index("crop_sha256")["vector"]
@@ -101,7 +102,9 @@ def collect_crops(
         boxes=_boxes(standing),
         product_boxes=_boxes(features),
         keypoints=features["keypoints"].to_numpy(np.int64),
-        copies=features["copies"].to_numpy(np.int64),
+        copies=np.ones(len(names), np.int64)
+        if settings.bundles == "join"
+        else features["copies"].to_numpy(np.int64),
         vectors=np.stack([np.asarray(vector, np.float32) for vector in vectors.loc[names]])
         if names
         else np.zeros((0, 1), np.float32),

@@ -1,7 +1,7 @@
 """Pairs of crops that show the same product, with the evidence."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -86,18 +86,17 @@ def run(
     """
     if not settings.enabled:
         return StageResult(empty(MATCHES), {"crops": 0, "candidates": 0})
-    matcher = open_matcher(
-        embeddings=embeddings,
-        local_features=local_features,
-        clean_images=clean_images,
-        crops=crops,
-        raw_images=raw_images,
-        catalogue=catalogue,
-        semantic_duplicates=semantic_duplicates,
+    products = collect_crops(
+        embeddings,
+        local_features,
+        clean_images,
+        crops,
+        raw_images,
+        catalogue,
+        semantic_duplicates,
         settings=settings,
-        context=context,
     )
-    products = matcher.products
+    matcher = open_matcher(products, clean_images, local_features, settings, context)
     candidates = matcher.by_pictures()
     lines = matcher.read_doubtful(candidates)
     candidates = matcher.with_text_neighbours(candidates, lines)
@@ -116,30 +115,13 @@ def run(
 
 
 def open_matcher(
-    *,
-    embeddings: pd.DataFrame,
-    local_features: pd.DataFrame,
+    products: KeptCrops,
     clean_images: pd.DataFrame,
-    crops: pd.DataFrame,
-    raw_images: pd.DataFrame,
-    catalogue: pd.DataFrame,
-    semantic_duplicates: pd.DataFrame,
+    local_features: pd.DataFrame,
     settings: MatchSettings,
     context: StageContext,
 ) -> "Matcher":
     """Return the matcher of the category's keepers."""
-    products = collect_crops(
-        embeddings,
-        local_features,
-        clean_images,
-        crops,
-        raw_images,
-        catalogue,
-        semantic_duplicates,
-        main_only=settings.crops == "main",
-    )
-    if settings.bundles == "join":
-        products = replace(products, copies=np.ones_like(products.copies))
     further = _further_vectors(products, clean_images, local_features, settings, context)
     return Matcher(products, further, settings, context, shipped_models())
 
