@@ -20,7 +20,7 @@ from clustering_pipeline.core.manifests import (
     empty,
 )
 from clustering_pipeline.outputs.report import CategoryTables, Listing, read_listings
-from clustering_pipeline.outputs.search import index_category
+from clustering_pipeline.outputs.search import QuerySettings, index_category
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import MatchSettings, PipelineSettings
 from clustering_pipeline.stages.flow import STEPS
@@ -76,7 +76,7 @@ def _frames(project: Project, slug: str, pictures: list[Path]) -> dict[str, pd.D
         if name not in frames and name != "offers":
             frames[name] = step.run(frames | given, settings, context).manifest
     files = FileTree(f"{project.storage_root}/outputs/{slug}/search")
-    index_category(frames, settings, context, files)
+    index_category(frames, QuerySettings.of(settings), settings.search, context, files)
     return frames
 
 

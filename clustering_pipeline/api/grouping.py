@@ -24,6 +24,7 @@ from clustering_pipeline.outputs.report import (
 )
 from clustering_pipeline.outputs.search import (
     PictureSearch,
+    QuerySettings,
     SearchIndex,
     index_category,
 )
@@ -317,7 +318,7 @@ class Grouping:
         frames, settings, context = self._frames, self._place.settings, self._place.context
         files = FileTree(self._place.project.search_root(self._place.category))
         if self._place.is_own:
-            index_category(frames, settings, context, files)
+            index_category(frames, QuerySettings.of(settings), settings.search, context, files)
         return PictureSearch(SearchIndex.load(files), context)
 
     def _listing(self, identifier: object) -> Listing:

@@ -32,6 +32,8 @@ LONGEST_CELL = 80
 STAGE_NAMES = {settings: name for name, settings in STAGES.items()}
 # Annotates the parameter that is handed the settings of every stage, by the stage's name.
 EveryStage = Mapping[str, StageSettings]
+# Annotates the parameter that is handed the frames that the decorator lists, by their names.
+Frames = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -122,15 +124,15 @@ def stage_asset(
 
 
 def project_asset(
-    manifest: Manifest, **options: Unpack[AssetOptions]
+    manifest: Manifest, *, frames: Sequence[str] = (), **options: Unpack[AssetOptions]
 ) -> Callable[[Callable[..., StageResult | AssetResult]], dg.AssetsDefinition]:
     """Return a decorator that makes a partitioned asset of a function that also works with the
     project.
 
-    Parameters annotated as frames are upstream assets of the same names; one annotated with a
-    stage's settings class is read from the `settings/<stage>` asset, and one annotated as
-    `EveryStage` from all of them; the one called `run` is the `AssetRun`. The docstring is the
-    description.
+    Parameters annotated as frames are upstream assets of the same names, and one annotated as
+    `Frames` is handed those listed as `frames`; one annotated with a stage's settings class is read
+    from the `settings/<stage>` asset, and one annotated as `EveryStage` from all of them; the one
+    called `run` is the `AssetRun`. The docstring is the description.
     """
 
     def decorate(function: Callable[..., StageResult | AssetResult]) -> dg.AssetsDefinition:
@@ -138,28 +140,34 @@ def project_asset(
             name: parameter.annotation
             for name, parameter in inspect.signature(function).parameters.items()
         }
-        frames = tuple(
-            name for name, annotation in parameters.items() if annotation is pd.DataFrame
-        )
+        named = tuple(name for name, kind in parameters.items() if kind is pd.DataFrame)
+        by_name = _parameter_of(parameters, Frames)
         settings = {
             name: annotation for name, annotation in parameters.items() if annotation in STAGE_NAMES
         }
 
         def compute(run: AssetRun, arguments: Mapping[str, Any]) -> StageResult | AssetResult:
-            return function(**arguments, run=run)
+            own = {name: value for name, value in arguments.items() if name not in frames}
+            listed = {by_name: {name: arguments[name] for name in frames}} if by_name else {}
+            return function(**own, **listed, run=run)
 
         declared = _Declared(
             function.__name__,
             inspect.getdoc(function) or "",
             manifest,
-            frames,
+            (*named, *frames),
             settings,
             compute,
-            every_stage=next((name for name, kind in parameters.items() if kind == EveryStage), ""),
+            every_stage=_parameter_of(parameters, EveryStage),
         )
         return _as_dagster_asset(declared, **options)
 
     return decorate
+
+
+def _parameter_of(parameters: Mapping[str, Any], annotation: Any) -> str:
+    """Return the name of the parameter that is annotated so, "" when there is none."""
+    return next((name for name, kind in parameters.items() if kind == annotation), "")
 
 
 def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> dg.AssetsDefinition:

@@ -15,6 +15,7 @@ from clustering_pipeline.orchestration.assets.factory import (
     AssetResult,
     AssetRun,
     EveryStage,
+    Frames,
     page_link,
     project_asset,
 )
@@ -168,26 +169,27 @@ STEPS = (
     "clusters",
 )
 
+# What the search index is made from.
+INDEXED = (
+    "catalogue",
+    "raw_images",
+    "english_prompts",
+    "crops",
+    "clean_images",
+    "local_features",
+    "embeddings",
+    "clusters",
+)
+
 # The report is written in each, so that whoever opens it in the browser reads their own.
 LANGUAGES: tuple[Literal["en", "vi"], ...] = ("en", "vi")
 # What the figures of a run depend on besides the settings.
 PACKAGES = ("clustering-pipeline", "numpy", "opencv-python-headless", "scikit-learn", "rapidocr")
 
 
-@project_asset(WRITTEN_FILES, group="results", kinds=["html"])
+@project_asset(WRITTEN_FILES, frames=(*STEPS, "corrections"), group="results", kinds=["html"])
 def category_report(
-    catalogue: pd.DataFrame,
-    raw_images: pd.DataFrame,
-    english_prompts: pd.DataFrame,
-    crops: pd.DataFrame,
-    clean_images: pd.DataFrame,
-    semantic_duplicates: pd.DataFrame,
-    local_features: pd.DataFrame,
-    embeddings: pd.DataFrame,
-    matches: pd.DataFrame,
-    corrections: pd.DataFrame,
-    clusters: pd.DataFrame,
-    offers: pd.DataFrame,
+    frames: Frames,
     offer_settings: OfferSettings,
     match_settings: MatchSettings,
     settings: ReportSettings,
@@ -195,25 +197,11 @@ def category_report(
     run: AssetRun,
 ) -> AssetResult:
     """One self-contained page: what was found, what is doubtful, and what became of every row."""
-    # Made from the prompts all the same: the page shows the figures of that step.
-    del english_prompts
     from clustering_pipeline.outputs.category import category_tables
     from clustering_pipeline.outputs.report import report_pages
 
     tables = category_tables(
-        {
-            "catalogue": catalogue,
-            "raw_images": raw_images,
-            "crops": crops,
-            "clean_images": clean_images,
-            "semantic_duplicates": semantic_duplicates,
-            "local_features": local_features,
-            "embeddings": embeddings,
-            "matches": matches,
-            "corrections": corrections,
-            "clusters": clusters,
-            "offers": offers,
-        },
+        frames,
         run.project.sources.load(run.category).display_name,
         run.stage,
         matches=match_settings,
@@ -233,7 +221,9 @@ def category_report(
     for language, page in pages.items():
         files.write(paths[language], page)
     digests = [hashlib.sha256(page).hexdigest() for page in pages.values()]
-    written = pd.DataFrame({"path": list(paths.values()), "sha256": digests, "rows": len(clusters)})
+    written = pd.DataFrame(
+        {"path": list(paths.values()), "sha256": digests, "rows": len(tables.clusters)}
+    )
     facts: dict[str, Fact] = {
         "bytes": len(pages[settings.language]),
         "report": files.address(path),
@@ -260,16 +250,9 @@ def _facts(run: AssetRun, in_force: EveryStage) -> dict[str, dict[str, Fact]]:
     return facts
 
 
-@project_asset(WRITTEN_FILES, group="results", kinds=["faiss"])
+@project_asset(WRITTEN_FILES, frames=INDEXED, group="results", kinds=["faiss"])
 def search_index(
-    embeddings: pd.DataFrame,
-    clusters: pd.DataFrame,
-    catalogue: pd.DataFrame,
-    crops: pd.DataFrame,
-    raw_images: pd.DataFrame,
-    clean_images: pd.DataFrame,
-    local_features: pd.DataFrame,
-    english_prompts: pd.DataFrame,
+    frames: Frames,
     crop_settings: CropSettings,
     feature_settings: LocalFeatureSettings,
     embedding_settings: EmbeddingSettings,
@@ -280,28 +263,14 @@ def search_index(
     """The vectors of the category with their clusters, to find the listings that show what a
     picture shows.
     """
-    from clustering_pipeline.outputs.search import QuerySettings, build_index
-    from clustering_pipeline.stages.embedding import read_reduction
-    from clustering_pipeline.stages.prompts import read_prompts
+    from clustering_pipeline.outputs.search import QuerySettings, index_category
 
     root = run.project.search_root(run.category)
-    result = build_index(
-        embeddings=embeddings,
-        clusters=clusters,
-        catalogue=catalogue,
-        crops=crops,
-        raw_images=raw_images,
-        clean_images=clean_images,
-        local_features=local_features,
-        settings=settings,
-        files=FileTree(root),
-        query=QuerySettings(
-            crops=crop_settings,
-            local_features=feature_settings,
-            embeddings=embedding_settings,
-            matches=match_settings,
-            prompts=tuple(read_prompts(english_prompts)),
-        ),
-        reduction=read_reduction(embedding_settings, run.stage),
+    query = QuerySettings(
+        crops=crop_settings,
+        local_features=feature_settings,
+        embeddings=embedding_settings,
+        matches=match_settings,
     )
+    result = index_category(frames, query, settings, run.stage, FileTree(root))
     return AssetResult(result, metadata={"index": dg.MetadataValue.path(root)})

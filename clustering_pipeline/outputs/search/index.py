@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 import faiss
 import numpy as np
@@ -27,6 +27,7 @@ from clustering_pipeline.settings import (
     EmbeddingSettings,
     LocalFeatureSettings,
     MatchSettings,
+    PipelineSettings,
 )
 from clustering_pipeline.stages.embedding import Reduction
 from clustering_pipeline.stages.prompts import Prompt
@@ -292,6 +293,13 @@ class QuerySettings(BaseModel):
     embeddings: EmbeddingSettings = EmbeddingSettings()
     matches: MatchSettings = MatchSettings()
     prompts: tuple[Prompt, ...] = ()
+
+    @classmethod
+    def of(cls, settings: PipelineSettings) -> Self:
+        """Return those of a category's settings, without prompts."""
+        return cls(
+            **{name: getattr(settings, name) for name in cls.model_fields if name != "prompts"}
+        )
 
 
 Mode = Literal["exact", "class", "cluster"]

@@ -20,7 +20,7 @@ from clustering_pipeline.outputs.search.index import (
     build_lists,
     write_index,
 )
-from clustering_pipeline.settings import PipelineSettings, SearchSettings
+from clustering_pipeline.settings import SearchSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.embedding import Reduction, read_reduction
 from clustering_pipeline.stages.prompts import read_prompts
@@ -50,25 +50,22 @@ FRAMES = (
 
 def index_category(
     frames: Mapping[str, pd.DataFrame],
-    settings: PipelineSettings,
+    query: QuerySettings,
+    settings: SearchSettings,
     context: StageContext,
     files: FileTree,
 ) -> StageResult:
-    """Build the index of a category whose stages have run; `frames` by the names of their
-    manifests.
+    """Build the index of a category whose stages have run.
+
+    `frames` by the names of their manifests; `query`: the settings that the stages ran with, whose
+    prompts are those of the frames.
     """
     return build_index(
         **{name: frames[name] for name in FRAMES},
-        settings=settings.search,
+        settings=settings,
         files=files,
-        query=QuerySettings(
-            crops=settings.crops,
-            local_features=settings.local_features,
-            embeddings=settings.embeddings,
-            matches=settings.matches,
-            prompts=tuple(read_prompts(frames["english_prompts"])),
-        ),
-        reduction=read_reduction(settings.embeddings, context),
+        query=query.model_copy(update={"prompts": tuple(read_prompts(frames["english_prompts"]))}),
+        reduction=read_reduction(query.embeddings, context),
     )
 
 

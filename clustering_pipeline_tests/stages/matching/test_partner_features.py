@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clustering_pipeline.stages.matching.partner_features import SUREST, partner_features
@@ -53,6 +53,7 @@ def test_no_pairs_at_all():
     assert {len(values) for values in found.values()} == {0}
 
 
+@settings(deadline=None)
 @given(st.permutations(range(6)))
 def test_the_order_of_crops_and_pairs_does_not_count(order):
     place = np.array(order)
