@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import re
+import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
@@ -56,17 +57,23 @@ class DelimitedText:
         return header, [dict(zip(header, row, strict=False)) for row in rows[1:]]
 
 
-def read_delimited(content: bytes, name: str) -> DelimitedText:
+def read_delimited(content: bytes, name: str, most_rows: int | None = None) -> DelimitedText:
     """Return the records of delimited text in any usual encoding and with any usual delimiter.
 
     Remarks tell of the encoding, the delimiter, letters that could not be read and quotes that
-    never close. Raises InputError when the bytes are not text, or a field has no end.
+    never close. Raises InputError when the bytes are not text, a field has no end, or there are
+    more than `most_rows` records.
     """
     encoding, text = decode(content, name)
     separator = SEPARATOR_LINE.match(text)
     delimiter = separator[1] if separator else find_delimiter(text)
     try:
-        rows, stray = _records(text, delimiter)
+        rows, stray = _records(text, delimiter, most_rows or sys.maxsize)
+    except _TooManyRowsError as error:
+        raise InputError(
+            f"{name} has more than {most_rows:,} rows, the most that are read. Split it, or raise "
+            f"catalogue.max_rows."
+        ) from error
     except csv.Error as error:
         raise InputError(
             f"{name} cannot be read as a table ({error}). Open it in Excel or LibreOffice and save "
@@ -190,9 +197,13 @@ def _large_fields() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def _records(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
+class _TooManyRowsError(Exception):
+    """There are more records than may be read."""
+
+
+def _records(text: str, delimiter: str, most: int) -> tuple[list[list[str]], list[int]]:
     """Return all records and the numbers of those with a quote that never closes, which would
-    swallow the rest of the file.
+    swallow the rest of the file; raises _TooManyRowsError when there are more than `most`.
     """
     lines = (
         text.replace("\0", "").splitlines(keepends=True)
@@ -204,10 +215,12 @@ def _records(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
     start = 0
     with _large_fields():
         while start < len(lines):
-            start, is_stray = _read_until_stray(lines, start, delimiter, rows)
+            start, is_stray = _read_until_stray(lines, start, delimiter, rows, most)
             if is_stray:
                 stray.append(len(rows))
                 if len(stray) > MAX_STRAY_QUOTES:
+                    if len(rows) + len(lines) - start > most:
+                        raise _TooManyRowsError
                     rows.extend(
                         csv.reader(lines[start:], delimiter=delimiter, quoting=csv.QUOTE_NONE)
                     )
@@ -216,10 +229,10 @@ def _records(text: str, delimiter: str) -> tuple[list[list[str]], list[int]]:
 
 
 def _read_until_stray(
-    lines: list[str], start: int, delimiter: str, rows: list[list[str]]
+    lines: list[str], start: int, delimiter: str, rows: list[list[str]], most: int
 ) -> tuple[int, bool]:
-    """Append records from `lines[start:]`; return the next line to read, and whether the last
-    record read was a stray line.
+    """Append records from `lines[start:]`, up to `most` in all; return the next line to read, and
+    whether the last record read was a stray line.
     """
     reader = csv.reader(lines[start:], delimiter=delimiter)
     begin = start
@@ -233,6 +246,8 @@ def _read_until_stray(
         end = start + reader.line_num
         if end == len(lines) and end > begin + 1 and not _closes(lines[begin:end], delimiter):
             return _append_plain(lines, begin, delimiter, rows)
+        if len(rows) >= most:
+            raise _TooManyRowsError
         rows.append(record)
         begin = end
 

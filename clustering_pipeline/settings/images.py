@@ -83,8 +83,8 @@ class CatalogueSettings(StageSettings):
     max_cells: int = Field(
         60_000_000,
         ge=1,
-        description="Cells of a sheet's used rectangle, blank ones included, above which it is "
-        "refused.",
+        description="Cells of the used rectangles of all sheets together, blank ones included, "
+        "above which a table is refused.",
     )
     max_characters: int = Field(
         80_000_000,
@@ -97,6 +97,13 @@ class CatalogueSettings(StageSettings):
         ge=1,
         description="Megabytes that a zipped workbook may unpack to; more is taken for a zip bomb "
         "and refused.",
+    )
+    max_unfolded_megabytes: int = performance_field(
+        1024,
+        "Megabytes that reading a table may take which unfolds to many times its size, beside 32 "
+        "for each megabyte of its own; one that needs more is refused.",
+        later=True,
+        ge=1,
     )
 
 

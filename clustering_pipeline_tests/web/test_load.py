@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from benchmarks.pages import served
+from benchmarks.unfolding_files import shared_strings
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.web import limits, search_service
 from clustering_pipeline.web.limits import BusyError, Turns
-from clustering_pipeline_tests.stages.catalogue.test_unfolding import shared_strings
 from clustering_pipeline_tests.web import home
 
 

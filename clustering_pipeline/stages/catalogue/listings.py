@@ -25,6 +25,7 @@ from clustering_pipeline.stages.catalogue.columns import (
     column_letters,
     find_columns,
     missing_columns,
+    unique_headers,
 )
 from clustering_pipeline.stages.catalogue.embedded_images import CellPictures, PictureListing
 from clustering_pipeline.stages.catalogue.formats.formulas import FormulaError, LinkFormula
@@ -39,6 +40,8 @@ from clustering_pipeline.stages.catalogue.formats.tables import (
 
 Position = tuple[int, int]
 SHOWN_ROWS = 5
+# Letters by which a column is named in the catalogue.
+LONGEST_HEADER = 120
 
 
 @dataclass(frozen=True)
@@ -158,9 +161,9 @@ class ListingReader:
             self._columns.url,
             self._columns.title or 0,
         } | self._columns.own
-        self._extra = [
-            (n, name) for n, name in enumerate(self._columns.headers, start=1) if n not in chosen
-        ]
+        # Every row names its other cells by their headers.
+        names = unique_headers([name[:LONGEST_HEADER] for name in self._columns.headers])
+        self._extra = [(n, name) for n, name in enumerate(names, start=1) if n not in chosen]
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield a catalogue row, without its number, for every row that has a filled cell outside

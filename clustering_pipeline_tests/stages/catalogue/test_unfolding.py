@@ -1,74 +1,27 @@
 """Small tables whose values are large: refused by what they unfold to, before they do."""
 
 import io
+import json
 import subprocess
 import sys
-import zipfile
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.unfolding_files import (
+    blank_lines,
+    dictionary,
+    far_cells,
+    long_headers,
+    repeated_cells,
+    rows_of_nothing,
+    shared_strings,
+    short_texts,
+)
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.stages.catalogue.formats import tables
 from clustering_pipeline_tests.stages.catalogue.test_formats import DATA, excel, read, with_part
-
-NAMESPACE = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-LONG = "a" * 30_000
-
-
-def shared_strings(rows):
-    """A workbook of a few kB whose cells share one string of 30,000 letters."""
-    head = '<row r="1"><c r="A1" t="inlineStr"><is><t>id</t></is></c><c r="B1" t="inlineStr"><is><t>image</t></is></c></row>'
-    cells = "".join(
-        f'<row r="{n}"><c r="A{n}" t="s"><v>0</v></c><c r="B{n}" t="s"><v>0</v></c></row>'
-        for n in range(2, rows + 2)
-    )
-    parts = {
-        "[Content_Types].xml": '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"/>',
-        "_rels/.rels": _links("officeDocument", "xl/workbook.xml"),
-        "xl/workbook.xml": f'<workbook xmlns="{NAMESPACE}" xmlns:r="r"><sheets><sheet name="S" r:id="r0"/></sheets></workbook>',
-        "xl/_rels/workbook.xml.rels": _links(
-            "worksheet", "worksheets/sheet1.xml", "sharedStrings", "sharedStrings.xml"
-        ),
-        "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{NAMESPACE}"><sheetData>{head}{cells}</sheetData></worksheet>',
-        "xl/sharedStrings.xml": f'<sst xmlns="{NAMESPACE}"><si><t>{LONG}</t></si></sst>',
-    }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, part in parts.items():
-            archive.writestr(name, part)
-    return buffer.getvalue()
-
-
-def _links(*pairs):
-    kind = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    links = "".join(
-        f'<Relationship Id="r{n}" Type="{kind}/{name}" Target="{target}"/>'
-        for n, (name, target) in enumerate(zip(pairs[::2], pairs[1::2], strict=True))
-    )
-    return f'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">{links}</Relationships>'
-
-
-def dictionary(rows, as_category=False, nested=False):
-    """A Parquet of a few kB whose rows share one text of 30,000 letters."""
-    values = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([LONG]))
-    table = pa.table({"id": pa.array(range(rows)), "image": values})
-    if nested:
-        table = pa.table({"id": [1], "image": pa.ListArray.from_arrays([0, rows], values)})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, store_schema=as_category or nested, use_dictionary=True)
-    return buffer.getvalue()
-
-
-def repeated(rows):
-    """An .ods whose one cell of 30,000 letters is repeated."""
-    cell = f'<table:table-cell office:value-type="string" table:number-columns-repeated="50"><text:p>{LONG}</text:p></table:table-cell>'
-    row = f'<table:table-row table:number-rows-repeated="{rows}">{cell}</table:table-row>'
-    return with_part(
-        (DATA / "catalogue.ods").read_bytes(),
-        "content.xml",
-        lambda part: part.replace(b"</table:table>", row.encode() + b"</table:table>", 1),
-    )
 
 
 @pytest.mark.parametrize(
@@ -78,9 +31,21 @@ def repeated(rows):
         (dictionary(300_000), "c.parquet"),
         (dictionary(300_000, as_category=True), "c.parquet"),
         (dictionary(300_000, nested=True), "c.parquet"),
-        (repeated(10_000), "c.ods"),
+        (repeated_cells(10_000), "c.ods"),
+        (rows_of_nothing(10_000_000), "c.parquet"),
+        (far_cells(10), "c.xlsx"),
+        (blank_lines(2_500_000), "c.csv"),
     ],
-    ids=["shared strings", "dictionary", "category", "list", "repeated cells"],
+    ids=[
+        "shared strings",
+        "dictionary",
+        "category",
+        "list",
+        "repeated cells",
+        "rows of nothing",
+        "far cells",
+        "blank lines",
+    ],
 )
 def test_what_unfolds_is_refused_before_it_does(content, name, tmp_path):
     """Each unfolds to gigabytes; the reading process may have one beside what it needs to begin."""
@@ -106,12 +71,45 @@ def test_what_unfolds_is_refused_before_it_does(content, name, tmp_path):
         [sys.executable, program, file], capture_output=True, text=True, check=True
     )
     *said, peak = answer.stdout.splitlines()
-    assert "characters" in said[0] or "memory" in said[0]
+    assert any(word in said[0] for word in ("characters", "memory", "cells", "rows"))
     assert int(peak) < 1_200_000
 
 
 def test_shared_texts_within_the_limit_are_read():
     assert len(read(shared_strings(5)).listings) == 5
+
+
+def test_what_takes_too_much_memory_to_read_is_refused(monkeypatch):
+    """Millions of cells of two letters are few characters, and much memory."""
+    monkeypatch.setattr(tables, "UNFOLDED_BYTES", 2**20)
+    content = short_texts(500)
+    assert len(read(content).listings) == 500
+    with pytest.raises(InputError, match=r"catalogue\.max_unfolded_megabytes"):
+        read(content, max_unfolded_megabytes=1)
+
+
+def test_the_cells_of_all_sheets_count_together():
+    with pytest.raises(InputError, match=r"'S\d' alone 57,999,420, .*catalogue\.max_cells"):
+        read(far_cells(2))
+
+
+def test_old_workbooks_have_the_limit_of_cells_too():
+    with pytest.raises(InputError, match=r"catalogue\.max_cells"):
+        read((DATA / "catalogue.xls").read_bytes(), "c.xls", max_cells=3)
+
+
+def test_two_sheets_of_one_name_are_no_way_past_the_limits():
+    def same_name(part):
+        return part.replace(b'name="S1"', b'name="S0"')
+
+    with pytest.raises(InputError, match="two of its sheets are called 'S0'"):
+        read(with_part(far_cells(2), "xl/workbook.xml", same_name), max_cells=10**9)
+
+
+def test_long_headers_are_not_repeated_whole_in_every_row():
+    extra = [json.loads(text) for text in read(long_headers(3)).listings["extra"]]
+    assert all(len(cells) == 30 for cells in extra)
+    assert {len(name) for cells in extra for name in cells} == {120}
 
 
 def test_a_category_of_parquet_is_read():

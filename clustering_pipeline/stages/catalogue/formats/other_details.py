@@ -20,6 +20,7 @@ from clustering_pipeline.stages.catalogue.formats.sheet_details import (
     EXACT_DIGITS,
     NumberFormat,
     SheetDetails,
+    check_new,
     check_overlap,
     error_fault,
     number_format,
@@ -45,19 +46,33 @@ BROKEN = (
 ENCRYPTED = re.compile("encrypt|password", re.IGNORECASE)
 
 
-def old_workbook_details(content: bytes, name: str) -> dict[str, SheetDetails]:
-    """Return the details of every sheet by name; raises InputError when the workbook is encrypted
-    or damaged.
+Check = Callable[[dict[str, SheetDetails]], None]
+
+
+def old_workbook_details(content: bytes, name: str, check: Check) -> dict[str, SheetDetails]:
+    """Return the details of every sheet by name, after `check` of those so far for each; raises
+    InputError when the workbook is encrypted or damaged.
     """
+    details: dict[str, SheetDetails] = {}
     try:
+        # A sheet at a time, and rows only as long as they are: a cell far below and right would
+        # make room for millions.
         workbook = xlrd.open_workbook(
-            file_contents=content, formatting_info=True, logfile=_Silence()
+            file_contents=content,
+            formatting_info=True,
+            logfile=_Silence(),
+            on_demand=True,
+            ragged_rows=True,
         )
-        details = {sheet.name: _sheet_details(workbook, sheet) for sheet in workbook.sheets()}
+        for number in range(workbook.nsheets):
+            sheet = workbook.sheet_by_index(number)
+            check_new(name, sheet.name, details)
+            details[sheet.name] = _sheet_details(workbook, sheet)
+            check_overlap(name, details[sheet.name].merged, details[sheet.name])
+            check(details)
+            workbook.unload_sheet(number)
     except BROKEN as error:
         raise _explained(error, name) from error
-    for sheet_details in details.values():
-        check_overlap(name, sheet_details.merged, sheet_details)
     return details
 
 
@@ -120,10 +135,8 @@ VALUE_MARKS = ("office:value-type", "calcext:value-type", "table:formula")
 AMOUNT = re.compile(r"[.,%\s\u00a0\u202f]")
 
 
-def document_details(
-    package: WorkbookPackage, check: Callable[[str, int], None]
-) -> dict[str, SheetDetails]:
-    """Return the details of every sheet by name, after `check(sheet, cells)` of its used rectangle.
+def document_details(package: WorkbookPackage, check: Check) -> dict[str, SheetDetails]:
+    """Return the details of every sheet by name, after `check` of those so far for each.
 
     Raises InputError when the document is encrypted or its XML is damaged.
     """
@@ -143,7 +156,7 @@ class _Scanner:
     number.
     """
 
-    def __init__(self, file: str, check: Callable[[str, int], None]) -> None:
+    def __init__(self, file: str, check: Check) -> None:
         self._file = file
         self.sheets: dict[str, SheetDetails] = {}
         self._check = check
@@ -174,9 +187,10 @@ class _Scanner:
 
     def end(self, name: str) -> None:
         if name == "table:table":
-            self._check(self._name, self._details.last_row * self._details.last_column)
             check_overlap(self._file, self._details.merged, self._details)
+            check_new(self._file, self._name, self.sheets)
             self.sheets[self._name] = self._details
+            self._check(self.sheets)
         elif name in CELLS and self._shown is not None:
             self._note("".join(self._shown))
             self._shown = None

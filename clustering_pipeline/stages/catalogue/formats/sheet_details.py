@@ -105,6 +105,7 @@ class NumberFormat:
 
 
 EXACT_DIGITS = 15
+_NO_MEMORY = expat.errors.codes[expat.errors.XML_ERROR_NO_MEMORY]
 Position = tuple[int, int]
 Corners = tuple[int, int, int, int]
 
@@ -202,6 +203,8 @@ def parse_stream(parser: XMLParserType, package: WorkbookPackage, part: str) -> 
             parser.Parse(piece, False)
         parser.Parse(b"", True)
     except (ExpatError, ValueError, KeyError) as error:
+        if isinstance(error, ExpatError) and error.code == _NO_MEMORY:
+            raise MemoryError from error
         raise damaged(package.name, error) from error
 
 
@@ -256,6 +259,12 @@ def sheet_details(package: WorkbookPackage, sheet: SheetPart, facts: WorkbookFac
     for position, part in floating.items():
         details.pictures.setdefault(position, part)
     return details
+
+
+def check_new(name: str, sheet: str, before: Mapping[str, SheetDetails]) -> None:
+    """Raise InputError for a second sheet of one name, which a reader would take for the first."""
+    if sheet in before:
+        raise damaged(name, ValueError(f"two of its sheets are called {sheet!r}"))
 
 
 def check_overlap(name: str, ranges: Sequence[Corners], details: SheetDetails) -> None:

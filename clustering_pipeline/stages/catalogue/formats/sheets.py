@@ -49,9 +49,13 @@ class WorkbookPackage:
         self._check_limits(max_uncompressed_megabytes * 2**20)
         self._names = {info.filename: info for info in self._archive.infolist()}
 
+    @property
+    def unpacked(self) -> int:
+        """How many bytes all parts unpack to, as declared."""
+        return sum(entry.file_size for entry in self._archive.infolist())
+
     def _check_limits(self, max_bytes: int) -> None:
-        entries = self._archive.infolist()
-        total = sum(entry.file_size for entry in entries)
+        entries, total = self._archive.infolist(), self.unpacked
         if total > max_bytes or len(entries) > MAX_PARTS:
             raise InputError(
                 f"{self.name} unpacks to {total / 2**20:,.0f} MB in {len(entries):,} parts, which "

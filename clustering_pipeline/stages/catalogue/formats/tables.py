@@ -7,6 +7,7 @@ import datetime
 import io
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import PurePath
@@ -28,6 +29,7 @@ from clustering_pipeline.stages.catalogue.formats.other_details import (
 )
 from clustering_pipeline.stages.catalogue.formats.sheet_details import (
     SheetDetails,
+    check_new,
     sheet_details,
     workbook_facts,
 )
@@ -51,6 +53,12 @@ OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 FOLDER_SHEET = "pictures"
 FOLDER_HEADER = ("product_base_id", "file")
 PARQUET_MAGIC = b"PAR1"
+# How far a table may unfold, in bytes and in times its own size, before it is tried in a process of
+# its own; what that may use for each byte of the file, and seconds.
+UNFOLDED_BYTES, UNFOLDED_TIMES = 64 * 2**20, 24
+TRIED_TIMES, TRIED_SECONDS = 32, 600.0
+# What a reader takes for a cell that nothing is in.
+CELL_BYTES = 40
 # What trying a Parquet file may use, and rows that are tried at once.
 PARQUET_MEGABYTES = 1024
 PARQUET_SECONDS = 120.0
@@ -106,6 +114,10 @@ class Table:
     text: DelimitedText | None = None
 
 
+Details = dict[str, SheetDetails]
+Scan = Callable[[bytes, str, CatalogueSettings], Details]
+
+
 def table_kind(content: bytes) -> str:
     """Return what the bytes are, by their content: `xlsx`, `ods`, `xls`, `parquet` or `csv`."""
     if content.startswith(PARQUET_MAGIC):
@@ -142,11 +154,51 @@ def read_table(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     if kind == "csv":
         _refuse_other_files(content, name)
         check_characters(name, len(content) // MOST_BYTES_A_CHARACTER, settings)
-        text = read_delimited(content, name)
+        text = read_delimited(content, name, settings.max_rows)
         sheet = SheetTable(PurePath(name).stem, text.rows)
         return _within_limits(Table(kind, [sheet], text.remarks, text=text), name, settings)
     readers = {"parquet": _read_parquet, "xlsx": _read_xlsx, "ods": _read_ods, "xls": _read_xls}
     return _within_limits(readers[kind](content, name, settings), name, settings)
+
+
+def unfolds(unpacked: int, content: bytes) -> bool:
+    """Whether so many bytes are far more than a file that is no trap would unfold to."""
+    return unpacked > max(UNFOLDED_BYTES, UNFOLDED_TIMES * len(content))
+
+
+def _read_sheets(
+    scan: Scan, unpacked: int, content: bytes, name: str, settings: CatalogueSettings
+) -> list[SheetTable]:
+    """Return the sheets of a workbook that unpacks to so many bytes, whose details `scan` returns.
+
+    What unfolds to many times its size is read in a process with a limit of memory first; raises
+    InputError when it needs more than it may have.
+    """
+    is_large = unfolds(unpacked, content)
+    if is_large:
+        _try(scan, content, name, settings)
+    details = scan(content, name, settings)
+    cells = sum(sheet.last_row * sheet.last_column for sheet in details.values())
+    if not is_large and unfolds(CELL_BYTES * cells, content):
+        _try(scan, content, name, settings)
+    return _read_calamine(content, name, details)
+
+
+def _try(scan: Scan, content: bytes, name: str, settings: CatalogueSettings) -> None:
+    own = len(content) / 2**20
+    megabytes = settings.max_unfolded_megabytes + int(TRIED_TIMES * own)
+    try:
+        confined(_scan_and_read, megabytes, TRIED_SECONDS, scan, content, name, settings)
+    except ConfinedError as error:
+        raise InputError(
+            f"{name} has {own:,.1f} MB and unfolds to many times that: {error}. Delete stray cells "
+            f"far from the table and columns that repeat one text, copy the table into a new "
+            f"workbook and give that, or raise catalogue.max_unfolded_megabytes."
+        ) from error
+
+
+def _scan_and_read(scan: Scan, content: bytes, name: str, settings: CatalogueSettings) -> None:
+    _read_calamine(content, name, scan(content, name, settings))
 
 
 def _refuse_other_files(content: bytes, name: str) -> None:
@@ -175,12 +227,7 @@ def _beginning(content: bytes) -> str:
 
 def _within_limits(table: Table, name: str, settings: CatalogueSettings) -> Table:
     rows = sum(len(sheet.rows) for sheet in table.sheets)
-    if rows > settings.max_rows or len(table.sheets) > settings.max_sheets:
-        raise InputError(
-            f"{name} has {len(table.sheets):,} sheets with {rows:,} rows, over the limits of "
-            f"{settings.max_sheets:,} and {settings.max_rows:,}. Split it, or raise "
-            "catalogue.max_sheets and catalogue.max_rows."
-        )
+    _check_rows(name, rows, len(table.sheets), settings)
     if not any(any(row) for sheet in table.sheets for row in sheet.rows):
         raise InputError(
             f"{name} is empty: no sheet has a filled cell. Give the workbook that lists the "
@@ -192,22 +239,45 @@ def _within_limits(table: Table, name: str, settings: CatalogueSettings) -> Tabl
 def _read_xlsx(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
     package.verify()
+    sheets = _read_sheets(_xlsx_details, package.unpacked, content, name, settings)
+    return Table("xlsx", sheets, package=package)
+
+
+def _xlsx_details(content: bytes, name: str, settings: CatalogueSettings) -> Details:
+    package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
     facts = workbook_facts(package)
-    sheets = worksheets(package)[: settings.max_sheets + 1]
-    details = {sheet.name: sheet_details(package, sheet, facts) for sheet in sheets}
-    for sheet, one_sheet in details.items():
-        check_cells(name, sheet, one_sheet.last_row * one_sheet.last_column, settings)
-    check_characters(name, sum(one_sheet.characters for one_sheet in details.values()), settings)
-    return Table("xlsx", _read_calamine(content, name, details), package=package)
+    details: Details = {}
+    for sheet in worksheets(package)[: settings.max_sheets + 1]:
+        check_new(name, sheet.name, details)
+        details[sheet.name] = sheet_details(package, sheet, facts)
+        check_size(name, details, settings)
+    return details
 
 
-def check_cells(name: str, sheet: str, cells: int, settings: CatalogueSettings) -> None:
-    """Raise InputError when a sheet's used rectangle is over the limit."""
+def check_size(name: str, details: Details, settings: CatalogueSettings) -> None:
+    """Raise InputError when the rows, the used rectangles or the characters of sheets, by their
+    names, are together over the limits.
+    """
+    spans = {sheet: facts.last_row * facts.last_column for sheet, facts in details.items()}
+    cells = sum(spans.values())
     if cells > settings.max_cells:
+        largest = max(spans, key=lambda sheet: spans[sheet])
         raise InputError(
-            f"Sheet {sheet!r} of {name} spans {cells:,} cells, over the limit of "
-            f"{settings.max_cells:,}. Delete the stray cells far below or right of the table, or "
-            "raise catalogue.max_cells."
+            f"The sheets of {name} span {cells:,} cells, {largest!r} alone {spans[largest]:,}, "
+            f"over the limit of {settings.max_cells:,}. Delete the stray cells far below or right "
+            "of the table, or raise catalogue.max_cells."
+        )
+    check_characters(name, sum(sheet.characters for sheet in details.values()), settings)
+    rows = sum(sheet.last_row for sheet in details.values())
+    _check_rows(name, rows, len(details), settings)
+
+
+def _check_rows(name: str, rows: int, sheets: int, settings: CatalogueSettings) -> None:
+    if rows > settings.max_rows or sheets > settings.max_sheets:
+        raise InputError(
+            f"{name} has {sheets:,} sheets with {rows:,} rows, over the limits of "
+            f"{settings.max_sheets:,} and {settings.max_rows:,}. Split it, or raise "
+            "catalogue.max_sheets and catalogue.max_rows."
         )
 
 
@@ -224,22 +294,26 @@ def check_characters(name: str, characters: int, settings: CatalogueSettings) ->
 def _read_ods(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
     package.verify()
-    details = document_details(
-        package, lambda sheet, cells: check_cells(name, sheet, cells, settings)
-    )
-    check_characters(name, sum(one_sheet.characters for one_sheet in details.values()), settings)
     remarks = (
         (UNREAD_PICTURES,) if any(part.startswith("Pictures/") for part in package.names) else ()
     )
-    return Table("ods", _read_calamine(content, name, details), remarks)
+    sheets = _read_sheets(_ods_details, package.unpacked, content, name, settings)
+    return Table("ods", sheets, remarks)
+
+
+def _ods_details(content: bytes, name: str, settings: CatalogueSettings) -> Details:
+    package = WorkbookPackage(content, name, settings.max_uncompressed_megabytes)
+    return document_details(package, lambda sheets: check_size(name, sheets, settings))
 
 
 def _read_xls(content: bytes, name: str, settings: CatalogueSettings) -> Table:
     if ENCRYPTED_STREAM in content:
         raise password_protected(name)
-    details = old_workbook_details(content, name)
-    check_characters(name, sum(one_sheet.characters for one_sheet in details.values()), settings)
-    return Table("xls", _read_calamine(content, name, details))
+    return Table("xls", _read_sheets(_xls_details, len(content), content, name, settings))
+
+
+def _xls_details(content: bytes, name: str, settings: CatalogueSettings) -> Details:
+    return old_workbook_details(content, name, lambda sheets: check_size(name, sheets, settings))
 
 
 def _read_calamine(content: bytes, name: str, details: dict[str, SheetDetails]) -> list[SheetTable]:
@@ -283,7 +357,8 @@ def _read_parquet(content: bytes, name: str, settings: CatalogueSettings) -> Tab
         metadata = pq.ParquetFile(io.BytesIO(content)).metadata
     except (pa.ArrowException, OSError) as error:
         raise damaged(name, error) from error
-    check_cells(name, name, metadata.num_rows * metadata.num_columns, settings)
+    sheet = SheetDetails(last_row=metadata.num_rows, last_column=metadata.num_columns)
+    check_size(name, {PurePath(name).stem: sheet}, settings)
     try:
         # A page says of itself how far it unfolds, and may lie: a process with a limit tries it.
         size = confined(
