@@ -1,12 +1,5 @@
 """The map of a category: a place for every picture, and which clusters would part or join if
 matches were judged more strictly or less.
-
-The plane is halved again and again along the axis on which what is left differs most (principal
-direction divisive partitioning, Boley 1998), each half as large as what it holds, as in a treemap.
-So products that look alike lie near each other, nothing covers anything, and no corner is empty;
-two principal axes alone put most of a catalogue into one heap. The five nearest neighbours of the
-463 products among 664 real sellers' pictures are kept with a trustworthiness (Venna and Kaski 2001)
-of 0.84, by two axes with 0.78, by t-SNE, which takes 24 times as long, with 0.93.
 """
 
 from collections import defaultdict
@@ -17,22 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.graph import DisjointSets, spanning_links
-from clustering_pipeline.core.vectors import turned
+from clustering_pipeline.core.plane import Reals, place_groups
 from clustering_pipeline.outputs.report import Answers, Listing
 from clustering_pipeline.review.queue import PairQueue, Picture
 
-Reals = NDArray[np.float64]
 Numbers = NDArray[np.int64]
-# Width of the map over its height.
-ASPECT = 1.4
-# Free room beside a cluster, in pictures, and the part of its cell that a cluster fills.
-ROOM, FILL = 1.2, 0.86
 # So many pictures are placed, those of the most doubtful clusters first.
 MOST_PLACED = 60_000
 # A match that is less likely one product joins nothing on the map.
 LEAST_LIKELY = 0.02
-# The angle between consecutive seeds of a sunflower, which fills a disc evenly (Vogel 1979).
-GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
 
 @dataclass(frozen=True)
@@ -76,85 +62,19 @@ def place_pictures(
     groups: dict[tuple[int, str], list[int]] = defaultdict(list)
     for row in with_vector[:MOST_PLACED]:
         groups[pictures[row].place].append(row)
-    if not groups:
-        return Placed(np.empty(0, np.int64), np.empty((0, 2)), ASPECT, 1.0)
-    centres = np.array(
-        [
-            np.mean([vectors[pictures[row].keeper] for row in rows], axis=0)
-            for rows in groups.values()
-        ],
-        np.float64,
-    )
-    sizes = np.array([len(rows) for rows in groups.values()])
-    height = float(np.sqrt((sizes + ROOM).sum() / ASPECT))
-    cells = divide_plane(centres, sizes + ROOM, ASPECT * height, height)
     order = [
         sorted(rows, key=lambda row: (-(pictures[row].first.confidence or 0.0), row))
         for rows in groups.values()
     ]
-    places = [sunflower(len(rows), cell) for rows, cell in zip(order, cells, strict=True)]
-    return Placed(np.concatenate(order), np.concatenate(places), ASPECT * height, height)
-
-
-def divide_plane(points: Reals, weights: Reals, width: float, height: float) -> Reals:
-    """Return a cell for each point, float64 (n, 4): left, top, right, bottom.
-
-    `points`: float64 (n, d), `weights`: float64 (n,), above 0. Cells fill the plane, each as large
-    as its weight; of points that resemble each other they lie together.
-
-    Example:
-        >>> divide_plane(np.array([[0.0], [9.0], [1.0]]), np.ones(3), 3, 1).tolist()
-        [[0.0, 0.0, 1.0, 1.0], [2.0, 0.0, 3.0, 1.0], [1.0, 0.0, 2.0, 1.0]]
-    """
-    cells = np.zeros((len(points), 4))
-    none = np.zeros(points.shape[1])
-    open_parts = [(np.arange(len(points)), (0.0, 0.0, float(width), float(height)), (none, none))]
-    while open_parts:
-        rows, (left, top, right, bottom), axes = open_parts.pop()
-        if len(rows) == 1:
-            cells[rows[0]] = left, top, right, bottom
-            continue
-        wide = right - left >= bottom - top
-        axis = _main_axis(points[rows])
-        # Which way an axis points is free: neighbouring halves go the same way.
-        if axis @ axes[0 if wide else 1] < 0:
-            axis = -axis
-        ordered = rows[np.argsort(points[rows] @ axis, kind="stable")]
-        sums = np.cumsum(weights[ordered])
-        cut = int(np.argmin(np.abs(sums[:-1] - sums[-1] / 2))) + 1
-        share = sums[cut - 1] / sums[-1]
-        if wide:
-            middle, axes = left + (right - left) * share, (axis, axes[1])
-            boxes = (left, top, middle, bottom), (middle, top, right, bottom)
-        else:
-            middle, axes = top + (bottom - top) * share, (axes[0], axis)
-            boxes = (left, top, right, middle), (left, middle, right, bottom)
-        open_parts += [(ordered[:cut], boxes[0], axes), (ordered[cut:], boxes[1], axes)]
-    return cells
-
-
-def _main_axis(points: Reals) -> Reals:
-    """Return the axis of greatest variance of points (n, d), float64 (d,), all 0 where they are
-    equal.
-    """
-    away = points - points.mean(axis=0)
-    if len(away) < away.shape[1]:
-        axis = away.T @ np.linalg.eigh(away @ away.T)[1][:, -1]
-    else:
-        axis = np.linalg.eigh(away.T @ away)[1][:, -1]
-    oriented: Reals = turned(axis[None])[0]
-    return oriented
-
-
-def sunflower(count: int, cell: Reals) -> Reals:
-    """Return places in the ellipse within a cell, float64 (count, 2), the first in its middle."""
-    left, top, right, bottom = cell
-    place = np.arange(count)
-    radius = np.sqrt((place + 0.5) / count) * FILL / 2 if count > 1 else np.zeros(1)
-    turn = place * GOLDEN_ANGLE
-    across = (left + right) / 2 + radius * np.cos(turn) * (right - left)
-    down = (top + bottom) / 2 + radius * np.sin(turn) * (bottom - top)
-    return np.stack([across, down], axis=1)
+    plane = place_groups(
+        [np.stack([vectors[pictures[row].keeper] for row in rows]) for rows in order]
+    )
+    return Placed(
+        np.array([row for rows in order for row in rows], np.int64),
+        plane.places,
+        plane.width,
+        plane.height,
+    )
 
 
 def ties_within(queue: PairQueue, answers: Answers) -> list[Tie]:

@@ -2,14 +2,14 @@
 category.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.duplicates import linked
-from clustering_pipeline.core.vectors import principal_axes, turned
+from clustering_pipeline.core.plane import place_groups
 from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, first_by_keeper
 
 MOST_DOTS = 3000
@@ -19,7 +19,7 @@ GOLDEN_ANGLE = 137.508
 
 @dataclass(frozen=True)
 class Dot:
-    """A crop on the map: its place from 0 to 100 across and down, and the listing that it shows."""
+    """A crop on the map: its place from the left and from the top, and the listing it shows."""
 
     x: float
     y: float
@@ -32,51 +32,42 @@ class Dot:
         return None if number is None or number < 0 else round(number * GOLDEN_ANGLE) % 360
 
 
-def draw_map(tables: CategoryTables, listings: list[Listing]) -> list[Dot]:
-    """Return a dot per compared crop, at most 3,000, placed by the two main axes of the cluster
-    centres.
+@dataclass(frozen=True)
+class CategoryMap:
+    """A dot per crop on a plane of this size."""
 
-    Axes through the centres, not through the crops, spread the products and keep the photos of one
-    product together.
+    dots: tuple[Dot, ...] = ()
+    width: float = 0.0
+    height: float = 0.0
+
+
+def draw_map(tables: CategoryTables, listings: list[Listing]) -> CategoryMap:
+    """Return a dot per compared crop, at most 3,000, on the plane of the map that the pages show:
+    the crops of a cluster lie in a disc, the surest in its middle.
+
+    No dots where fewer than three crops were compared.
     """
-    if tables.embeddings is None or len(tables.embeddings) < 3:
-        return []
+    if tables.embeddings is None:
+        return CategoryMap()
     by_crop = first_by_keeper(listings)
-    rows = [(crop, vector) for crop, vector in _vectors(tables) if crop in by_crop][:MOST_DOTS]
-    if len(rows) < 3:
-        return []
-    shown = [by_crop[crop] for crop, _ in rows]
-    places = _places(
-        np.stack([vector for _, vector in rows]), [listing.cluster_id for listing in shown]
+    frame = tables.embeddings[tables.embeddings["crop_sha256"].isin(set(by_crop))].head(MOST_DOTS)
+    if len(frame) < 3:
+        return CategoryMap()
+    groups: dict[tuple[int, str], list[tuple[Listing, NDArray[np.float32]]]] = defaultdict(list)
+    for crop, vector in zip(frame["crop_sha256"], frame["vector"], strict=True):
+        listing = by_crop[crop]
+        alone = listing.cluster_id is None or listing.cluster_id < 0
+        place = (-1, crop) if alone else (int(listing.cluster_id or 0), "")
+        groups[place].append((listing, np.asarray(vector)))
+    for members in groups.values():
+        members.sort(key=lambda one: -(one[0].confidence or 0.0))
+    plane = place_groups([np.stack([vector for _, vector in one]) for one in groups.values()])
+    shown = [listing for members in groups.values() for listing, _ in members]
+    dots = tuple(
+        Dot(float(x), float(y), listing)
+        for (x, y), listing in zip(plane.places.round(2), shown, strict=True)
     )
-    return [Dot(float(x), float(y), listing) for (x, y), listing in zip(places, shown, strict=True)]
-
-
-def _vectors(tables: CategoryTables) -> list[tuple[str, NDArray[np.float32]]]:
-    assert tables.embeddings is not None
-    frame = tables.embeddings
-    return [
-        (crop, np.asarray(vector))
-        for crop, vector in zip(frame["crop_sha256"], frame["vector"], strict=True)
-    ]
-
-
-def _places(vectors: NDArray[np.float32], clusters: list[int | None]) -> NDArray[np.float64]:
-    """Return positions from 2 to 98, float64 (count, 2)."""
-    _, groups = np.unique(
-        [-1 - row if number in (None, -1) else number for row, number in enumerate(clusters)],
-        return_inverse=True,
-    )
-    sums = np.zeros((groups.max() + 1, vectors.shape[1]))
-    np.add.at(sums, groups, vectors)
-    centres = sums / np.bincount(groups)[:, None]
-    middle, axes = principal_axes(centres)
-    axes = turned(axes[:2])
-    # Two clusters, or equal vectors, have fewer than two axes; the others then stay flat.
-    placed = np.pad((vectors - middle) @ axes.T, ((0, 0), (0, 2 - len(axes))))
-    low, high = placed.min(axis=0), placed.max(axis=0)
-    places: NDArray[np.float64] = (2 + 96 * (placed - low) / np.maximum(high - low, 1e-9)).round(2)
-    return places
+    return CategoryMap(dots, round(plane.width, 2), round(plane.height, 2))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from clustering_pipeline.core.markup import open_templates
 from clustering_pipeline.imaging import ImageError, fit_within, load_reduced, to_jpeg
 from clustering_pipeline.outputs.prices import Offer, ProductPrices, money
 from clustering_pipeline.outputs.report.charts import (
+    CategoryMap,
     draw_map,
     funnel,
     lost_reasons,
@@ -151,7 +152,7 @@ def _content(
         "funnel_facts": facts.get("clean_images", {}),
         "drawings": drawings,
         "pairs": worst_pairs(several[: settings.pairs_drawn], tables, matching, context),
-        "dots": []
+        "map": CategoryMap()
         if any("projection" in title for title in drawings)
         else draw_map(tables, listings),
         "changes": ResultHistory(context.place(layout.REPORT_HISTORY)).changes(

@@ -99,14 +99,18 @@ def embedded(tables):
 
 def test_the_map_keeps_clusters_together(tables):
     with_vectors = embedded(tables)
-    dots = draw_map(with_vectors, read_listings(tables))
+    drawn = draw_map(with_vectors, read_listings(tables))
     places = pd.DataFrame(
-        [(dot.x, dot.y, dot.listing.cluster_id) for dot in dots], columns=["x", "y", "cluster"]
+        [(dot.x, dot.y, dot.listing.cluster_id) for dot in drawn.dots],
+        columns=["x", "y", "cluster"],
     )
-    spread = places[places["cluster"] > 0].groupby("cluster")[["x", "y"]].std().max().max()
-    assert spread < 10 < places["x"].std()
-    assert places[["x", "y"]].min().min() >= 2 and places[["x", "y"]].max().max() <= 98
-    assert {dot.hue for dot in dots if dot.listing.cluster_id == -1} == {None}
+    clustered = places[places["cluster"] > 0]
+    middles = clustered.groupby("cluster")[["x", "y"]].mean()
+    for x, y, cluster in clustered.itertuples(index=False):
+        assert np.hypot(*(middles - [x, y]).T.to_numpy()).argmin() == middles.index.get_loc(cluster)
+    assert (places[["x", "y"]] >= 0).all().all()
+    assert (places[["x", "y"]] <= [drawn.width, drawn.height]).all().all()
+    assert {dot.hue for dot in drawn.dots if dot.listing.cluster_id == -1} == {None}
 
 
 @pytest.mark.parametrize("clusters", [[1] * 8, [1, 1, 1, 1, 2, 2, 2, 2], [-1] * 8])
@@ -114,7 +118,7 @@ def test_few_clusters_and_equal_vectors_have_a_map_too(tables, clusters):
     same = embedded(tables)
     same.embeddings["vector"] = [np.ones(4, np.float32)] * len(same.embeddings)
     same.clusters.loc[:7, "cluster_id"] = clusters
-    assert len(draw_map(same, read_listings(same))) == 8
+    assert len(draw_map(same, read_listings(same)).dots) == 8
 
 
 def test_drawings_of_the_steps_are_shown_as_images(context, tables):
