@@ -202,32 +202,45 @@
       if (pictures.size > 3000) pictures.delete(pictures.keys().next().value);
     }
   };
+  // What lies over the map, in its pixels.
+  const overlays = () => {
+    const own = sheet.getBoundingClientRect();
+    return [...document.querySelectorAll(".sheet-tools, .legend")].map((one) => {
+      const { left, right, top, bottom } = one.getBoundingClientRect();
+      return { left: left - own.left, right: right - own.left, top: top - own.top, bottom: bottom - own.top };
+    });
+  };
   const drawLabels = (shown) => {
-    const held = new Map();
+    const boxes = new Map();
     for (const point of shown) {
       const cluster = data.cluster[point];
       if (cluster < 0) continue;
-      const box = held.get(cluster) ?? { left: Infinity, right: -Infinity, bottom: -Infinity, count: 0, cluster };
+      const box = boxes.get(cluster) ?? { left: Infinity, right: -Infinity, top: Infinity, bottom: -Infinity, count: 0, cluster };
       const x = across(point), y = down(point);
-      box.left = Math.min(box.left, x); box.right = Math.max(box.right, x); box.bottom = Math.max(box.bottom, y); box.count += 1;
-      held.set(cluster, box);
+      box.left = Math.min(box.left, x); box.right = Math.max(box.right, x); box.top = Math.min(box.top, y); box.bottom = Math.max(box.bottom, y); box.count += 1;
+      boxes.set(cluster, box);
     }
-    const placed = [];
+    const { clientWidth: width, clientHeight: height } = sheet, covered = overlays(), placed = [];
     pen.font = "12px system-ui, sans-serif";
     pen.textAlign = "center";
     pen.lineWidth = 4;
     pen.lineJoin = "round";
     pen.strokeStyle = ink.card;
     pen.fillStyle = ink.ink;
-    const largest = [...held.values()].filter((box) => box.count > 1 && box.right - box.left > 36).sort((a, b) => b.count - a.count);
+    const largest = [...boxes.values()].filter((box) => box.count > 1 && box.right - box.left > 36).sort((a, b) => b.count - a.count);
     for (const box of largest) {
       if (placed.length === MOST_LABELS) break;
       let text = data.clusters[box.cluster][0];
       if (!text) continue;
       const most = Math.max(120, (box.right - box.left) * 1.25);
       while (text.length > 4 && pen.measureText(text).width > most) text = `${text.slice(0, -3).trimEnd()}…`;
-      const wide = pen.measureText(text).width / 2 + 4, x = (box.left + box.right) / 2, y = box.bottom + view.k * 0.5 + 9;
-      if (placed.some((other) => Math.abs(other.x - x) < other.wide + wide && Math.abs(other.y - y) < 15)) continue;
+      const wide = pen.measureText(text).width / 2 + 4, x = Math.min(Math.max((box.left + box.right) / 2, wide), width - wide);
+      const isFree = (y) => y > 12 && y < height - 4
+        && !placed.some((other) => Math.abs(other.x - x) < other.wide + wide && Math.abs(other.y - y) < 15)
+        && !covered.some(({ left, right, top, bottom }) => x + wide > left && x - wide < right && y + 4 > top && y - 12 < bottom);
+      // Below its cluster, else above it.
+      const y = [box.bottom + view.k * 0.5 + 9, box.top - view.k * 0.5 - 4].find(isFree);
+      if (y === undefined) continue;
       placed.push({ x, y, wide });
       pen.strokeText(text, x, y);
       pen.fillText(text, x, y);
