@@ -54,6 +54,12 @@ class Texts:
         text = f"{round(value):,}"
         return text.replace(",", ".") if self.language == "vi" else text
 
+    def counted(self, count: int, key: str) -> str:
+        """Return how many there are of something, "1 line" or "2 lines"; `key` is that of several,
+        with `_one` that of one.
+        """
+        return f"{self.number(count)} {self[f'{key}_one' if count == 1 else key]}"
+
     def share(self, value: float) -> str:
         """Return a share of 1 as a percentage."""
         text = f"{100 * value:.0f}" if value >= 0.1 or value == 0 else f"{100 * value:.1f}"

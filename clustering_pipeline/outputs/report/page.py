@@ -245,13 +245,13 @@ def link_words(link: Link, texts: Texts) -> list[tuple[str, bool]]:
     """Return the evidence of a link in words, each with whether it speaks against the match."""
     words = []
     if link.inliers is not None:
-        words.append((f"{link.inliers} {texts['evidence_points']}", False))
+        words.append((texts.counted(link.inliers, "evidence_points"), False))
     if link.text_similarity is not None:
         words.append((f"{texts['evidence_text']} {texts.share(link.text_similarity)}", False))
     if link.lines_agreeing:
-        words.append((f"{link.lines_agreeing} {texts['evidence_agreeing']}", False))
+        words.append((texts.counted(link.lines_agreeing, "evidence_agreeing"), False))
     if link.lines_conflicting:
-        words.append((f"{link.lines_conflicting} {texts['evidence_conflicting']}", True))
+        words.append((texts.counted(link.lines_conflicting, "evidence_conflicting"), True))
     if link.colour_similarity is not None:
         words.append((f"{texts['evidence_colour']} {texts.share(link.colour_similarity)}", False))
     if link.number_conflict:

@@ -87,6 +87,13 @@ def test_every_kind_of_evidence_has_words(language):
     assert Texts(language).of("reason_").keys() >= KINDS.keys()
 
 
+def test_one_of_something_is_told_in_the_singular():
+    english, vietnamese = Texts("en"), Texts("vi")
+    assert english.counted(1, "evidence_conflicting") == "1 line conflicts"
+    assert english.counted(2, "evidence_conflicting") == "2 lines conflict"
+    assert vietnamese.counted(1200, "listings") == "1.200 Tin đăng"
+
+
 def test_the_language_is_a_setting(report):
     page = report(language="vi")
     assert '<html lang="vi">' in page and "Mối nối yếu nhất" in page and "Weakest link" not in page
