@@ -62,6 +62,7 @@ def clip_encoder(folder):
 
 
 def test_vectors_are_those_of_the_tower_that_was_saved(tmp_path, context):
+    pytest.importorskip("transformers")
     tower = tiny_open_clip(tmp_path / "model")
     pictures = [
         np.random.default_rng(n).integers(0, 256, (50, 40 + n, 3), dtype=np.uint8) for n in range(3)
@@ -114,6 +115,7 @@ def test_the_fingerprint_follows_the_configuration(tmp_path, context):
     ],
 )
 def test_what_does_not_fit_is_refused_with_a_sentence(tmp_path, context, harm, sentence):
+    pytest.importorskip("transformers")
     tiny_open_clip(tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").write_bytes(b"the repository's own layout")
     harm(tmp_path / "model")

@@ -201,9 +201,8 @@ class _Wait:
 
     def _sentence(self, instance: dg.DagsterInstance, run_id: str) -> str:
         storage = instance.event_log_storage
-        for pool, info in storage.get_concurrency_infos(
-            list(storage.get_concurrency_keys())
-        ).items():
+        for pool in storage.get_concurrency_keys():
+            info = storage.get_concurrency_info(pool)
             for step in info.pending_steps:
                 if step.run_id != run_id or step.assigned_timestamp is not None:
                     continue
