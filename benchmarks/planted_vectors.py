@@ -28,7 +28,8 @@ from clustering_pipeline.stages.matching.candidates import (
 VIEWS, FAMILY, DIMENSION = 8, 8, 576
 _PRODUCT_SPREAD, _VIEW_SPREAD = 0.8, 1.2
 _DRAWN_AT_ONCE = 4096
-_ASKED = 500
+# Crops whose neighbours are compared with the true ones, and how many of these are sorted at once.
+_ASKED, _COMPARED = 500, 25
 
 Floats = NDArray[np.float32]
 
@@ -114,7 +115,12 @@ def recalls(vectors: Floats, truth: NDArray[np.int64], neighbours: int) -> dict[
     """
     count = len(vectors)
     asked = np.sort(np.random.default_rng(4).choice(count, min(_ASKED, count), replace=False))
-    exact = np.argsort(-(vectors[asked] @ vectors.T), axis=1)[:, : neighbours + 1]
+    exact = np.concatenate(
+        [
+            np.argsort(-(vectors[some] @ vectors.T), axis=1)[:, : neighbours + 1]
+            for some in np.split(asked, range(_COMPARED, len(asked), _COMPARED))
+        ]
+    )
     given = np.empty((len(asked), neighbours + 1), np.int64)
     for block in nearest(vectors, neighbours + 1):
         inside = (asked >= block.start) & (asked < block.start + len(block.rows))
