@@ -6,15 +6,18 @@ is applied before a manifest leaves a stage, so that equal content is equal to t
 
 import hashlib
 import io
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 TEXT, COUNT, REAL, FLAG = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 TEXTS = pa.list_(pa.string())
 VECTOR = pa.list_(pa.float32())
+_JOINED_ROWS = 16_384
 BOX = [("x0", COUNT), ("y0", COUNT), ("x1", COUNT), ("y1", COUNT)]
 
 
@@ -300,14 +303,17 @@ def conform(frame: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:
             f"{manifest.name}: missing columns {sorted(expected - columns)}, unknown columns "
             f"{sorted(columns - expected)}"
         )
-    ordered = frame.sort_values(list(manifest.key), kind="stable", ignore_index=True)
-    repeated = ordered.duplicated(list(manifest.key))
+    table = to_table(frame, manifest)
+    # Each copy of a million rows takes hundreds of megabytes: no more of them than one is needed.
+    del frame
+    table = table.take(pc.sort_indices(table, [(name, "ascending") for name in manifest.key]))
+    repeated = to_frame(table.select(manifest.key)).duplicated()
     if repeated.any():
         raise ValueError(
             f"{manifest.name}: {manifest.key} is not unique, e.g. "
-            f"{ordered[repeated].iloc[0].to_dict()}"
+            f"{to_frame(table.slice(int(repeated.argmax()), 1)).iloc[0].to_dict()}"
         )
-    return to_frame(to_table(ordered, manifest))
+    return to_frame(table)
 
 
 def empty(manifest: Manifest) -> pd.DataFrame:
@@ -320,14 +326,32 @@ def to_table(frame: pd.DataFrame, manifest: Manifest) -> pa.Table:
     that do not fit.
     """
     try:
-        return pa.Table.from_pandas(
-            frame, schema=manifest.schema, preserve_index=False
-        ).replace_schema_metadata()
+        return _typed(frame, manifest.schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise ValueError(f"{manifest.name}: {error}") from error
 
 
-_PANDAS_TYPES = {TEXT: pd.StringDtype("python"), COUNT: pd.Int64Dtype(), FLAG: pd.BooleanDtype()}
+def joined_frames(frames: Iterable[pd.DataFrame], schema: pa.Schema) -> pa.Table:
+    """Return the rows of frames, which may be small, as one Arrow table: as objects a million rows
+    would take gigabytes. Raises pyarrow's errors for values that do not fit.
+    """
+    joined: list[pa.Table] = []
+    small = [schema.empty_table()]
+    for frame in frames:
+        small.append(_typed(frame, schema))
+        if sum(map(len, small)) >= _JOINED_ROWS:
+            joined.append(pa.concat_tables(small).combine_chunks())
+            small.clear()
+    return pa.concat_tables([*joined, *small])
+
+
+def _typed(frame: pd.DataFrame, schema: pa.Schema) -> pa.Table:
+    table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
+    # Where the parts of a column end would show in the bytes of a file.
+    return table.replace_schema_metadata().combine_chunks()
+
+
+_PANDAS_TYPES = {TEXT: pd.StringDtype("pyarrow"), COUNT: pd.Int64Dtype(), FLAG: pd.BooleanDtype()}
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:

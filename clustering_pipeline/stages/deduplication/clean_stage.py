@@ -8,8 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from clustering_pipeline.core.manifests import CLEAN_IMAGES, conform
+from clustering_pipeline.core.manifests import (
+    CLEAN_IMAGES,
+    COUNT,
+    conform,
+    joined_frames,
+    to_frame,
+)
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.deduplication.keepers import Merits
@@ -50,9 +57,8 @@ def run(
     even when its own quality is too low. `overruled_pictures` (sha256 of pictures or crops,
     beginnings allowed) are never rejected, like those of the setting `keep`.
     """
-    distinct = _distinct_crops(crops)
-    distinct["file_size"] = distinct["image_sha256"].map(_file_sizes(raw_images)).fillna(0.0)
-    measured = _measured(distinct, settings, context)
+    measured = _measured(_distinct_crops(crops), settings, context)
+    measured["file_size"] = measured["image_sha256"].map(_file_sizes(raw_images)).fillna(0.0)
     verdicts = _verdicts(measured, settings, (*settings.keep, *overruled_pictures["image_sha256"]))
     duplicates = _duplicates(measured, verdicts, settings, context) if settings.duplicates else []
     manifest = _manifest(measured, verdicts, duplicates)
@@ -63,14 +69,15 @@ def run(
 
 def _distinct_crops(crops: pd.DataFrame) -> pd.DataFrame:
     """Return a row per distinct crop, ordered by its sha256; of several places the first picture's
-    stands for it.
+    stands for it, and it is a main crop where it is one in any.
     """
-    valid = crops[crops["crop_sha256"].notna()].sort_values(["crop_sha256", "image_sha256", "rank"])
-    main = valid.groupby("crop_sha256")["is_main"].any()
-    distinct = valid.drop_duplicates("crop_sha256")[
-        ["crop_sha256", "image_sha256", *_BOX, "mask", *_SIZE]
-    ].reset_index(drop=True)
-    return distinct.assign(is_main=main.reindex(distinct["crop_sha256"]).to_numpy(bool))
+    digests = crops.loc[crops["crop_sha256"].notna(), "crop_sha256"]
+    # The manifest is ordered by picture and rank.
+    places = digests.sort_values(kind="stable").drop_duplicates().index
+    is_main = crops["crop_sha256"].isin(crops.loc[crops["is_main"], "crop_sha256"])
+    distinct = crops.loc[places, ["crop_sha256", "image_sha256", *_BOX, "mask", *_SIZE]]
+    distinct["is_main"] = is_main[places].to_numpy(bool)
+    return distinct.reset_index(drop=True)
 
 
 def _file_sizes(raw_images: pd.DataFrame) -> dict[str, float]:
@@ -82,6 +89,7 @@ def _file_sizes(raw_images: pd.DataFrame) -> dict[str, float]:
 def _measured(
     distinct: pd.DataFrame, settings: CleanImageSettings, context: StageContext
 ) -> pd.DataFrame:
+    """Return the crops with their MEASURES, which are added to them."""
     fingerprint = fingerprint_of(
         "measures", settings.logic_version, settings.region, *MEASURES.names
     )
@@ -92,14 +100,21 @@ def _measured(
         for name in MEASURES.names
         if name != "frequencies" or settings.orientations != "upright"
     ]
-    frames = [
-        frame.reset_index(drop=True).set_index(places)
+    frames = (
+        frame.assign(place=places)
         for places, frame in stream_per_crop(
             "Judging pictures", batch, distinct, MEASURES, fingerprint, settings, context, names
         )
-    ]
-    rows = pd.concat(frames) if frames else pd.DataFrame(columns=names)
-    return pd.concat([distinct, rows.reindex(distinct.index)], axis=1)
+    )
+    schema = pa.schema([("place", COUNT), *(MEASURES.field(name) for name in names)])
+    table = joined_frames(frames, schema)
+    rows = to_frame(table.drop_columns("centre_phashes")).set_index("place")
+    # Lists of text take eight times as much as objects.
+    rows["centre_phashes"] = pd.arrays.ArrowExtensionArray(table["centre_phashes"])
+    rows = rows.reindex(distinct.index)
+    for name in names:
+        distinct[name] = rows.pop(name)
+    return distinct
 
 
 def _verdicts(
@@ -112,7 +127,7 @@ def _verdicts(
     for start in range(0, len(measured), _JUDGED):
         rows = measured.iloc[start : start + _JUDGED].to_dict("records")
         for row, spare in zip(rows, spared.iloc[start : start + _JUDGED], strict=True):
-            if row["error"] is not None:
+            if isinstance(row["error"], str):
                 verdicts.append(("damaged", str(row["error"])))
             else:
                 verdicts.append(None if spare else judge(row, limits))
@@ -129,6 +144,7 @@ def _duplicates(
     if readable.empty:
         return []
     hashes = Hashes.of(readable, orientations(settings))
+    readable = readable.drop(columns=["centre_phashes", "frequencies"], errors="ignore")
     acceptable = np.array([verdicts[row] is None for row in readable.index])
     near = near_by_hashes(hashes, settings).with_any(acceptable)
     with look_at(readable, near.rows(), settings, context) as looks:
@@ -191,4 +207,9 @@ def _manifest(
         "keeper": keepers,
         "distance": distances,
     }
-    return conform(measured.assign(**columns)[CLEAN_IMAGES.schema.names], CLEAN_IMAGES)
+    return conform(
+        pd.DataFrame(
+            {name: columns.get(name, measured.get(name)) for name in CLEAN_IMAGES.schema.names}
+        ),
+        CLEAN_IMAGES,
+    )

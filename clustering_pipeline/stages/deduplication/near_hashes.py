@@ -24,7 +24,7 @@ NEAREST = 48
 _ASKED, _SAMPLED = 512, 20_000
 # As the inverted file of vectors, but for cells that stay small beside what is looked through.
 _CELLS_PER_ROOT, _PROBES, _TRAINED_ON, _ROUNDS = 2.0, 64, 64, 5
-_QUERIES = 65_536
+_QUERIES = 16_384
 
 
 class CodeSearch(NamedTuple):
@@ -120,10 +120,21 @@ def _open_index(codes: Codes) -> faiss.IndexBinary:
     index = faiss.IndexBinaryIVF(quantiser, 64, cells)
     index.cp.seed, index.cp.niter = 1, _ROUNDS
     index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, _TRAINED_ON
-    index.train(_bytes(codes))
+    index.train(_bytes(_sample(codes, cells * _TRAINED_ON, index.cp.seed)))
     index.add(_bytes(codes))
     index.nprobe = _PROBES
     return index
+
+
+def _sample(codes: Codes, count: int, seed: int) -> Codes:
+    """Return those codes that FAISS would choose to train on: it would take 32 times the memory of
+    all of them first.
+    """
+    if len(codes) <= count:
+        return codes
+    order = np.empty(len(codes), np.int32)
+    faiss.rand_perm(faiss.swig_ptr(order), len(order), seed)
+    return codes[order[:count]]
 
 
 def _bytes(codes: Codes) -> NDArray[np.uint8]:

@@ -40,6 +40,8 @@ from clustering_pipeline.stages.deduplication.screening import screen
 
 # Thumbnails whose croppings are held, 115 kB each.
 _HELD = 1024
+# Crops whose hashes are read at once.
+_CODED = 16_384
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,10 @@ class Hashes:
             for way in ways
             if low is not None
         }
-        centres = tuple(
-            to_codes(column) for column in zip(*measures["centre_phashes"], strict=True)
-        )
         return Hashes(
-            to_codes(measures["dhash"]), centres, {UPRIGHT: to_codes(measures["phash"]), **others}
+            to_codes(measures["dhash"]),
+            _centres(measures["centre_phashes"]),
+            {UPRIGHT: to_codes(measures["phash"]), **others},
         )
 
     def take(self, rows: Indices) -> "Hashes":
@@ -94,6 +95,15 @@ class Duplicate:
     row: int
     keeper: int
     distance: int
+
+
+def _centres(hashes: pd.Series) -> tuple[Codes, ...]:
+    # As objects those of a million crops would take hundreds of megabytes.
+    blocks = [
+        [to_codes(column) for column in zip(*hashes.iloc[start : start + _CODED], strict=True)]
+        for start in range(0, len(hashes), _CODED)
+    ]
+    return tuple(np.concatenate(parts) for parts in zip(*blocks, strict=True))
 
 
 def to_codes(hashes: Sequence[str] | pd.Series) -> Codes:

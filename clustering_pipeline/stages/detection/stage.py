@@ -1,7 +1,7 @@
 """The crops stage: pictures in, product regions out."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from clustering_pipeline.core.engine import Hosted, HostingEngine, ahead, batched
 from clustering_pipeline.core.facts import Facts
-from clustering_pipeline.core.manifests import CROPS, conform
+from clustering_pipeline.core.manifests import CROPS, conform, joined_frames, to_frame
 from clustering_pipeline.imaging import (
     ImageError,
     Pixels,
@@ -34,7 +34,7 @@ from clustering_pipeline.stages.detection.detectors import (
 from clustering_pipeline.stages.detection.masks import Mask, Segmenter, make_segmenter
 from clustering_pipeline.stages.detection.selection import Detections, Selected, select
 from clustering_pipeline.stages.prompts import Prompt, read_prompts
-from clustering_pipeline.storage import BlobStore, compute_missing
+from clustering_pipeline.storage import BlobStore, stream_missing
 
 _CROP = pa.struct([field for field in CROPS.schema if field.name not in ("image_sha256", "error")])
 _SCHEMA = pa.schema([("crops", pa.list_(_CROP)), ("error", pa.string())])
@@ -108,7 +108,7 @@ def run(
     work = _Work(detector, prompts, settings, context.blobs, catalogue_boxes, segmenter)
     # One with an error as well is held from before: only asking for a newer one failed.
     usable = raw_images[raw_images["image_sha256"].notna()]
-    rows = compute_missing(
+    rows = stream_missing(
         table, sorted(set(usable["image_sha256"])), partial(_compute, work=work, context=context)
     )
     manifest = _manifest(rows)
@@ -241,7 +241,12 @@ def _crop(
     }
 
 
-def _manifest(rows: pd.DataFrame) -> pd.DataFrame:
+def _manifest(rows: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    frames = (pd.DataFrame(_records(some), columns=CROPS.schema.names) for some in rows)
+    return conform(to_frame(joined_frames(frames, CROPS.schema)), CROPS)
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     records = []
     for digest, crops, error in zip(rows.index, rows["crops"], rows["error"], strict=True):
         records += [{"image_sha256": digest, "error": None, **crop} for crop in crops]
@@ -255,7 +260,7 @@ def _manifest(rows: pd.DataFrame) -> pd.DataFrame:
                     "error": error,
                 }
             )
-    return conform(pd.DataFrame(records, columns=CROPS.schema.names), CROPS)
+    return records
 
 
 def _facts(manifest: pd.DataFrame) -> Facts:

@@ -211,7 +211,7 @@ def fetch_one(url: str, settings: DownloadSettings) -> bytes:
     sink = _RememberingSink()
     with ThreadPoolExecutor(1) as worker:
         run_in_own_loop(
-            Fetcher(patient, sink, worker).run([Job(url, address, settings.deadline_seconds)])
+            Fetcher(patient, sink, worker).run([Job(url, str(address), settings.deadline_seconds)])
         )
     if sink.body is None:
         raise FetchError(sink.failure or failure("connect", "The picture could not be fetched."))

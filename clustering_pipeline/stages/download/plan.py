@@ -76,13 +76,14 @@ def make_plan(
             plan.stored[key] = digest
             continue
         try:
-            address = parse_url(url)
+            address = str(parse_url(url))
         except UrlError as error:
             plan.keys[url] = key = f"invalid:{url}"
             plan.settled[key] = Outcome(None, _invalid(url, error))
             continue
-        plan.keys[url] = key = journal_key(str(address))
-        jobs[key] = Job(key, address, settings.deadline_seconds)
+        plan.keys[url] = key = journal_key(address)
+        # Most addresses need no change, and are not held twice then.
+        jobs[key] = Job(key, url if address == url else address, settings.deadline_seconds)
     entries = journal.look_up([*jobs, *plan.stored])
     for key in _without_blob(entries, blobs):
         journal.forget(key)

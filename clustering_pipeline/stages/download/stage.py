@@ -3,7 +3,7 @@ counts, causes, the worst hosts and the traffic as facts.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import pandas as pd
 from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.facts import Fact, Facts
-from clustering_pipeline.core.manifests import RAW_IMAGES, conform
+from clustering_pipeline.core.manifests import RAW_IMAGES, conform, joined_frames, to_frame
 from clustering_pipeline.core.progress import ProgressBar
 from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
@@ -33,6 +33,7 @@ from clustering_pipeline.stages.download.plan import (
 from clustering_pipeline.storage import BlobStore, layout
 
 WORST_HOSTS = 10
+_ROWS_AT_ONCE = 16_384
 OK: Final = "ok"
 FAILED: Final = "failed"
 
@@ -76,7 +77,9 @@ def run(
     with Journal(context.place(layout.DOWNLOAD_JOURNAL)) as journal:
         plan = make_plan(listed["url"], journal, context.blobs, settings)
         traffic = _fetch(plan, journal, settings, context)
-        rows = _rows(listed, plan.keys, _outcomes(plan, journal, settings))
+        # Large catalogues have many; nothing needs them any more.
+        plan.jobs.clear()
+        rows = _rows(listed, plan, journal, settings)
     context.cache.add(len(plan.keys), len(plan.keys) - traffic.pictures)
     manifest = conform(rows, RAW_IMAGES)
     return StageResult(
@@ -135,22 +138,39 @@ def _judge_stored(key: str, digest: str, store: ImageStore, blobs: BlobStore) ->
         store.fail([(key, Failure("not_found", sentence, transient=True))])
 
 
-def _outcomes(plan: Plan, journal: Journal, settings: DownloadSettings) -> dict[str, Outcome]:
-    entries = journal.look_up([*(job.key for job in plan.jobs), *plan.stored])
-    # Large catalogues have many; nothing needs them any more.
-    plan.jobs.clear()
-    return plan.settled | {key: outcome(entry, settings) for key, entry in entries.items()}
-
-
 def _rows(
-    listed: pd.DataFrame, keys: Mapping[str, str], outcomes: Mapping[str, Outcome]
+    listed: pd.DataFrame, plan: Plan, journal: Journal, settings: DownloadSettings
 ) -> pd.DataFrame:
+    """Return the listed pictures with what became of each, some at a time looked up and typed."""
     columns = [name for name in RAW_IMAGES.schema.names if name not in listed.columns]
-    distinct = {url: _row(outcomes[key]) for url, key in keys.items()}
-    details = pd.DataFrame(
-        (distinct[url] for url in listed["url"]), columns=columns, dtype=object, index=listed.index
+    frames = (
+        listed.iloc[start : start + _ROWS_AT_ONCE] for start in range(0, len(listed), _ROWS_AT_ONCE)
     )
-    return pd.concat([listed, details], axis="columns")
+    return to_frame(
+        joined_frames(
+            (_with_outcomes(some, columns, plan, journal, settings) for some in frames),
+            RAW_IMAGES.schema,
+        )
+    )
+
+
+def _with_outcomes(
+    listed: pd.DataFrame,
+    columns: list[str],
+    plan: Plan,
+    journal: Journal,
+    settings: DownloadSettings,
+) -> pd.DataFrame:
+    keys = [plan.keys[url] for url in listed["url"]]
+    entries = journal.look_up(dict.fromkeys(key for key in keys if key not in plan.settled))
+    details = [
+        _row(plan.settled[key] if key in plan.settled else outcome(entries[key], settings))
+        for key in keys
+    ]
+    return pd.concat(
+        [listed, pd.DataFrame(details, columns=columns, dtype=object, index=listed.index)],
+        axis="columns",
+    )
 
 
 def _row(outcome: Outcome) -> tuple[str | int | None, ...]:

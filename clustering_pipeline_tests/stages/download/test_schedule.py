@@ -32,7 +32,7 @@ class World:
 
     def run(self, *urls):
         for url in urls:
-            self.schedule.add(Job(url, URL(url), self.settings.deadline_seconds))
+            self.schedule.add(Job(url, url, self.settings.deadline_seconds))
         under_way, number = [], count()
         while True:
             while len(under_way) < self.concurrency and (job := self.schedule.take(self.now)):
