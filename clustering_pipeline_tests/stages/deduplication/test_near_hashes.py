@@ -1,5 +1,6 @@
 """The join over hashes against comparing all with all."""
 
+import faiss
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from clustering_pipeline.stages.deduplication import near_hashes
 from clustering_pipeline.stages.deduplication.hashing import pairs_within, popcount
 
 
@@ -71,3 +73,18 @@ def test_a_radius_that_makes_no_sense_is_refused():
 
 def test_popcount():
     assert popcount(np.array([0, 1, 2**64 - 1, 0xF0F0], np.uint64)).tolist() == [0, 1, 64, 8]
+
+
+def test_the_index_of_nearest_hashes_is_that_of_training_on_all_of_them():
+    codes = np.random.default_rng(6).integers(0, 2**64, 8_000, dtype=np.uint64)
+    cells = 40
+    chosen = near_hashes._sample(codes, 64 * cells, 1)
+    centres = []
+    for trained_on in (codes, chosen):
+        quantiser = faiss.IndexBinaryFlat(64)
+        index = faiss.IndexBinaryIVF(quantiser, 64, cells)
+        index.cp.seed, index.cp.max_points_per_centroid = 1, 64
+        index.train(trained_on.view(np.uint8).reshape(-1, 8))
+        centres.append(faiss.vector_to_array(quantiser.xb))
+    assert len(chosen) == 64 * cells
+    assert np.array_equal(*centres)
