@@ -133,7 +133,7 @@ def _sample(codes: Codes, count: int, seed: int) -> Codes:
     if len(codes) <= count:
         return codes
     order = np.empty(len(codes), np.int32)
-    faiss.rand_perm(faiss.swig_ptr(order), len(order), seed)
+    faiss.rand_perm(faiss.swig_ptr(order), len(order), seed)  # type: ignore[attr-defined]
     return codes[order[:count]]
 
 
