@@ -28,6 +28,7 @@ CLUSTER_HEADER = (
     "last_changed",
 )
 CLUSTER_WIDTHS = (11, 44, 12, 16, 24, 18, 14, 13, 13)
+NAME_COLUMN = CLUSTER_HEADER.index("cluster_name") + 1
 PICTURE_COLUMN = CLUSTER_HEADER.index("picture") + 1
 PROBLEM_HEADER = (*OWN_SHEETS["Problems"]["en"], "kind", "http_status", "url")
 PROBLEM_WIDTHS = (18, 8, 24, 17, 70, 20, 12, 70)
@@ -102,6 +103,7 @@ def clusters_sheet(
         CLUSTER_WIDTHS,
         inner_links=links,
         pictures=placed,
+        wrapped=frozenset({NAME_COLUMN}),
     )
 
 

@@ -146,7 +146,14 @@ def products_sheet(
         for number, one in enumerate(rows, start=2)
         if "far_prices" in names and one.prices.far
     )
-    return sheet.added(pictures=placed, inner_links=inner, outer_links=outer, warned=warned)
+    return sheet.added(
+        pictures=placed,
+        inner_links=inner,
+        outer_links=outer,
+        warned=warned,
+        # The end of a name tells sizes apart.
+        wrapped=frozenset({names.index("name") + 1}),
+    )
 
 
 def _product_columns(prices: PriceTables, texts: Texts) -> list[_Column]:

@@ -100,6 +100,12 @@ def test_money_and_shares_look_like_it_and_dates_are_dates(workbook):
     assert rows["observed_on"][0].is_date
 
 
+def test_long_names_are_told_to_their_end(workbook):
+    for sheet, column in (("Products", "name"), ("Clusters", "cluster_name")):
+        for cell in columns_of(sheet_of(workbook, sheet))[column]:
+            assert cell.alignment.wrap_text
+
+
 def test_links_lead_to_the_cheapest_offer_the_review_page_and_the_listing(workbook):
     products = columns_of(sheet_of(workbook, "Products"))
     assert products["cheapest_link"][0].hyperlink.target == "https://b.vn/1"

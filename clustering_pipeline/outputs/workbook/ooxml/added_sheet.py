@@ -210,8 +210,10 @@ def _style(
         return styles.header
     if f"{column_letters(column)}{row}" in linked:
         return styles.link
-    if column not in sheet.wrapped:
-        return styles.of(value)
+    plain = styles.of(value)
+    # What looks like a formula has to stay text when its cell is edited.
+    if column not in sheet.wrapped or plain == styles.quoted_text:
+        return plain
     return styles.wrapped_share if isinstance(value, Share) else styles.wrapped_text
 
 
