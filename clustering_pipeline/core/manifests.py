@@ -8,6 +8,8 @@ import hashlib
 import io
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
 
 import pandas as pd
 import pyarrow as pa
@@ -283,6 +285,28 @@ MANIFESTS = {
 }
 
 LISTING_STATUSES = ("clustered", "no_match", "rejected", "download_failed", "invalid_row")
+
+
+def column_meanings(manifest: Manifest) -> dict[str, str]:
+    """Return what each column of a manifest means, in a sentence for people; `columns.tsv` holds
+    those of one manifest, and under `*` what they have in common.
+
+    Example:
+        >>> column_meanings(EMBEDDINGS)["vector"]
+        "The encoder's vector, of length 1"
+    """
+    meanings = _meanings()
+    return {
+        name: meanings.get((manifest.name, name)) or meanings["*", name]
+        for name in manifest.schema.names
+    }
+
+
+@cache
+def _meanings() -> dict[tuple[str, str], str]:
+    lines = files("clustering_pipeline.core").joinpath("columns.tsv").read_text(encoding="utf-8")
+    rows = (line.split("\t") for line in lines.splitlines()[1:])
+    return {(manifest, column): meaning for manifest, column, meaning in rows}
 
 
 def conform(frame: pd.DataFrame, manifest: Manifest) -> pd.DataFrame:

@@ -110,7 +110,8 @@ def photograph(url: str, pages: dict[str, tuple[str, ...]]) -> None:
                 viewport=TALL if is_lineage else WIDE, device_scale_factor=1.75 if is_lineage else 1
             )
             page.goto(f"{url}/{path}", timeout=120_000)
-            page.wait_for_timeout(12_000)
+            # On the graph the state of the assets comes last.
+            page.wait_for_timeout(40_000 if is_lineage else 12_000)
             if is_lineage:
                 page.get_by_label("panel_show_right").last.click()
                 page.wait_for_timeout(2_000)

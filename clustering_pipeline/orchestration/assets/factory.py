@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.facts import Fact, Facts, measured_facts
-from clustering_pipeline.core.manifests import MANIFESTS, Manifest, content_version
+from clustering_pipeline.core.manifests import MANIFESTS, Manifest, column_meanings, content_version
 from clustering_pipeline.orchestration.checks import SCHEMA, UNIQUE_KEYS, Check, Evidence
 from clustering_pipeline.orchestration.jobs import CATEGORIES
 from clustering_pipeline.orchestration.resources import MANIFEST_METADATA
@@ -311,13 +311,15 @@ def check_results(
 
 
 def column_schema(manifest: Manifest) -> dg.TableSchema:
-    """Return the columns of a manifest as Dagster shows them."""
+    """Return the columns of a manifest as Dagster shows them, each with what it means."""
     unique = set(manifest.key) if len(manifest.key) == 1 else set()
+    meanings = column_meanings(manifest)
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
                 field.name,
                 str(field.type),
+                description=meanings[field.name],
                 constraints=dg.TableColumnConstraints(
                     nullable=field.name not in manifest.key, unique=field.name in unique
                 ),
