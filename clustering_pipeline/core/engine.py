@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -97,6 +98,17 @@ class HostingEngine(Engine, Protocol):
         """Yield what the model makes of consecutive batches, in the order of `items`; on GPUs
         batches have `hosted.device_batch` items.
         """
+
+
+# The worker processes of a pool share one.
+_turn: AbstractContextManager[object] = threading.Lock()
+
+
+def one_at_a_time() -> AbstractContextManager[object]:
+    """Return what work that takes much memory holds meanwhile: one of the workers of a pool does,
+    and one thread of any other process.
+    """
+    return _turn
 
 
 def available_cores() -> int:
@@ -207,10 +219,15 @@ def _shared_pool(workers: int) -> ProcessPoolExecutor:
     many a stage.
     """
     # A forked child would inherit the locks of Dagster's and gRPC's threads.
-    return ProcessPoolExecutor(workers, mp_context=_WorkerContext(), initializer=_prepare_worker)
+    context = _WorkerContext()
+    return ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_prepare_worker, initargs=(context.Lock(),)
+    )
 
 
-def _prepare_worker() -> None:
+def _prepare_worker(turn: AbstractContextManager[object]) -> None:
+    global _turn
+    _turn = turn
     # An interruption is the parent's to handle; it lets the batches under way end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The pool already fills the cores; nested threads would only compete.

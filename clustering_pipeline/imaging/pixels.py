@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import NamedTuple, cast
 
 import cv2
@@ -14,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from PIL import Image
 
+from clustering_pipeline.core.engine import one_at_a_time
 from clustering_pipeline.imaging.headers import (
     DAMAGE,
     DEFAULT_LIMITS,
@@ -44,6 +46,10 @@ WORKING_SIDE = 736
 # Parts of its size at which a JPEG can be decoded from fewer coefficients.
 _PARTS = (8, 4, 2, 1)
 _DEEP_MODES = ("I", "F")
+# Above this size pictures are decoded one at a time, so that a few giants cannot exhaust the memory
+# together; and pixels that are converted at once.
+_GIANT_PIXELS = 16_000_000
+_BAND_PIXELS = 4_000_000
 # Grey levels within which a picture counts as blank, as for the quality of crops.
 _BLANK = 16
 _DARK = 64
@@ -196,13 +202,15 @@ def _is_whole_without_end(content: bytes, limits: ImageLimits) -> bool:
 def _decode_whole(content: bytes, limits: ImageLimits, draft: Draft, convert: Convert) -> Pixels:
     image, orientation = open_image(content, limits)
     draft(image)
-    try:
-        upright = convert(_shown_frame(image))
-        if orientation in _TRANSPOSES:
-            upright = upright.transpose(_TRANSPOSES[orientation])
-        return _pixels(upright)
-    except DAMAGE as error:
-        raise _undecodable(image, error) from error
+    is_giant = image.width * image.height > _GIANT_PIXELS
+    with one_at_a_time() if is_giant else nullcontext():
+        try:
+            upright = convert(_shown_frame(image))
+            if orientation in _TRANSPOSES:
+                upright = upright.transpose(_TRANSPOSES[orientation])
+            return _pixels(upright)
+        except DAMAGE as error:
+            raise _undecodable(image, error) from error
 
 
 def _shown_frame(image: Image.Image) -> Image.Image:
@@ -231,6 +239,11 @@ def _pixels(image: Image.Image) -> Pixels:
     """Return the picture's values; those of a grey one without a copy where Pillow holds them in
     one piece.
     """
+    if image.mode == "RGB" and image.width * image.height > _BAND_PIXELS:
+        pixels = np.empty((image.height, image.width, 3), np.uint8)
+        for top, band in _bands(image):
+            pixels[top : top + band.height] = np.asarray(band)
+        return pixels
     if image.mode != "L":
         return np.asarray(image)
     try:
@@ -251,7 +264,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(_DEEP_MODES):
         return _eight_bits(image).convert("RGB")
     if image.has_transparency_data:
-        return _over_ground(image.convert("RGBA"))
+        return _over_ground(image)
     return image.convert("RGB")
 
 
@@ -272,8 +285,23 @@ def _over_ground(image: Image.Image) -> Image.Image:
 
 
 def _over(image: Image.Image, grey: int) -> Image.Image:
-    ground = Image.new("RGBA", image.size, (grey, grey, grey, 255))
-    return Image.alpha_composite(ground, image).convert("RGB")
+    laid = Image.new("RGB", image.size)
+    for top, band in _bands(image):
+        ground = Image.new("RGBA", band.size, (grey, grey, grey, 255))
+        laid.paste(Image.alpha_composite(ground, band.convert("RGBA")).convert("RGB"), (0, top))
+    return laid
+
+
+def _bands(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
+    """Yield a picture in bands of few pixels, each with its first row: what is made of all at once
+    takes its size several times.
+    """
+    rows = max(1, _BAND_PIXELS // image.width)
+    if rows >= image.height:
+        yield 0, image
+        return
+    for top in range(0, image.height, rows):
+        yield top, image.crop((0, top, image.width, min(top + rows, image.height)))
 
 
 def _contrast(image: Image.Image) -> int:
@@ -284,13 +312,18 @@ def _contrast(image: Image.Image) -> int:
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     """Scale 16-bit, 32-bit and floating-point grey to 0..255."""
-    values = np.nan_to_num(np.asarray(image, np.float64))
-    full_scale = (
-        65535.0
-        if image.mode.startswith("I") and values.max(initial=0) <= 65535
-        else values.max(initial=0) or 1.0
-    )
-    return Image.fromarray(np.clip(np.rint(values * (255 / full_scale)), 0, 255).astype(np.uint8))
+    highest = max(_deep_values(band).max(initial=0) for _, band in _bands(image))
+    is_usual = image.mode.startswith("I") and highest <= 65535
+    full_scale = 65535.0 if is_usual else highest or 1.0
+    scaled = [
+        np.clip(np.rint(_deep_values(band) * (255 / full_scale)), 0, 255).astype(np.uint8)
+        for _, band in _bands(image)
+    ]
+    return Image.fromarray(np.concatenate(scaled))
+
+
+def _deep_values(image: Image.Image) -> NDArray[np.float64]:
+    return np.nan_to_num(np.asarray(image, np.float64))
 
 
 def _undecodable(image: Image.Image, error: Exception) -> ImageError:

@@ -9,7 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from clustering_pipeline.core.engine import LocalEngine, _shared_pool, ahead
+from clustering_pipeline.core.engine import LocalEngine, _shared_pool, ahead, one_at_a_time
 from clustering_pipeline.core.errors import StageError
 
 
@@ -43,6 +43,27 @@ def test_stages_share_their_worker_processes():
     )
     assert os.getpid() not in first
     assert len(first | second) <= 2
+
+
+def alone(files):
+    """Whether nobody else was within at the same time, for each."""
+    answers = []
+    for file in files:
+        with one_at_a_time():
+            try:
+                with file.open("x") as mine:
+                    mine.write("".join(map(str, range(20_000))))
+                file.unlink()
+                answers.append(True)
+            except FileExistsError:
+                answers.append(False)
+    return answers
+
+
+def test_what_takes_much_memory_is_done_by_one_worker_at_a_time(tmp_path):
+    files = [tmp_path / "within"] * 400
+    batches = LocalEngine(2).map_batches(alone, files, batch_size=20)
+    assert all(answer for batch in batches for answer in batch)
 
 
 def test_a_dead_worker_is_a_stage_error_and_the_next_stage_goes_on():

@@ -3,6 +3,8 @@ nothing, beginning blank, or turned; and those that take for ever.
 """
 
 import struct
+import subprocess
+import sys
 import time
 import zlib
 
@@ -12,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from clustering_pipeline.imaging import ImageError, ImageLimits, decode_image, probe
+from benchmarks.unfolding_files import animated, deep, palette, transparent
+from clustering_pipeline.imaging import ImageError, ImageLimits, decode_image, pixels, probe
 from clustering_pipeline.imaging.headers import jpeg_scans, png_pixels
 from clustering_pipeline_tests.imaging.test_decoding import encode, grey_of
 
@@ -191,3 +194,37 @@ def test_an_orientation_behind_the_pixels_of_a_png_is_read_without_decoding_them
     monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", lambda _: pytest.fail("decoded"))
     assert (probe(content).width, probe(content).height) == (120, 160)
     assert (probe(plain).width, probe(plain).height) == (160, 120)
+
+
+@pytest.mark.parametrize("make", [transparent, palette, deep, animated])
+def test_large_pictures_are_converted_a_band_at_a_time_to_the_same_pixels(make, monkeypatch):
+    content = make((90, 70))
+    whole = decode_image(content)
+    monkeypatch.setattr(pixels, "_BAND_PIXELS", 90 * 8)
+    assert np.array_equal(decode_image(content), whole)
+
+
+def test_what_a_colourful_picture_with_transparency_shows_does_not_depend_on_bands(monkeypatch):
+    values = np.random.default_rng(5).integers(0, 256, (50, 40, 4), np.uint8)
+    grey = np.random.default_rng(6).integers(0, 60_000, (50, 40), np.uint16)
+    contents = [encode(Image.fromarray(one), "PNG") for one in (values, grey)]
+    whole = [decode_image(content) for content in contents]
+    monkeypatch.setattr(pixels, "_BAND_PIXELS", 40 * 7)
+    for content, expected in zip(contents, whole, strict=True):
+        assert np.array_equal(decode_image(content), expected)
+
+
+def test_the_largest_picture_takes_its_size_a_few_times_at_most(tmp_path):
+    """80 million pixels of 16 bits, 0.2 MB as a file, are 240 MB of RGB."""
+    file = tmp_path / "large.png"
+    file.write_bytes(deep((10_000, 8_000)))
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from clustering_pipeline.imaging import decode_image\n"
+        "decode_image(Path(sys.argv[1]).read_bytes())\n"
+        "print(Path('/proc/self/status').read_text().split('VmHWM:')[1].split()[0])\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script, file], capture_output=True, text=True, check=True
+    )
+    assert int(answer.stdout) < 1_300_000

@@ -7,7 +7,6 @@ kept.
 
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass
@@ -28,10 +27,6 @@ from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.download.answers import Failure, FailureKind, Validators, failure
 from clustering_pipeline.storage import BlobStore, Place, open_tables
 
-# Above this size pictures are decoded one at a time, so that a few giants cannot exhaust the memory
-# together.
-_GIANT_PIXELS = 16_000_000
-_giants = threading.Lock()
 # Raised when bytes that were refused may be read now.
 _DECODER = 2
 _REMEDIES: Final[dict[ImageErrorKind, str]] = {
@@ -273,11 +268,7 @@ def verify(content: bytes, limits: ImageLimits) -> ImageFacts:
     """Return the facts of a picture whose bytes decode to their end; raises ImageError."""
     facts = probe(content, limits)
     # A JPEG's whole bit stream is read at any scale; the smallest is the fastest.
-    if facts.width * facts.height <= _GIANT_PIXELS:
-        decode_image(content, limits, at_least=1)
-    else:
-        with _giants:
-            decode_image(content, limits, at_least=1)
+    decode_image(content, limits, at_least=1)
     return facts
 
 
