@@ -1,5 +1,9 @@
 """The suite for GPUs in tiny sizes, on whatever device there is; and what long suites count."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -49,6 +53,28 @@ def test_damages_that_did_not_run_are_not_counted():
     assert (tried.value, tried.asked, tried.is_met) == (4, 38, False)
     assert (wrong.note, stuck.note, second.note) == ("c", "d", "b")
     assert not wrong.is_met and not stuck.is_met
+
+
+@pytest.mark.skipif(not faults.LIBFAKETIME.exists(), reason="libfaketime is not installed")
+@pytest.mark.parametrize("offset", ["-366d", "+366d"])
+def test_a_moved_clock_moves_the_calendar_and_lets_processes_sleep(tmp_path, offset):
+    program = """
+import json, time
+since = time.monotonic()
+time.sleep(0.2)
+print(json.dumps([time.time(), time.monotonic() - since]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | faults.moved_clock(tmp_path / "clock", offset),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    moment, slept = json.loads(ended.stdout)
+    days = (moment - time.time()) / 86_400
+    assert days == pytest.approx(int(offset.removesuffix("d")), abs=0.1)
+    assert 0.2 <= slept < 20
 
 
 def test_faults_are_counted_by_what_the_next_run_makes():

@@ -41,7 +41,7 @@ _STORAGE_FULL_AT = (0.02, 0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 0.97)
 _HOME_FULL_AT = (0.1, 0.5, 0.97)
 # Pictures that are answered before the shop falls silent, of six.
 _CUT_AFTER = (0, 2, 4)
-_LIBFAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+LIBFAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 # Days by which the clock is off in a run; the last one is moved while the run is under way.
 _CLOCKS = (("a year back", "-366d", None), ("a year on", "+366d", None), ("back while it runs", "+40d", "-40d"))  # fmt: skip
 _DAEMON_KILLS = 4
@@ -84,7 +84,7 @@ def _planned(scratch: Path, shop: DrawnShop, whole: Record) -> dict[str, list[Tr
     clocks = [
         (f"clock {name}", partial(_moved_clock, scratch, shop, whole, name, *offsets))
         for name, *offsets in _CLOCKS
-        if _LIBFAKETIME.exists()
+        if LIBFAKETIME.exists()
     ]
     kills = [
         (f"daemon {number}", partial(_killed_daemon, scratch, whole, number))
@@ -208,13 +208,7 @@ def _moved_clock(
     folder = scratch / f"clock{offset}"
     folder.mkdir()
     clock = folder / "clock"
-    clock.write_text(offset)
-    environment = {
-        "LD_PRELOAD": str(_LIBFAKETIME),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+    environment = moved_clock(clock, offset)
     output, started = folder / "out.xlsx", time.monotonic()
     running = start(folder / "home", shop.command(CATEGORY, output), environment)
     if later is not None:
@@ -223,6 +217,31 @@ def _moved_clock(
     first = end(running, started)
     second = _run(folder / "home", shop, output)
     return _record(name, first, second, output, whole, name)
+
+
+def moved_clock(clock: Path, offset: str) -> dict[str, str]:
+    """Return an environment in which the calendar is off by what the file `clock` says, at first
+    `offset`; time that passes is as it is.
+
+    libfaketime fails every sleep until a moment of a clock that it leaves alone, as `time.sleep`
+    does since Python 3.11: waiting for nothing takes its place in the processes.
+    """
+    clock.write_text(offset)
+    start_up = clock.with_name("start-up")
+    start_up.mkdir()
+    start_up.joinpath("sitecustomize.py").write_text(
+        "import select, time\n\n"
+        "def sleep(seconds):\n    select.select([], [], [], seconds)\n\n"
+        "time.sleep = sleep\n"
+    )
+    paths = [str(start_up), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        "LD_PRELOAD": str(LIBFAKETIME),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "PYTHONPATH": os.pathsep.join(paths),
+    }
 
 
 def _cut(scratch: Path, whole: Record, answers: int) -> Record:
