@@ -117,11 +117,20 @@ FALLING = [
     "partners_differ",
     "path_broken",
 ]
+# What kind of pictures a pair is of, by which trees may tell cases apart.
+EITHER_WAY = [
+    "context_keypoints_least",
+    "context_keypoints_most",
+    "context_lines_least",
+    "context_lines_most",
+    "context_area_least",
+    "context_area_most",
+]
 # Which way the odds of one product go with each feature.
-SIGNS = dict.fromkeys(RISING, 1) | dict.fromkeys(FALLING, -1)
+SIGNS = dict.fromkeys(RISING, 1) | dict.fromkeys(FALLING, -1) | dict.fromkeys(EITHER_WAY, 0)
 # How much a set counts where it is not 1: real listings of many sellers are the hardest, and what
 # the package is for.
-SHARES = {"sellers": 3.0}
+SHARES = {"sellers": 10.0}
 # How much a set counts without text on packs beside the same set with it.
 UNREAD = 0.4
 

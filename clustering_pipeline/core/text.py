@@ -4,8 +4,9 @@ phrases.
 
 import re
 import unicodedata
-from difflib import SequenceMatcher
 from functools import lru_cache
+
+from rapidfuzz import fuzz
 
 from clustering_pipeline.core.errors import InputError
 
@@ -57,8 +58,8 @@ def plain_header(header: str) -> str:
 
 @lru_cache(maxsize=1 << 18)
 def string_similarity(first: str, second: str) -> float:
-    """Return twice the matching characters over all characters; 1 when the shorter is part of the
-    longer.
+    """Return twice the longest common subsequence over all characters; 1 when the shorter is part
+    of the longer.
 
     Example:
         >>> string_similarity("sunplay", "sunplay watery cool")
@@ -70,7 +71,7 @@ def string_similarity(first: str, second: str) -> float:
         return 0.0
     if first in second or second in first:
         return 1.0
-    return SequenceMatcher(None, first, second, autojunk=False).ratio()
+    return fuzz.ratio(first, second) / 100
 
 
 # Without accents and punctuation, in lower case. "moi" alone would also be the lips of a lipstick.

@@ -22,8 +22,10 @@ from clustering_pipeline.stages.matching.geometry import Floats
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.overlays import overlay_shares, without_overlays
 from clustering_pipeline.stages.matching.pair_features import (
+    CONTEXT,
     Features,
     attribute_features,
+    context_features,
     crowd,
     disagreements,
     encoder_features,
@@ -262,8 +264,13 @@ def _reasons(
 
 def _mean_contributions(models: PairModels, features: Features, size: int) -> Features:
     parts = [model.contributions(features, size) for model in (models.alone, models.together)]
-    # What is made of a pair alone is told by what made it.
-    names = dict.fromkeys(name for part in parts for name in part if name != "by_itself")
+    # What is made of a pair alone is told by what made it, and context is no reason.
+    names = dict.fromkeys(
+        name
+        for part in parts
+        for name in part
+        if name != "by_itself" and not name.startswith(CONTEXT)
+    )
     nothing = np.zeros(size)
     return {name: sum((part.get(name, nothing) for part in parts), nothing) / 2 for name in names}
 
@@ -338,6 +345,7 @@ def _features(
         **_second_encoder(pairs, further),
         **shop_features(pairs, products.shops, other_sizes(products, pairs, lines)),
         **standing("palette", pairs, raw["palette_similarity"].to_numpy(np.float64), count),
+        **_context(products, pairs, lines),
     }
     features |= {
         name: raw[name].to_numpy(np.float64)
@@ -364,6 +372,16 @@ def _second_encoder(pairs: NDArray[np.int64], further: Sequence[RowVectors]) -> 
     for name, values in features.items():
         result[name][both] = values
     return result
+
+
+def _context(
+    products: KeptCrops, pairs: NDArray[np.int64], lines: Mapping[int, Sequence[TextLine]]
+) -> Features:
+    read = np.array([len(lines[row]) if row in lines else np.nan for row in range(len(products))])
+    areas = [(right - left) * (bottom - top) for left, top, right, bottom in products.places]
+    return context_features(
+        pairs, products.keypoints.astype(np.float64), read, np.array(areas, np.float64)
+    )
 
 
 def _texts(lines: Mapping[int, Sequence[TextLine]], count: int) -> list[str]:

@@ -27,6 +27,8 @@ _LEAST_SPREAD = 1e-4
 # Ranks from here on say no more.
 _LAST_RANK = 64
 _LARGEST_PRINT = 12.0
+# How the names of features begin that say nothing by themselves.
+CONTEXT = "context_"
 # Print that agrees enough for two crops to be laid over each other, and how many such partners of a
 # crop are looked at.
 _VERIFIED, _PARTNERS = 0.6, 10
@@ -144,6 +146,29 @@ def _set_overlaps(name: str, pairs: Pairs, sets: Sequence[Values]) -> Features:
         overlap[number] = common / min(len(first), len(second))
         jaccard[number] = common / len(first | second)
     return {f"{name}_overlap": overlap, f"{name}_jaccard": jaccard}
+
+
+def context_features(
+    pairs: Pairs, keypoints: Reals, lines: Reals, areas: Reals
+) -> Features:
+    """Return what kind of pictures a pair is of, the lesser and the greater of both: by itself it
+    says nothing of one product, but how much everything else says depends on it.
+
+    Pack shots on white and sellers' banners differ in how much print they show, how much of it can
+    be read and how much of the picture the product fills.
+
+    Args:
+        pairs: int64 (m, 2), rows of the crops.
+        keypoints: float64 (n,), how many keypoints each crop has.
+        lines: float64 (n,), how many lines were read on it, NaN where none was looked for.
+        areas: float64 (n,), the share of its picture that the product fills.
+    """
+    values = {"keypoints": np.log1p(keypoints), "lines": np.log1p(lines), "area": areas}
+    return {
+        f"{CONTEXT}{name}_{which}": extreme(value[pairs], axis=1)
+        for name, value in values.items()
+        for which, extreme in (("least", np.min), ("most", np.max))
+    }
 
 
 def line_features(

@@ -37,6 +37,7 @@ from clustering_pipeline.stages.matching.learned_projection import learn_project
 from clustering_pipeline.stages.matching.overlays import under_templates
 from clustering_pipeline.stages.matching.print_evidence import print_evidence
 from clustering_pipeline.stages.matching.shapes import coarse_shape, plain_pairs, shape_candidates
+from clustering_pipeline.stages.matching.spelling import usually_spelled
 from clustering_pipeline.stages.matching.text_evidence import ngram_vectors, pack_text
 from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts
 from clustering_pipeline.stages.matching.weights import SMALLEST_WEIGHT, Reals
@@ -249,9 +250,11 @@ class Matcher:
         return self.read(np.flatnonzero(wanted).tolist())
 
     def read(self, rows: Sequence[int]) -> dict[int, list[TextLine]]:
-        """Return the lines on the packs at `rows`, without those of templates."""
+        """Return the lines on the packs at `rows`, without those of templates, words spelled as
+        most packs spell them.
+        """
         lines = read_texts(self.products, rows, self.settings.reader, self.context)
-        return under_templates(self.products, lines)
+        return usually_spelled(under_templates(self.products, lines))
 
     def examine(self, candidates: Candidates, lines: dict[int, list[TextLine]]) -> Examined:
         """Return all that is known of the candidates once `lines` were read."""

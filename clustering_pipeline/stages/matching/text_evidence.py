@@ -57,12 +57,26 @@ class AlignedText:
 
 @dataclass(frozen=True)
 class _ReadLine:
-    """A line's number on its pack, the line, its plain letters, and the words that these make."""
+    """A line's number on its pack, its plain letters, and the words that these make."""
 
     number: int
-    line: TextLine
     letters: str
     words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LegiblePack:
+    """What of a pack's lines is compared, worked out once for all pairs of the pack.
+
+    Attributes:
+        lines: those that can be read.
+        compared: those of them that are read well and lie on the product, not beside it.
+        quads: float32 (n, 4, 2), the corners of the compared ones.
+    """
+
+    lines: list[_ReadLine]
+    compared: list[_ReadLine]
+    quads: Floats
 
 
 def pack_text(lines: Sequence[TextLine]) -> str:
@@ -88,13 +102,27 @@ def ngram_vectors(texts: Sequence[str]) -> sparse.csr_matrix:
     ).fit_transform(texts)
 
 
-def align_text(
-    first: Sequence[TextLine],
-    second: Sequence[TextLine],
-    matrix: Floats,
-    *,
-    sizes_differ: bool = True,
-) -> AlignedText:
+def legible_pack(lines: Sequence[TextLine], *, sizes_differ: bool = True) -> LegiblePack:
+    """Return what of the lines on a pack is compared with other packs.
+
+    With `sizes_differ` 50 ml are something else than 100 ml; else lines are compared without them.
+    """
+    legible, compared, quads = [], [], []
+    for number, line in enumerate(lines):
+        words = _compared_words(line.text, sizes_differ)
+        letters = "".join(words)
+        if line.confidence < CONFIDENT or len(letters) < _SHORTEST_LINE:
+            continue
+        legible.append(_ReadLine(number, letters, words))
+        middle = line.quad.mean(axis=0)
+        if line.confidence >= VERY_CONFIDENT and ((middle >= 0) & (middle <= 1)).all():
+            compared.append(legible[-1])
+            quads.append(line.quad)
+    stacked = np.stack(quads) if quads else np.zeros((0, 4, 2), np.float32)
+    return LegiblePack(legible, compared, stacked.astype(np.float32))
+
+
+def align_text(first: LegiblePack, second: LegiblePack, matrix: Floats) -> AlignedText:
     """Compare the lines that an affine map lays over each other.
 
     Lines agree when they are mostly the same letters. They conflict when they are mostly others, or
@@ -102,55 +130,43 @@ def align_text(
     that is off by a line lays different lines of one product over each other.
 
     Args:
-        first: the lines that were read on one pack.
-        second: those of the other.
+        first: what was read on one pack.
+        second: that on the other.
         matrix: float32 (2, 3), from shares of the first product frame's width and height to those
             of the second.
-        sizes_differ: whether 50 ml are something else than 100 ml; else lines are compared without
-            them.
     """
-    left, right = _readable(first, sizes_differ), _readable(second, sizes_differ)
+    mapped = (first.quads @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
     agreeing, conflicting = [], []
-    for one in filter(_comparable, left):
-        mapped = one.line.quad @ matrix[:, :2].T + matrix[:, 2]
-        for other in filter(_comparable, right):
-            # Digits alone on both are prices and codes.
-            if (one.letters.isdigit() and other.letters.isdigit()) or not _overlapping(
-                mapped, other.line.quad
-            ):
-                continue
-            if _say_the_same(one, other):
-                agreeing.append((one.number, other.number))
-            elif _contradict(one, other) and not (
-                _read_on(right, one, other) or _read_on(left, other, one)
-            ):
-                conflicting.append((one.number, other.number))
+    for left, right in _boxes_that_meet(mapped, second.quads):
+        one, other = first.compared[left], second.compared[right]
+        # Digits alone on both are prices and codes.
+        if (one.letters.isdigit() and other.letters.isdigit()) or not _overlapping(
+            mapped[left], second.quads[right]
+        ):
+            continue
+        if _say_the_same(one, other):
+            agreeing.append((one.number, other.number))
+        elif _contradict(one, other) and not (
+            _read_on(second.lines, one, other) or _read_on(first.lines, other, one)
+        ):
+            conflicting.append((one.number, other.number))
     return AlignedText(agreeing, conflicting)
 
 
-def _readable(lines: Sequence[TextLine], sizes_differ: bool) -> list[_ReadLine]:
-    read = [
-        _ReadLine(number, line, "".join(words), words)
-        for number, line in enumerate(lines)
-        for words in [_compared_words(line.text, sizes_differ)]
-    ]
-    return [
-        one
-        for one in read
-        if one.line.confidence >= CONFIDENT and len(one.letters) >= _SHORTEST_LINE
-    ]
+def _boxes_that_meet(first: Floats, second: Floats) -> list[list[int]]:
+    """Return which quadrilaterals, float32 (n, 4, 2) and (m, 4, 2), have bounding boxes that share
+    an area: pairs of their numbers.
+    """
+    if len(first) == 0 or len(second) == 0:
+        return []
+    low = np.maximum(first.min(axis=1)[:, None], second.min(axis=1))
+    high = np.minimum(first.max(axis=1)[:, None], second.max(axis=1))
+    return np.argwhere((high > low).all(axis=2)).tolist()
 
 
 @lru_cache(maxsize=1 << 16)
 def _compared_words(text: str, sizes_differ: bool) -> tuple[str, ...]:
     return tuple(plain_words(text if sizes_differ else without_sizes(text)).split())
-
-
-def _comparable(one: _ReadLine) -> bool:
-    """Whether a line is read well and lies on the product, not beside it."""
-    middle = one.line.quad.mean(axis=0)
-    on_product = bool(((middle >= 0) & (middle <= 1)).all())
-    return on_product and one.line.confidence >= VERY_CONFIDENT
 
 
 def _read_on(pack: Sequence[_ReadLine], line: _ReadLine, opposite: _ReadLine) -> bool:
@@ -193,18 +209,10 @@ def _numbers_differ(first: str, second: str) -> bool:
     return bool(left and right) and not left & right
 
 
-def _overlapping(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
-    """Whether the quadrilaterals share at least 40 % of the smaller one."""
-    low, high = (
-        np.maximum(first.min(axis=0), second.min(axis=0)),
-        np.minimum(first.max(axis=0), second.max(axis=0)),
-    )
-    if (high <= low).any():
-        return False
-    common, _ = cv2.intersectConvexConvex(first.astype(np.float32), second.astype(np.float32))
-    smaller = min(
-        cv2.contourArea(first.astype(np.float32)), cv2.contourArea(second.astype(np.float32))
-    )
+def _overlapping(first: Floats, second: Floats) -> bool:
+    """Whether two quadrilaterals share at least 40 % of the smaller one."""
+    common, _ = cv2.intersectConvexConvex(first, second)
+    smaller = min(cv2.contourArea(first), cv2.contourArea(second))
     return common >= _OVERLAP * max(smaller, 1e-9)
 
 
@@ -272,21 +280,18 @@ def compare_packs(
     sizes_differ: bool = True,
 ) -> TextEvidence:
     """Return the text evidence of `pairs` of `count` packs, of which `lines` holds those that were
-    read; `sizes_differ` as `align_text` takes it.
+    read; `sizes_differ` as `legible_pack` takes it.
     """
     texts = [pack_text(lines.get(row, ())) for row in range(count)]
     legible = np.array([len(text) >= FEWEST_LETTERS for text in texts], bool)
     present = legible[pairs[:, 0]] & legible[pairs[:, 1]]
     agreeing, conflicting = np.zeros(len(pairs), np.int64), np.zeros(len(pairs), np.int64)
+    packs = [legible_pack(lines.get(row, ()), sizes_differ=sizes_differ) for row in range(count)]
     matrices = evidence["matrix"].to_numpy()
     for number in np.flatnonzero(present & evidence["matrix"].notna().to_numpy()):
         left, right = pairs[number]
-        aligned = align_text(
-            lines[left],
-            lines[right],
-            np.asarray(matrices[number], np.float32).reshape(2, 3),
-            sizes_differ=sizes_differ,
-        )
+        matrix = np.asarray(matrices[number], np.float32).reshape(2, 3)
+        aligned = align_text(packs[left], packs[right], matrix)
         same = {one for one, _ in aligned.agreeing}
         agreeing[number] = len(same)
         conflicting[number] = len({one for one, _ in aligned.conflicting} - same)

@@ -2,11 +2,13 @@ import numpy as np
 
 from clustering_pipeline.core.text import plain_letters, string_similarity
 from clustering_pipeline.stages.matching.text_evidence import (
-    align_text,
+    AlignedText,
+    legible_pack,
     ngram_vectors,
     pack_text,
     title_similarity,
 )
+from clustering_pipeline.stages.matching.text_evidence import align_text as align_packs
 from clustering_pipeline.stages.matching.text_reader import TextLine, lines_from_json, lines_to_json
 
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
@@ -15,6 +17,11 @@ IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 def line(text, x=0.1, y=0.1, confidence=0.95, width=0.5, height=0.1):
     quad = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], np.float32)
     return TextLine(text, confidence, quad)
+
+
+def align_text(first, second, matrix, *, sizes_differ=True) -> AlignedText:
+    packs = [legible_pack(lines, sizes_differ=sizes_differ) for lines in (first, second)]
+    return align_packs(*packs, matrix)
 
 
 def test_letters_lose_accents_capitals_and_punctuation():
