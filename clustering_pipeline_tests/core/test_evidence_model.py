@@ -147,6 +147,20 @@ def test_trees_never_turn_against_a_sign():
         assert (np.diff(found) <= 1e-9).all()
 
 
+def test_trees_take_what_goes_neither_way_as_context_and_curves_leave_it():
+    random = np.random.default_rng(5)
+    told, kind = random.uniform(0, 1, 8000), random.choice([0.0, 1.0], 8000)
+    # Of one kind of pictures the feature tells everything, of the other nothing.
+    odds = np.where(kind == 1, 8 * told - 4, 0.0)
+    features = {"told": told, "context_kind": kind}
+    same = (random.random(8000) < probability_of(odds)).astype(float)
+    model = fit_mixed(Training(features, same, np.ones(8000)), {"told": 1, "context_kind": 0})
+    assert list(model.curves) == ["told"]
+    asked = {"told": np.array([0.0, 1.0] * 2), "context_kind": np.array([0.0, 0.0, 1.0, 1.0])}
+    steps = np.diff(model.log_odds(asked, 4))[[0, 2]]
+    assert steps[0] < 3 < 4 < steps[1]
+
+
 def test_a_curve_of_the_wrong_direction_stays_flat():
     random = np.random.default_rng(2)
     value = random.normal(size=4000)

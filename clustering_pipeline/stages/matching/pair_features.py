@@ -148,9 +148,7 @@ def _set_overlaps(name: str, pairs: Pairs, sets: Sequence[Values]) -> Features:
     return {f"{name}_overlap": overlap, f"{name}_jaccard": jaccard}
 
 
-def context_features(
-    pairs: Pairs, keypoints: Reals, lines: Reals, areas: Reals
-) -> Features:
+def context_features(pairs: Pairs, keypoints: Reals, lines: Reals, areas: Reals) -> Features:
     """Return what kind of pictures a pair is of, the lesser and the greater of both: by itself it
     says nothing of one product, but how much everything else says depends on it.
 

@@ -8,7 +8,9 @@ import pytest
 from clustering_pipeline.core.attributes import read_attributes
 from clustering_pipeline.stages.matching.judging import shipped_models
 from clustering_pipeline.stages.matching.pair_features import (
+    CONTEXT,
     attribute_features,
+    context_features,
     crowd,
     encoder_features,
     print_features,
@@ -88,6 +90,19 @@ def test_one_shop_lists_a_product_twice_in_other_sizes_only():
     assert np.isnan(shop_features(PAIRS[:1], shops, np.array([True]))["shop_same"]).all()
 
 
+def test_context_is_of_both_crops_whichever_comes_first():
+    found = context_features(
+        np.array([[0, 1], [1, 0], [1, 2]]),
+        np.array([0.0, 99.0, 9.0]),
+        np.array([3.0, 0.0, np.nan]),
+        np.array([0.2, 1.0, 0.5]),
+    )
+    assert found["context_keypoints_least"] == pytest.approx(np.log1p([0, 0, 9]))
+    assert found["context_area_most"] == pytest.approx([1, 1, 1])
+    assert found["context_lines_most"][:2] == pytest.approx(np.log1p([3, 3]))
+    assert np.isnan(found["context_lines_least"][2])
+
+
 def test_a_crowd_does_not_grow_with_the_catalogue():
     star = np.array([[0, other] for other in range(1, 40)])
     every = np.ones(39, bool)
@@ -106,7 +121,9 @@ def test_the_shipped_models_are_monotone_and_every_feature_has_a_kind(name):
         steps = np.diff(curve.values)
         assert (steps >= 0).all() or (steps <= 0).all()
         assert (np.diff(curve.knots) > 0).all()
-    told = {*model.curves, *model.trees.names} - {"by_itself"}
+    assert not any(name.startswith(CONTEXT) for name in model.curves)
+    told = {name for name in model.trees.names if not name.startswith(CONTEXT)} - {"by_itself"}
+    assert told >= model.curves.keys() - {"by_itself"}
     assert {kind_of(feature) for feature in told} <= KINDS.keys()
 
 
