@@ -100,7 +100,11 @@ def fit_trees(training: Training, signs: Mapping[str, int]) -> Trees:
     """Return boosted trees whose sum, the log-odds, rises (1) or falls (-1) with every feature in
     `signs`, or goes either way (0); `same` must be 0 or 1.
     """
-    names = tuple(name for name in signs if name in training.features)
+    names = tuple(
+        name
+        for name in signs
+        if name in training.features and np.isfinite(training.features[name]).any()
+    )
     table = np.stack([training.features[name] for name in names], axis=1)
     model = HistGradientBoostingClassifier(
         max_iter=_TREES,

@@ -138,6 +138,14 @@ def test_trees_learn_what_a_feature_is_worth_beside_another():
     assert off["trees"] < off["mixed"] < off["curves"]
 
 
+def test_trees_are_grown_without_a_feature_that_no_pair_has():
+    training, _ = _interacting()
+    unread = Training(
+        {**training.features, "c": np.full(8000, np.nan)}, training.same, training.weights
+    )
+    assert fit_trees(unread, {"a": 1, "b": 1, "c": 1}).names == ("a", "b")
+
+
 def test_trees_never_turn_against_a_sign():
     training, _ = _interacting()
     model = EvidenceModel(0.0, {}, trees=fit_trees(training, {"a": -1, "b": 1}))
