@@ -110,8 +110,10 @@ def photograph(url: str, pages: dict[str, tuple[str, ...]]) -> None:
                 viewport=TALL if is_lineage else WIDE, device_scale_factor=1.75 if is_lineage else 1
             )
             page.goto(f"{url}/{path}", timeout=120_000)
+            if path.startswith("assets/"):
+                page.get_by_text("Row count", exact=True).wait_for(timeout=180_000)
             # On the graph the state of the assets comes last.
-            page.wait_for_timeout(40_000 if is_lineage else 12_000)
+            page.wait_for_timeout(90_000 if is_lineage else 12_000)
             if is_lineage:
                 page.get_by_label("panel_show_right").last.click()
                 page.wait_for_timeout(2_000)
@@ -129,7 +131,8 @@ def photograph(url: str, pages: dict[str, tuple[str, ...]]) -> None:
 
 def main() -> None:
     """Draw all pictures."""
-    with tempfile.TemporaryDirectory() as scratch:
+    # Runs of the backfill may still write there.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         home, folder = Path(scratch) / "home", Path(scratch) / "shop"
         folder.mkdir()
         with serve_folder(folder) as shop:
