@@ -223,7 +223,7 @@ class Category:
         that only one has or begins with; raises UnknownError.
         """
         words = text.strip()
-        number = re.fullmatch(r"(?:.*[(#])?(\d+)\)?", words)
+        number = re.fullmatch(r"(?:.*[(#])?(\d{1,15})\)?", words)
         if number:
             return self.cluster(int(number[1]))
         wanted = words.casefold()

@@ -25,6 +25,8 @@ TOKEN_COOKIE = "cp_token"
 WORKBOOK_PATH = "/new"
 # Seconds between two parts of a body.
 LONGEST_SILENCE = 20.0
+# Digits of a length that is no length.
+LONGEST_LENGTH = 16
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 PAGE_POLICY = (
     "default-src 'none'; img-src 'self' blob:; style-src 'self'; script-src 'self'; connect-src "
@@ -179,7 +181,8 @@ def _refusal(request: Request, options: ServeOptions) -> Response | None:
         )
     length = request.headers.get("content-length", "0")
     most = options.largest_body(request.url.path)
-    if not length.isdigit() or int(length) > most:
+    is_number = length.isascii() and length.isdigit() and len(length) < LONGEST_LENGTH
+    if not is_number or int(length) > most:
         return _plain(request, 413, f"The upload is larger than {most // 1_000_000} MB.")
     return None
 

@@ -130,3 +130,15 @@ def test_a_whole_cluster_is_not_split_off_from_nothing(act, clusters):
 def test_a_form_without_our_secret_is_refused(act, project):
     assert act("same", [0, 1], given="x").status_code == 403
     assert project.corrections.in_force(home.SLUG) == []
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "9" * 16, "-1", "²"])
+def test_numbers_that_are_none_are_refused_in_words(act, number):
+    answer = act("same", [0, number])
+    assert answer.status_code == 400 and "map" in answer.json()["error"]
+
+
+def test_a_cluster_of_thousands_of_digits_is_not_there(act, client):
+    assert act("move", [0], "9" * 390).status_code == 404
+    slow = client.post(f"{BASE}/map", headers={"content-length": "9" * 5000})
+    assert slow.status_code in (400, 413)

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from clustering_pipeline.core.engine import Hosted, HostingEngine, ahead, batched
+from clustering_pipeline.core.engine import Hosted, HostingEngine, ahead
 from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.manifests import CROPS, conform, joined_frames, to_frame
 from clustering_pipeline.imaging import (
@@ -38,6 +38,8 @@ from clustering_pipeline.storage import BlobStore, stream_missing
 
 _CROP = pa.struct([field for field in CROPS.schema if field.name not in ("image_sha256", "error")])
 _SCHEMA = pa.schema([("crops", pa.list_(_CROP)), ("error", pa.string())])
+# Pixels of the pictures that are held decoded for a detector at once.
+_PORTION_PIXELS = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -151,12 +153,28 @@ def _batches(
     decoded = ahead(partial(_load, blobs=work.blobs), missing, context.engine.workers)
     try:
         _opened(work, context)
-        for digests in batched(missing, size):
-            yield _crops_of_batch(dict(zip(digests, decoded, strict=False)), work)
+        for portion in _portions(missing, decoded, size):
+            yield _crops_of_batch(portion, work)
     finally:
         work.detector.release()
         if work.segmenter:
             work.segmenter.release()
+
+
+def _portions(
+    digests: Sequence[str], decoded: Iterable[Pixels | str], size: int
+) -> Iterator[dict[str, Pixels | str]]:
+    """Yield decoded pictures by digest, at most `size` at once and fewer of large ones."""
+    portion: dict[str, Pixels | str] = {}
+    area = 0
+    for digest, picture in zip(digests, decoded, strict=True):
+        portion[digest] = picture
+        area += 0 if isinstance(picture, str) else picture.shape[0] * picture.shape[1]
+        if len(portion) == size or area >= _PORTION_PIXELS:
+            yield portion
+            portion, area = {}, 0
+    if portion:
+        yield portion
 
 
 def _opened(work: _Work, context: StageContext) -> _Work:
@@ -172,7 +190,12 @@ def _crops_by_host(work: _Work, loaded: Mapping[str, Pixels | str]) -> list[dict
 
 
 def _crop_batch(digests: list[str], work: _Work) -> list[dict[str, Any]]:
-    return _crops_of_batch(_load_batch(digests, work.blobs), work)
+    # One picture at a time: a batch of the largest would take gigabytes.
+    return [
+        row
+        for digest in digests
+        for row in _crops_of_batch(_load_batch([digest], work.blobs), work)
+    ]
 
 
 def _load_batch(digests: list[str], blobs: BlobStore) -> dict[str, Pixels | str]:

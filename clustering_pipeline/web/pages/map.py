@@ -28,6 +28,8 @@ from clustering_pipeline.web.rendering import Pages, Secret, error_in, language_
 
 # Chosen at once, as many as statements may be.
 MOST_CHOSEN = 1000
+# Digits of no listing's number: Python refuses to read thousands of them.
+LONGEST_NUMBER = 16
 LONGEST_TITLE = 90
 Act = Literal["same", "together", "each", "move", "name"]
 
@@ -111,7 +113,8 @@ def chosen_parts(category: Category, text: str) -> list[actions.Part]:
     Raises InputError where none, or too many, are named, or one is not on the map.
     """
     given = [part for part in text.split(",") if part]
-    if not given or len(given) > MOST_CHOSEN or not all(part.isdecimal() for part in given):
+    is_number = all(part.isdecimal() and len(part) < LONGEST_NUMBER for part in given)
+    if not given or len(given) > MOST_CHOSEN or not is_number:
         raise InputError(f"Choose pictures on the map first, at most {MOST_CHOSEN:,} at once.")
     shown = {one.first.listing: one for one in category.queue.pictures}
     places: dict[tuple[int, str], list[Picture]] = defaultdict(list)

@@ -1,7 +1,7 @@
 import sqlite3
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_pipeline.core.errors import StageError
@@ -102,7 +102,6 @@ groupings = st.lists(st.integers(0, 5), min_size=1, max_size=12).map(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(groupings, min_size=1, max_size=5))
 def test_any_history_can_be_returned_to(history):
     states, issued = [], []

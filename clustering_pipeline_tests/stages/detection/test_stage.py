@@ -1,5 +1,9 @@
 """The crops stage over stored pictures."""
 
+import tracemalloc
+from dataclasses import replace
+from typing import ClassVar
+
 import numpy as np
 import pandas as pd
 
@@ -9,7 +13,7 @@ from clustering_pipeline.imaging import crop_digest, load_crop, to_png
 from clustering_pipeline.settings import CropSettings, PromptSettings
 from clustering_pipeline.stages import detection, prompts
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.detection import DETECTORS, Detections
+from clustering_pipeline.stages.detection import DETECTORS, Detections, stage
 from clustering_pipeline.storage import FeatureTables
 from clustering_pipeline_tests.stages.cache import asked
 
@@ -174,3 +178,39 @@ def test_a_registered_detector_gets_the_prompts_and_reacts_to_their_change(conte
         assert sorted(result.manifest["word"]) == sorted(words)
         assert list(result.manifest["rank"]) == list(range(len(words)))
         assert result.manifest["is_main"].tolist() == [True] + [False] * (len(words) - 1)
+
+
+class CountingDetector(CornerDetector):
+    """Remembers how many pictures it was given at once."""
+
+    name = "counting"
+    given: ClassVar[list[int]] = []
+
+    def detect(self, images, prompts):
+        self.given.append(len(images))
+        return super().detect(images, prompts)
+
+
+def test_few_large_pictures_are_held_decoded_at_once(context, monkeypatch, tmp_path):
+    monkeypatch.setitem(DETECTORS, "counting", CountingDetector)
+    digests = [context.blobs.put(to_png(busy(seed))) for seed in range(7)]
+    settings = CropSettings().model_copy(update={"detector": "counting"})
+    words = prompts.run(settings=PromptSettings(words=("hộp",)), context=context).manifest
+    whole = crops(digests, context, settings, words)
+    assert CountingDetector.given == [7]
+    CountingDetector.given.clear()
+    monkeypatch.setattr(stage, "_PORTION_PIXELS", 3 * 120 * 100)
+    again = replace(context, tables=FeatureTables(str(tmp_path / "again")))
+    pd.testing.assert_frame_equal(crops(digests, again, settings, words).manifest, whole.manifest)
+    assert CountingDetector.given == [3, 3, 1]
+
+
+def test_a_batch_of_large_pictures_takes_the_memory_of_one(context):
+    """Of 16 pictures of 7 MB each."""
+    pictures = (product_on_white(seed, 1500, 1500) for seed in range(16))
+    digests = [context.blobs.put(to_png(picture)) for picture in pictures]
+    tracemalloc.start()
+    crops(digests, replace(context, engine=LocalEngine(1)))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 60_000_000
