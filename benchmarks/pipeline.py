@@ -61,9 +61,11 @@ def _processor_seconds() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def served_copy(dataset: Path, shop: LoopbackShop, target: Path) -> Path:
-    """Write the catalogue of a data set with its URLs pointing to `shop`, and return its path."""
-    book = openpyxl.load_workbook(dataset / "catalogue.xlsx")
+def served_copy(
+    dataset: Path, shop: LoopbackShop, target: Path, *, catalogue: str = "catalogue.xlsx"
+) -> Path:
+    """Write a catalogue of a data set with its URLs pointing to `shop`, and return its path."""
+    book = openpyxl.load_workbook(dataset / catalogue)
     sheet = book.worksheets[0]
     column = next(cell.column for cell in sheet[1] if cell.value == "url_thumbnail")
     for row in range(2, sheet.max_row + 1):
