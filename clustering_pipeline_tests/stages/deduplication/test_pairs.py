@@ -50,7 +50,23 @@ def test_a_page_of_nothing(shelf):
     page = write_pairs_page(
         result.manifest, empty(SEMANTIC_DUPLICATES), result.facts, SETTINGS, shelf.context.blobs
     )
-    assert b"0 of 0" in page
+    assert b"No picture was left out." in page
+
+
+def test_a_page_of_the_most_doubtful_says_of_how_many(shelf):
+    shelf.add("good", scene(1))
+    for sigma in (12, 14, 16):
+        shelf.add(f"bad {sigma}", cv2.GaussianBlur(scene(sigma), (0, 0), sigma))
+    result = shelf.clean()
+    nothing = empty(SEMANTIC_DUPLICATES)
+    first, every = (
+        write_pairs_page(
+            result.manifest, nothing, result.facts, SETTINGS, shelf.context.blobs, most
+        ).decode()
+        for most in (2, 300)
+    )
+    assert "The 2 most doubtful of 3 pictures" in first
+    assert "3 pictures were left out, the most doubtful first." in every
 
 
 def test_the_funnel_is_a_drawing_of_its_counts():
