@@ -129,7 +129,7 @@ EITHER_WAY = [
 # Which way the odds of one product go with each feature.
 SIGNS = dict.fromkeys(RISING, 1) | dict.fromkeys(FALLING, -1) | dict.fromkeys(EITHER_WAY, 0)
 # How much a set counts where it is not 1: real listings of many sellers are the hardest, and what
-# the package is for. At 30 other sets lose what sellers gain.
+# the package is for. At 30, tried before context was a feature, shop photos lose what sellers gain.
 SHARES = {"sellers": 10.0}
 # How much a set counts without text on packs beside the same set with it.
 UNREAD = 0.4
