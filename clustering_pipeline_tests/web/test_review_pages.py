@@ -398,15 +398,18 @@ def test_pages_of_stages_are_in_the_readers_language(client, project):
     assert 'content: "Kept"' in vietnamese and "contour &amp; 0.53" in vietnamese
 
 
-@pytest.mark.parametrize("name", ["pairs", "contact_sheet"])
-def test_every_sentence_of_the_stages_pages_is_known_in_vietnamese(name):
+@pytest.mark.parametrize(
+    ("name", "shown", "total"),
+    [("pairs", 0, 0), ("pairs", 1, 1), ("pairs", 2, 2), ("pairs", 2, 3), ("contact_sheet", 1, 1)],
+)
+def test_every_sentence_of_the_stages_pages_is_known_in_vietnamese(name, shown, total):
     package = {"pairs": "deduplication", "contact_sheet": "detection"}[name]
     template = open_templates(f"clustering_pipeline.stages.{package}").get_template(f"{name}.html")
     rows = [{"keeper": "k" * 64, "crop": "c" * 64, "picture": "x", "keeper_picture": "y"}]
     page = template.render(
         rows=[{**rows[0], "reason": "linked: cosine 0.9931 to its keeper", "doubt": 0.5}],
-        shown=1,
-        total=1,
+        shown=shown,
+        total=total,
         funnel=draw_funnel(dict.fromkeys(FUNNEL_STEPS, 1)).decode(),
         pictures=[],
     )
