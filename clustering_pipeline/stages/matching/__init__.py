@@ -2,7 +2,7 @@
 weight per pair.
 """
 
-from clustering_pipeline.stages.matching.single_pair import PairComparison, compare_pair
+from clustering_pipeline.stages.matching.print_evidence import PairComparison, compare_pair
 from clustering_pipeline.stages.matching.stage import run
 from clustering_pipeline.stages.matching.text_reader import (
     TextLine,

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from clustering_pipeline.core.evidence_model import (
     PAIR_BLOCK,
     EvidenceModel,
+    Reals,
     load_model,
     prior_shift,
     probability_of,
 )
 from clustering_pipeline.core.text import plain_words
 from clustering_pipeline.settings import MatchSettings
-from clustering_pipeline.stages.matching.geometry import Floats
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.overlays import overlay_shares, without_overlays
 from clustering_pipeline.stages.matching.pair_features import (
@@ -30,15 +30,13 @@ from clustering_pipeline.stages.matching.pair_features import (
     disagreements,
     encoder_features,
     line_features,
+    partner_features,
     print_features,
     shares_of_best,
     shop_features,
     standing,
     text_features,
 )
-from clustering_pipeline.stages.matching.partner_features import partner_features
-from clustering_pipeline.stages.matching.plain_pairs import plain_log_odds
-from clustering_pipeline.stages.matching.reasons import told_reasons
 from clustering_pipeline.stages.matching.text_evidence import (
     TextEvidence,
     TitleEvidence,
@@ -49,15 +47,16 @@ from clustering_pipeline.stages.matching.text_evidence import (
     stated_attributes,
 )
 from clustering_pipeline.stages.matching.text_reader import TextLine
-from clustering_pipeline.stages.matching.verification import print_weight
+from clustering_pipeline.stages.matching.verification import Floats, print_weight
 from clustering_pipeline.stages.matching.weights import (
     LARGEST_WEIGHT,
     SMALLEST_WEIGHT,
     PairEvidence,
-    Reals,
     contradiction_of,
     pair_weights,
+    plain_log_odds,
     profile_disagreement,
+    told_reasons,
 )
 
 RowVectors = tuple[NDArray[np.int64], NDArray[np.float32]]

@@ -13,7 +13,7 @@ from clustering_pipeline.core.duplicates import keepers
 from clustering_pipeline.imaging import Box
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.features import PALETTE_LENGTH, template_from_text
-from clustering_pipeline.stages.matching.geometry import Floats
+from clustering_pipeline.stages.matching.verification import Floats
 
 # From this share of all crops on a template is the marketplace's rather than a shop's.
 _NEARLY_ALL = 0.9

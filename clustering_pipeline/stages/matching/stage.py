@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from clustering_pipeline.core.evidence_model import Reals
 from clustering_pipeline.core.manifests import MATCHES, conform, empty
 from clustering_pipeline.settings import EmbeddingSettings, MatchSettings
 from clustering_pipeline.stages import embedding
@@ -16,7 +17,9 @@ from clustering_pipeline.stages.features import load_features
 from clustering_pipeline.stages.matching.candidates import (
     friends_of_friends,
     joined_pairs,
+    learn_projection,
     nearest_pairs,
+    project,
     text_neighbours,
     without_known,
 )
@@ -33,14 +36,12 @@ from clustering_pipeline.stages.matching.judging import (
     shipped_models,
 )
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops, collect_crops
-from clustering_pipeline.stages.matching.learned_projection import learn_projection, project
 from clustering_pipeline.stages.matching.overlays import under_templates
 from clustering_pipeline.stages.matching.print_evidence import print_evidence
 from clustering_pipeline.stages.matching.shapes import coarse_shape, plain_pairs, shape_candidates
-from clustering_pipeline.stages.matching.spelling import usually_spelled
 from clustering_pipeline.stages.matching.text_evidence import ngram_vectors, pack_text
-from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts
-from clustering_pipeline.stages.matching.weights import SMALLEST_WEIGHT, Reals
+from clustering_pipeline.stages.matching.text_reader import TextLine, read_texts, usually_spelled
+from clustering_pipeline.stages.matching.weights import SMALLEST_WEIGHT
 
 # Log-odds of pairs that neither clearly show one product nor clearly two: here text can turn the
 # balance. On half of the brands of real sellers -3 reads all packs, -1.5 three quarters of them

@@ -3,7 +3,7 @@ both.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 
@@ -30,11 +30,11 @@ from clustering_pipeline.core.titles import (
     read_titles,
     without_sizes,
 )
-from clustering_pipeline.stages.matching.geometry import Floats
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
-from clustering_pipeline.stages.matching.text_reader import TextLine
+from clustering_pipeline.stages.matching.text_reader import CONFIDENT, PackLines, TextLine
+from clustering_pipeline.stages.matching.verification import Floats
 
-CONFIDENT, VERY_CONFIDENT = 0.6, 0.8
+_VERY_CONFIDENT = 0.8
 # Similarity of lines at the same place that agree or conflict, and of a line that was read at
 # another place.
 _AGREE, _CONFLICT, _READ_AGAIN = 0.6, 0.45, 0.75
@@ -115,7 +115,7 @@ def legible_pack(lines: Sequence[TextLine], *, sizes_differ: bool = True) -> Leg
             continue
         legible.append(_ReadLine(number, letters, words))
         middle = line.quad.mean(axis=0)
-        if line.confidence >= VERY_CONFIDENT and ((middle >= 0) & (middle <= 1)).all():
+        if line.confidence >= _VERY_CONFIDENT and ((middle >= 0) & (middle <= 1)).all():
             compared.append(legible[-1])
             quads.append(line.quad)
     stacked = np.stack(quads) if quads else np.zeros((0, 4, 2), np.float32)
@@ -217,7 +217,6 @@ def _overlapping(first: Floats, second: Floats) -> bool:
 
 
 Pairs = NDArray[np.int64]
-PackLines = Mapping[int, Sequence[TextLine]]
 
 FEWEST_LETTERS = 6
 _PAIR_BLOCK = 65_536

@@ -1,12 +1,23 @@
-"""From evidence to the one weight per pair that the clustering uses, and to a probability that a
-person can read.
+"""From evidence to the one weight per pair that the clustering uses, to a probability that a person
+can read, and to the kinds of evidence that decided.
+
+Of a plain pair neither crop has print or text: what the encoder says of it is put on the scale of
+the category's own pairs whose print was compared. Whoever has print gives examples: pairs whose
+print agrees are of one product, the other candidates with print nearly all are not. How much
+likelier a likeness is among the first than among the second is a rising function of it (isotonic
+regression, Barlow et al. 1972). The share of true pairs among the plain ones, which nobody
+labelled, comes out of their own likenesses (Saerens et al. 2002, the case of positive and
+unlabelled examples of Elkan and Noto 2008).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+
+from clustering_pipeline.core.evidence_model import Reals, prior_shift
 
 _FEWEST_COMMON = 6
 
@@ -53,8 +64,6 @@ def _symmetric(pairs: NDArray[np.int64], count: int) -> sparse.csr_matrix:
     ).tocsr()
     return half + half.T
 
-
-Reals = NDArray[np.float64]
 
 # Pairs that weigh less are refused; more than the largest says nothing more.
 SMALLEST_WEIGHT = 0.6
@@ -192,3 +201,91 @@ def _with_shape(weight: Reals, evidence: PairEvidence) -> Reals:
         evidence.bare & (evidence.shape >= _SAME_SHAPE), np.maximum(weight, by_shape), weight
     )
     return np.where(evidence.shape < _OTHER_SHAPE, 0.0, joined)
+
+
+# Kinds of evidence and how the names of their features begin; the first that fits counts.
+KINDS = {
+    "colours": (
+        "colour",
+        "palette",
+        "aligned_hue",
+        "aligned_tint",
+        "aligned_chroma",
+        "aligned_one_coloured",
+    ),
+    "alignment": ("aligned_", "map_"),
+    "print": ("print", "overlap", "rules", "overlay", "shape"),
+    "text": ("text", "lines"),
+    "numbers": ("numbers",),
+    "titles": ("title",),
+    "attributes": ("kind", "form", "traits"),
+    "copies": ("copies",),
+    "look": ("encoder", "second"),
+    "crowd": ("crowd",),
+    "shop": ("shop",),
+    "partners": ("partners", "path", "lead"),
+}
+# Contributions below this decide nothing, and so many are told.
+_LEAST, _MOST = 0.3, 4
+
+
+def told_reasons(contributions: Mapping[str, Reals], size: int) -> list[str | None]:
+    """Return what decided each of `size` pairs, the strongest first: "text +2.1, colours -1.4";
+    None where nothing did.
+    """
+    kinds = list(KINDS)
+    sums = np.zeros((size, len(kinds)))
+    for name, values in contributions.items():
+        sums[:, kinds.index(kind_of(name))] += values
+    order = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :_MOST]
+    return [
+        ", ".join(
+            f"{kinds[column]} {row[column]:+.1f}"
+            for column in columns
+            if abs(row[column]) >= _LEAST
+        )
+        or None
+        for row, columns in zip(sums.tolist(), order.tolist(), strict=True)
+    ]
+
+
+def kind_of(feature: str) -> str:
+    """Return the kind of evidence of a feature."""
+    return next(kind for kind, beginnings in KINDS.items() if feature.startswith(beginnings))
+
+
+# Examples of each kind without which nothing is said.
+FEWEST_EXAMPLES = 30
+# Examples beside those of each kind that say nothing, so that no likeness is certain.
+PSEUDO = 2.0
+# Of plain candidates so many are true where nothing is known.
+USUAL_SHARE = 0.1
+
+
+def plain_log_odds(verified: Reals, others: Reals, plain: Reals) -> Reals | None:
+    """Return the log-odds of one product of plain pairs, float64 (m,), by their likeness `plain`.
+
+    `verified` and `others` are the likenesses of candidates whose print agrees, and of those whose
+    print was compared and does not. None where there are too few of either.
+    """
+    if min(len(verified), len(others)) < FEWEST_EXAMPLES or len(plain) == 0:
+        return None
+    ratio = _log_ratio(verified, others, plain)
+    odds = ratio + float(np.log(USUAL_SHARE / (1 - USUAL_SHARE)))
+    moved: Reals = odds + prior_shift(odds, USUAL_SHARE)
+    return moved
+
+
+def _log_ratio(verified: Reals, others: Reals, asked: Reals) -> Reals:
+    """Return the logarithm of how much likelier a likeness is among the verified."""
+    from sklearn.isotonic import IsotonicRegression
+
+    likeness = np.concatenate([verified, others])
+    truth = np.repeat([1.0, 0.0], [len(verified), len(others)])
+    # Both kinds weigh the same, so that the regression is the share of the first in an even mix.
+    weights = np.repeat([1 / len(verified), 1 / len(others)], [len(verified), len(others)])
+    shares = IsotonicRegression(out_of_bounds="clip").fit(likeness, truth, sample_weight=weights)
+    doubt = PSEUDO / min(len(verified), len(others))
+    share = np.clip(shares.predict(asked), doubt, 1 - doubt)
+    log_ratio: Reals = np.log(share / (1 - share))
+    return log_ratio

@@ -6,7 +6,7 @@ import pytest
 from clustering_pipeline.outputs.report import write_report
 from clustering_pipeline.outputs.report.i18n import Texts
 from clustering_pipeline.settings import ReportSettings
-from clustering_pipeline.stages.matching.reasons import KINDS
+from clustering_pipeline.stages.matching.weights import KINDS
 from clustering_pipeline_tests.outputs.report import samples
 
 FACTS = {
