@@ -20,7 +20,7 @@ from clustering_pipeline.core.manifests import MATCHES, conform
 from clustering_pipeline.evaluation import score_clusters
 from clustering_pipeline.evaluation.scores import Reliability, reliability
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering.belief import (
+from clustering_pipeline.stages.clustering.confidence import (
     DIRECTIONS,
     belief,
     membership_evidence,

@@ -8,58 +8,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.core.vectors import pairs_within
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering import cpu, cuda
-from clustering_pipeline.stages.clustering.contradictions import cut_contradicted
+from clustering_pipeline.stages.clustering import algorithms
+from clustering_pipeline.stages.clustering.contradictions import cut_contradicted, part_repelled
 from clustering_pipeline.stages.clustering.map_equation import communities
-from clustering_pipeline.stages.clustering.multicut import part_repelled
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem
-
-# Of k-means: FAISS's own number of iterations, and how often it begins again, the best run kept.
-ITERATIONS = 25
-RESTARTS = 3
-SEED = 20231
-
-
-def kmeans(
-    vectors: NDArray[np.float32], k: int, *, weights: NDArray[np.int64], gpu: bool = False
-) -> tuple[NDArray[np.int64], float]:
-    """Return labels (int64, n) and the inertia (sum of weighted squared distances) of spherical
-    k-means.
-
-    `vectors` float32 (n, d) of unit length, `weights` (n) how many listings each stands for. The
-    same vectors in the same order give the same labels; `gpu` needs a FAISS that was built for one.
-    """
-    import faiss
-
-    if gpu and not hasattr(faiss, "StandardGpuResources"):
-        raise StageError(
-            "clusters.device is gpu, but the module faiss that is installed is built for "
-            "processors, and kmeans would run on one in silence. Uninstall faiss-cpu and install "
-            "faiss-gpu-cu12 again (`clustering-pipeline doctor` says how), or set clusters.device "
-            "to cpu."
-        )
-    k = min(k, len(vectors))
-    counts = np.ascontiguousarray(weights, np.float32)
-    search = faiss.Kmeans(
-        vectors.shape[1],
-        k,
-        niter=ITERATIONS,
-        nredo=RESTARTS,
-        seed=SEED,
-        spherical=True,
-        gpu=gpu,
-        min_points_per_centroid=1,
-        max_points_per_centroid=len(vectors),
-    )
-    search.train(np.ascontiguousarray(vectors), weights=counts)
-    distances, labels = search.index.search(np.ascontiguousarray(vectors), 1)
-    # A spherical search returns inner products.
-    return labels.ravel().astype(np.int64), float((counts * (2 - 2 * distances.ravel())).sum())
-
 
 ClusteringMethod = Callable[[ClusteringProblem, ClusterSettings], NDArray[np.int64]]
 
@@ -96,15 +51,15 @@ def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.
     eps = float(settings.eps)
     if settings.works_on == "matches":
         near = problem.edges.where(1 - problem.edges.probabilities <= eps)
-        return cpu.dbscan_on_links(
+        return algorithms.dbscan_on_links(
             problem.size,
             (near.rows, near.columns),
             settings.min_samples,
             problem.listings.astype(float),
         )
     if settings.device == "gpu":
-        return cuda.dbscan(problem.vectors, eps, settings.min_samples, problem.listings)
-    return cpu.dbscan(
+        return algorithms.cuda_dbscan(problem.vectors, eps, settings.min_samples, problem.listings)
+    return algorithms.dbscan(
         problem.vectors,
         eps,
         settings.min_samples,
@@ -115,7 +70,7 @@ def dbscan(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.
 
 def hdbscan(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """HDBSCAN over the embeddings; crops count as their listings."""
-    search = cuda.hdbscan if settings.device == "gpu" else cpu.hdbscan
+    search = algorithms.cuda_hdbscan if settings.device == "gpu" else algorithms.hdbscan
     return search(
         problem.vectors, problem.listings, settings.min_cluster_size, settings.min_samples
     )
@@ -123,21 +78,21 @@ def hdbscan(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np
 
 def k_means(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """Spherical k-means on FAISS; crops weigh their listings."""
-    return kmeans(
+    return algorithms.kmeans(
         problem.vectors, int(settings.k), weights=problem.listings, gpu=settings.device == "gpu"
     )[0]
 
 
 def spectral(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """Spectral clustering of the matches, or of the cosines of nearest neighbours."""
-    return cpu.spectral(problem.size, problem.edges, int(settings.k))
+    return algorithms.spectral(problem.size, problem.edges, int(settings.k))
 
 
 def agglomerative(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:
     """Agglomerative clustering by cosine distance."""
     if settings.device == "gpu":
-        return cuda.agglomerative(problem.vectors, int(settings.k))
-    return cpu.agglomerative(problem.vectors, settings.linkage, settings.distance)
+        return algorithms.cuda_agglomerative(problem.vectors, int(settings.k))
+    return algorithms.agglomerative(problem.vectors, settings.linkage, settings.distance)
 
 
 def components(problem: ClusteringProblem, settings: ClusterSettings) -> NDArray[np.int64]:

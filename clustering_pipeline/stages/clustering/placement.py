@@ -12,12 +12,11 @@ from scipy import sparse
 from clustering_pipeline.core.graph import DisjointSets, spanning_links
 from clustering_pipeline.core.text import title_words
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering.belief import belief, membership_model
+from clustering_pipeline.stages.clustering.confidence import belief, membership_model, shifted
 from clustering_pipeline.stages.clustering.corrections import Link
 from clustering_pipeline.stages.clustering.listings import ListingPictures
 from clustering_pipeline.stages.clustering.numbering import Members
 from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem, Edges
-from clustering_pipeline.stages.clustering.recalibration import shifted
 
 
 def attach(

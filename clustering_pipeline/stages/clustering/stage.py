@@ -16,6 +16,11 @@ from clustering_pipeline.core.corrections import Name, RecordedCorrection, read_
 from clustering_pipeline.core.facts import Fact, Facts
 from clustering_pipeline.core.manifests import CLUSTERS, conform
 from clustering_pipeline.settings import ClusterSettings
+from clustering_pipeline.stages.clustering.confidence import (
+    FEWEST_ANSWERS,
+    answered_pairs,
+    confidence_shift,
+)
 from clustering_pipeline.stages.clustering.contradictions import variant_pairs
 from clustering_pipeline.stages.clustering.corrections import (
     ResolvedCorrections,
@@ -35,11 +40,6 @@ from clustering_pipeline.stages.clustering.placement import (
     settle,
 )
 from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem
-from clustering_pipeline.stages.clustering.recalibration import (
-    FEWEST_ANSWERS,
-    answered_pairs,
-    confidence_shift,
-)
 from clustering_pipeline.stages.clustering.tuning import (
     choices_as_text,
     choose_parameters,

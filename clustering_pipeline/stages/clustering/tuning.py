@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.core.vectors import nearest_neighbours, principal_axes
 from clustering_pipeline.settings import ClusterSettings
+from clustering_pipeline.stages.clustering.algorithms import kmeans
 from clustering_pipeline.stages.clustering.drawings import draw_curve, draw_scatter, project
-from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS, kmeans
+from clustering_pipeline.stages.clustering.methods import CLUSTERING_METHODS
 from clustering_pipeline.stages.clustering.percolation import component_growth, fit_null
 from clustering_pipeline.stages.clustering.problem import NOISE, ClusteringProblem
 

@@ -4,8 +4,8 @@ from sklearn.cluster import DBSCAN
 
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.settings import ClusterSettings
-from clustering_pipeline.stages.clustering import CLUSTERING_METHODS, cpu, read_drawings
-from clustering_pipeline.stages.clustering.cpu import dbscan
+from clustering_pipeline.stages.clustering import CLUSTERING_METHODS, algorithms, read_drawings
+from clustering_pipeline.stages.clustering.algorithms import dbscan
 from clustering_pipeline.stages.clustering.listings import _cosine_edges
 from clustering_pipeline.stages.clustering.problem import ClusteringProblem
 from clustering_pipeline.stages.clustering.tuning import (
@@ -90,7 +90,7 @@ class TestDbscan:
     def test_too_many_pairs_to_keep_are_computed_again(self, monkeypatch):
         vectors, _ = blobs(products=3, each=30, noise=10, spread=0.2)
         expected = dbscan(vectors, 0.1, 4)
-        monkeypatch.setattr(cpu, "KEPT_PAIRS", 10)
+        monkeypatch.setattr(algorithms, "KEPT_PAIRS", 10)
         assert dbscan(vectors, 0.1, 4, block_rows=16).tolist() == expected.tolist()
 
     def test_a_keeper_of_many_listings_is_a_core(self):

@@ -1,20 +1,26 @@
-"""The methods on the CPU: DBSCAN, exact and in bounded memory, and those of scikit-learn.
-
-Ester, Kriegel, Sander and Xu, "A density-based algorithm for discovering clusters", KDD 1996.
+"""The algorithms behind the methods, on the processor and, as cuda_…, on a CUDA device by cuML:
+DBSCAN, exact and in bounded memory (Ester, Kriegel, Sander and Xu, KDD 1996), and those of
+scikit-learn.
 """
 
 import warnings
 from collections.abc import Iterable, Iterator
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.core.graph import component_labels
 from clustering_pipeline.core.vectors import near_pairs
 from clustering_pipeline.stages.clustering.problem import NOISE, Edges
 
+# Of k-means: FAISS's own number of iterations, and how often it begins again, the best run kept.
+ITERATIONS = 25
+RESTARTS = 3
+SEED = 20231
 # All distances between so many rows fill about 3 GB.
 LARGEST_DENSE = 20_000
 Pairs = tuple[NDArray[np.integer], NDArray[np.integer]]
@@ -124,6 +130,43 @@ def hdbscan(
     return labels
 
 
+def kmeans(
+    vectors: NDArray[np.float32], k: int, *, weights: NDArray[np.int64], gpu: bool = False
+) -> tuple[NDArray[np.int64], float]:
+    """Return labels (int64, n) and the inertia (sum of weighted squared distances) of spherical
+    k-means.
+
+    `vectors` float32 (n, d) of unit length, `weights` (n) how many listings each stands for. The
+    same vectors in the same order give the same labels; `gpu` needs a FAISS that was built for one.
+    """
+    import faiss
+
+    if gpu and not hasattr(faiss, "StandardGpuResources"):
+        raise StageError(
+            "clusters.device is gpu, but the module faiss that is installed is built for "
+            "processors, and kmeans would run on one in silence. Uninstall faiss-cpu and install "
+            "faiss-gpu-cu12 again (`clustering-pipeline doctor` says how), or set clusters.device "
+            "to algorithms."
+        )
+    k = min(k, len(vectors))
+    counts = np.ascontiguousarray(weights, np.float32)
+    search = faiss.Kmeans(
+        vectors.shape[1],
+        k,
+        niter=ITERATIONS,
+        nredo=RESTARTS,
+        seed=SEED,
+        spherical=True,
+        gpu=gpu,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(vectors),
+    )
+    search.train(np.ascontiguousarray(vectors), weights=counts)
+    distances, labels = search.index.search(np.ascontiguousarray(vectors), 1)
+    # A spherical search returns inner products.
+    return labels.ravel().astype(np.int64), float((counts * (2 - 2 * distances.ravel())).sum())
+
+
 def agglomerative(vectors: NDArray[np.float32], linkage: str, distance: float) -> NDArray[np.int64]:
     """Return labels (int64, n) of unit vectors merged while the `linkage` ("average" or "complete")
     cosine distance is at most `distance`. Raises InputError above `LARGEST_DENSE` nodes.
@@ -169,3 +212,79 @@ def spectral(size: int, edges: Edges, k: int) -> NDArray[np.int64]:
         # well.
         warnings.filterwarnings("ignore", message="Graph is not fully connected")
         return np.asarray(search.fit_predict(affinity), np.int64)
+
+
+# Of the distances that DBSCAN holds at once; without a limit it asks for all of them.
+_BATCH_MEGABYTES = 2048
+
+
+def load_cuml() -> ModuleType:
+    """Return cuML's clustering module; raises StageError that names the remedy when it cannot be
+    loaded.
+    """
+    try:
+        import cuml.cluster
+    except (ImportError, OSError, RuntimeError) as error:
+        raise StageError(
+            f"clusters.device is gpu, but cuML cannot be loaded ({error}). Install the extra `gpu` "
+            "on a Linux machine with an NVIDIA GPU, or set clusters.device to cpu: the methods "
+            "are the same there."
+        ) from error
+    module: ModuleType = cuml.cluster
+    return module
+
+
+def _labels(search: Any, *arguments: Any, **options: Any) -> NDArray[np.int64]:
+    return np.asarray(search.fit_predict(*arguments, **options)).astype(np.int64)
+
+
+def cuda_dbscan(
+    vectors: NDArray[np.float32], eps: float, min_samples: int, weights: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return DBSCAN's labels (int64, n) of unit vectors within cosine distance `eps`, weighted by
+    listings.
+    """
+    search = load_cuml().DBSCAN(
+        eps=eps,
+        min_samples=min_samples,
+        metric="cosine",
+        max_mbytes_per_batch=_BATCH_MEGABYTES,
+        output_type="numpy",
+        calc_core_sample_indices=False,
+    )
+    return _labels(search, vectors, sample_weight=weights.astype(np.float32))
+
+
+def cuda_hdbscan(
+    vectors: NDArray[np.float32],
+    listings: NDArray[np.int64],
+    min_cluster_size: int,
+    min_samples: int,
+) -> NDArray[np.int64]:
+    """Return HDBSCAN's labels (int64, n) of unit vectors, each repeated as often as the listings it
+    stands for.
+    """
+    rows = np.repeat(np.arange(len(vectors)), np.minimum(listings, min_cluster_size))
+    search = load_cuml().HDBSCAN(
+        min_cluster_size=max(2, min_cluster_size),
+        # scikit-learn counts the point itself among its neighbours, cuML does not.
+        min_samples=max(1, min_samples - 1),
+        output_type="numpy",
+    )
+    labels = np.empty(len(vectors), np.int64)
+    labels[rows] = _labels(search, vectors[rows])
+    return labels
+
+
+def cuda_agglomerative(vectors: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Return labels (int64, n) of `k` clusters by single linkage over cosine distance, the only
+    linkage that cuML has; every distance is held, since its graph of neighbours knows no cosine.
+    """
+    search = load_cuml().AgglomerativeClustering(
+        n_clusters=k,
+        metric="cosine",
+        connectivity="pairwise",
+        linkage="single",
+        output_type="numpy",
+    )
+    return _labels(search, vectors)

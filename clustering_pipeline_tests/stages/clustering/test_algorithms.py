@@ -1,4 +1,4 @@
-"""The calls to cuML, on classes with the signatures of its documentation that compute by
+"""The algorithms that cuML has, on classes with the signatures of its documentation that compute by
 scikit-learn.
 """
 
