@@ -1,12 +1,13 @@
 """Pictures that look alike by their hashes: all pairs of few, the nearest of many."""
 
 import cv2
+import faiss
 import numpy as np
 import pandas as pd
 import pytest
 
 from clustering_pipeline.settings import CleanImageSettings
-from clustering_pipeline.stages.deduplication import near_hashes
+from clustering_pipeline.stages.deduplication import perceptual
 from clustering_pipeline.stages.deduplication.appearance import (
     LOOKS,
     compare,
@@ -16,9 +17,8 @@ from clustering_pipeline.stages.deduplication.appearance import (
     to_lab,
 )
 from clustering_pipeline.stages.deduplication.hashing import MIRRORS, UPRIGHT, popcount
-from clustering_pipeline.stages.deduplication.looks import look_at
-from clustering_pipeline.stages.deduplication.near_hashes import CodeSearch, near_rows
-from clustering_pipeline.stages.deduplication.screening import screen
+from clustering_pipeline.stages.deduplication.looks import look_at, screen
+from clustering_pipeline.stages.deduplication.perceptual import CodeSearch, near_rows
 from clustering_pipeline_tests.stages.deduplication.conftest import scene
 
 
@@ -80,7 +80,7 @@ def test_pictures_that_all_look_alike_have_their_nearest_alone():
     codes[1::2] = codes[::2]
     near = near_rows((CodeSearch(codes, (), 10),), len(codes))
     assert not near.is_exact
-    assert len(near.first) <= len(codes) * (near_hashes.NEAREST + 1)
+    assert len(near.first) <= len(codes) * (perceptual.NEAREST + 1)
     copies = {(row, row + 1) for row in range(0, len(codes), 2)}
     assert len(copies & pairs_of(near)) >= 0.95 * len(copies)
     again = near_rows((CodeSearch(codes, (), 10),), len(codes))
@@ -88,7 +88,7 @@ def test_pictures_that_all_look_alike_have_their_nearest_alone():
 
 
 def test_copies_of_many_are_found_among_strangers(monkeypatch):
-    monkeypatch.setattr(near_hashes, "MOST_EXACT", 1000)
+    monkeypatch.setattr(perceptual, "MOST_EXACT", 1000)
     rng = np.random.default_rng(2)
     codes = rng.integers(0, 2**63, 40_000, dtype=np.uint64)
     for row in range(0, 2000, 2):
@@ -154,8 +154,23 @@ def test_many_copies_beside_few_nearest_have_one_keeper(shelf, monkeypatch):
     for seed in range(4, 12):
         shelf.add(f"other {seed}", scene(seed))
     exact = shelf.clean().manifest
-    monkeypatch.setattr(near_hashes, "MOST_EXACT", 8)
-    monkeypatch.setattr(near_hashes, "NEAREST", 3)
+    monkeypatch.setattr(perceptual, "MOST_EXACT", 8)
+    monkeypatch.setattr(perceptual, "NEAREST", 3)
     bounded = shelf.clean().manifest
     assert (exact["status"] == "kept").sum() == 9
     pd.testing.assert_frame_equal(bounded, exact)
+
+
+def test_the_index_of_nearest_hashes_is_that_of_training_on_all_of_them():
+    codes = np.random.default_rng(6).integers(0, 2**64, 8_000, dtype=np.uint64)
+    cells = 40
+    chosen = perceptual._sample(codes, 64 * cells, 1)
+    centres = []
+    for trained_on in (codes, chosen):
+        quantiser = faiss.IndexBinaryFlat(64)
+        index = faiss.IndexBinaryIVF(quantiser, 64, cells)
+        index.cp.seed, index.cp.max_points_per_centroid = 1, 64
+        index.train(trained_on.view(np.uint8).reshape(-1, 8))
+        centres.append(faiss.vector_to_array(quantiser.xb))
+    assert len(chosen) == 64 * cells
+    assert np.array_equal(*centres)
