@@ -7,7 +7,6 @@ from clustering_pipeline.stages.detection.detectors import (
     Detector,
     make_detector,
 )
-from clustering_pipeline.stages.detection.masks import make_segmenter
 from clustering_pipeline.stages.detection.selection import (
     Detections,
     Selected,
@@ -15,6 +14,7 @@ from clustering_pipeline.stages.detection.selection import (
     select,
 )
 from clustering_pipeline.stages.detection.stage import run
+from clustering_pipeline.stages.detection.trained import make_segmenter
 
 __all__ = [
     "DETECTORS",

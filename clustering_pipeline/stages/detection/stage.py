@@ -31,8 +31,8 @@ from clustering_pipeline.stages.detection.detectors import (
     given_boxes,
     make_detector,
 )
-from clustering_pipeline.stages.detection.masks import Mask, Segmenter, make_segmenter
 from clustering_pipeline.stages.detection.selection import Detections, Selected, select
+from clustering_pipeline.stages.detection.trained import Mask, Segmenter, make_segmenter
 from clustering_pipeline.stages.prompts import Prompt, read_prompts
 from clustering_pipeline.storage import BlobStore, stream_missing
 
