@@ -24,7 +24,7 @@ def tiny_autoencoder(folder: Path) -> Path:
 def tiny_resnet_ibn(path: Path) -> Path:
     import torch
 
-    from clustering_pipeline.stages.embedding.convolutional import resnet50_ibn
+    from clustering_pipeline.stages.embedding.towers import resnet50_ibn
 
     torch.manual_seed(0)
     torch.save(

@@ -1,11 +1,10 @@
 """Encoders: from a crop to a unit-length vector."""
 
 from clustering_pipeline.stages.embedding.autoencoder import Training, train_autoencoder
-from clustering_pipeline.stages.embedding.encoders import ENCODERS, Encoder, open_encoder
 from clustering_pipeline.stages.embedding.local import LocalEncoder, Vocabulary, shipped_vocabulary
 from clustering_pipeline.stages.embedding.reduction import Reduction, read_reduction
-from clustering_pipeline.stages.embedding.stage import run
-from clustering_pipeline.stages.embedding.transformer import ClipEncoder
+from clustering_pipeline.stages.embedding.stage import ENCODERS, Encoder, open_encoder, run
+from clustering_pipeline.stages.embedding.towers import ClipEncoder
 
 __all__ = [
     "ENCODERS",

@@ -20,14 +20,13 @@ from clustering_pipeline.core.progress import Progress
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.models import ImagePreprocessing, load_into
 from clustering_pipeline.stages.contract import StageContext
-from clustering_pipeline.stages.embedding.neural import NeuralEncoder
+from clustering_pipeline.stages.embedding.neural import BILINEAR, NeuralEncoder
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 SIDE = 128
-BILINEAR = 2
 FEWEST_CROPS = 8
 PREPROCESSING = ImagePreprocessing((SIDE, SIDE), None, BILINEAR, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 

@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from clustering_pipeline.models import Forward
 
 
+# Pillow's number of the filter.
+BILINEAR = 2
+
+
 class NeuralEncoder(ABC):
     """An image tower of torch.
 

@@ -273,7 +273,7 @@ def test_batches_that_are_under_way_keep_their_vectors(tmp_path, context, monkey
 def test_vgg16_and_resnet50_ibn_load_plain_state_dictionaries(tmp_path, context):
     from torchvision.models import vgg16
 
-    from clustering_pipeline.stages.embedding.convolutional import resnet50_ibn
+    from clustering_pipeline.stages.embedding.towers import resnet50_ibn
 
     with torch.device("meta"):
         shapes = {"vgg16": vgg16(weights=None).state_dict(), "ibn": resnet50_ibn().state_dict()}

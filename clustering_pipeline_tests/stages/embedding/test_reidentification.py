@@ -20,7 +20,7 @@ PICTURE = np.random.default_rng(1).integers(0, 256, (90, 40, 3), dtype=np.uint8)
 
 @pytest.fixture(scope="module")
 def backbone():
-    from clustering_pipeline.stages.embedding.convolutional import resnet50_ibn
+    from clustering_pipeline.stages.embedding.towers import resnet50_ibn
 
     torch.manual_seed(0)
     return resnet50_ibn().eval()
