@@ -1,8 +1,6 @@
 """What a workbook says of each offer, such as price and seller, and what it said before."""
 
-from clustering_pipeline.stages.offers.columns import ROLES
-from clustering_pipeline.stages.offers.history import PriceHistory, Reading
-from clustering_pipeline.stages.offers.stage import read_offers, run
+from clustering_pipeline.stages.offers.stage import ROLES, PriceHistory, Reading, read_offers, run
 from clustering_pipeline.stages.offers.values import (
     Price,
     read_count,

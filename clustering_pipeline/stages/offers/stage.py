@@ -1,24 +1,32 @@
-"""From the other columns of the catalogue to offers: what each listing costs, who sells it, and
-what else its row says; and the prices of this reading beside those of earlier ones.
+"""From the other columns of the catalogue to offers: which of them hold prices, sellers and what
+else a row says, what each listing costs, and the prices of this reading beside those of earlier
+ones, a small Parquet file each in the store.
 """
 
 import hashlib
+import io
 import json
+import re
+import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.manifests import OFFERS, conform
 from clustering_pipeline.core.text import plain_header
 from clustering_pipeline.settings import OfferSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.offers.columns import OfferColumn, find_offer_columns, is_usual
-from clustering_pipeline.stages.offers.history import PriceHistory
 from clustering_pipeline.stages.offers.values import (
+    CURRENCIES,
+    MULTIPLIERS,
     Price,
     day_first_of,
     decimal_mark_of,
@@ -27,8 +35,121 @@ from clustering_pipeline.stages.offers.values import (
     read_price,
     read_rating,
     read_share,
+    says_nothing,
     unit_price,
 )
+from clustering_pipeline.storage import FileTree
+
+ROLES: Mapping[str, list[str]] = tomllib.loads(
+    (Path(__file__).parent / "headers.toml").read_text(encoding="utf-8")
+)
+MONEY_ROLES = ("price", "list_price")
+# What a header may say of its amounts: "Giá (nghìn đồng)", "Price VND", "Giá (1.000đ)".
+_UNITS = dict.fromkeys((*CURRENCIES, "vnd", "d"), 1) | dict(MULTIPLIERS) | {"1000": 1000}
+_VIETNAMESE_DATES = tuple(name for name in ROLES["observed_on"] if name[:4] in ("ngay", "thoi"))
+
+
+@dataclass(frozen=True)
+class OfferColumn:
+    """A column by its header, the cells of it that say something, by row of the catalogue, and what
+    the header says of amounts: their currency, and of how many they are.
+    """
+
+    header: str
+    cells: Mapping[int, str]
+    currency: str | None = None
+    factor: int = 1
+
+    @property
+    def writes_day_first(self) -> bool | None:
+        """True where the header is Vietnamese, whose dates all begin with the day; else None."""
+        return True if plain_header(self.header) in _VIETNAMESE_DATES else None
+
+
+@lru_cache(maxsize=4096)
+def is_usual(header: str) -> bool:
+    """Whether a header is one of the usual ones of any role."""
+    return any(name in usual for role, usual in ROLES.items() for name in _names_of(role, header))
+
+
+def find_offer_columns(
+    columns: Mapping[str, Mapping[int, str]], settings: OfferSettings
+) -> dict[str, OfferColumn]:
+    """Return the column of each role that a sheet has one for, in the order of the roles.
+
+    `columns`: by header the text of its cells, by row of the catalogue. Raises InputError for a
+    header in `offers.columns` that no column has.
+
+    Example:
+        >>> cells = {0: "120.000"}
+        >>> found = find_offer_columns({"Giá bán (VNĐ)": cells, "Shop": cells}, OfferSettings())
+        >>> {role: (column.header, column.currency) for role, column in found.items()}
+        {'price': ('Giá bán (VNĐ)', 'VND'), 'seller': ('Shop', None)}
+    """
+    filled = {
+        header: {row: text for row, text in cells.items() if not says_nothing(text)}
+        for header, cells in columns.items()
+    }
+    chosen: dict[str, str] = {str(role): header for role, header in settings.columns.items()}
+    by_role: dict[str, OfferColumn] = {}
+    for role, usual in ROLES.items():
+        taken = [column.header for column in by_role.values()]
+        wanted = chosen.get(role)
+        header = (
+            _named(role, wanted, list(columns)) if wanted else _usual(role, usual, filled, taken)
+        )
+        if header is not None and wanted != "":
+            currency, factor = _unit_of(header) if role in MONEY_ROLES else (None, 1)
+            by_role[role] = OfferColumn(header, filled[header], currency, factor)
+    return by_role
+
+
+def _named(role: str, wanted: str, headers: Sequence[str]) -> str:
+    for fits in (str.strip, plain_header):
+        for header in headers:
+            if fits(header) == fits(wanted):
+                return header
+    raise InputError(
+        f"There is no column {wanted!r}, which offers.columns.{role} names. The other columns are "
+        f"{', '.join(map(repr, headers)) or 'none'}: correct the name."
+    )
+
+
+def _usual(
+    role: str, usual: Sequence[str], filled: Mapping[str, Mapping[int, str]], taken: Sequence[str]
+) -> str | None:
+    """Return the most telling header, but none that holds less than half of what another does."""
+    fitting = [
+        header
+        for header_name in usual
+        for header in filled
+        if header not in taken and header_name in _names_of(role, header)
+    ]
+    most = max((len(filled[header]) for header in fitting), default=0)
+    return next((header for header in fitting if most and 2 * len(filled[header]) >= most), None)
+
+
+def _names_of(role: str, header: str) -> tuple[str, str]:
+    name = plain_header(header)
+    return name, _without_unit(name)[0] if role in MONEY_ROLES else name
+
+
+def _without_unit(name: str) -> tuple[str, list[str]]:
+    name = re.sub(r"_1_?000(_?d|_dong|_vnd)?$", r"_1000\1", name).replace("1000d", "1000_d")
+    words = name.split("_")
+    units: list[str] = []
+    while len(words) > 1 and words[-1].removeprefix("x") in _UNITS:
+        units.append(words.pop().removeprefix("x"))
+    return "_".join(words), units
+
+
+def _unit_of(header: str) -> tuple[str | None, int]:
+    symbols = [CURRENCIES[letter] for letter in header if letter in "₫$€£¥฿₩₱₹"]
+    units = _without_unit(plain_header(header))[1]
+    named = [CURRENCIES[unit] for unit in units if unit in CURRENCIES] + symbols
+    factors = [_UNITS[unit] for unit in units if _UNITS[unit] > 1]
+    return next(iter(named), None), next(iter(factors), 1)
+
 
 Values = dict[str, Any]
 Reader = Callable[[str], Any]
@@ -238,3 +359,83 @@ def _counted(values: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, int, int
     for role in sorted(counts):
         read, missed = counts[role]
         yield role, read, missed
+
+
+FOLDER = "prices"
+SUFFIX = ".parquet"
+TIME = "%Y%m%dT%H%M%S.%fZ"
+SOURCE_DIGITS = 16
+KEPT = ("product_base_id", "price", "currency", "observed_on")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """When a workbook was read, and its prices: `product_base_id`, `price` (the lowest where an id
+    has several on a day), `currency`, `observed_on` (ISO 8601, the row's own day where it has one).
+    """
+
+    time: datetime
+    prices: pd.DataFrame
+
+
+class PriceHistory:
+    """The readings of one category, the latest last."""
+
+    def __init__(self, files: FileTree, category: str) -> None:
+        self._files = files
+        self._folder = f"{FOLDER}/{category}"
+
+    def keep(
+        self,
+        catalogue: pd.DataFrame,
+        offers: pd.DataFrame,
+        source: str,
+        time: datetime | None = None,
+    ) -> None:
+        """Keep the prices of a reading made now, or at `time`.
+
+        `source`: what was read, as a hash. A source that is the last one read is the same
+        observation: it replaces that reading and keeps its time.
+        """
+        names = self._files.list(self._folder, SUFFIX)
+        digest = source[:SOURCE_DIGITS]
+        moment = (time or datetime.now(UTC)).astimezone(UTC)
+        name = f"{moment.strftime(TIME)}-{digest}{SUFFIX}"
+        if names and names[-1].removesuffix(SUFFIX).endswith(digest):
+            name = names[-1]
+            moment = _time_of(name)
+        buffer = io.BytesIO()
+        observed = _observed(catalogue, offers, moment)
+        observed.to_parquet(buffer, index=False, compression="zstd")
+        self._files.write(f"{self._folder}/{name}", buffer.getvalue())
+
+    def readings(self) -> list[Reading]:
+        """Return all readings, the earliest first; a damaged one is set aside."""
+        names = self._files.list(self._folder, SUFFIX)
+        return [reading for name in names if (reading := self._reading(name)) is not None]
+
+    def version(self) -> str:
+        """Return a text that changes when a reading is added."""
+        names = self._files.list(self._folder, SUFFIX)
+        return f"{len(names)} {names[-1] if names else ''}"
+
+    def _reading(self, name: str) -> Reading | None:
+        path = f"{self._folder}/{name}"
+        try:
+            return Reading(_time_of(name), pd.read_parquet(io.BytesIO(self._files.read(path))))
+        except (ValueError, OSError) as error:
+            self._files.set_aside(path, str(error))
+            return None
+
+
+def _time_of(name: str) -> datetime:
+    return datetime.strptime(name.partition("-")[0], TIME).replace(tzinfo=UTC)
+
+
+def _observed(catalogue: pd.DataFrame, offers: pd.DataFrame, moment: datetime) -> pd.DataFrame:
+    rows = catalogue[["listing", "product_base_id"]].merge(offers, on="listing")
+    rows = rows[rows["price"].notna() & rows["product_base_id"].notna()]
+    days = rows["observed_on"].fillna(moment.date().isoformat())
+    rows = rows.assign(observed_on=days)[list(KEPT)]
+    lowest = rows.sort_values(["product_base_id", "observed_on", "price"], kind="stable")
+    return lowest.drop_duplicates(["product_base_id", "observed_on"], ignore_index=True)

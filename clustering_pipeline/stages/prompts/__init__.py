@@ -10,8 +10,13 @@ from clustering_pipeline.stages.prompts.glossary import (
     glossary,
     look_up,
 )
-from clustering_pipeline.stages.prompts.stage import class_words, read_prompts, run
-from clustering_pipeline.stages.prompts.translators import AUTOMATIC_ORDER, TRANSLATORS
+from clustering_pipeline.stages.prompts.stage import (
+    AUTOMATIC_ORDER,
+    TRANSLATORS,
+    class_words,
+    read_prompts,
+    run,
+)
 
 __all__ = [
     "AUTOMATIC_ORDER",

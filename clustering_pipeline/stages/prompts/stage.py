@@ -1,16 +1,67 @@
-"""The prompts stage: class words of a category in, detector prompts out."""
+"""The prompts stage: class words of a category in, detector prompts out; the translators by name,
+and the hand-over from one to the next.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, conform
 from clustering_pipeline.core.text import normal_form, without_accents
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.prompts.glossary import Prompt
-from clustering_pipeline.stages.prompts.translators import translate
+from clustering_pipeline.stages.prompts.gemini import GeminiTranslator
+from clustering_pipeline.stages.prompts.glossary import (
+    Prompt,
+    Translation,
+    Translator,
+    from_glossary,
+)
+
+
+class GlossaryTranslator:
+    """Translates by the built-in glossary; a word that it lacks stands for itself."""
+
+    name = "glossary"
+
+    def __init__(self, settings: PromptSettings) -> None:
+        self.synonyms = settings.synonyms
+
+    def translate(self, words: Sequence[str], _context: StageContext) -> Translation:
+        """Return one prompt per word, in order; it always answers."""
+        return Translation(tuple(from_glossary(word, self.synonyms) for word in words))
+
+
+TRANSLATORS: dict[str, Callable[[PromptSettings], Translator]] = {
+    "gemini": GeminiTranslator,
+    "glossary": GlossaryTranslator,
+}
+# The last one always answers.
+AUTOMATIC_ORDER: tuple[str, ...] = ("gemini", "glossary")
+
+
+def translate(words: Sequence[str], settings: PromptSettings, context: StageContext) -> Translation:
+    """Return the prompts of `words` from the translator that the settings name.
+
+    With `auto` a translator that fails hands over to the next, and the facts say why. Raises
+    PipelineError when the one that was named cannot answer.
+    """
+    if settings.translator != "auto":
+        return TRANSLATORS[settings.translator](settings).translate(words, context)
+    failures: dict[str, Fact] = {}
+    for name in AUTOMATIC_ORDER[:-1]:
+        try:
+            translation = TRANSLATORS[name](settings).translate(words, context)
+        except PipelineError as error:
+            failures[f"{name}_failure"] = str(error)
+        else:
+            return Translation(translation.prompts, {**failures, **translation.facts})
+    last = TRANSLATORS[AUTOMATIC_ORDER[-1]](settings).translate(words, context)
+    return Translation(last.prompts, {**failures, **last.facts})
+
 
 DEFAULT_WORDS = ("hộp", "gói", "chai", "lọ", "tuýp", "túi", "lon")
 

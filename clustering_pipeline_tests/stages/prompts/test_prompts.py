@@ -103,7 +103,7 @@ def test_auto_hands_over_when_a_translator_fails(context, monkeypatch):
 
     monkeypatch.setitem(TRANSLATORS, "remote", Unreachable)
     monkeypatch.setattr(
-        "clustering_pipeline.stages.prompts.translators.AUTOMATIC_ORDER", ("remote", "glossary")
+        "clustering_pipeline.stages.prompts.stage.AUTOMATIC_ORDER", ("remote", "glossary")
     )
     result = prompts.run(settings=PromptSettings(), context=context)
     assert set(result.manifest["translator"]) == {"glossary"}
