@@ -15,7 +15,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.nearest import EXACT_UP_TO, nearest
+from clustering_pipeline.core.vectors import EXACT_UP_TO, nearest
 from clustering_pipeline.evaluation import score_clusters
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.clustering import communities

@@ -4,14 +4,13 @@ import dagster as dg
 
 from clustering_pipeline.core.manifests import MANIFESTS
 from clustering_pipeline.orchestration.assets import ASSETS
+from clustering_pipeline.orchestration.automation import SCHEDULES, make_sensors
 from clustering_pipeline.orchestration.jobs import JOBS
 from clustering_pipeline.orchestration.resources import (
     ManifestIOManager,
     make_resources,
     project_resource,
 )
-from clustering_pipeline.orchestration.schedules import SCHEDULES
-from clustering_pipeline.orchestration.sensors import make_sensors
 from clustering_pipeline.orchestration.sync.synchronise import Pipeline
 from clustering_pipeline.project import PipelineHome, Project
 

@@ -11,7 +11,7 @@ from clustering_pipeline.api.arrays import (
     hash_image,
     verify,
 )
-from clustering_pipeline.api.evidence import Evidence
+from clustering_pipeline.api.display import Evidence
 from clustering_pipeline.api.grouping import Grouping
 from clustering_pipeline.api.opening import OpenedProject, group, open_project
 

@@ -9,9 +9,15 @@ from typing import Literal
 
 import pandas as pd
 
-from clustering_pipeline.api.display import Shown, ShownCluster, Tile
-from clustering_pipeline.api.evidence import Evidence, pair_of, picture_uri
-from clustering_pipeline.api.inputs import Picture, pixels_of
+from clustering_pipeline.api.arrays import Picture, pixels_of
+from clustering_pipeline.api.display import (
+    Evidence,
+    Shown,
+    ShownCluster,
+    Tile,
+    pair_of,
+    picture_uri,
+)
 from clustering_pipeline.api.running import ProjectCategory, run_clusters
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.evaluation import Truth, read_truth, score_clusters

@@ -39,7 +39,7 @@ def prune(
 ) -> None:
     """Remove pictures, features and workbooks that no category refers to any more."""
     from clustering_pipeline.orchestration.runtime.instance import open_instance, runs_in_flight
-    from clustering_pipeline.orchestration.runtime.turns import end_lost_commands
+    from clustering_pipeline.orchestration.runtime.runs import end_lost_commands
     from clustering_pipeline.project.upkeep import find_unused, remove_unused
 
     terminal, project = terminal_of(context), find_project()

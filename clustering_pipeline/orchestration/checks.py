@@ -8,8 +8,8 @@ from typing import Literal
 
 import pandas as pd
 
-from clustering_pipeline.core.facts import Facts, commonest
 from clustering_pipeline.core.manifests import Manifest, to_table
+from clustering_pipeline.core.progress import Facts, commonest
 from clustering_pipeline.settings import PipelineSettings
 
 

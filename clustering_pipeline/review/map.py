@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.graph import DisjointSets, spanning_links
-from clustering_pipeline.core.plane import Reals, place_groups
-from clustering_pipeline.outputs.report import Answers, Listing
+from clustering_pipeline.outputs.report import Answers, Listing, place_groups
 from clustering_pipeline.review.queue import PairQueue, Picture
 
 Numbers = NDArray[np.int64]
@@ -32,7 +31,7 @@ class Placed:
     """
 
     pictures: Numbers
-    places: Reals
+    places: NDArray[np.float64]
     width: float
     height: float
 

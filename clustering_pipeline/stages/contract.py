@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from clustering_pipeline.core.engine import Engine, LocalEngine
-from clustering_pipeline.core.facts import CacheCount, Facts
 from clustering_pipeline.core.hardware import Hardware, Precision
-from clustering_pipeline.core.progress import Progress, SilentProgress
+from clustering_pipeline.core.progress import CacheCount, Facts, Progress, SilentProgress
 from clustering_pipeline.storage import BlobStore, FeatureTables, Place
 
 if TYPE_CHECKING:

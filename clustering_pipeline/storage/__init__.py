@@ -12,13 +12,11 @@ from clustering_pipeline.storage.feature_tables import (
     stream_missing,
 )
 from clustering_pipeline.storage.files import FileTree, hold, make_folder
-from clustering_pipeline.storage.local_database import LocalDatabase
+from clustering_pipeline.storage.local_database import LocalDatabase, Place, open_tables
 from clustering_pipeline.storage.manifests import ManifestStore
-from clustering_pipeline.storage.table_place import Place, open_tables
 
 if TYPE_CHECKING:
-    from clustering_pipeline.storage.database import Database
-    from clustering_pipeline.storage.shared_database import SharedDatabase
+    from clustering_pipeline.storage.database import Database, SharedDatabase
 
 __all__ = [
     "BlobStore",
@@ -47,7 +45,7 @@ def __getattr__(name: str) -> Any:
 
         return Database
     if name == "SharedDatabase":
-        from clustering_pipeline.storage.shared_database import SharedDatabase
+        from clustering_pipeline.storage.database import SharedDatabase
 
         return SharedDatabase
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from clustering_pipeline.core.engine import let_others_read
-from clustering_pipeline.core.facts import CacheCount
+from clustering_pipeline.core.progress import CacheCount
 from clustering_pipeline.storage.files import PENDING, FileTree
 
 KEY = "key"

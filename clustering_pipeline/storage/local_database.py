@@ -1,5 +1,5 @@
-"""A SQLite file of this installation alone; SQLAlchemy, which takes long to load, is left to what
-several may share.
+"""Tables in a SQLite file of this installation alone, or in the database that several machines
+share; SQLAlchemy, which takes long to load, is left to the latter.
 """
 
 import logging
@@ -8,8 +8,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Union
 
 from clustering_pipeline.core.errors import StageError
+
+if TYPE_CHECKING:
+    from clustering_pipeline.storage.database import SharedDatabase, SharedTables
 
 _SECONDS_FOR_A_TURN = 60
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -152,3 +156,22 @@ class LocalSession:
         """Close the connection."""
         with self._lock:
             self._connection.close()
+
+
+# Where tables lie: in a SQLite file, or in PostgreSQL with those of every other purpose.
+Place = Union[Path, "SharedDatabase"]
+
+
+def open_tables(
+    place: Place, schema: str, unusable: str, purpose: str, *, is_replaceable: bool = False
+) -> "LocalDatabase | SharedTables":
+    """Return the tables of one purpose, which are used alike wherever they lie.
+
+    `schema`, `unusable` and `is_replaceable` are what `LocalDatabase` takes for a file; `purpose`
+    names what they hold in errors of PostgreSQL.
+    """
+    if isinstance(place, Path):
+        return LocalDatabase(place, schema, unusable, is_replaceable=is_replaceable)
+    from clustering_pipeline.storage.database import SharedTables
+
+    return SharedTables(place, purpose)

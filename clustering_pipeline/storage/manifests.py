@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from clustering_pipeline.core.engine import let_others_read
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.facts import Facts, current_name
 from clustering_pipeline.core.manifests import (
     MANIFESTS,
     Manifest,
@@ -19,8 +18,9 @@ from clustering_pipeline.core.manifests import (
     with_later_columns,
     write_parquet,
 )
+from clustering_pipeline.core.progress import Facts, current_name
+from clustering_pipeline.storage.blobs import join_all
 from clustering_pipeline.storage.files import FileTree
-from clustering_pipeline.storage.shards import join_all
 
 
 class ManifestStore:

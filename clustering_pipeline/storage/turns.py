@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from clustering_pipeline.core.errors import StageError
 
 if TYPE_CHECKING:
-    from clustering_pipeline.storage.shared_database import SharedDatabase
+    from clustering_pipeline.storage.database import SharedDatabase
 
 _PAUSE = 0.2
 # A wait shorter than this is not worth a word.

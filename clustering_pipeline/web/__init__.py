@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clustering_pipeline.web.app import create_app
-    from clustering_pipeline.web.limits import server_config
-    from clustering_pipeline.web.security import ServeOptions, is_loopback, new_token
+    from clustering_pipeline.web.security import ServeOptions, is_loopback, new_token, server_config
 
 _MODULES = {
     "ServeOptions": "security",
     "create_app": "app",
     "is_loopback": "security",
     "new_token": "security",
-    "server_config": "limits",
+    "server_config": "security",
 }
 
 __all__ = ["ServeOptions", "create_app", "is_loopback", "new_token", "server_config"]

@@ -16,8 +16,7 @@ from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.project import Project
 from clustering_pipeline.web.api import api_router
 from clustering_pipeline.web.category_cache import Library, UnknownError
-from clustering_pipeline.web.limits import BusyError
-from clustering_pipeline.web.pages.home import Home, home_router
+from clustering_pipeline.web.pages.home import Home, home_router, workbook_router
 from clustering_pipeline.web.pages.map import map_router
 from clustering_pipeline.web.pages.pictures import (
     FURTHER_PAGES,
@@ -25,17 +24,21 @@ from clustering_pipeline.web.pages.pictures import (
     rejected_router,
 )
 from clustering_pipeline.web.pages.prices import price_router
-from clustering_pipeline.web.pages.queue import queue_router
+from clustering_pipeline.web.pages.queue import queue_router, unmatched_router
 from clustering_pipeline.web.pages.review import review_router
 from clustering_pipeline.web.pages.runs import run_router
 from clustering_pipeline.web.pages.search import search_router
 from clustering_pipeline.web.pages.statements import correction_router
-from clustering_pipeline.web.pages.unmatched import unmatched_router
-from clustering_pipeline.web.pages.workbooks import workbook_router
-from clustering_pipeline.web.rendering import STATIC_TYPES, Pages, language_of, static_files
+from clustering_pipeline.web.rendering import (
+    STATIC_TYPES,
+    Pages,
+    in_language,
+    in_theme,
+    language_of,
+    static_files,
+)
 from clustering_pipeline.web.search_service import Finder, Queries
-from clustering_pipeline.web.security import Gate, ServeOptions
-from clustering_pipeline.web.stage_pages import in_language, in_theme
+from clustering_pipeline.web.security import BusyError, Gate, ServeOptions
 
 REPORT_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "

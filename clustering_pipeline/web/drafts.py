@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, TypeVar
 
-from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.security import ConfinedError, confined
 from clustering_pipeline.core.text import category_slug
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import CatalogueSettings
@@ -27,7 +27,7 @@ from clustering_pipeline.stages.catalogue import (
 )
 from clustering_pipeline.storage import hold, layout
 from clustering_pipeline.web.category_cache import UnknownError
-from clustering_pipeline.web.limits import Turns
+from clustering_pipeline.web.security import Turns
 
 SUFFIXES = (".xlsx", ".xlsm", ".xls", ".ods", ".csv", ".tsv", ".parquet")
 # Of all drafts, each of the size of an upload at most; the oldest give way.

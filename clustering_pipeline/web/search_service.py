@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import cv2
 from threadpoolctl import ThreadpoolController
 
-from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.security import ConfinedError, confined
 from clustering_pipeline.core.text import plain_words
 from clustering_pipeline.imaging import (
     Box,
@@ -28,7 +28,7 @@ from clustering_pipeline.outputs.search import Mode, PictureSearch, QueryPicture
 from clustering_pipeline.stages.download import fetch_one
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Library, Shelf, UnknownError
-from clustering_pipeline.web.limits import Turns
+from clustering_pipeline.web.security import Turns
 
 MOST_HITS = 100
 MOST_NAMED, MOST_LISTED = 24, 120

@@ -26,8 +26,8 @@ from clustering_pipeline.core.corrections import (
     Same,
 )
 from clustering_pipeline.definitions import build_definitions, open_pipeline
-from clustering_pipeline.orchestration.runtime.execution import materialise
 from clustering_pipeline.orchestration.runtime.instance import add_category, open_instance
+from clustering_pipeline.orchestration.runtime.runs import materialise
 from clustering_pipeline.orchestration.sync.lineage import Status
 from clustering_pipeline.orchestration.sync.synchronise import active_categories, synchronise
 from clustering_pipeline.project import PipelineHome, Project

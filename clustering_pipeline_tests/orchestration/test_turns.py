@@ -17,7 +17,7 @@ from clustering_pipeline.orchestration.runtime.instance import (
     PARTITION_TAG,
     open_instance,
 )
-from clustering_pipeline.orchestration.runtime.turns import waiting_in_turn, working_alone
+from clustering_pipeline.orchestration.runtime.runs import waiting_in_turn, working_alone
 from clustering_pipeline.project import PipelineHome
 
 # Dagster ends the helpers that copy a step's output with SIGTERM, and waits a minute in all for

@@ -16,8 +16,8 @@ from PIL import Image
 from benchmarks.pages import served
 from benchmarks.unfolding_files import shared_strings
 from clustering_pipeline.project import PipelineHome, Project
-from clustering_pipeline.web import limits, search_service
-from clustering_pipeline.web.limits import BusyError, Turns
+from clustering_pipeline.web import search_service, security
+from clustering_pipeline.web.security import BusyError, Turns
 from clustering_pipeline_tests.web import home
 
 
@@ -105,14 +105,14 @@ def half_heads(shared_address):
 
 
 def test_connections_that_say_nothing_whole_give_way(shared_address, half_heads, monkeypatch):
-    monkeypatch.setattr(limits, "MOST_CONNECTIONS", 40)
+    monkeypatch.setattr(security, "MOST_CONNECTIONS", 40)
     opened = half_heads(100)
     assert httpx.get(shared_address).status_code == 200
     assert _is_closed(opened[0])
 
 
 def test_the_head_of_a_request_has_its_time(shared_address, half_heads, monkeypatch):
-    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(security, "HEAD_SECONDS", 0.2)
     assert _is_closed(half_heads(1)[0])
 
 
@@ -124,7 +124,7 @@ def _is_closed(connection):
 
 
 def test_a_connection_that_asks_again_and_again_is_kept(shared_address, monkeypatch):
-    monkeypatch.setattr(limits, "HEAD_SECONDS", 30)
+    monkeypatch.setattr(security, "HEAD_SECONDS", 30)
     place = urlsplit(shared_address)
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
     for _ in range(3):

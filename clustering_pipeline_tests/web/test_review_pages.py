@@ -10,7 +10,7 @@ from clustering_pipeline.core.manifests import WRITTEN_FILES
 from clustering_pipeline.core.markup import open_templates
 from clustering_pipeline.outputs.workbook import WorkbookNotes
 from clustering_pipeline.stages.deduplication import FUNNEL_STEPS, draw_funnel
-from clustering_pipeline.web.stage_pages import in_language
+from clustering_pipeline.web.rendering import in_language
 from clustering_pipeline_tests.outputs.workbook import builders
 from clustering_pipeline_tests.web import home
 

@@ -15,7 +15,7 @@ from clustering_pipeline.orchestration.checks import (
     LARGEST_CLUSTER_SHARE,
     NO_MATCH_SHARE,
 )
-from clustering_pipeline.orchestration.sync.sources import corrections_version
+from clustering_pipeline.orchestration.sync.lineage import corrections_version
 from clustering_pipeline.stages.contract import StageResult
 
 matches = stage_asset(

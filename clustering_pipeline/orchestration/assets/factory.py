@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.facts import Fact, Facts, measured_facts
 from clustering_pipeline.core.manifests import MANIFESTS, Manifest, column_meanings, content_version
+from clustering_pipeline.core.progress import Fact, Facts, measured_facts
 from clustering_pipeline.orchestration.checks import SCHEMA, UNIQUE_KEYS, Check, Evidence
 from clustering_pipeline.orchestration.jobs import CATEGORIES
 from clustering_pipeline.orchestration.resources import MANIFEST_METADATA

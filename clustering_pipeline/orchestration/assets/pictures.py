@@ -24,7 +24,7 @@ from clustering_pipeline.orchestration.checks import (
     USABLE_LISTINGS,
 )
 from clustering_pipeline.orchestration.runtime.instance import GEMINI, GPU, NETWORK
-from clustering_pipeline.orchestration.sync.sources import catalogue_version, overrides_version
+from clustering_pipeline.orchestration.sync.lineage import catalogue_version, overrides_version
 from clustering_pipeline.settings import (
     CatalogueSettings,
     CropSettings,

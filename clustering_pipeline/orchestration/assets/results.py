@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import dagster as dg
 import pandas as pd
 
-from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.manifests import WRITTEN_FILES, conform
+from clustering_pipeline.core.progress import Fact
 from clustering_pipeline.orchestration.assets.factory import (
     AssetResult,
     AssetRun,
@@ -20,7 +20,7 @@ from clustering_pipeline.orchestration.assets.factory import (
     project_asset,
 )
 from clustering_pipeline.orchestration.checks import EVERY_ROW_WRITTEN
-from clustering_pipeline.orchestration.sync.sources import delivery_version, register_version
+from clustering_pipeline.orchestration.sync.lineage import delivery_version, register_version
 from clustering_pipeline.settings import (
     STAGES,
     CatalogueSettings,

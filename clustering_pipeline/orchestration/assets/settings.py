@@ -9,7 +9,7 @@ import pandas as pd
 
 from clustering_pipeline.core.manifests import SETTINGS, conform
 from clustering_pipeline.orchestration.assets.factory import AssetResult, AssetRun, project_asset
-from clustering_pipeline.orchestration.sync.sources import settings_version
+from clustering_pipeline.orchestration.sync.lineage import settings_version
 from clustering_pipeline.settings import STAGES, StageSettings
 from clustering_pipeline.stages.contract import StageResult
 

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from clustering_pipeline.core.hosts import is_known_host
+from clustering_pipeline.core.security import is_known_host
 from clustering_pipeline.orchestration.runtime.dagster_internals import run_dagster
 
 # The names besides localhost and numeric addresses, with spaces between.

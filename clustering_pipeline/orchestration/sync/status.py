@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.orchestration.runtime.execution import asset_of_step, words_of
+from clustering_pipeline.orchestration.automation import next_moment
 from clustering_pipeline.orchestration.runtime.instance import PARTITION_TAG, known_categories
-from clustering_pipeline.orchestration.schedules import next_moment
+from clustering_pipeline.orchestration.runtime.runs import asset_of_step, words_of
 from clustering_pipeline.orchestration.sync.lineage import (
     SOURCE_CHANGED,
     AssetState,
@@ -19,8 +19,8 @@ from clustering_pipeline.orchestration.sync.lineage import (
     Status,
     judge,
     read_materialised,
+    source_versions,
 )
-from clustering_pipeline.orchestration.sync.sources import source_versions
 from clustering_pipeline.project import Project
 
 FAILED_RUNS_LOOKED_AT = 500

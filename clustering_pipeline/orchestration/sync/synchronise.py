@@ -13,20 +13,25 @@ import dagster as dg
 
 from clustering_pipeline.core.errors import PipelineError, StageError
 from clustering_pipeline.orchestration.jobs import CATEGORIES, CATEGORY_JOB
-from clustering_pipeline.orchestration.runtime.execution import materialise
 from clustering_pipeline.orchestration.runtime.instance import add_category, runs_in_flight
-from clustering_pipeline.orchestration.runtime.turns import waiting_in_turn, working_alone
+from clustering_pipeline.orchestration.runtime.runs import (
+    materialise,
+    waiting_in_turn,
+    working_alone,
+)
 from clustering_pipeline.orchestration.sync.lineage import (
     SOURCE_CHANGED,
     AssetState,
     Lineage,
     Materialised,
     SourceVersion,
+    due_work,
     judge,
     plan,
     read_materialised,
+    refresh_record,
+    source_versions,
 )
-from clustering_pipeline.orchestration.sync.sources import due_work, refresh_record, source_versions
 from clustering_pipeline.project import Project
 from clustering_pipeline.project.upkeep import mend, set_aside_false_manifests
 

@@ -2,20 +2,18 @@
 look.
 """
 
-from clustering_pipeline.outputs.report.answers import (
-    Answers,
-    confirmed_clusters,
-    confirmed_listings,
-)
+from clustering_pipeline.outputs.report.charts import place_groups
 from clustering_pipeline.outputs.report.doubt import (
     AskedPair,
     Cluster,
     Link,
+    SameTitle,
     as_links,
     known_answers,
     neighbouring_clusters,
     read_links,
     review_order,
+    same_titles,
     weakest_links,
 )
 from clustering_pipeline.outputs.report.i18n import (
@@ -25,6 +23,15 @@ from clustering_pipeline.outputs.report.i18n import (
     read_words,
     reason_in,
     translated,
+)
+from clustering_pipeline.outputs.report.listings import (
+    Answers,
+    Box,
+    CategoryTables,
+    Listing,
+    confirmed_clusters,
+    confirmed_listings,
+    read_listings,
 )
 from clustering_pipeline.outputs.report.page import (
     certainty,
@@ -41,13 +48,6 @@ from clustering_pipeline.outputs.report.pairs import (
     PairView,
     pair_evidence,
     points_in_crop,
-)
-from clustering_pipeline.outputs.report.same_titles import SameTitle, same_titles
-from clustering_pipeline.outputs.report.tables import (
-    Box,
-    CategoryTables,
-    Listing,
-    read_listings,
 )
 
 __all__ = [
@@ -75,6 +75,7 @@ __all__ = [
     "link_words",
     "neighbouring_clusters",
     "pair_evidence",
+    "place_groups",
     "points_in_crop",
     "read_links",
     "read_listings",

@@ -1,4 +1,5 @@
-"""Which clusters a person should look at first, and which pair of pictures in each.
+"""Which clusters a person should look at first, which pair of pictures in each, and which listings
+say the same in their titles and are not together.
 
 A cluster hangs together by the heaviest matches between its pictures: its maximum spanning tree.
 The lightest edge of that tree is the cluster's weakest link, for if that one match is wrong, the
@@ -6,17 +7,23 @@ cluster is two products.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
 
 from clustering_pipeline.core.corrections import read_corrections
 from clustering_pipeline.core.graph import spanning_links
-from clustering_pipeline.outputs.report.answers import Answers
-from clustering_pipeline.outputs.report.tables import CategoryTables, Listing, read_listings
+from clustering_pipeline.core.text import title_words
+from clustering_pipeline.outputs.report.listings import (
+    Answers,
+    CategoryTables,
+    Listing,
+    read_listings,
+)
 
 
 @dataclass(frozen=True)
@@ -264,3 +271,49 @@ def _doubt(listings: Sequence[Listing], weakest: Link | None) -> float:
         if item.confidence is not None and not math.isnan(item.confidence)
     ]
     return 1 - min(chances) if chances else 0.5
+
+
+@dataclass(frozen=True)
+class SameTitle:
+    """A title that listings of several clusters have, or of a cluster and of none.
+
+    `places`: its listings by cluster, those of clusters first; one without a match is a place of
+    its own.
+    """
+
+    title: str
+    places: tuple[tuple[Listing, ...], ...]
+
+    @property
+    def clusters(self) -> frozenset[int]:
+        """The numbers of the clusters in which the title is."""
+        numbers = (place[0].cluster_id for place in self.places)
+        return frozenset(number for number in numbers if number is not None and number > 0)
+
+
+def same_titles(listings: Sequence[Listing], answers: Answers) -> list[SameTitle]:
+    """Return the titles, compared without case and punctuation, whose listings are not together
+    although nobody said that they should not be; those with most listings first.
+    """
+    groups: dict[tuple[str, ...], list[Listing]] = defaultdict(list)
+    for listing in listings:
+        words = title_words(listing.title)
+        if words and listing.status in ("clustered", "no_match"):
+            groups[words].append(listing)
+    candidates = [SameTitle(items[0].title, _places(items)) for items in groups.values()]
+    shown = [one for one in candidates if one.clusters and _is_open(one.places, answers)]
+    return sorted(shown, key=lambda one: (-sum(map(len, one.places)), one.title))
+
+
+def _places(listings: Iterable[Listing]) -> tuple[tuple[Listing, ...], ...]:
+    places: dict[tuple[bool, int], list[Listing]] = defaultdict(list)
+    for listing in listings:
+        number = listing.cluster_id
+        grouped = number is not None and number > 0
+        key = (False, number) if grouped and number is not None else (True, listing.listing)
+        places[key].append(listing)
+    return tuple(tuple(places[key]) for key in sorted(places))
+
+
+def _is_open(places: Sequence[Sequence[Listing]], answers: Answers) -> bool:
+    return any(not answers.settle_any(one, other) for one, other in combinations(places, 2))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from clustering_pipeline.outputs.report.tables import Listing
+from clustering_pipeline.outputs.report.listings import Listing
 from clustering_pipeline.stages.clustering import NumberRegister
 from clustering_pipeline.storage import Place, layout, open_tables
 

@@ -9,8 +9,8 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from clustering_pipeline.core.errors import PipelineError
-from clustering_pipeline.core.facts import Fact, Facts
 from clustering_pipeline.core.markup import open_templates
+from clustering_pipeline.core.progress import Fact, Facts
 from clustering_pipeline.imaging import ImageError, fit_within, load_reduced, to_jpeg
 from clustering_pipeline.outputs.prices import Offer, ProductPrices, money
 from clustering_pipeline.outputs.report.charts import (
@@ -27,12 +27,12 @@ from clustering_pipeline.outputs.report.doubt import (
     Link,
     known_answers,
     review_order,
+    same_titles,
 )
 from clustering_pipeline.outputs.report.history import ResultHistory
 from clustering_pipeline.outputs.report.i18n import Language, Texts, reason_in
+from clustering_pipeline.outputs.report.listings import Box, CategoryTables, Listing, read_listings
 from clustering_pipeline.outputs.report.pairs import worst_pairs
-from clustering_pipeline.outputs.report.same_titles import same_titles
-from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing, read_listings
 from clustering_pipeline.settings import MatchSettings, ReportSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.deduplication import FUNNEL_STEPS, draw_funnel

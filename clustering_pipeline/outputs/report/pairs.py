@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.imaging import ImageError, Pixels, fit_within, load_crop
 from clustering_pipeline.outputs.report.doubt import AskedPair, Cluster, Link
-from clustering_pipeline.outputs.report.tables import Box, CategoryTables, Listing
+from clustering_pipeline.outputs.report.listings import Box, CategoryTables, Listing
 from clustering_pipeline.settings import MatchSettings, VerificationSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.features import LocalFeatures, load_features

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from clustering_pipeline.core.duplicates import perceptual_keepers
+from clustering_pipeline.core.graph import perceptual_keepers
 from clustering_pipeline.core.manifests import COUNT, TEXT, WRITTEN_FILES, columns, conform
 from clustering_pipeline.outputs.search.index import (
     IndexFiles,

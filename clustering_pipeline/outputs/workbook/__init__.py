@@ -1,5 +1,12 @@
 """The labelled workbook: the analyst's own file with a cluster or a reason beside every listing."""
 
+from clustering_pipeline.outputs.workbook.contents import (
+    WorkbookNotes,
+    cluster_dates,
+    pack_texts,
+    printed_lines,
+    summary_sections,
+)
 from clustering_pipeline.outputs.workbook.delivery import (
     DeliveredFile,
     check_output,
@@ -18,13 +25,6 @@ from clustering_pipeline.outputs.workbook.labelling import (
     ResultTables,
     label_workbook,
     suggest_names,
-)
-from clustering_pipeline.outputs.workbook.notes import (
-    WorkbookNotes,
-    cluster_dates,
-    pack_texts,
-    printed_lines,
-    summary_sections,
 )
 
 __all__ = [

@@ -33,7 +33,9 @@ from clustering_pipeline.outputs.report import (
     reason_in,
 )
 from clustering_pipeline.outputs.workbook.contents import (
+    Sections,
     Tabs,
+    WorkbookNotes,
     cluster_pictures,
     cluster_table,
     clusters_sheet,
@@ -43,9 +45,7 @@ from clustering_pipeline.outputs.workbook.contents import (
     summary_sheet,
 )
 from clustering_pipeline.outputs.workbook.edits import LABELS_MARK, store_labels
-from clustering_pipeline.outputs.workbook.excel import LOSSES, ExcelOutput
-from clustering_pipeline.outputs.workbook.flat import to_csv, to_parquet
-from clustering_pipeline.outputs.workbook.notes import Sections, WorkbookNotes
+from clustering_pipeline.outputs.workbook.formats import LOSSES, ExcelOutput, to_csv, to_parquet
 from clustering_pipeline.outputs.workbook.offer_sheets import (
     Confirmed,
     PriceTables,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.manifests import CATALOGUE, conform
+from clustering_pipeline.core.progress import Fact
 from clustering_pipeline.core.text import category_slug
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.embedded_images import (

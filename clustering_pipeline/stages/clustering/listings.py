@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.duplicates import keepers
+from clustering_pipeline.core.graph import keepers
 from clustering_pipeline.core.titles import TitleFacts
 from clustering_pipeline.core.vectors import nearest_neighbours
 from clustering_pipeline.settings import ClusterSettings

@@ -13,8 +13,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.corrections import Name, RecordedCorrection, read_corrections
-from clustering_pipeline.core.facts import Fact, Facts
 from clustering_pipeline.core.manifests import CLUSTERS, conform
+from clustering_pipeline.core.progress import Fact, Facts
 from clustering_pipeline.settings import ClusterSettings
 from clustering_pipeline.stages.clustering.confidence import (
     FEWEST_ANSWERS,

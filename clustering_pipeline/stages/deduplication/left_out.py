@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from clustering_pipeline.core.duplicates import linked
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.core.graph import linked
 from clustering_pipeline.core.markup import Element, canvas, element, open_templates
+from clustering_pipeline.core.progress import Facts
 from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.storage import BlobStore

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.graph import Indices
 from clustering_pipeline.core.manifests import SEMANTIC_DUPLICATES, conform
-from clustering_pipeline.core.nearest import nearest
+from clustering_pipeline.core.progress import Fact
+from clustering_pipeline.core.vectors import nearest
 from clustering_pipeline.imaging import decode_image
 from clustering_pipeline.settings import (
     CleanImageSettings,

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.hardware import Precision
+from clustering_pipeline.core.progress import Facts
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.settings import CropSettings
 from clustering_pipeline.stages.contract import StageContext

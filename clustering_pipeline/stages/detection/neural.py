@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.hardware import (
     Half,
     Precision,
@@ -20,6 +19,7 @@ from clustering_pipeline.core.hardware import (
     resolve_device,
     resolve_precision,
 )
+from clustering_pipeline.core.progress import Facts
 from clustering_pipeline.imaging import Pixels
 from clustering_pipeline.models import (
     FULL_MEMORY,

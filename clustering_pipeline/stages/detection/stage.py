@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from clustering_pipeline.core.engine import Hosted, HostingEngine, ahead
-from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.manifests import CROPS, conform, joined_frames, to_frame
+from clustering_pipeline.core.progress import Facts
 from clustering_pipeline.imaging import (
     ImageError,
     Pixels,

@@ -15,9 +15,8 @@ import pandas as pd
 
 from clustering_pipeline.core.engine import available_cores
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.facts import Fact, Facts
 from clustering_pipeline.core.manifests import RAW_IMAGES, conform, joined_frames, to_frame
-from clustering_pipeline.core.progress import ProgressBar
+from clustering_pipeline.core.progress import Fact, Facts, ProgressBar
 from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
 from clustering_pipeline.stages.download.answers import Content, Failure, Validators

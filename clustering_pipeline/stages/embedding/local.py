@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.hardware import Precision
+from clustering_pipeline.core.progress import Facts
 from clustering_pipeline.models import Pending
 from clustering_pipeline.settings import EmbeddingSettings
 from clustering_pipeline.stages.contract import StageContext

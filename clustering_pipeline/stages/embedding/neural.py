@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.hardware import (
     Half,
     Precision,
@@ -18,6 +17,7 @@ from clustering_pipeline.core.hardware import (
     resolve_devices,
     resolve_precision,
 )
+from clustering_pipeline.core.progress import Facts
 from clustering_pipeline.models import (
     BatchRunner,
     ImagePreprocessing,

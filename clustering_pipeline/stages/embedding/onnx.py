@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.core.progress import Facts
 from clustering_pipeline.imaging import Pixels, fit_within
 from clustering_pipeline.models import (
     GRAPH_INPUT,

@@ -13,9 +13,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.engine import Hosted, HostingEngine
-from clustering_pipeline.core.facts import Facts
 from clustering_pipeline.core.hardware import Precision
 from clustering_pipeline.core.manifests import EMBEDDINGS, VECTOR, conform
+from clustering_pipeline.core.progress import Facts
 from clustering_pipeline.imaging import Box, ImageError, Pixels, cut, load_reduced, masked
 from clustering_pipeline.models import Pending
 from clustering_pipeline.settings import EmbeddingSettings

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from clustering_pipeline.core.nearest import EXACT_UP_TO, nearest
+from clustering_pipeline.core.vectors import EXACT_UP_TO, nearest
 from clustering_pipeline.stages.matching.verification import Floats, Indices
 
 _TEXT_BLOCK = 2048
@@ -27,7 +27,7 @@ def nearest_pairs(
     int64 (m, 2), sorted.
 
     `vectors` are unit rows; nearness is their cosine. The search is exact up to so many rows, in an
-    inverted file of compressed vectors beyond (`clustering_pipeline.core.nearest`).
+    inverted file of compressed vectors beyond (`clustering_pipeline.core.vectors`).
     """
     count = len(vectors)
     if count < 2:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from clustering_pipeline.core.duplicates import keepers
+from clustering_pipeline.core.graph import keepers
 from clustering_pipeline.imaging import Box
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.features import PALETTE_LENGTH, template_from_text

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from clustering_pipeline.core.attributes import ProductAttributes, Values
 from clustering_pipeline.core.evidence_model import probability_of
+from clustering_pipeline.core.text import ProductAttributes, Values
 from clustering_pipeline.stages.matching.verification import Floats
 
 Reals = NDArray[np.float64]

@@ -13,12 +13,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from clustering_pipeline.core.attributes import (
+from clustering_pipeline.core.text import (
     NOTHING_STATED,
     ProductAttributes,
+    plain_letters,
+    plain_words,
     read_attributes,
+    string_similarity,
 )
-from clustering_pipeline.core.text import plain_letters, plain_words, string_similarity
 from clustering_pipeline.core.titles import (
     NOTHING_SAID,
     SIZES,

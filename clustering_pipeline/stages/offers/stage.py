@@ -19,8 +19,8 @@ from typing import Any
 import pandas as pd
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.manifests import OFFERS, conform
+from clustering_pipeline.core.progress import Fact
 from clustering_pipeline.core.text import plain_header
 from clustering_pipeline.settings import OfferSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.core.facts import Fact
+from clustering_pipeline.core.progress import Fact
 from clustering_pipeline.core.text import normal_form
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages.contract import StageContext

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Protocol
 
-from clustering_pipeline.core.facts import Facts
+from clustering_pipeline.core.progress import Facts
 from clustering_pipeline.core.text import normal_form, without_accents
 from clustering_pipeline.stages.contract import StageContext
 

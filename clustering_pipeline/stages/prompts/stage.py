@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from clustering_pipeline.core.errors import PipelineError
-from clustering_pipeline.core.facts import Fact
 from clustering_pipeline.core.manifests import ENGLISH_PROMPTS, conform
+from clustering_pipeline.core.progress import Fact
 from clustering_pipeline.core.text import normal_form, without_accents
 from clustering_pipeline.settings import PromptSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from clustering_pipeline.storage.shared_database import SCHEMA, VERSION_TABLE
+from clustering_pipeline.storage.database import SCHEMA, VERSION_TABLE
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -2,8 +2,13 @@
 ended by whoever has seen enough.
 """
 
-from clustering_pipeline.web.background.changes import CategoryState, ClusterChange, Outcome
-from clustering_pipeline.web.background.progress import BarProgress, StageProgress
+from clustering_pipeline.web.background.reports import (
+    BarProgress,
+    CategoryState,
+    ClusterChange,
+    Outcome,
+    StageProgress,
+)
 from clustering_pipeline.web.background.runs import (
     BackgroundRun,
     BackgroundRuns,

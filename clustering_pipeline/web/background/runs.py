@@ -24,8 +24,12 @@ from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import PipelineHome
 from clustering_pipeline.project.project import HOME_VARIABLE
 from clustering_pipeline.storage import hold, layout
-from clustering_pipeline.web.background.changes import Outcome
-from clustering_pipeline.web.background.progress import StageProgress, read_progress, replace_file
+from clustering_pipeline.web.background.reports import (
+    Outcome,
+    StageProgress,
+    read_progress,
+    replace_file,
+)
 
 WORKER = "clustering_pipeline.web.background.worker"
 RUNS_KEPT = 60

@@ -15,8 +15,13 @@ from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.progress import ProgressListener
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.storage import hold
-from clustering_pipeline.web.background.changes import CategoryState, Outcome, compare
-from clustering_pipeline.web.background.progress import FileProgress, replace_file
+from clustering_pipeline.web.background.reports import (
+    CategoryState,
+    FileProgress,
+    Outcome,
+    compare,
+    replace_file,
+)
 from clustering_pipeline.web.background.runs import (
     CANCEL,
     OUTCOME,

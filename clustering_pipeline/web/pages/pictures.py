@@ -13,8 +13,8 @@ from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.outputs.report import Box, thumbnail_jpeg
 from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
-from clustering_pipeline.web.limits import Turns
 from clustering_pipeline.web.rendering import NumberedForm, PageNumber, Pages, page_of
+from clustering_pipeline.web.security import Turns
 
 PAGE_SIZE = 60
 # What stages wrote of the pictures: duplicates and rejects in pairs, and what was cut out.

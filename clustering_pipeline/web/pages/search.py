@@ -10,9 +10,9 @@ from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.outputs.search import Mode
 from clustering_pipeline.web.category_cache import Library
-from clustering_pipeline.web.limits import BusyError
 from clustering_pipeline.web.rendering import Pages
 from clustering_pipeline.web.search_service import MOST_HITS, Finder
+from clustering_pipeline.web.security import BusyError
 
 SHOWN = 24
 

@@ -12,7 +12,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.corrections import (
     Correction,
     Different,
@@ -26,13 +25,14 @@ from clustering_pipeline.core.corrections import (
 )
 from clustering_pipeline.core.engine import batched
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.security import ConfinedError, confined
 from clustering_pipeline.outputs.report import Listing
 from clustering_pipeline.review import INCOMING_SUFFIXES, Incoming, actions, read_incoming
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.storage import BlobStore
 from clustering_pipeline.web.category_cache import Category, Library, Shelf
-from clustering_pipeline.web.limits import Turns
 from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
+from clustering_pipeline.web.security import Turns
 
 MOST_STATEMENTS = 20_000
 STATEMENTS_SHOWN = 200

@@ -11,8 +11,8 @@ from clustering_pipeline.core.manifests import EMBEDDINGS, conform
 from clustering_pipeline.outputs.report import write_report
 from clustering_pipeline.outputs.report.charts import draw_map
 from clustering_pipeline.outputs.report.history import ResultHistory, compare
+from clustering_pipeline.outputs.report.listings import read_listings
 from clustering_pipeline.outputs.report.pairs import main_colours
-from clustering_pipeline.outputs.report.tables import read_listings
 from clustering_pipeline.settings import ReportSettings
 from clustering_pipeline_tests.outputs.report import samples
 

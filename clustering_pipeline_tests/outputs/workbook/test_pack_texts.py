@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from clustering_pipeline.outputs.workbook import pack_texts
-from clustering_pipeline.outputs.workbook.notes import largest_lines
+from clustering_pipeline.outputs.workbook.contents import largest_lines
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.contract import StageContext
 from clustering_pipeline.stages.matching import TextLine

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering_pipeline.core.attributes import read_attributes
+from clustering_pipeline.core.text import read_attributes
 from clustering_pipeline.stages.matching.judging import shipped_models
 from clustering_pipeline.stages.matching.pair_features import (
     CONTEXT,

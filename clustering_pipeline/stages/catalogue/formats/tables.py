@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import python_calamine as calamine
 
-from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.delimited import DelimitedText, read_delimited
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.security import ConfinedError, confined
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.embedded_images import folder_paths
 from clustering_pipeline.stages.catalogue.formats.other_details import (

@@ -22,7 +22,7 @@ from clustering_pipeline.stages.clustering import NumberRegister
 from clustering_pipeline.stages.download.answers import Validators, failure
 from clustering_pipeline.stages.download.journal import Journal, Picture
 from clustering_pipeline.storage import SharedDatabase
-from clustering_pipeline.storage.shared_database import REVISION, schema_version
+from clustering_pipeline.storage.database import REVISION, schema_version
 from clustering_pipeline_tests.docker.processes import POSTGRES, empty_database, postgres
 
 pytestmark = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clustering_pipeline.core.plane import divide_plane, sunflower
+from clustering_pipeline.outputs.report.charts import divide_plane, sunflower
 
 
 def test_what_looks_alike_lies_together():

@@ -16,7 +16,7 @@ import pytest
 from clustering_pipeline.core.engine import LocalEngine, let_others_read
 from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.storage import BlobStore, FileTree
-from clustering_pipeline.storage.shards import (
+from clustering_pipeline.storage.blobs import (
     FOLDER,
     HOLES,
     SHARD_BYTES,
@@ -107,7 +107,7 @@ def test_what_is_put_twice_is_there_once(store, tmp_path):
 
 
 def test_a_blob_that_nobody_has_is_told_in_words(store, monkeypatch):
-    monkeypatch.setattr("clustering_pipeline.storage.shards.LISTING_SECONDS", 0.1)
+    monkeypatch.setattr("clustering_pipeline.storage.blobs.LISTING_SECONDS", 0.1)
     with pytest.raises(StageError, match="Run the category again"):
         store.get("0" * 64)
     assert not store.has("0" * 64)

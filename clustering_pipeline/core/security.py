@@ -1,13 +1,17 @@
-"""Work on what strangers send, in a process of its own with a limit of memory and time."""
+"""What guards this machine from strangers: their work done in a process of its own with a limit of
+memory and time, and the names under which a server may be spoken to.
+"""
 
+import ipaddress
 import os
 import pickle
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import urlsplit
 
 from clustering_pipeline.core.errors import InputError
 
@@ -107,3 +111,18 @@ def _writable_memory() -> int:
     """Return the bytes of its own memory that this process has mapped to write (proc(5), statm)."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
     return pages * resource.getpagesize()
+
+
+def is_known_host(header: str, names: Collection[str]) -> bool:
+    """Whether a Host header has a numeric address, localhost, or one of `names`."""
+    try:
+        name = urlsplit(f"//{header}").hostname or ""
+    except ValueError:
+        return False
+    if name == "localhost" or name in names:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

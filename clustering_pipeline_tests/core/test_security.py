@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from clustering_pipeline.core.confined import ConfinedError, confined
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.core.security import ConfinedError, confined
 from clustering_pipeline.imaging import ImageError
 
 

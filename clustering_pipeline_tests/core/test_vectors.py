@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clustering_pipeline.core.nearest import nearest
+from clustering_pipeline.core.vectors import nearest
 
 
 def families(count, dimension, seed=1):

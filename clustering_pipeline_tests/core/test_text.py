@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustering_pipeline.core.attributes import (
+from clustering_pipeline.core.text import (
     NOTHING_STATED,
     ProductAttributes,
     read_attributes,
