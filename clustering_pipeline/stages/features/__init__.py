@@ -2,7 +2,12 @@
 colour.
 """
 
-from clustering_pipeline.stages.features.colour import COLOUR_LENGTH, colour_histogram
+from clustering_pipeline.stages.features.colour import (
+    COLOUR_LENGTH,
+    PALETTE_LENGTH,
+    colour_histogram,
+    palette,
+)
 from clustering_pipeline.stages.features.keypoints import (
     LocalFeatures,
     central_weight,
@@ -11,8 +16,7 @@ from clustering_pipeline.stages.features.keypoints import (
     unit_descriptors,
     unpack,
 )
-from clustering_pipeline.stages.features.palette import PALETTE_LENGTH, palette
-from clustering_pipeline.stages.features.product_region import product_box
+from clustering_pipeline.stages.features.regions import product_box
 from clustering_pipeline.stages.features.stage import extract, product_frame, run
 from clustering_pipeline.stages.features.templates import from_text as template_from_text
 

@@ -1,5 +1,6 @@
 """Where the pack stands in a picture: objects before an even background, without captions and what
-a shop lays over.
+a shop lays over; the box of all that stands out from the border; and the silhouette before a plain
+or evenly shaded background, for marks and products without print.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from clustering_pipeline.imaging import Box, fit_within
 from clustering_pipeline.stages.features.colour import colour_distance, to_lab
+from clustering_pipeline.stages.features.keypoints import SILHOUETTE_SIDE
 from clustering_pipeline.stages.features.templates import widened
 
 _SEARCH_SIDE = 400
@@ -69,19 +71,10 @@ class Foreground:
 
     def regions(self) -> list[Region]:
         """Return the objects, the likeliest first."""
-        (height, width), (rows, columns) = self.shape, self.mask.shape
-        scale = np.array([width / columns, height / rows] * 2)
-        regions = []
-        for (x0, y0, x1, y1), score in _objects(self.mask):
-            left, top, right, bottom = np.array([x0, y0, x1, y1]) * scale
-            pad = _MARGIN * max(right - left, bottom - top)
-            box = (
-                max(0, int(np.floor(left - pad))),
-                max(0, int(np.floor(top - pad))),
-                min(width, int(np.ceil(right + pad))),
-                min(height, int(np.ceil(bottom + pad))),
-            )
-            regions.append(Region(box, score))
+        regions = [
+            Region(_at_full_size(box, self.mask.shape, self.shape, _MARGIN), score)
+            for box, score in _objects(self.mask)
+        ]
         return sorted(regions, key=lambda region: (-region.score, region.box))
 
     def pack(self) -> Box | None:
@@ -117,6 +110,21 @@ class Foreground:
     def _enlarged(self, mask: NDArray[np.uint8] | cv2.typing.MatLike) -> Mask:
         size = (self.shape[1], self.shape[0])
         return np.asarray(cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST) > 0, bool)
+
+
+def _at_full_size(box: Box, small: tuple[int, ...], full: tuple[int, ...], margin: float) -> Box:
+    """Return a box of a reduced picture in pixels of the full one, with `margin` of its longer side
+    added on every side; shapes are (height, width).
+    """
+    (rows, columns), (height, width) = small, full
+    left, top, right, bottom = np.array(box) * np.array([width / columns, height / rows] * 2)
+    pad = margin * max(right - left, bottom - top)
+    return (
+        max(0, int(np.floor(left - pad))),
+        max(0, int(np.floor(top - pad))),
+        min(width, int(np.ceil(right + pad))),
+        min(height, int(np.ceil(bottom + pad))),
+    )
 
 
 @dataclass(frozen=True)
@@ -262,3 +270,140 @@ def _score(box: Box, area: float, shape: tuple[int, ...]) -> float:
     central = float(np.exp(-0.5 * np.square(middle).sum()))
     banner = min(1.0, 3.0 * high / max(wide, 1))
     return float(np.sqrt(area / (height * width))) * central * banner
+
+
+_SILHOUETTE_SEARCH = 240
+# CIE L*a*b* units: how far the border may stray from an even gradient, and the least contrast of a
+# shape.
+_SHADING_TOLERANCE, _SMALLEST_CONTRAST = 12.0, 9.0
+_UNIFORM_BORDER = 0.7
+_SMALLEST_PART = 0.004
+
+
+def silhouette(crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the coverage of the foreground within its own bounding box, stretched to 64×64: uint8,
+    0 to 255.
+
+    The background is a plane in L*a*b* fitted to the outermost pixels; a crop whose border is no
+    even gradient has an empty silhouette (zeros). Colour and contrast direction leave no trace, so
+    that a white mark on red equals a black one on white.
+
+    Example:
+        >>> picture = np.full((200, 100, 3), 255, np.uint8)
+        >>> picture[50:150, 30:70] = (200, 30, 30)
+        >>> silhouette(picture).shape, int(silhouette(picture).min())
+        ((64, 64), 255)
+    """
+    lab = to_lab(fit_within(crop, _SILHOUETTE_SEARCH))
+    distance = _distance_from_gradient(lab)
+    if distance is None:
+        return np.zeros((SILHOUETTE_SIDE, SILHOUETTE_SIDE), np.uint8)
+    mask = _without_specks(distance > max(_SMALLEST_CONTRAST, _otsu(distance)))
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) < 4 or len(columns) < 4:
+        return np.zeros((SILHOUETTE_SIDE, SILHOUETTE_SIDE), np.uint8)
+    shape = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.uint8) * 255
+    size = (SILHOUETTE_SIDE, SILHOUETTE_SIDE)
+    return np.asarray(cv2.resize(shape, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _distance_from_gradient(lab: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    height, width = lab.shape[:2]
+    rows, columns = np.mgrid[0:height, 0:width]
+    terms = np.stack([np.ones_like(rows), rows / height, columns / width], axis=-1).astype(
+        np.float32
+    )
+    border = np.ones((height, width), bool)
+    border[1:-1, 1:-1] = False
+    border_terms, colours = terms[border], lab[border]
+    inside = colour_distance(colours, np.median(colours, axis=0)) <= 3 * _SHADING_TOLERANCE
+    for _ in range(3):
+        if inside.mean() < _UNIFORM_BORDER:
+            return None
+        plane, *_ = np.linalg.lstsq(border_terms[inside], colours[inside], rcond=None)
+        inside = colour_distance(colours, border_terms @ plane) <= _SHADING_TOLERANCE
+    return colour_distance(lab, terms @ plane) if inside.mean() >= _UNIFORM_BORDER else None
+
+
+def _otsu(distance: NDArray[np.float32]) -> float:
+    threshold, _ = cv2.threshold(
+        np.clip(distance, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU
+    )
+    return float(threshold)
+
+
+def _without_specks(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    _, labels, statistics, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    large = statistics[:, cv2.CC_STAT_AREA] >= _SMALLEST_PART * mask.size
+    large[0] = False
+    return np.asarray(large[labels], bool)
+
+
+_BOX_SEARCH = 360
+
+
+def product_box(
+    pixels: NDArray[np.uint8],
+    *,
+    tolerance: float = 18.0,
+    uniform_share: float = 0.6,
+    smallest_part: float = 0.1,
+    margin: float = 0.02,
+) -> Box | None:
+    """Return the box of what differs from a uniform background, or None when the background is not
+    uniform.
+
+    The background is the median of the outermost pixels.
+
+    Args:
+        pixels: uint8 (height, width, 3) RGB.
+        tolerance: units of CIE L*a*b* within which a pixel is background.
+        uniform_share: the background is uniform when at least this share of the outermost pixels
+            lies within the tolerance.
+        smallest_part: components smaller than this share of the largest one are ignored.
+        margin: added on every side, as a share of the box's longer side.
+
+    Returns:
+        x0, y0, x1, y1: half-open pixels of `pixels`, or None.
+
+    Example:
+        >>> picture = np.full((200, 100, 3), 255, np.uint8)
+        >>> picture[50:150, 30:70] = (200, 30, 30)
+        >>> product_box(picture, margin=0.0)
+        (30, 50, 70, 150)
+    """
+    lab = to_lab(fit_within(pixels, _BOX_SEARCH))
+    distance = _distance_from_background(lab, tolerance, uniform_share)
+    if distance is None:
+        return None
+    bounds = _bounds_of_large_components(distance > tolerance, smallest_part)
+    if bounds is None:
+        return None
+    return _at_full_size(bounds, lab.shape[:2], pixels.shape[:2], margin)
+
+
+def _distance_from_background(
+    lab: NDArray[np.float32], tolerance: float, uniform_share: float
+) -> NDArray[np.float32] | None:
+    border = np.concatenate([lab[0], lab[-1], lab[:, 0], lab[:, -1]])
+    background = np.median(border, axis=0)
+    near = colour_distance(border, background) <= tolerance
+    if near.mean() < uniform_share:
+        return None
+    return colour_distance(lab, background)
+
+
+def _bounds_of_large_components(mask: NDArray[np.bool_], smallest_part: float) -> Box | None:
+    count, _, statistics, _ = cv2.connectedComponentsWithStats(
+        mask.astype(np.uint8), connectivity=8
+    )
+    if count < 2:
+        return None
+    parts = statistics[1:]
+    areas = parts[:, cv2.CC_STAT_AREA]
+    large = parts[areas >= smallest_part * areas.max()]
+    left, top = large[:, cv2.CC_STAT_LEFT], large[:, cv2.CC_STAT_TOP]
+    right, bottom = left + large[:, cv2.CC_STAT_WIDTH], top + large[:, cv2.CC_STAT_HEIGHT]
+    return int(left.min()), int(top.min()), int(right.max()), int(bottom.max())

@@ -23,17 +23,22 @@ from clustering_pipeline.imaging import (
 )
 from clustering_pipeline.settings import LocalFeatureSettings
 from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.features.colour import colour_histogram, lab_thumbnail
+from clustering_pipeline.stages.features.colour import colour_histogram, lab_thumbnail, palette
 from clustering_pipeline.stages.features.keypoints import (
     Keypoints,
     LocalFeatures,
+    count_copies,
     detect_keypoints,
     pack,
 )
-from clustering_pipeline.stages.features.palette import palette
-from clustering_pipeline.stages.features.product_region import count_copies, product_box
-from clustering_pipeline.stages.features.regions import Foreground, Mask, Uncovered, uncover
-from clustering_pipeline.stages.features.silhouette import silhouette
+from clustering_pipeline.stages.features.regions import (
+    Foreground,
+    Mask,
+    Uncovered,
+    product_box,
+    silhouette,
+    uncover,
+)
 from clustering_pipeline.stages.features.templates import COLUMNS as TEMPLATE_COLUMNS
 from clustering_pipeline.stages.features.templates import from_text, search_templates
 from clustering_pipeline.storage import BlobStore, compute_missing

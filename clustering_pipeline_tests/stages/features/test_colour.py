@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from clustering_pipeline.stages.features.palette import PALETTE_LENGTH, palette
+from clustering_pipeline.stages.features.colour import PALETTE_LENGTH, palette
 
 
 def card(colour, shift=0):
