@@ -25,17 +25,15 @@ from clustering_pipeline.stages.catalogue.formats.tables import (
     read_table,
 )
 from clustering_pipeline.stages.catalogue.listings import SelectedSheet, head_rows, select_sheets
-from clustering_pipeline.stages.catalogue.preview import (
-    ColumnChoice,
-    SheetPreview,
-    check_file,
-    preview_file,
-)
 from clustering_pipeline.stages.catalogue.sources import CatalogueSource, SourceRecords, read_source
 from clustering_pipeline.stages.catalogue.stage import (
+    ColumnChoice,
     ReadWorkbook,
+    SheetPreview,
     category_values,
+    check_file,
     check_workbook,
+    preview_file,
     read_workbook,
     run,
 )

@@ -15,6 +15,8 @@ from clustering_pipeline.core.text import plain_header
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.stages.catalogue.addresses import (
     MAX_CELL_CHARACTERS,
+    FormulaError,
+    LinkFormula,
     UrlCell,
     parse_url_cell,
     split_cell,
@@ -28,7 +30,6 @@ from clustering_pipeline.stages.catalogue.columns import (
     unique_headers,
 )
 from clustering_pipeline.stages.catalogue.embedded_images import CellPictures, PictureListing
-from clustering_pipeline.stages.catalogue.formats.formulas import FormulaError, LinkFormula
 from clustering_pipeline.stages.catalogue.formats.sheet_details import error_fault
 from clustering_pipeline.stages.catalogue.formats.tables import (
     ERRORS,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering_pipeline.stages.catalogue.formats.formulas import FormulaError, LinkFormula
+from clustering_pipeline.stages.catalogue.addresses import FormulaError, LinkFormula
 from clustering_pipeline.stages.catalogue.formats.sheet_details import number_format
 from clustering_pipeline_tests.stages.catalogue.test_formats import DATA, excel, read, with_part
 from clustering_pipeline_tests.stages.catalogue.test_listings import SHEET, build

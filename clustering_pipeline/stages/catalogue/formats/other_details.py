@@ -15,7 +15,7 @@ from xml.parsers import expat
 import xlrd
 
 from clustering_pipeline.core.errors import InputError
-from clustering_pipeline.stages.catalogue.formats.formulas import link_formula
+from clustering_pipeline.stages.catalogue.addresses import link_formula
 from clustering_pipeline.stages.catalogue.formats.sheet_details import (
     EXACT_DIGITS,
     NumberFormat,

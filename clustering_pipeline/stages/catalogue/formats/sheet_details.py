@@ -15,13 +15,13 @@ from functools import lru_cache
 from pyexpat import ExpatError, XMLParserType
 from xml.parsers import expat
 
-from clustering_pipeline.stages.catalogue.formats.cell_pictures import (
+from clustering_pipeline.stages.catalogue.addresses import LinkFormula, link_formula
+from clustering_pipeline.stages.catalogue.embedded_images import (
     NAMED_PICTURE,
     floating_pictures,
     named_pictures,
     placed_pictures,
 )
-from clustering_pipeline.stages.catalogue.formats.formulas import LinkFormula, link_formula
 from clustering_pipeline.stages.catalogue.formats.sheets import (
     SheetPart,
     WorkbookPackage,
