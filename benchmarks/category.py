@@ -23,7 +23,7 @@ from clustering_pipeline.outputs.report import CategoryTables, Listing, read_lis
 from clustering_pipeline.outputs.search import QuerySettings, index_category
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.settings import MatchSettings, PipelineSettings
-from clustering_pipeline.stages.flow import STEPS
+from clustering_pipeline.stages.contract import STEPS
 from clustering_pipeline.storage import FileTree
 
 

@@ -24,7 +24,7 @@ from clustering_pipeline.evaluation import Truth, read_truth, score_clusters
 from clustering_pipeline.outputs.report import Listing, read_listings, review_order
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.review import PairQueue, Signature, actions
-from clustering_pipeline.stages.flow import STEPS
+from clustering_pipeline.stages.contract import STEPS
 from clustering_pipeline.synthetic import draw_products, photograph, serve_folder
 
 CATEGORY = "kem"

@@ -21,9 +21,8 @@ from clustering_pipeline.project import Project
 from clustering_pipeline.settings import PipelineSettings
 from clustering_pipeline.stages import catalogue
 from clustering_pipeline.stages.catalogue import CatalogueSource
-from clustering_pipeline.stages.contract import StageContext
+from clustering_pipeline.stages.contract import STEPS, StageContext
 from clustering_pipeline.stages.deduplication import overrides_stage
-from clustering_pipeline.stages.flow import STEPS
 
 # What Dagster leaves in a home that it has run.
 RUN_BY_DAGSTER = "history"

@@ -14,7 +14,7 @@ from clustering_pipeline import group, open_project
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.imaging import to_jpeg
 from clustering_pipeline.orchestration.assets import CATEGORY_ASSETS
-from clustering_pipeline.stages.flow import STEPS
+from clustering_pipeline.stages.contract import STEPS
 from clustering_pipeline.synthetic import draw_products, photograph
 
 SETTINGS = {"matches": {"text": False}, "compute": {"workers": 1}}

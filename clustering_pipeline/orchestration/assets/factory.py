@@ -21,8 +21,7 @@ from clustering_pipeline.orchestration.resources import MANIFEST_METADATA
 from clustering_pipeline.orchestration.sync.lineage import SOURCE_VERSION
 from clustering_pipeline.project import Project
 from clustering_pipeline.settings import STAGES, StageSettings
-from clustering_pipeline.stages.contract import StageContext, StageResult
-from clustering_pipeline.stages.flow import STEPS
+from clustering_pipeline.stages.contract import STEPS, StageContext, StageResult
 
 # Names the module whose `run` makes an asset, also in the UI.
 STAGE_METADATA = "stage"
