@@ -8,7 +8,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from clustering_pipeline.cli.place import choose_category, find_project
+from clustering_pipeline.cli.place import find_project, only_category
 from clustering_pipeline.cli.terminal import TerminalProgress, terminal_of
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.project import Project
@@ -49,15 +49,11 @@ def export(
     from clustering_pipeline.outputs.workbook import export_pictures, picture_table
 
     terminal, project = terminal_of(context), find_project()
-    slugs = choose_category([source.category for source in project.sources.all()], category)
-    if len(slugs) > 1:
-        raise InputError(
-            f"There are several categories: {', '.join(slugs)}. Choose one with --category."
-        )
+    slug = only_category([source.category for source in project.sources.all()], category)
     with TerminalProgress(terminal.errors) as progress:
         exported = export_pictures(
             folder,
-            picture_table(**_tables(project, slugs[0])),
+            picture_table(**_tables(project, slug)),
             blobs=project.blobs,
             by=by.value,
             cut=crops,
@@ -66,7 +62,7 @@ def export(
             progress=progress,
         )
     terminal.details(f"Wrote {folder}", list(asdict(exported).items()))
-    terminal.emit({"folder": str(folder.absolute()), "category": slugs[0], **asdict(exported)})
+    terminal.emit({"folder": str(folder.absolute()), "category": slug, **asdict(exported)})
 
 
 def _tables(project: Project, category: str) -> dict[str, pd.DataFrame]:

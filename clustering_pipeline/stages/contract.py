@@ -6,15 +6,15 @@ All its parameters are keywords: frames named as their manifests, settings by cl
 Dagster's assets are declared from `STEPS`, and whoever runs the stages without Dagster follows it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
-from clustering_pipeline.core.engine import Engine, LocalEngine
+from clustering_pipeline.core.engine import BatchFunction, Engine, LocalEngine
 from clustering_pipeline.core.hardware import Hardware, Precision
 from clustering_pipeline.core.manifests import (
     CLEAN_IMAGES,
@@ -50,6 +50,9 @@ from clustering_pipeline.storage import BlobStore, FeatureTables, Place
 if TYPE_CHECKING:
     from clustering_pipeline.storage import SharedDatabase
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
 
 @dataclass(frozen=True)
 class StageContext:
@@ -78,6 +81,24 @@ class StageContext:
     def cache(self) -> CacheCount:
         """What was asked of the caches so far; feature tables count by themselves."""
         return self.tables.count
+
+    def map_batches(
+        self,
+        function: BatchFunction[Item, Result],
+        items: Sequence[Item],
+        title: str,
+        unit: str,
+        *,
+        batch_size: int,
+    ) -> Iterator[list[Result]]:
+        """Yield what the engine makes of every batch of items, in their order, with its progress.
+
+        `title`: what is done; `unit`: what one item is called ("picture").
+        """
+        with self.progress.track(title, len(items), unit) as bar:
+            for results in self.engine.map_batches(function, items, batch_size=batch_size):
+                bar.advance(len(results))
+                yield results
 
     def for_host(self, precision: Precision) -> "StageContext":
         """Return what a model is loaded with in a worker of the engine: picklable, and in the

@@ -7,7 +7,7 @@ here as strokes over the letter: pictures are then the same on every machine, wh
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
@@ -15,16 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 Style = Literal["plain", "bold", "heavy", "wide", "italic", "condensed", "serif", "script"]
-STYLES: tuple[Style, ...] = (
-    "plain",
-    "bold",
-    "heavy",
-    "wide",
-    "italic",
-    "condensed",
-    "serif",
-    "script",
-)
+STYLES: tuple[Style, ...] = get_args(Style)
 
 # Strokes in units of the mark's width and height, from its top left corner.
 _ABOVE = {

@@ -12,7 +12,7 @@ import clustering_pipeline.stages
 from clustering_pipeline.core.manifests import MANIFESTS
 from clustering_pipeline.orchestration.assets import CATEGORY_ASSETS
 from clustering_pipeline.orchestration.assets.factory import STAGE_METADATA, STAGE_NAMES
-from clustering_pipeline.orchestration.assets.results import STEPS
+from clustering_pipeline.orchestration.assets.results import REPORTED
 from clustering_pipeline.settings import STAGES
 from clustering_pipeline.stages.catalogue import CatalogueSource
 from clustering_pipeline.stages.contract import StageContext, StageResult
@@ -82,6 +82,6 @@ def test_the_report_tells_of_no_step_that_it_is_not_made_from():
         for spec in asset.specs
         if spec.key == dg.AssetKey("category_report")
     ]
-    assert {dg.AssetKey(step) for step in STEPS} <= {
+    assert {dg.AssetKey(step) for step in REPORTED} <= {
         dependency.asset_key for dependency in report.deps
     }

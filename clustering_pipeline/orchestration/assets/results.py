@@ -33,7 +33,7 @@ from clustering_pipeline.settings import (
     SearchSettings,
     WorkbookSettings,
 )
-from clustering_pipeline.stages.contract import StageResult
+from clustering_pipeline.stages.contract import STEPS, StageResult
 from clustering_pipeline.storage import FileTree, layout
 
 if TYPE_CHECKING:
@@ -155,30 +155,12 @@ def _result(
     )
 
 
-STEPS = (
-    "catalogue",
-    "offers",
-    "raw_images",
-    "english_prompts",
-    "crops",
-    "clean_images",
-    "local_features",
-    "embeddings",
-    "semantic_duplicates",
-    "matches",
-    "clusters",
-)
+# What the report tells of.
+REPORTED = ("catalogue", *STEPS)
 
-# What the search index is made from.
-INDEXED = (
-    "catalogue",
-    "raw_images",
-    "english_prompts",
-    "crops",
-    "clean_images",
-    "local_features",
-    "embeddings",
-    "clusters",
+# What the search index is made from: neither prices nor pairs are searched.
+INDEXED = tuple(
+    name for name in REPORTED if name not in ("offers", "semantic_duplicates", "matches")
 )
 
 # The report is written in each, so that whoever opens it in the browser reads their own.
@@ -187,7 +169,7 @@ LANGUAGES: tuple[Literal["en", "vi"], ...] = ("en", "vi")
 PACKAGES = ("clustering-pipeline", "numpy", "opencv-python-headless", "scikit-learn", "rapidocr")
 
 
-@project_asset(WRITTEN_FILES, frames=(*STEPS, "corrections"), group="results", kinds=["html"])
+@project_asset(WRITTEN_FILES, frames=(*REPORTED, "corrections"), group="results", kinds=["html"])
 def category_report(
     frames: Frames,
     offer_settings: OfferSettings,
@@ -237,7 +219,7 @@ def category_report(
 
 
 def _facts(run: AssetRun, in_force: EveryStage) -> dict[str, dict[str, Fact]]:
-    facts = {step: dict(run.facts[step]) for step in STEPS}
+    facts = {step: dict(run.facts[step]) for step in REPORTED}
     facts["settings"] = {
         f"{stage}.{name}": str(value)
         for stage in STAGES

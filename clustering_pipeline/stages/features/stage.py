@@ -167,12 +167,11 @@ def run(
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         work = partial(_extract_batch, blobs=context.blobs, settings=settings)
-        with context.progress.track("Local features", len(missing), "crop") as bar:
-            for extracted in context.engine.map_batches(
-                work, [rows[key] for key in missing], batch_size=settings.batch_size
-            ):
-                bar.advance(len(extracted))
-                yield pd.DataFrame(extracted, columns=["key", *_SCHEMA.names])
+        crops = [rows[key] for key in missing]
+        for extracted in context.map_batches(
+            work, crops, "Local features", "crop", batch_size=settings.batch_size
+        ):
+            yield pd.DataFrame(extracted, columns=["key", *_SCHEMA.names])
 
     frame = compute_missing(table, sorted(rows), compute)
     described = frame[frame["features"].notna()]

@@ -269,10 +269,10 @@ def _layouts(images: Sequence[str], batch_size: int, context: StageContext) -> d
 
     def compute(missing: list[str]) -> Iterator[pd.DataFrame]:
         work = partial(_layout_batch, blobs=context.blobs)
-        with context.progress.track("Templates", len(missing), "picture") as bar:
-            for batch_layouts in context.engine.map_batches(work, missing, batch_size=batch_size):
-                bar.advance(len(batch_layouts))
-                yield pd.DataFrame(batch_layouts, columns=["key", *_LAYOUT.names])
+        for batch_layouts in context.map_batches(
+            work, missing, "Templates", "picture", batch_size=batch_size
+        ):
+            yield pd.DataFrame(batch_layouts, columns=["key", *_LAYOUT.names])
 
     rows = compute_missing(
         context.tables.table("picture_layouts", _VERSION, _LAYOUT), images, compute

@@ -94,11 +94,11 @@ def _slice_evidence(
         if not missing:
             return
         work = partial(_verify_batch, blobs=context.blobs, settings=settings)
-        with context.progress.track("Matches", len(missing), "pair") as bar:
-            items = [(key, *blobs[key]) for key in missing]
-            for evidence in context.engine.map_batches(work, items, batch_size=settings.batch_size):
-                bar.advance(len(evidence))
-                yield pd.DataFrame(evidence, columns=["key", *_SCHEMA.names])
+        items = [(key, *blobs[key]) for key in missing]
+        for evidence in context.map_batches(
+            work, items, "Matches", "pair", batch_size=settings.batch_size
+        ):
+            yield pd.DataFrame(evidence, columns=["key", *_SCHEMA.names])
 
     return compute_missing(table, keys, compute, _JUDGED).loc[keys].reset_index(drop=True)
 

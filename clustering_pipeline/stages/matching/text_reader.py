@@ -185,13 +185,11 @@ def read_texts(
         if not missing:
             return
         work = partial(_read_batch, blobs=context.blobs, settings=settings)
-        with context.progress.track("Text on packs", len(missing), "picture") as bar:
-            items: list[Place] = [(key, *places[key]) for key in missing]
-            for batch_lines in context.engine.map_batches(
-                work, items, batch_size=settings.batch_size
-            ):
-                bar.advance(len(batch_lines))
-                yield pd.DataFrame(batch_lines, columns=["key", *_SCHEMA.names])
+        items: list[Place] = [(key, *places[key]) for key in missing]
+        for batch_lines in context.map_batches(
+            work, items, "Text on packs", "picture", batch_size=settings.batch_size
+        ):
+            yield pd.DataFrame(batch_lines, columns=["key", *_SCHEMA.names])
 
     frame = compute_missing(_table(settings, context), places, compute)
     return {
