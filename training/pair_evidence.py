@@ -131,6 +131,10 @@ SIGNS = dict.fromkeys(RISING, 1) | dict.fromkeys(FALLING, -1) | dict.fromkeys(EI
 # How much a set counts where it is not 1: real listings of many sellers are the hardest, and what
 # the package is for. At 30, tried before context was a feature, shop photos lose what sellers gain.
 SHARES = {"sellers": 10.0}
+# How much photographs weigh beside drawn sets in the belief in membership, and a set whose packs
+# were read beside the same without.
+PHOTOGRAPHS = 10.0
+READ = 3.0
 # How much a set counts without text on packs beside the same set with it.
 UNREAD = 0.4
 
@@ -252,15 +256,20 @@ def score(data: PairSet, variant: Variant, models: PairModels, half: str | None)
 
 def fit_belief(scored: Iterable[Scored]) -> EvidenceModel:
     """Return the model of membership, from clusters of models that knew nothing of their products;
-    sets weigh alike.
+    sets weigh by `PHOTOGRAPHS` and `READ`, however many crops each has.
     """
     parts = []
     for one in scored:
         share = true_share(one.labels, one.truth)
         chosen = np.isfinite(share) & one.nodes
         frame = pd.DataFrame({**membership_evidence(one.labels, one.odds), "same": share})[chosen]
-        parts.append(frame.assign(w=1.0 / max(len(frame), 1)))
+        weight = (PHOTOGRAPHS if one.variant.name in SHARED else 1.0) * (
+            READ if one.variant.text else 1.0
+        )
+        parts.append(frame.assign(w=weight / max(len(frame), 1)))
     joined = pd.concat(parts, ignore_index=True)
+    # As many in all as there are sets, so that `ridge` means what it means among alike ones.
+    joined["w"] *= len(parts) / joined["w"].sum()
     features = {name: joined[name].to_numpy(float) for name in DIRECTIONS}
     training = Training(features, joined["same"].to_numpy(float), joined["w"].to_numpy(float))
     return fit_model(training, DIRECTIONS, knots=4, ridge=2.0)

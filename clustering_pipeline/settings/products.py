@@ -180,7 +180,7 @@ class SemanticDuplicateSettings(StageSettings):
 class TextReaderSettings(StageSettings):
     """How the text on a pack is read."""
 
-    logic_version: ClassVar[str] = "2"
+    logic_version: ClassVar[str] = "3"
 
     longest_side: int = Field(
         736,
@@ -221,7 +221,7 @@ class VerificationSettings(StageSettings):
 class MatchSettings(StageSettings):
     """Which pairs are looked at and what makes a match."""
 
-    logic_version: ClassVar[str] = "12"
+    logic_version: ClassVar[str] = "13"
 
     enabled: bool = Field(True, description="false: clusters come from embeddings alone.")
     neighbours: int = Field(

@@ -22,7 +22,7 @@ DEFAULT_FINGERPRINTS = {
     "local_features": "8dbe743153b8e289d03355143ebc64aa31c7eeb16dbf204afc4bd20cb4b199fa",
     "embeddings": "9c0ceaf1dcda1ff36f352b1414bb51e18e4af6b6d9235aad78dbf5f60d63fa0a",
     "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
-    "matches": "8f92e4dbd368bc1c2c06e75c23b68ec58cfc62070819bad3042e4a8e4f11cfe2",
+    "matches": "b9c21442fefc3ee8676ed2f5a50b19e1650f31d161961d7e494f1d112abebc36",
     "clusters": "cdba61d3e3e75f56f2bf44c60b206d15a3a5ec1cab639729778ff269551147cc",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
     "report": "22ce8a7c41e071ef2e3cca35e5a38ce99a4a533b46c54d4b294c99ee9f7f008f",
@@ -83,7 +83,7 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "matches",
             {"further_embeddings": [{"encoder": "dinov2"}]},
-            "63a9fec2e09ffc7e40ee238ecf711bcb66791c04124431c7a09866cac2c7f7ea",
+            "4384975df76d0863897cb9e1a415fe58ca483d41f686b44c8e1d1c3bdd2c29bc",
         ),
     ],
 )

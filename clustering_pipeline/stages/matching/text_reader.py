@@ -122,6 +122,10 @@ def _load_rapidocr(settings: TextReaderSettings, folder: Path) -> Any:
         "Det.limit_side_len": settings.longest_side,
         "EngineConfig.onnxruntime.intra_op_num_threads": 1,
         "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+        "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,
+        # In a batch every line is widened to the longest, which costs more than batches save, and
+        # what is read of a line would depend on the others.
+        "Rec.rec_batch_num": 1,
     }
     if settings.recogniser is not None:
         parameters |= {

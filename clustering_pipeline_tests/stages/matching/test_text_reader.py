@@ -38,6 +38,7 @@ def test_a_detector_without_subnormal_weights_finds_the_same_lines():
             "Global.log_level": "error",
             "Det.limit_type": "max",
             "Det.limit_side_len": settings.longest_side,
+            "Rec.rec_batch_num": 1,
         }
     )(np.ascontiguousarray(pack()[..., ::-1]))
     assert [line.text for line in read] == list(as_it_comes.txts)
