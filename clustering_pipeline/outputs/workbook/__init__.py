@@ -1,12 +1,8 @@
 """The labelled workbook: the analyst's own file with a cluster or a reason beside every listing."""
 
-from clustering_pipeline.outputs.workbook.contents import (
-    WorkbookNotes,
-    cluster_dates,
-    pack_texts,
-    printed_lines,
-    summary_sections,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from clustering_pipeline.outputs.workbook.delivery import (
     DeliveredFile,
     check_output,
@@ -14,18 +10,27 @@ from clustering_pipeline.outputs.workbook.delivery import (
     deliver_workbook,
 )
 from clustering_pipeline.outputs.workbook.edits import LabelEdits, read_label_edits
-from clustering_pipeline.outputs.workbook.export import (
-    ExportedPictures,
-    export_pictures,
-    picture_table,
-)
-from clustering_pipeline.outputs.workbook.labelling import (
-    LabelledWorkbook,
-    OriginalWorkbook,
-    ResultTables,
-    label_workbook,
-    suggest_names,
-)
+
+if TYPE_CHECKING:
+    from clustering_pipeline.outputs.workbook.contents import (
+        WorkbookNotes,
+        cluster_dates,
+        pack_texts,
+        printed_lines,
+        summary_sections,
+    )
+    from clustering_pipeline.outputs.workbook.export import (
+        ExportedPictures,
+        export_pictures,
+        picture_table,
+    )
+    from clustering_pipeline.outputs.workbook.labelling import (
+        LabelledWorkbook,
+        OriginalWorkbook,
+        ResultTables,
+        label_workbook,
+        suggest_names,
+    )
 
 __all__ = [
     "DeliveredFile",
@@ -48,3 +53,30 @@ __all__ = [
     "suggest_names",
     "summary_sections",
 ]
+
+_MODULES = {
+    **dict.fromkeys(
+        ("WorkbookNotes", "cluster_dates", "pack_texts", "printed_lines", "summary_sections"),
+        "contents",
+    ),
+    **dict.fromkeys(("ExportedPictures", "export_pictures", "picture_table"), "export"),
+    **dict.fromkeys(
+        (
+            "LabelledWorkbook",
+            "OriginalWorkbook",
+            "ResultTables",
+            "label_workbook",
+            "suggest_names",
+        ),
+        "labelling",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what fills a workbook where it is used: it brings the report and SciPy, which a run
+    of an unchanged workbook does without.
+    """
+    if name in _MODULES:
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,9 +8,8 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
-import aiohttp
 from yarl import URL
 
 from clustering_pipeline.core.errors import InputError
@@ -20,6 +19,9 @@ from clustering_pipeline.stages.download.addresses import (
     follow,
     literal_address,
 )
+
+if TYPE_CHECKING:
+    import aiohttp
 
 FailureKind = Literal[
     "invalid_url",
@@ -162,7 +164,7 @@ class Refusal:
 Answer = Content | NotModified | Redirect | Refusal
 
 
-def redirect(url: URL, response: aiohttp.ClientResponse) -> Answer:
+def redirect(url: URL, response: "aiohttp.ClientResponse") -> Answer:
     """Return where an answer sends us, or the refusal of a redirect that leads nowhere."""
     location = response.headers.get("Location", "")
     if not location:
@@ -178,7 +180,7 @@ def redirect(url: URL, response: aiohttp.ClientResponse) -> Answer:
         return Refusal(failure("invalid_url", sentence, response.status), answered=True)
 
 
-def status_refusal(url: URL, response: aiohttp.ClientResponse) -> Refusal:
+def status_refusal(url: URL, response: "aiohttp.ClientResponse") -> Refusal:
     """Return the refusal of an answer whose status says that there is no picture."""
     status = response.status
     return Refusal(
@@ -205,7 +207,7 @@ def retry_after(header: str | None, now: float) -> float | None:
         return None
 
 
-def too_large(url: URL, response: aiohttp.ClientResponse, limit: int) -> Refusal:
+def too_large(url: URL, response: "aiohttp.ClientResponse", limit: int) -> Refusal:
     """Return the refusal of a body over `limit` bytes; the rest of it is not read."""
     response.close()
     sentence = (
@@ -228,6 +230,8 @@ def error_refusal(error: Exception, url: URL) -> Refusal:
     """Return what an error of aiohttp, of the system or of a time limit means for the picture at
     `url`.
     """
+    import aiohttp
+
     host = authority(url)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return _name_refusal(error.os_error, host)

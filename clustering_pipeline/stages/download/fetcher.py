@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from yarl import URL
 
@@ -22,7 +22,9 @@ from clustering_pipeline.stages.download.answers import (
 )
 from clustering_pipeline.stages.download.journal import image_limits, picture_failure, verify
 from clustering_pipeline.stages.download.schedule import Job, Schedule
-from clustering_pipeline.stages.download.transport import LargeBodies, Transport
+
+if TYPE_CHECKING:
+    from clustering_pipeline.stages.download.transport import Transport
 
 Result = TypeVar("Result")
 
@@ -60,6 +62,9 @@ class Fetcher:
     """
 
     def __init__(self, settings: DownloadSettings, sink: Sink, workers: Executor) -> None:
+        # aiohttp is slow to load, and whoever only asks what is due needs none of it.
+        from clustering_pipeline.stages.download.transport import LargeBodies
+
         self._settings = settings
         self._sink = sink
         self._workers = workers
@@ -70,6 +75,8 @@ class Fetcher:
 
     async def run(self, jobs: Iterable[Job]) -> Traffic:
         """Fetch all jobs; raises what the sink raises."""
+        from clustering_pipeline.stages.download.transport import Transport
+
         for job in jobs:
             self._schedule.add(job)
         self.traffic.pictures = self._schedule.unfinished
@@ -84,7 +91,7 @@ class Fetcher:
         self.traffic.hosts_set_aside = self._schedule.hosts_set_aside
         return self.traffic
 
-    async def _drive(self, transport: Transport, tasks: asyncio.TaskGroup) -> None:
+    async def _drive(self, transport: "Transport", tasks: asyncio.TaskGroup) -> None:
         while True:
             self._changed.clear()
             while self._active < self._settings.concurrency and (
@@ -110,7 +117,7 @@ class Fetcher:
             # The time of the next event has come, which is a change as well.
             return
 
-    async def _attempt(self, transport: Transport, job: Job) -> None:
+    async def _attempt(self, transport: "Transport", job: Job) -> None:
         seconds = min(self._settings.attempt_seconds, (job.deadline or 0.0) - self._loop.time())
         self.traffic.requests += 1
         async with self._large_bodies.visit() as large:

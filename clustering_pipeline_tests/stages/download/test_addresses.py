@@ -11,12 +11,12 @@ from clustering_pipeline.settings import DownloadSettings
 from clustering_pipeline.stages.download.addresses import (
     AddressGuard,
     BlockedAddressError,
-    GuardedResolver,
     embedded_addresses,
     literal_address,
     parse_allowed_host,
     refused_because,
 )
+from clustering_pipeline.stages.download.transport import GuardedResolver
 
 
 @pytest.mark.parametrize(
