@@ -1,7 +1,8 @@
 """Content-addressed bytes and immutable feature tables on any fsspec file system."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from clustering_pipeline.core.faces import imported_when_used
 from clustering_pipeline.storage import layout
 from clustering_pipeline.storage.blobs import BlobStore
 from clustering_pipeline.storage.feature_tables import (
@@ -37,15 +38,5 @@ __all__ = [
     "stream_missing",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import the databases only where they are used: SQLAlchemy is slow to load."""
-    if name == "Database":
-        from clustering_pipeline.storage.database import Database
-
-        return Database
-    if name == "SharedDatabase":
-        from clustering_pipeline.storage.database import SharedDatabase
-
-        return SharedDatabase
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# SQLAlchemy is slow to load.
+__getattr__ = imported_when_used(__name__, {"database": ["Database", "SharedDatabase"]})

@@ -4,25 +4,20 @@ The face is imported when one of its names is first used: the process of a backg
 this folder too, and needs no server.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from clustering_pipeline.core.faces import imported_when_used
 
 if TYPE_CHECKING:
     from clustering_pipeline.web.app import create_app
     from clustering_pipeline.web.security import ServeOptions, is_loopback, new_token, server_config
 
-_MODULES = {
-    "ServeOptions": "security",
-    "create_app": "app",
-    "is_loopback": "security",
-    "new_token": "security",
-    "server_config": "security",
-}
-
 __all__ = ["ServeOptions", "create_app", "is_loopback", "new_token", "server_config"]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+__getattr__ = imported_when_used(
+    __name__,
+    {
+        "app": ["create_app"],
+        "security": ["ServeOptions", "is_loopback", "new_token", "server_config"],
+    },
+)

@@ -1,8 +1,8 @@
 """The labelled workbook: the analyst's own file with a cluster or a reason beside every listing."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from clustering_pipeline.core.faces import imported_when_used
 from clustering_pipeline.outputs.workbook.delivery import (
     DeliveredFile,
     check_output,
@@ -54,29 +54,24 @@ __all__ = [
     "summary_sections",
 ]
 
-_MODULES = {
-    **dict.fromkeys(
-        ("WorkbookNotes", "cluster_dates", "pack_texts", "printed_lines", "summary_sections"),
-        "contents",
-    ),
-    **dict.fromkeys(("ExportedPictures", "export_pictures", "picture_table"), "export"),
-    **dict.fromkeys(
-        (
+# What fills a workbook brings the report and SciPy, which a run of an unchanged one does without.
+__getattr__ = imported_when_used(
+    __name__,
+    {
+        "contents": [
+            "WorkbookNotes",
+            "cluster_dates",
+            "pack_texts",
+            "printed_lines",
+            "summary_sections",
+        ],
+        "export": ["ExportedPictures", "export_pictures", "picture_table"],
+        "labelling": [
             "LabelledWorkbook",
             "OriginalWorkbook",
             "ResultTables",
             "label_workbook",
             "suggest_names",
-        ),
-        "labelling",
-    ),
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what fills a workbook where it is used: it brings the report and SciPy, which a run
-    of an unchanged workbook does without.
-    """
-    if name in _MODULES:
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        ],
+    },
+)
