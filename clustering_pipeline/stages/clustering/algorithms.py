@@ -146,7 +146,7 @@ def kmeans(
             "clusters.device is gpu, but the module faiss that is installed is built for "
             "processors, and kmeans would run on one in silence. Uninstall faiss-cpu and install "
             "faiss-gpu-cu12 again (`clustering-pipeline doctor` says how), or set clusters.device "
-            "to algorithms."
+            "to cpu."
         )
     k = min(k, len(vectors))
     counts = np.ascontiguousarray(weights, np.float32)
