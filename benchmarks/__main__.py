@@ -24,6 +24,8 @@ def main() -> int:
     not run.
     """
     arguments = _parse()
+    # What is started is as Python comes, and compiles nothing again that was imported before.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     known = _known_suites()
     if arguments.list or not arguments.suites:
         for name in known:
