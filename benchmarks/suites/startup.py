@@ -49,7 +49,7 @@ def _imports(rounds: int, bytecode: Path) -> list[Figure]:
             "importing the definitions beyond `import dagster`",
             median,
             "s",
-            2.0,
+            0.7,
             "at most",
             extra,
             note,
@@ -97,7 +97,7 @@ def _second_run(options: Options) -> list[Figure]:
         )
         again = sum(count for path, count in shop.requests.items() if path in held)
     return [
-        Figure("second run of an unchanged workbook", sorted(seconds)[1], "s", 10.0, "at most", tuple(seconds),
+        Figure("second run of an unchanged workbook", sorted(seconds)[1], "s", 3.0, "at most", tuple(seconds),
                f"{sorted(used)[1]:.1f} s of one core; the first run took {first:.1f} s"),
         Figure("requests of the second run for pictures already held", again, "", 0, "at most"),
     ]  # fmt: skip
