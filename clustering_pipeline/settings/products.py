@@ -299,7 +299,7 @@ class MatchSettings(StageSettings):
     verification: VerificationSettings = Field(
         VerificationSettings(), description="How print is verified."
     )
-    batch_size: int = performance_field(256, "Pairs per batch.", ge=1)
+    batch_size: int = performance_field(64, "Pairs per batch.", ge=1)
 
 
 # A cosine limit as the links that chance makes within it: one per so many crops.
