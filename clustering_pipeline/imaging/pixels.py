@@ -428,6 +428,18 @@ def load_reduced(
     return decode_reduced(blobs.get(image_sha256), box, at_least=at_least)
 
 
+def load_thumbnail(
+    blobs: BlobStore, image_sha256: str, box: Box | None, longest_side: int
+) -> Pixels:
+    """Return a region of a stored picture with at most `longest_side` pixels a side, of a picture
+    decoded at no more than that needs.
+
+    Raises StageError when the picture is not held, ImageError when it is damaged.
+    """
+    reduced = load_reduced(blobs, image_sha256, box, at_least=longest_side)
+    return fit_within(reduced.region, longest_side)
+
+
 def masked(pixels: Pixels, mask: bytes | None) -> Pixels:
     """Return a region that is white beyond a mask which `pack_mask` packed, whatever the size at
     which it was; the region itself without one.

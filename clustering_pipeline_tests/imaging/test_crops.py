@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from clustering_pipeline.core.errors import StageError
-from clustering_pipeline.imaging import crop_digest, cut, fit_within, load_crop, to_jpeg, to_png
+from clustering_pipeline.imaging import (
+    crop_digest,
+    cut,
+    fit_within,
+    load_crop,
+    load_thumbnail,
+    to_jpeg,
+    to_png,
+)
 from clustering_pipeline.storage import BlobStore
 
 
@@ -18,6 +26,18 @@ def test_a_stored_crop_is_the_region_of_its_picture(tmp_path, pixels):
     digest = blobs.put(to_png(pixels))
     assert np.array_equal(load_crop(blobs, digest, (10, 5, 40, 25)), pixels[5:25, 10:40])
     assert np.array_equal(load_crop(blobs, digest, None), pixels)
+
+
+@pytest.mark.parametrize("box", [None, (400, 200, 1200, 800)])
+def test_a_thumbnail_of_a_reduced_picture_looks_like_one_of_the_whole(tmp_path, box):
+    x, y = np.meshgrid(np.linspace(0, 255, 1600), np.linspace(0, 255, 1000))
+    picture = np.stack([x, y, 255 - x], axis=-1).astype(np.uint8)
+    blobs = BlobStore(str(tmp_path))
+    digest = blobs.put(to_jpeg(picture, 95))
+    thumbnail = load_thumbnail(blobs, digest, box, 120)
+    expected = fit_within(picture if box is None else cut(picture, box), 120)
+    assert thumbnail.shape == expected.shape
+    assert np.abs(thumbnail.astype(int) - expected).mean() < 3
 
 
 def test_a_missing_picture_names_the_remedy(tmp_path):

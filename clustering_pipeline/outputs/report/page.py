@@ -11,7 +11,7 @@ from markupsafe import Markup
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.markup import open_templates
 from clustering_pipeline.core.progress import Fact, Facts
-from clustering_pipeline.imaging import ImageError, fit_within, load_reduced, to_jpeg
+from clustering_pipeline.imaging import ImageError, load_thumbnail, to_jpeg
 from clustering_pipeline.outputs.prices import Offer, ProductPrices, money
 from clustering_pipeline.outputs.report.charts import (
     CategoryMap,
@@ -280,7 +280,7 @@ def thumbnail_jpeg(
     """Return a JPEG of a stored crop with at most `longest_side` pixels a side; raises ImageError
     and StageError.
     """
-    return to_jpeg(fit_within(load_reduced(blobs, image_sha256, box).region, longest_side), QUALITY)
+    return to_jpeg(load_thumbnail(blobs, image_sha256, box, longest_side), QUALITY)
 
 
 def data_uri(jpeg: bytes) -> str:

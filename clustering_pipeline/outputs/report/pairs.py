@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustering_pipeline.core.errors import PipelineError
-from clustering_pipeline.imaging import ImageError, Pixels, fit_within, load_crop
+from clustering_pipeline.imaging import ImageError, Pixels, fit_within, load_thumbnail
 from clustering_pipeline.outputs.report.doubt import AskedPair, Cluster, Link
 from clustering_pipeline.outputs.report.listings import Box, CategoryTables, Listing
 from clustering_pipeline.settings import MatchSettings, VerificationSettings
@@ -77,6 +77,8 @@ def _in_square(points: NDArray[np.float64], size: Size) -> NDArray[np.float64]:
 
 
 COLOURS = 5
+# Pixels of the longer side at which colours are counted.
+_COLOUR_SIDE = 64
 LINES = 8
 READABLE = 0.6
 
@@ -158,7 +160,9 @@ class _Shown:
 
     def _pixels(self, listing: Listing) -> Pixels | None:
         try:
-            return load_crop(self._context.blobs, listing.image_sha256 or "", listing.box)
+            return load_thumbnail(
+                self._context.blobs, listing.image_sha256 or "", listing.box, _COLOUR_SIDE
+            )
         except (ImageError, PipelineError):
             return None
 
@@ -184,7 +188,7 @@ def main_colours(pixels: Pixels | None) -> tuple[str, ...]:
     """
     if pixels is None:
         return ()
-    small = cv2.GaussianBlur(fit_within(pixels, 64), (3, 3), 0).reshape(-1, 3)
+    small = cv2.GaussianBlur(fit_within(pixels, _COLOUR_SIDE), (3, 3), 0).reshape(-1, 3)
     # Cubes of a quarter of each channel's range; the mean of a cube's pixels is its colour.
     cubes = (small // 64).astype(np.int64) @ np.array([16, 4, 1])
     numbers, counts = np.unique(cubes, return_counts=True)

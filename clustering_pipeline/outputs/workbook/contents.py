@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from clustering_pipeline.core.errors import PipelineError
 from clustering_pipeline.core.manifests import LISTING_STATUSES
 from clustering_pipeline.core.own_columns import OWN_SHEETS
-from clustering_pipeline.imaging import ImageError, fit_within, load_reduced, to_jpeg
+from clustering_pipeline.imaging import ImageError, load_thumbnail, to_jpeg
 from clustering_pipeline.outputs.report import Texts, reason_in
 from clustering_pipeline.outputs.workbook.ooxml.added_sheet import AddedSheet, Picture, place
 from clustering_pipeline.outputs.workbook.ooxml.parts import CellValue, Share
@@ -381,7 +381,7 @@ def _pictures(
         row = crops.loc[crop]
         box = (int(row["x0"]), int(row["y0"]), int(row["x1"]), int(row["y1"]))
         try:
-            picture = fit_within(load_reduced(blobs, row["image_sha256"], box).region, pixels)
+            picture = load_thumbnail(blobs, row["image_sha256"], box, pixels)
         except (PipelineError, ImageError):
             # A picture that has gone since says so where it is computed with; the workbook is
             # written without it.

@@ -15,7 +15,7 @@ from clustering_pipeline.core.errors import StageError
 from clustering_pipeline.core.graph import linked
 from clustering_pipeline.core.markup import Element, canvas, element, open_templates
 from clustering_pipeline.core.progress import Facts
-from clustering_pipeline.imaging import ImageError, fit_within, load_crop, to_jpeg
+from clustering_pipeline.imaging import ImageError, load_thumbnail, to_jpeg
 from clustering_pipeline.settings import CleanImageSettings
 from clustering_pipeline.storage import BlobStore
 
@@ -211,8 +211,8 @@ def _picture(crop: str, places: Mapping[Any, Mapping[Any, Any]], blobs: BlobStor
     place = places[crop]
     box = (int(place["x0"]), int(place["y0"]), int(place["x1"]), int(place["y1"]))
     try:
-        pixels = load_crop(blobs, place["image_sha256"], box)
+        pixels = load_thumbnail(blobs, place["image_sha256"], box, _THUMBNAIL)
     except (ImageError, StageError):
         return None
-    content = to_jpeg(fit_within(pixels, _THUMBNAIL), 75)
+    content = to_jpeg(pixels, 75)
     return f"data:image/jpeg;base64,{base64.b64encode(content).decode()}"
