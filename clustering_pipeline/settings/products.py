@@ -309,7 +309,7 @@ ChanceLinks = Annotated[str, Field(pattern=r"^1/[1-9]\d{0,6}$")]
 class ClusterSettings(StageSettings):
     """Which method makes clusters, of what evidence, and its parameters."""
 
-    logic_version: ClassVar[str] = "6"
+    logic_version: ClassVar[str] = "7"
 
     method: MethodName = Field("graph", description="The grouping method.")
     evidence: Literal["auto", "matches", "embeddings"] = Field(

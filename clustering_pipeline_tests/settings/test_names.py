@@ -23,7 +23,7 @@ DEFAULT_FINGERPRINTS = {
     "embeddings": "9c0ceaf1dcda1ff36f352b1414bb51e18e4af6b6d9235aad78dbf5f60d63fa0a",
     "semantic_duplicates": "5c996b791ab48db0ee4a69ffffdd4a08e13bb26c33cb59ec48f4f4efd67cab5f",
     "matches": "b9c21442fefc3ee8676ed2f5a50b19e1650f31d161961d7e494f1d112abebc36",
-    "clusters": "cdba61d3e3e75f56f2bf44c60b206d15a3a5ec1cab639729778ff269551147cc",
+    "clusters": "cf088fd0bb022a84a7e6c2bb7d5dd5b0961078c57de5afe027227d354fea0414",
     "workbook": "a57e9556b7f2df5980e508a696d3dd0ecd8454cacb838448966dd97b3f864bd0",
     "report": "22ce8a7c41e071ef2e3cca35e5a38ce99a4a533b46c54d4b294c99ee9f7f008f",
     "search": "66a851021c209b573b00974630d2d008d7d3b46695ab35746f69167abb479dfb",
@@ -73,12 +73,12 @@ def test_the_fingerprints_of_the_defaults_are_those_that_caches_were_written_wit
         (
             "clusters",
             {"method": "kmeans", "k": 3},
-            "c5a6e128743d24356c845048510db49c733c95db75a4bff58d81d82c2a6f97ff",
+            "84bad5a17f244105ee2d612fef74db49389f39916f4bd4ca5a23a38b8f668a86",
         ),
         (
             "clusters",
             {"method": "dbscan", "sweep": "eps=0.05:0.5:0.05"},
-            "217876403fddfc6a09b93864e00072a2ec4f23131c6078382924dcf442473c82",
+            "65a4a7887c3ecb564887d961b682cf87fa5d41a6a75fa1fae5b053fc387e583d",
         ),
         (
             "matches",
