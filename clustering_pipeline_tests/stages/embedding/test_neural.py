@@ -270,33 +270,40 @@ def test_batches_that_are_under_way_keep_their_vectors(tmp_path, context, monkey
     pd.testing.assert_frame_equal(found.manifest, expected)
 
 
-def test_vgg16_and_resnet50_ibn_load_plain_state_dictionaries(tmp_path, context):
+def same_number(shapes):
+    """Tensors of full shapes that share one number each, which the format keeps small."""
+    return {
+        name: torch.full((1,) * value.ndim, 0.01).expand(value.shape)
+        for name, value in shapes.items()
+    }
+
+
+def vectors_of(kind, path, context):
+    settings = EmbeddingSettings(encoder=kind, model=str(path), batch_size=2)
+    return encode(open_encoder(settings), context, pictures(2))
+
+
+@pytest.mark.slow
+def test_vgg16_loads_a_plain_state_dictionary(tmp_path, context):
     from torchvision.models import vgg16
 
+    with torch.device("meta"):
+        shapes = vgg16(weights=None).state_dict()
+    torch.save(same_number(shapes), tmp_path / "vgg16.pth")
+    assert vectors_of("vgg16", tmp_path / "vgg16.pth", context).shape == (2, 4096)
+
+
+def test_resnet50_ibn_loads_a_checkpoint_of_training(tmp_path, context):
     from clustering_pipeline.stages.embedding.towers import resnet50_ibn
 
     with torch.device("meta"):
-        shapes = {"vgg16": vgg16(weights=None).state_dict(), "ibn": resnet50_ibn().state_dict()}
-    # Full shapes that share one number each, which the format keeps small.
-    vgg, ibn = (
-        {
-            name: torch.full((1,) * value.ndim, 0.01).expand(value.shape)
-            for name, value in state.items()
-        }
-        for state in shapes.values()
-    )
-    torch.save(vgg, tmp_path / "vgg16.pth")
-    checkpoint = {f"module.{name}": value for name, value in ibn.items()}
+        shapes = resnet50_ibn().state_dict()
+    checkpoint = {f"module.{name}": value for name, value in same_number(shapes).items()}
     torch.save(
         {"state_dict": {**checkpoint, "module.classifier.weight": torch.zeros(10, 2048)}},
         tmp_path / "ibn.pth",
     )
-    dimensions = {"vgg16": ("vgg16.pth", 4096), "resnet50-ibn": ("ibn.pth", 2048)}
-    for kind, (name, dimension) in dimensions.items():
-        encoder = open_encoder(
-            EmbeddingSettings(encoder=kind, model=str(tmp_path / name), batch_size=2)
-        )
-        assert encode(encoder, context, pictures(2)).shape == (2, dimension)
+    assert vectors_of("resnet50-ibn", tmp_path / "ibn.pth", context).shape == (2, 2048)
 
 
 def test_flip_averages_a_crop_with_its_mirror_image(tmp_path, context):
