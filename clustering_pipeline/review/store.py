@@ -33,7 +33,6 @@ from clustering_pipeline.core.corrections import (
 )
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.core.manifests import CORRECTIONS, conform
-from clustering_pipeline.review.files import write_corrections
 from clustering_pipeline.storage import Database, SharedDatabase
 
 _TABLES = MetaData()
@@ -166,6 +165,9 @@ class CorrectionStore:
 
     def export_file(self, path: Path) -> int:
         """Write the corrections in force as .xlsx, .csv or .json and return how many there are."""
+        # openpyxl, which reads and writes such files, is slow to load.
+        from clustering_pipeline.review.files import write_corrections
+
         return write_corrections(Path(path), [recorded.correction for recorded in self.in_force()])
 
     def _all_rows(self) -> list[_Row]:
