@@ -7,6 +7,7 @@ second or more to import, and turns dates and hexadecimal numbers into what they
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,9 @@ def read_layer(path: Path) -> SettingsLayer:
     return parse_layer(text, str(path))
 
 
+# A run asks for its settings a thousand times; the file is read each time, and parsed when it says
+# something else.
+@lru_cache(maxsize=8)
 def parse_layer(text: str, source: str) -> SettingsLayer:
     """Return the settings in `text`; raises InputError that names `source` and the line."""
     lines: dict[Keys, int] = {}
