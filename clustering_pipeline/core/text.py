@@ -174,28 +174,60 @@ class ProductAttributes:
 NOTHING_STATED = ProductAttributes()
 
 
-@lru_cache(maxsize=1 << 16)
-def read_attributes(text: str, *, printed: bool = False) -> ProductAttributes:
-    """Return what a title or, `printed`, a line that was read on a pack says.
+# Attribute, value, and the phrases that mean it.
+OwnPhrases = tuple[tuple[str, str, tuple[str, ...]], ...]
 
-    Print is read with words run together and accented vowels lost, which titles are not.
+
+class Gazetteer:
+    """What the phrases of `attributes.yaml`, and one's own beside them, say of texts.
+
+    A phrase of one's own means what its owner says, also where it is known already. Accents,
+    capitals and punctuation do not matter.
 
     Example:
-        >>> sorted(read_attributes("Gel rửa mặt Cocoon bí đao 310ml").traits)
+        >>> sorted(gazetteer().read("Gel rửa mặt Cocoon bí đao 310ml").traits)
         ['winter melon']
-        >>> read_attributes("NUC TY TRANG", printed=True) == read_attributes("nước tẩy trang")
-        False
-        >>> read_attributes("NUC TY TRANG", printed=True).kinds
-        frozenset({'make-up remover'})
+        >>> noodles = gazetteer((("kind", "instant noodles", ("mì gói", "mì ăn liền")),))
+        >>> noodles.read("Mì Gói tôm chua cay 75g").kinds
+        frozenset({'instant noodles'})
     """
-    words = plain_words(text)
-    letters = words.replace(" ", "") if printed else ""
-    gazetteer = _gazetteer()
-    return ProductAttributes(
-        gazetteer["kind"].find(words, letters),
-        gazetteer["form"].find(words, letters),
-        frozenset[str]().union(*(gazetteer[name].find(words, letters) for name in _TRAITS)),
-    )
+
+    def __init__(self, own: OwnPhrases = ()) -> None:
+        phrases = _built_in()
+        for attribute, value, written in own:
+            values = phrases[attribute]
+            values[value] = [*values.get(value, ()), *map(plain_words, written)]
+        self._attributes = {
+            name: _Attribute(values, lossy=name == "kind") for name, values in phrases.items()
+        }
+        self._read = lru_cache(maxsize=1 << 16)(self._stated)
+
+    def read(self, text: str, *, printed: bool = False) -> ProductAttributes:
+        """Return what a title or, `printed`, a line that was read on a pack says.
+
+        Print is read with words run together and accented vowels lost, which titles are not.
+
+        Example:
+            >>> gazetteer().read("NUC TY TRANG", printed=True).kinds
+            frozenset({'make-up remover'})
+            >>> gazetteer().read("NUC TY TRANG").kinds
+            frozenset()
+        """
+        return self._read(text, printed)
+
+    def _stated(self, text: str, printed: bool) -> ProductAttributes:
+        words = plain_words(text)
+        letters = words.replace(" ", "") if printed else ""
+        found = {name: one.find(words, letters) for name, one in self._attributes.items()}
+        return ProductAttributes(
+            found["kind"], found["form"], Values().union(*(found[name] for name in _TRAITS))
+        )
+
+
+@lru_cache(maxsize=4)
+def gazetteer(own: OwnPhrases = ()) -> Gazetteer:
+    """Return the built-in phrases with one's own, which are compiled once."""
+    return Gazetteer(own)
 
 
 class _Attribute:
@@ -235,7 +267,8 @@ def _any_of(phrases: Iterable[str]) -> str:
     return "|".join(map(re.escape, longest_first)) or r"(?!)"
 
 
-@lru_cache(maxsize=1)
-def _gazetteer() -> Mapping[str, _Attribute]:
-    content = yaml.safe_load(_GAZETTEER.read_text(encoding="utf-8"))
-    return {name: _Attribute(values, lossy=name == "kind") for name, values in content.items()}
+def _built_in() -> dict[str, dict[str, list[str]]]:
+    content: dict[str, dict[str, list[str]]] = yaml.safe_load(
+        _GAZETTEER.read_text(encoding="utf-8")
+    )
+    return content

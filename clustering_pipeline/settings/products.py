@@ -218,6 +218,13 @@ class VerificationSettings(StageSettings):
     smallest: int = Field(8, ge=4, description="Fewest inliers of a verified pair.")
 
 
+AttributeName = Literal["kind", "form", "ingredient", "shade", "purpose"]
+OwnAttributes = dict[AttributeName, dict[str, tuple[str, ...]]]
+# Of a phrase of one's own, in characters, and of all of them.
+LONGEST_PHRASE = 80
+MOST_PHRASES = 5_000
+
+
 class MatchSettings(StageSettings):
     """Which pairs are looked at and what makes a match."""
 
@@ -288,6 +295,12 @@ class MatchSettings(StageSettings):
     sizes: Literal["apart", "join"] = Field(
         "apart", description="Whether 50 ml and 100 ml of one product are two products, or one."
     )
+    attributes: OwnAttributes = later_field(
+        {},
+        "More words by which titles and packs say what a product is, beside the built-in ones of "
+        "beauty and household: attribute (kind, form, ingredient, shade or purpose), value, and "
+        "the phrases that mean it, such as `kind: {instant noodles: [mì gói, mì ăn liền]}`.",
+    )
     plain_pairs: Literal["model", "calibrated"] = later_field(
         "model",
         "How pairs are judged of which neither crop has print or text. model: as all others. "
@@ -300,6 +313,34 @@ class MatchSettings(StageSettings):
         VerificationSettings(), description="How print is verified."
     )
     batch_size: int = performance_field(64, "Pairs per batch.", ge=1)
+
+    @property
+    def own_phrases(self) -> tuple[tuple[str, str, tuple[str, ...]], ...]:
+        """`attributes` as rows of attribute, value and phrases."""
+        return tuple(
+            (attribute, value, phrases)
+            for attribute, values in self.attributes.items()
+            for value, phrases in values.items()
+        )
+
+    @field_validator("attributes")
+    @classmethod
+    def _check_phrases(cls, attributes: OwnAttributes) -> OwnAttributes:
+        phrases = [
+            phrase for values in attributes.values() for some in values.values() for phrase in some
+        ]
+        if len(phrases) > MOST_PHRASES:
+            raise ValueError(
+                f"{len(phrases):,} phrases are more than the {MOST_PHRASES:,} that are read; leave "
+                f"out the rarest"
+            )
+        for phrase in phrases:
+            if len(phrase) > LONGEST_PHRASE or not any(map(str.isalnum, phrase)):
+                raise ValueError(
+                    f"{phrase[:LONGEST_PHRASE]!r} is no phrase, which has a letter or digit and at "
+                    f"most {LONGEST_PHRASE} characters, such as mì gói"
+                )
+        return attributes
 
 
 # A cosine limit as the links that chance makes within it: one per so many crops.

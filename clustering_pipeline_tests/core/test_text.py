@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 from clustering_pipeline.core.text import (
     NOTHING_STATED,
     ProductAttributes,
-    read_attributes,
+    gazetteer,
 )
+
+read_attributes = gazetteer().read
+NOODLES = ("kind", "instant noodles", ("Mì gói", "mì ăn liền", "instant noodle"))
 
 
 def test_vietnamese_and_english_names_of_one_kind_say_the_same():
@@ -43,6 +46,21 @@ def test_statements_are_joined():
     assert both == ProductAttributes(
         frozenset({"serum"}), frozenset({"serum"}), frozenset({"vitamin c"})
     )
+
+
+def test_phrases_of_ones_own_are_known_whatever_their_accents_beside_the_built_in_ones():
+    words = gazetteer((NOODLES, ("purpose", "spicy", ("cay",))))
+    assert words.read("MI AN LIEN Hảo Hảo tôm chua cay 75g") == ProductAttributes(
+        kinds=frozenset({"instant noodles"}), traits=frozenset({"spicy"})
+    )
+    assert words.read("HAOHAOMIANLIEN", printed=True).kinds == {"instant noodles"}
+    assert words.read("Gel rửa mặt bí đao") == read_attributes("Gel rửa mặt bí đao")
+    assert read_attributes("mì ăn liền").kinds == frozenset()
+
+
+def test_a_phrase_of_ones_own_means_what_its_owner_says():
+    assert read_attributes("serum").kinds == {"serum"}
+    assert gazetteer((("kind", "vaccine", ("serum",)),)).read("serum").kinds == {"vaccine"}
 
 
 @given(st.text(max_size=200), st.booleans())

@@ -87,6 +87,14 @@ def test_problems_name_unknown_categories_and_the_nearest_known_one(source):
         ("cluster:\n  eps: 1\n", r"f:1: there is no setting `cluster`\. Did you mean `clusters`\?"),
         ("clusters:\n  eps: wide\n", r"f:2: `clusters\.eps` cannot be 'wide'"),
         ("clusters:\n  encoder: clip\n", r"f:2: .*Did you mean `embeddings\.encoder`\?"),
+        (
+            "matches:\n  attributes:\n    kind:\n      noodles: [mì gói, '!!']\n",
+            r"f:2: `matches\.attributes` cannot be .*'!!' is no phrase.*letter or digit",
+        ),
+        (
+            "matches:\n  attributes:\n    taste:\n      spicy: [cay]\n",
+            r"f:3: .*'kind', 'form', 'ingredient', 'shade' or 'purpose'",
+        ),
         ("refresh:\n  cron: every week\n", r"f:2: `refresh\.cron` cannot be 'every week'.*five"),
         ("refresh:\n  time_zone: Mars/Base\n", r"f:2: .*no time zone"),
         ("checks:\n  severity:\n    no_match_share: fatal\n", r"f:2: .*'fatal' is no severity"),

@@ -17,7 +17,7 @@ from clustering_pipeline.core.evidence_model import (
     prior_shift,
     probability_of,
 )
-from clustering_pipeline.core.text import plain_words
+from clustering_pipeline.core.text import gazetteer, plain_words
 from clustering_pipeline.settings import MatchSettings
 from clustering_pipeline.stages.matching.kept_crops import KeptCrops
 from clustering_pipeline.stages.matching.overlays import overlay_shares, without_overlays
@@ -180,7 +180,12 @@ def examine(
         text,
         titles,
         evidence,
-        _features(products, candidates, lines, text, titles, evidence, further),
+        {
+            **_features(products, candidates, lines, text, titles, evidence, further),
+            **attribute_features(
+                pairs, stated_attributes(products, lines, gazetteer(settings.own_phrases))
+            ),
+        },
     )
 
 
@@ -334,7 +339,6 @@ def _features(
         **line_features(text.agreeing, text.conflicting, verified & text.present),
         "numbers_differ": np.where(text.present, printed, np.nan),
         **named,
-        **attribute_features(pairs, stated_attributes(products, lines)),
         "titles_contradict": np.where(
             np.isfinite(titles.similarity), evidence.titles_contradict, np.nan
         ),

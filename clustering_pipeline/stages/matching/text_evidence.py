@@ -15,10 +15,10 @@ from scipy import sparse
 
 from clustering_pipeline.core.text import (
     NOTHING_STATED,
+    Gazetteer,
     ProductAttributes,
     plain_letters,
     plain_words,
-    read_attributes,
     string_similarity,
 )
 from clustering_pipeline.core.titles import (
@@ -435,18 +435,20 @@ def _printed(lines: Sequence[TextLine]) -> frozenset[Quantity]:
     )
 
 
-def stated_attributes(products: KeptCrops, lines: PackLines) -> list[ProductAttributes]:
+def stated_attributes(
+    products: KeptCrops, lines: PackLines, words: Gazetteer
+) -> list[ProductAttributes]:
     """Return what the titles behind each crop and the lines on its picture say of the product."""
     return [
         reduce(
             ProductAttributes.joined,
             [
                 *(
-                    read_attributes(line.text, printed=True)
+                    words.read(line.text, printed=True)
                     for line in lines.get(row, ())
                     if line.confidence >= CONFIDENT
                 ),
-                *map(read_attributes, titles),
+                *map(words.read, titles),
             ],
             NOTHING_STATED,
         )

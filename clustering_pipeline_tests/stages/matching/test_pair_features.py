@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clustering_pipeline.core.text import read_attributes
+from clustering_pipeline.core.text import gazetteer
 from clustering_pipeline.stages.matching.judging import shipped_models
 from clustering_pipeline.stages.matching.pair_features import (
     CONTEXT,
@@ -57,7 +57,7 @@ def test_text_that_nobody_read_is_no_feature():
 
 def test_what_a_pack_states_is_within_what_a_banner_about_it_states():
     stated = [
-        read_attributes(text)
+        gazetteer().read(text)
         for text in (
             "gel rửa mặt",
             "gel rửa mặt, dùng sau nước tẩy trang",

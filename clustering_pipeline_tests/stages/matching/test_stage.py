@@ -86,6 +86,16 @@ def test_a_veto_refuses_what_titles_contradict(prepared):
     assert (vetoed.loc[vetoed["number_conflict"].notna(), "weight"] == 0).all()
 
 
+def test_words_of_ones_own_tell_products_apart(prepared, matches):
+    own = {"kind": {"small pot": ["50 ml"], "large pot": ["100 ml"]}}
+    told = prepared.match(MatchSettings(text=False, attributes=own))
+    pair = ["crop_a", "crop_b"]
+    both = matches.set_index(pair)["probability"], told.set_index(pair)["probability"]
+    sizes_differ = matches.set_index(pair)["number_conflict"].notna()
+    without, within = (probability[sizes_differ] for probability in both)
+    assert len(within) and (within < without).all()
+
+
 def test_shuffled_rows_give_the_same_matches_clusters_and_numbers(
     pictures, prepared, matches, tmp_path
 ):
