@@ -103,6 +103,16 @@ class Leaning:
     inside: float
 
 
+@dataclass(frozen=True)
+class Unmatched:
+    """The pictures that match nothing: how many are left to place, and the likeliest `places` of
+    the next one, as questions whose `first` it is.
+    """
+
+    left: int
+    places: tuple[Question, ...]
+
+
 class PairQueue:
     """The pairs of one category after one run, in the order in which they are asked."""
 
@@ -154,9 +164,9 @@ class PairQueue:
 
     def unmatched(
         self, corrections: Sequence[RecordedCorrection], count: int = NEAREST
-    ) -> list[tuple[Question, ...]]:
-        """Return for each picture that matches nothing its likeliest places, at most `count`, as
-        questions whose `first` it is; the likeliest picture first.
+    ) -> Unmatched:
+        """Return how many pictures match nothing though they are near to something, and of the
+        likeliest of them its likeliest places, at most `count`.
 
         A picture of which people have said that it is one product with another is not among them,
         nor a place that they have spoken of. `corrections`: those in force.
@@ -179,10 +189,10 @@ class PairQueue:
                     places = by_pair[own]
                     if len(places) < count:
                         places.setdefault(self.pictures[other].place, pair)
-        return [
-            tuple(self._question_from(own, pair) for pair in places.values())
-            for own, places in by_pair.items()
-        ]
+        own, likeliest = next(iter(by_pair.items()), (-1, {}))
+        return Unmatched(
+            len(by_pair), tuple(self._question_from(own, pair) for pair in likeliest.values())
+        )
 
     def standing(self, corrections: Sequence[RecordedCorrection]) -> Standing:
         """Return how good the grouping is by the answers so far, and what is left to ask;

@@ -143,3 +143,21 @@ def test_a_picture_that_a_likelier_match_leads_elsewhere_leans_there(tables):
 
 def test_where_every_picture_is_nearest_to_its_own_nothing_leans(queue):
     assert queue.leanings == {}
+
+
+def test_of_pictures_that_match_nothing_only_the_next_one_is_prepared(tables, monkeypatch):
+    """Listings 3 and 4 are likely one product, and 3 is a little like listing 2."""
+    clusters = tables.clusters.copy()
+    alone = clusters["listing"].isin([3, 4])
+    clusters.loc[alone, ["cluster_id", "cluster_size", "status"]] = [-1, 1, "no_match"]
+    changed = type(tables)(**{**vars(tables), "clusters": clusters})
+    queue = PairQueue(changed, review_order(changed))
+    prepared = []
+    prepare = queue._question
+    monkeypatch.setattr(queue, "_question", lambda pair: prepared.append(pair) or prepare(pair))
+    waiting = queue.unmatched([])
+    assert waiting.left == 2 and len(prepared) == len(waiting.places)
+    assert len({one.first.listing for one in waiting.places}) == 1
+    assert ends(waiting.places[0]) == {3, 4}
+    apart = queue.unmatched(said(("different", waiting.places[0])))
+    assert [ends(one) for one in apart.places] == [{3, 2}] and apart.left == 1

@@ -149,8 +149,8 @@ def unmatched_router(library: Library, pages: Pages) -> APIRouter:
             "unmatched.html",
             category=category,
             done=statement_numbers(done),
-            left=len(waiting),
-            places=[(one, _members(category, one)) for one in waiting[0]] if waiting else [],
+            left=waiting.left,
+            places=[(one, _members(category, one)) for one in waiting.places],
         )
 
     @router.post("/c/{slug}/unmatched")

@@ -1,6 +1,7 @@
 """The worst pair, the map and what changed."""
 
 import base64
+import colorsys
 import re
 
 import numpy as np
@@ -111,6 +112,29 @@ def test_the_map_keeps_clusters_together(tables):
     assert (places[["x", "y"]] >= 0).all().all()
     assert (places[["x", "y"]] <= [drawn.width, drawn.height]).all().all()
     assert {dot.hue for dot in drawn.dots if dot.listing.cluster_id == -1} == {None}
+
+
+def contrast(hue, tone, card):
+    """Return the contrast of a dot and what it lies on, from 1 to 21 (WCAG 2)."""
+    saturation, lightness = (int(share.rstrip("%")) / 100 for share in tone.split())
+    dot = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
+    behind = [int(card[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = np.where(
+        (both := np.array([dot, behind])) <= 0.04045, both / 12.92, ((both + 0.055) / 1.055) ** 2.4
+    )
+    low, high = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_dots_stand_out_from_the_paper_in_the_light_and_in_the_dark(context, tables):
+    page = write_report(embedded(tables), {}, ReportSettings(), context).decode()
+    light, *dark = re.findall(r"--dot: ([^;]+);", page)
+    papers = re.findall(r"--card: (#\w{6})", page)
+    dots = re.findall(r'<circle [^>]+style="--hue: (\d+)"><title>[^<]+Cluster \d+</title>', page)
+    assert dots and len(set(dark)) == 1 and len(papers) == 3
+    assert min(contrast(hue, light, papers[0]) for hue in range(360)) > 2.3
+    assert min(contrast(hue, dark[0], papers[1]) for hue in range(360)) > 3
+    assert "Cluster -1" not in page and "Cluster None" not in page and "· No match</title>" in page
 
 
 @pytest.mark.parametrize("clusters", [[1] * 8, [1, 1, 1, 1, 2, 2, 2, 2], [-1] * 8])

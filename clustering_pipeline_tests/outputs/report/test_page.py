@@ -96,7 +96,7 @@ def test_one_of_something_is_told_in_the_singular():
 
 def test_the_language_is_a_setting(report):
     page = report(language="vi")
-    assert '<html lang="vi">' in page and "Mối nối yếu nhất" in page and "Weakest link" not in page
+    assert '<html lang="vi">' in page and "Liên kết yếu nhất" in page and "Weakest link" not in page
 
 
 def test_pictures_stop_at_the_budget(report):
