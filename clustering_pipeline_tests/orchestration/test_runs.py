@@ -10,9 +10,15 @@ import dagster as dg
 import pytest
 from dagster._core.events import EngineEventData
 
-from clustering_pipeline.orchestration.runtime.instance import COMMAND_LINE_TAG
-from clustering_pipeline.orchestration.runtime.runs import lost_runs, working_alone
-from clustering_pipeline.project import PipelineHome
+from clustering_pipeline.definitions import build_definitions
+from clustering_pipeline.orchestration.jobs import CATEGORIES
+from clustering_pipeline.orchestration.runtime.instance import (
+    COMMAND_LINE_TAG,
+    add_category,
+    open_instance,
+)
+from clustering_pipeline.orchestration.runtime.runs import lost_runs, materialise, working_alone
+from clustering_pipeline.project import PipelineHome, Project
 
 RUN_AND_STAY = """
 import signal, sys, time
@@ -53,6 +59,15 @@ GONE = json.dumps({"host": "localhost", "socket": "/nowhere/socket"})
 @pytest.fixture
 def home(tmp_path) -> PipelineHome:
     return PipelineHome(tmp_path / "home").prepare()
+
+
+def test_a_category_that_is_taken_away_after_a_run_is_no_partition_any_more(home):
+    with open_instance(home) as instance:
+        add_category(instance, "serum")
+        materialise(build_definitions(Project(home)), instance, ["settings/clusters"], "serum")
+        assert instance.has_dynamic_partition(CATEGORIES.name, "serum")
+        instance.delete_dynamic_partition(CATEGORIES.name, "serum")
+        assert not instance.has_dynamic_partition(CATEGORIES.name, "serum")
 
 
 @dg.job
