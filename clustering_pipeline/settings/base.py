@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
@@ -45,9 +45,23 @@ def combination_error(reason: str, *names: str) -> PydanticCustomError:
 
 
 class SettingsModel(BaseModel):
-    """Settings whose unknown names and wrong types are refused."""
+    """Settings whose unknown names and wrong types are refused, and numbers that are none: a limit
+    of `nan` would hold nothing back, and be called no mistake.
+    """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        if isinstance(value, bool) and not _takes_bool(cls.model_fields[name].annotation):
+            raise ValueError("true and false are no values of this setting")
+        return value
+
+
+def _takes_bool(annotation: Any) -> bool:
+    return annotation is bool or any(map(_takes_bool, get_args(annotation)))
 
 
 class StageSettings(SettingsModel):

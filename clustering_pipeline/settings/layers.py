@@ -16,6 +16,10 @@ import yaml
 from clustering_pipeline.core.errors import InputError
 
 Keys = tuple[str, ...]
+# A file of settings has some kilobytes; what is far larger is another file by mistake.
+MOST_BYTES = 2**20
+# Of a value in a message.
+LONGEST_SHOWN = 120
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,8 @@ class SettingsLayer:
             if not isinstance(inner, Mapping):
                 name = ".".join(keys)
                 raise InputError(
-                    f"{self.where(keys)}: `{name}` is {inner!r}; `name: value` lines below it are "
-                    f"expected."
+                    f"{self.where(keys)}: `{name}` is {shown(inner)}; `name: value` lines below it "
+                    f"are expected."
                 )
         lines = {
             path[len(keys) :]: line
@@ -104,11 +108,18 @@ def read_layer(path: Path) -> SettingsLayer:
     cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+        text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"The settings file {path} cannot be read ({error}). A YAML file in UTF-8 is expected."
         ) from error
+    if len(content) > MOST_BYTES:
+        raise InputError(
+            f"The settings file {path} is larger than {MOST_BYTES // 1024:,} KB, the most that is "
+            f"read. A YAML file of settings is expected."
+        )
     return parse_layer(text, str(path))
 
 
@@ -143,6 +154,12 @@ def parse_value(text: str) -> Any:
         return text
 
 
+def shown(value: object) -> str:
+    """Return a value for a message, cut off where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
 def _read(text: str, lines: dict[Keys, int]) -> Any:
     loader = _CoreSchemaLoader(text)
     node = loader.get_single_node()
@@ -157,7 +174,14 @@ def _plain(loader: yaml.SafeLoader, node: yaml.Node, keys: Keys, lines: dict[Key
             _plain(loader, item, (*keys, str(index)), lines)
             for index, item in enumerate(node.value)
         ]
-    return loader.construct_object(node)
+    try:
+        return loader.construct_object(node)
+    except (ValueError, LookupError, AttributeError) as error:
+        kind = node.tag.rpartition(":")[2]
+        raise yaml.MarkedYAMLError(
+            problem=f"{shown(node.value)} is no value of the kind {kind}",
+            problem_mark=node.start_mark,
+        ) from error
 
 
 def _plain_mapping(

@@ -5,20 +5,21 @@ Every section is one class of this package, named where the classes of its kind 
 shows what a settings file looks like.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings.base import COMBINATION, StageSettings
 from clustering_pipeline.settings.images import ImageSections
 from clustering_pipeline.settings.installation import InstallationSections
-from clustering_pipeline.settings.layers import Keys, SettingsLayer, parse_value, read_layer
+from clustering_pipeline.settings.layers import Keys, SettingsLayer, parse_value, read_layer, shown
 from clustering_pipeline.settings.products import ProductSections
 
 SETTINGS_FILE = "settings.yaml"
@@ -124,7 +125,14 @@ class SettingsSource:
         return problems
 
     def _file(self) -> SettingsLayer:
-        return read_layer(self.path) if self.path.exists() else SettingsLayer(str(self.path))
+        # A link that leads nowhere, to a disk that is not there say, is no file that is missing.
+        if not os.path.lexists(self.path):
+            return SettingsLayer(str(self.path))
+        if self.path.exists() and not self.path.is_file():
+            raise InputError(
+                f"The settings file {self.path} is no file. Take away what stands in its place."
+            )
+        return read_layer(self.path)
 
     @staticmethod
     def _section(layer: SettingsLayer, slug: str) -> SettingsLayer:
@@ -188,7 +196,8 @@ def _explanations(
             yield _combination(keys, detail, layers)
             continue
         if keys not in expected:
-            expected[keys] = [f"{place}: `{name}` cannot be {detail['input']!r}"]
+            value = "what is given" if _is_secret(keys) else shown(detail["input"])
+            expected[keys] = [f"{place}: `{name}` cannot be {value}"]
         expected[keys].append(detail["msg"].removeprefix("Value error, "))
     yield from (f"{start}: {'; or '.join(reasons)}." for start, *reasons in expected.values())
 
@@ -215,6 +224,17 @@ def _written_keys(location: Keys, layers: Sequence[SettingsLayer]) -> Keys:
 
 def _saying(keys: Keys, layers: Sequence[SettingsLayer]) -> SettingsLayer:
     return next((layer for layer in reversed(layers) if layer.has(keys)), layers[-1])
+
+
+def _is_secret(keys: Keys) -> bool:
+    """Whether a setting, or what is written within it, may hold a password."""
+    section = PipelineSettings.model_fields.get(keys[0])
+    fields = getattr(section.annotation if section else None, "model_fields", {})
+    return any(
+        SecretStr in (fields[key].annotation, *get_args(fields[key].annotation))
+        for key in keys[1:2] or fields
+        if key in fields
+    )
 
 
 def _nearest_setting(keys: Keys) -> str:

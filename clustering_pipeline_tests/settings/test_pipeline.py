@@ -1,5 +1,6 @@
 """The settings of a category: layers, and mistakes reported with file and line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,7 @@ def test_problems_name_unknown_categories_and_the_nearest_known_one(source):
             r"f:2: `prompts\.translator` cannot be 'gemni'.*'gemini'",
         ),
         ("prompts:\n  words: [hộp, '']\n", r"f:2: `prompts\.words` .*1 to 80 characters"),
+        ("compute:\n  workers: true\n", r"f:2: `compute\.workers` cannot be True: true and false"),
         ("compute:\n  engine: spark\n", r"f:2: `compute\.engine` cannot be 'spark'.*'local'"),
         ("clusters:\n  k_range: [5, 2]\n", r"f:2: `clusters\.k_range` .*least and the greatest"),
     ],
@@ -232,3 +234,71 @@ def test_every_stage_has_a_section():
     assert {"crops", "embeddings", "matches", "clusters", "workbook", "report", "search"} <= set(
         STAGES
     )
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999", ".inf", ".nan"])
+def test_a_limit_that_is_no_number_is_refused(number):
+    with pytest.raises(InputError, match=r"f:2: `crops\.minimum_area` cannot be .*"):
+        resolve([parse_layer(f"crops:\n  minimum_area: {number}\n", "f")])
+    with pytest.raises(InputError, match=r"--set: `matches\.verification\.ratio` cannot be"):
+        SettingsSource(
+            Path("none.yaml"), RunOverrides.read([f"matches.verification.ratio={number}"])
+        ).installation()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "!!int x",
+        "!!int ''",
+        "!!float ''",
+        "!!bool x",
+        "!!timestamp x",
+        "!!binary é",
+        "!!python/object:os.system x",
+        "9" * 5000,
+        "&a [1]\n  b: *a",
+        "[" * 5000,
+        "\t1",
+    ],
+)
+def test_a_value_that_yaml_cannot_make_is_refused_at_its_line(value):
+    with pytest.raises(InputError, match=r"^f:[23]: this is not YAML that can be read|^f: this"):
+        parse_layer(f"clusters:\n  eps: {value}\n", "f")
+
+
+def test_a_value_of_any_length_makes_a_short_message():
+    with pytest.raises(InputError) as error:
+        resolve([parse_layer(f"clusters:\n  eps: {'x' * 100_000}\n", "f")])
+    assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "storage:\n  database: [postgresql://lan:hunter2@db/x]\n",
+        "storage: postgresql://lan:hunter2@db/x\n",
+    ],
+)
+def test_a_mistake_about_a_secret_does_not_repeat_it(text):
+    with pytest.raises(InputError, match=r"f:[12]: `storage") as error:
+        resolve([parse_layer(text, "f")])
+    assert "hunter2" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["folder", "lost link", "pipe", "large", "latin"])
+def test_what_stands_in_the_place_of_the_settings_is_never_taken_for_no_settings(tmp_path, kind):
+    path = tmp_path / "settings.yaml"
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "lost link":
+            path.symlink_to(tmp_path / "unmounted" / "settings.yaml")
+        case "pipe":
+            os.mkfifo(path)
+        case "large":
+            path.write_bytes(b"# " + b"x" * 2**20)
+        case _:
+            path.write_bytes("# Ghi chú".encode("latin-1"))
+    with pytest.raises(InputError, match=r"settings file .*settings\.yaml"):
+        SettingsSource(path).installation()
