@@ -15,6 +15,7 @@ listings were made wrong by a shift of -1.5, 100 answers take their expected cal
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,11 @@ from numpy.typing import NDArray
 from clustering_pipeline.core.corrections import Different, RecordedCorrection, Same, acts_of
 from clustering_pipeline.core.evidence_model import EvidenceModel, load_model, probability_of
 from clustering_pipeline.evaluation import SHIFT, WRONG
-from clustering_pipeline.stages.clustering.corrections import ListingsById, resolve_statements
+from clustering_pipeline.stages.clustering.corrections import (
+    ListingsById,
+    links_between,
+    resolve_statements,
+)
 from clustering_pipeline.stages.clustering.problem import NOISE, Edges
 
 # Log-odds of a pair that was never compared.
@@ -162,7 +167,8 @@ def answered_pairs(
 
     `table`: `label` and `node` of each row, before anything that people said is imposed. Only a
     statement that was made by itself answers a question. One of many, as when pictures are split
-    off, is made because the grouping is wrong there, and would say that it is wrong everywhere.
+    off, is made because the grouping is wrong there, and would say that it is wrong everywhere. Of
+    ids that stand on several rows an answer counts once, by the first pair that is together.
     """
     answers = [
         act[0]
@@ -170,13 +176,22 @@ def answered_pairs(
         if len(act) == 1 and isinstance(act[0].statement, Same | Different)
     ]
     resolved = resolve_statements(answers, listings_of)
+    held = {(pair, True) for pair in resolved.same} | {(pair, False) for pair in resolved.different}
     labels, nodes = table["label"].to_numpy(), table["node"].to_numpy()
-    return [
-        (first, second, same)
-        for pairs, same in ((resolved.same, True), (resolved.different, False))
-        for first, second in pairs
-        if labels[first] == labels[second] != NOISE and nodes[first] != nodes[second]
-    ]
+    found: list[tuple[int, int, bool]] = []
+    for answer in answers:
+        assert isinstance(answer.statement, Same | Different)
+        is_same = isinstance(answer.statement, Same)
+        pairs = links_between(answer.statement.a, answer.statement.b, listings_of)
+        together = (
+            (first, second, is_same)
+            for first, second in pairs
+            if ((first, second), is_same) in held
+            and labels[first] == labels[second] != NOISE
+            and nodes[first] != nodes[second]
+        )
+        found.extend(islice(together, 1))
+    return found
 
 
 def confidence_shift(confidence: Sequence[float], same: Sequence[bool]) -> float:

@@ -81,12 +81,7 @@ def resolve_statements(
                 accept, accepted = sets.separate, resolved.different
             case _:
                 continue
-        links = [
-            (first, second)
-            for first in _indices(listings_of, a)
-            for second in _indices(listings_of, b)
-            if first != second
-        ]
+        links = links_between(a, b, listings_of)
         if not links:
             resolved.unresolved.append(recorded.number)
             continue
@@ -95,6 +90,20 @@ def resolve_statements(
         if len(agreed) < len(links):
             resolved.contradicted.append(recorded.number)
     return resolved
+
+
+def links_between(
+    a: ListingReference, b: ListingReference, listings_of: ListingsById
+) -> list[tuple[int, int]]:
+    """Return every pair of listing indices that two references name: an id may stand on several
+    rows.
+    """
+    return [
+        (first, second)
+        for first in _indices(listings_of, a)
+        for second in _indices(listings_of, b)
+        if first != second
+    ]
 
 
 def _indices(listings_of: ListingsById, said: ListingReference) -> list[int]:

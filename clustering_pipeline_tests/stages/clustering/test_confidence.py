@@ -164,6 +164,16 @@ def test_pictures_that_are_split_off_answer_no_question():
     assert len(answered_pairs(apart, listings_of, table)) == 2
 
 
+def test_an_answer_about_ids_on_many_rows_is_one_answer():
+    rows = 30
+    table = pd.DataFrame({"label": 0, "node": range(rows)})
+    listings_of = {
+        name: [(row, frozenset()) for row in range(rows)[half::2]] for half, name in enumerate("ab")
+    }
+    said = recorded((pair(Different, "a", "b"), "1"), (pair(Same, "a", "b"), "2"))
+    assert answered_pairs(said, listings_of, table) == [(0, 1, True)]
+
+
 def pairs_of(world, count):
     for number in range(count):
         for side in "ab":
