@@ -43,11 +43,13 @@ def import_corrections(
 
 def _add(project: Project, file: Path, author: str) -> tuple[int, list[str]]:
     """Add the statements of a file; return how many were new, and which names nobody knows."""
-    from clustering_pipeline.review import read_incoming, unknown_references
+    from clustering_pipeline.review import actions, read_incoming, unknown_references
 
     incoming = read_incoming(file, author, project.blobs, project.settings.installation().catalogue)
-    added = project.corrections.add_new(incoming.corrections)
-    return len(added), unknown_references(incoming.corrections, _listings(project))
+    listings = _listings(project)
+    corrections = actions.names_placed(incoming.corrections, sorted(listings))
+    added = project.corrections.add_new(corrections)
+    return len(added), unknown_references(corrections, listings)
 
 
 def _listings(project: Project) -> dict[str, set[str]]:

@@ -4,6 +4,7 @@ databases and manifests hold them.
 A row is parsed where it comes in; within the package there are only statements that say something.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -28,6 +29,7 @@ COLUMNS = (
 )
 # What the databases hold in a column of numbers.
 LARGEST_NUMBER = 2**63 - 1
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class CorrectionError(InputError):
@@ -56,7 +58,7 @@ class ListingReference:
         """Refuse an empty id."""
         if not self.product_base_id:
             raise CorrectionError("lacks the id of a listing")
-        _refuse_nul(self.product_base_id, self.image_sha256)
+        _refuse_unwritable(self.product_base_id, self.image_sha256)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ class Name:
         """Refuse an empty name, and the number of no cluster."""
         if not self.name or not 0 < self.cluster_id <= LARGEST_NUMBER:
             raise CorrectionError("has no name or no positive cluster_id")
-        _refuse_nul(self.name)
+        _refuse_unwritable(self.name)
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class Correction:
         """Refuse what nobody says."""
         if not self.author:
             raise CorrectionError("has no author")
-        _refuse_nul(self.author, self.category, self.time)
+        _refuse_unwritable(self.author, self.category, self.time)
 
 
 @dataclass(frozen=True)
@@ -275,6 +277,7 @@ def _whole_number(texts: Mapping[str, str], column: str) -> int:
         raise CorrectionError(f"has the {column} {text!r}, which is no whole number") from error
 
 
-def _refuse_nul(*texts: str | None) -> None:
-    if any("\0" in text for text in texts if text):
-        raise CorrectionError("has a text with a NUL character")
+def _refuse_unwritable(*texts: str | None) -> None:
+    """Refuse what no database holds as text."""
+    if any(_UNWRITABLE.search(text) for text in texts if text):
+        raise CorrectionError("has a text with a NUL character or half a letter (a lone surrogate)")

@@ -4,7 +4,7 @@ has looked at.
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
@@ -24,7 +24,7 @@ from clustering_pipeline.core.corrections import (
 from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.outputs.report import Cluster, Listing
 from clustering_pipeline.outputs.workbook import read_label_edits
-from clustering_pipeline.review.files import SUFFIXES, read_corrections_file
+from clustering_pipeline.review.files import SUFFIXES, read_corrections_file, refuse_long
 from clustering_pipeline.settings import CatalogueSettings
 from clustering_pipeline.storage import BlobStore, Database, SharedDatabase
 
@@ -296,6 +296,27 @@ def unknown_references(
     return [*categories, *listings]
 
 
+def names_placed(corrections: Sequence[Correction], categories: Sequence[str]) -> list[Correction]:
+    """Return corrections in which every name is that of one category's cluster: the number of a
+    cluster is another one's in another category.
+
+    `categories`: those that may be meant. Raises InputError for a name that may be of several.
+    """
+    placed = []
+    for correction in corrections:
+        said = correction.statement
+        if isinstance(said, Name) and correction.category is None and categories:
+            if len(categories) > 1:
+                raise InputError(
+                    f"The name {said.name!r} of cluster {said.cluster_id} does not tell its "
+                    f"category. Write one of {', '.join(categories)} beside it in the column "
+                    f"category; nothing was recorded."
+                )
+            correction = replace(correction, category=categories[0])
+        placed.append(correction)
+    return placed
+
+
 def references(statement: Statement) -> tuple[ListingReference, ...]:
     """Return the listings that a statement names."""
     if isinstance(statement, Same | Different | Unsure):
@@ -315,12 +336,15 @@ def read_incoming(
         edits = read_label_edits(path, blobs, settings)
         if edits is not None:
             signature = Signature(author, edits.category)
-            return Incoming([signature.under(said) for said in edits.statements], edits.category)
+            stated = [signature.under(said) for said in edits.statements]
+            for correction in stated:
+                refuse_long(correction)
+            return Incoming(stated, edits.category)
         if path.suffix.lower() not in SUFFIXES:
             raise InputError(
                 f"{path.name} is neither a labelled workbook of ours nor a list of corrections."
             )
-    return Incoming(read_corrections_file(path, author))
+    return Incoming(read_corrections_file(path, author, settings))
 
 
 class ReviewProgress:

@@ -224,9 +224,8 @@ def read_proposal(library: Library, slug: str, file: UploadFile, author: str) ->
             f"The file holds {len(incoming.corrections):,} statements, and pages take "
             f"{MOST_STATEMENTS:,} at once. Use clustering-pipeline corrections import."
         )
-    return Proposal(
-        slug, name[:120], library.corrections.new(incoming.corrections), len(incoming.corrections)
-    )
+    corrections = actions.names_placed(incoming.corrections, [slug])
+    return Proposal(slug, name[:120], library.corrections.new(corrections), len(corrections))
 
 
 def _read_confined(
