@@ -1,5 +1,6 @@
 """The web application: review, search, report and the JSON API of one installation."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -47,6 +48,7 @@ REPORT_POLICY = (
 )
 # More than may wait for a turn of any kind, so that pages that need none are answered meanwhile.
 THREADS = 128
+_log = logging.getLogger(__name__)
 
 
 def create_app(project: Project, options: ServeOptions) -> FastAPI:
@@ -163,6 +165,16 @@ def _add_problems(app: FastAPI, pages: Pages) -> None:
     @app.exception_handler(ImageError)
     def image(request: Request, error: ImageError) -> Response:
         return answer(request, 400, str(error))
+
+    @app.exception_handler(OSError)
+    def disk(request: Request, error: OSError) -> Response:
+        _log.error("A file cannot be read or written.", exc_info=error)
+        return answer(
+            request,
+            503,
+            f"A file of this installation cannot be read or written ({error.strerror or error}). "
+            f"See that its disk has room and may be written to, and try again.",
+        )
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:

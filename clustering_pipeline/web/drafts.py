@@ -4,7 +4,6 @@ until they are grouped or forgotten.
 
 import csv
 import io
-import json
 import re
 import secrets
 import shutil
@@ -26,6 +25,7 @@ from clustering_pipeline.stages.catalogue import (
     preview_file,
 )
 from clustering_pipeline.storage import hold, layout
+from clustering_pipeline.web.background import read_file, replace_file
 from clustering_pipeline.web.category_cache import UnknownError
 from clustering_pipeline.web.security import Turns
 
@@ -126,12 +126,7 @@ class Drafts:
     def get(self, name: str) -> Draft:
         """Return a draft; raises UnknownError when it is gone."""
         folder = self._folder / name
-        try:
-            description = (
-                json.loads((folder / DESCRIPTION).read_bytes()) if _TOKEN.fullmatch(name) else None
-            )
-        except FileNotFoundError:
-            description = None
+        description = read_file(folder / DESCRIPTION) if _TOKEN.fullmatch(name) else None
         if description is None:
             raise UnknownError("This upload is no longer held. Drop the workbook again.")
         sheets = [
@@ -179,9 +174,7 @@ class Drafts:
         if not sheets:
             raise InputError(f"{name} holds nothing but empty sheets. Choose another file.")
         description = {"file_name": name, "sheets": [asdict(sheet) for sheet in sheets]}
-        (folder / DESCRIPTION).write_text(
-            json.dumps(description, ensure_ascii=False), encoding="utf-8"
-        )
+        replace_file(folder / DESCRIPTION, description)
         self._forget_old()
         return Draft(folder, name, sheets)
 

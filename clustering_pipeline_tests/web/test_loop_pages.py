@@ -255,3 +255,14 @@ def test_errors_are_told_in_the_language_of_the_page(client):
         "/new?lang=vi", data={"secret": secret_of(client.get("/"))}, files={"file": ("a.exe", b"M")}
     )
     assert "không phải là bảng đọc được ở đây" in answer.text
+
+
+def test_a_disk_that_cannot_be_written_is_told_in_words(client, project):
+    (project.home.state / "drafts").write_bytes(b"a file in the place of the folder")
+    answer = client.post(
+        "/new",
+        data={"secret": secret_of(client.get("/"))},
+        files={"file": ("a.csv", b"product_base_id,url_thumbnail\n1,https://shop.example/1.jpg\n")},
+    )
+    assert answer.status_code == 503
+    assert "cannot be read or written (Not a directory)" in answer.text

@@ -8,6 +8,8 @@ from clustering_pipeline.web.background.reports import (
     ClusterChange,
     Outcome,
     StageProgress,
+    read_file,
+    replace_file,
 )
 from clustering_pipeline.web.background.runs import (
     BackgroundRun,
@@ -24,4 +26,6 @@ __all__ = [
     "Outcome",
     "RunningAlreadyError",
     "StageProgress",
+    "read_file",
+    "replace_file",
 ]

@@ -3,6 +3,7 @@ read, and in the end what it changed in the clusters of its category.
 """
 
 import json
+import logging
 import threading
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ from clustering_pipeline.stages.clustering import changes_between
 from clustering_pipeline.storage import ManifestStore
 
 SECONDS_BETWEEN_WRITES = 0.3
+_log = logging.getLogger(__name__)
 StageState = Literal["waiting", "running", "done"]
 
 
@@ -121,12 +123,25 @@ class FileBar:
 
 def read_progress(path: Path) -> list[StageProgress]:
     """Return the stages as they were written last; none before that."""
-    if not path.exists():
-        return []
+    written = read_file(path) or {"stages": []}
     return [
         StageProgress(**{**stage, "bars": [BarProgress(**bar) for bar in stage["bars"]]})
-        for stage in json.loads(path.read_bytes())["stages"]
+        for stage in written["stages"]
     ]
+
+
+def read_file(path: Path) -> dict[str, Any] | None:
+    """Return what `replace_file` wrote; None where nothing is, or what a power cut or a full disk
+    left cannot be read.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        _log.warning("%s cannot be read (%s): it counts as missing.", path, error)
+        return None
+    return values if isinstance(values, dict) else None
 
 
 def replace_file(path: Path, values: dict[str, Any]) -> None:

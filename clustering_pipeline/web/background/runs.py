@@ -5,7 +5,6 @@ of the folder as long as it lives, whoever else ends meanwhile.
 """
 
 import fcntl
-import json
 import os
 import re
 import secrets
@@ -27,6 +26,7 @@ from clustering_pipeline.storage import hold, layout
 from clustering_pipeline.web.background.reports import (
     Outcome,
     StageProgress,
+    read_file,
     read_progress,
     replace_file,
 )
@@ -76,7 +76,7 @@ class BackgroundRun:
 
     @cached_property
     def _ended(self) -> dict[str, Any] | None:
-        return _read(self.folder / OUTCOME)
+        return read_file(self.folder / OUTCOME)
 
     @cached_property
     def state(self) -> RunState:
@@ -156,7 +156,7 @@ class BackgroundRuns:
     def get(self, name: str) -> BackgroundRun:
         """Return a run by its name; raises InputError when there is none."""
         folder = self._folder / name
-        asked = _read(folder / ASKED) if _NAME.fullmatch(name) else None
+        asked = read_file(folder / ASKED) if _NAME.fullmatch(name) else None
         if asked is None:
             raise InputError("There is no such run here, or it was long ago and is forgotten.")
         return BackgroundRun(folder, Asked(**asked))
@@ -164,7 +164,7 @@ class BackgroundRuns:
     def all(self) -> Iterator[BackgroundRun]:
         """Yield the runs that are remembered, the latest first."""
         for path in sorted(self._folder.glob(f"*/{ASKED}"), reverse=True):
-            asked = _read(path)
+            asked = read_file(path)
             if asked is not None:
                 yield BackgroundRun(path.parent, Asked(**asked))
 
@@ -226,11 +226,3 @@ class BackgroundRuns:
         old = [run for run in list(self.all())[RUNS_KEPT - 1 :] if run.is_over]
         for run in old:
             shutil.rmtree(run.folder)
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        values: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    return values

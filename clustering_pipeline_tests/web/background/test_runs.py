@@ -114,3 +114,19 @@ def test_the_process_of_a_run_loads_no_server():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_files_that_a_power_cut_left_count_as_missing(runs):
+    run = ended(runs, runs.start("nobody-knows-it", "Nobody knows it", "run", "lan").name)
+    for left in (b"", b"\0" * 100, b'{"state": "do', b"[]"):
+        for file in ("outcome.json", "progress.json"):
+            (run.folder / file).write_bytes(left)
+        found = runs.get(run.name)
+        assert found.state == "failed" and "gone without a word" in found.message
+        assert found.stages == []
+        (run.folder / "draft").write_bytes((run.folder / "asked.json").read_bytes())
+        (run.folder / "asked.json").write_bytes(left)
+        assert list(runs.all()) == []
+        with pytest.raises(InputError, match="no such run"):
+            runs.get(run.name)
+        (run.folder / "draft").replace(run.folder / "asked.json")
