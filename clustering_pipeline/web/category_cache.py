@@ -2,12 +2,13 @@
 run has changed them.
 """
 
+import hashlib
 import logging
 import re
 import secrets
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -59,7 +60,7 @@ from clustering_pipeline.outputs.search import (
 )
 from clustering_pipeline.outputs.workbook import printed_lines
 from clustering_pipeline.project import Project
-from clustering_pipeline.review import PairQueue, Placed, place_pictures
+from clustering_pipeline.review import PairQueue, Placed, actions, place_pictures
 from clustering_pipeline.storage import FileTree, layout
 from clustering_pipeline.web.background import BackgroundRuns
 
@@ -110,6 +111,7 @@ _READ = (
 SECONDS_BETWEEN_LOOKS = 1.0
 # Of clusters with one name.
 MOST_TOLD = 8
+STAMP_DIGITS = 24
 
 
 class UnknownError(PipelineError):
@@ -144,6 +146,26 @@ class Category:
     def listings(self) -> Mapping[int, Listing]:
         """Every listing by its number."""
         return {listing.listing: listing for listing in read_listings(self.tables)}
+
+    @cached_property
+    def stamp(self) -> str:
+        """What tells these listings from those of another workbook or other pictures: a listing's
+        number is that of its row, which may be another's after the next run.
+        """
+        return _digest(
+            f"{one.listing}\0{one.product_base_id}\0{one.image_sha256}"
+            for one in self.listings.values()
+        )
+
+    @cached_property
+    def grouping_stamp(self) -> str:
+        """What tells these listings and their clusters from those of another run."""
+        places = (f"{one.listing}\0{one.cluster_id}" for one in self.listings.values())
+        return _digest([self.stamp, *places])
+
+    def cluster_stamp(self, cluster: Cluster) -> str:
+        """What tells a cluster as it is now from what it was or will be."""
+        return _digest([self.stamp, actions.content_of(cluster)])
 
     @property
     def prices(self) -> Mapping[int, ProductPrices]:
@@ -251,6 +273,10 @@ class Category:
         if number not in self.listings:
             raise UnknownError(f"{self.display_name} has no listing {number}.")
         return self.listings[number]
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:STAMP_DIGITS]
 
 
 @dataclass

@@ -4,7 +4,7 @@ also for the pages that stages write.
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape, unescape
 from importlib.resources import files
@@ -29,6 +29,7 @@ from clustering_pipeline.web.security import ServeOptions
 
 LANGUAGE_COOKIE, AUTHOR_COOKIE = "cp_language", "cp_author"
 LONGEST_NAME = 80
+STAMP_MARK = "."
 STATIC_TYPES = {
     "base.css": "text/css",
     "serve.css": "text/css",
@@ -39,7 +40,8 @@ STATIC_TYPES = {
     "cluster.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
-# The field that every form of our pages has.
+# The field that every form of our pages has: the secret of the process, and the stamp of what the
+# page shows.
 Secret = Annotated[str, Form()]
 
 
@@ -97,7 +99,7 @@ class Pages:
             texts=Texts(language, read_words("clustering_pipeline.web")),
             path=request.url.path,
             other_language=_with_language(request, "en" if language == "vi" else "vi"),
-            form_secret=self.form_secret,
+            form_secret=self.form_secret + STAMP_MARK + _seen(values),
             certainty=certainty,
             link_words=link_words,
             reason_in=reason_in,
@@ -116,11 +118,30 @@ class Pages:
 
     def check_form(self, secret: str) -> None:
         """Raise 403 unless a form carries this process's secret."""
-        if not secrets.compare_digest(secret.encode(), self.form_secret.encode()):
+        own = secret.partition(STAMP_MARK)[0]
+        if not secrets.compare_digest(own.encode(), self.form_secret.encode()):
             raise HTTPException(
                 403,
                 "The form is from before the server was restarted. Reload the page and try again.",
             )
+
+
+def check_seen(secret: str, stamp: str) -> None:
+    """Raise InputError unless the page of a form showed what `stamp` stands for, so that no answer
+    is taken for one about other listings.
+    """
+    if secret.partition(STAMP_MARK)[2] != stamp:
+        raise InputError(
+            "The listings or clusters changed since the page was opened, and nothing was recorded. "
+            "Look at them as they are now and answer again."
+        )
+
+
+def _seen(values: Mapping[str, Any]) -> str:
+    """Return the stamp of what a page shows: its own, else that of its category's listings."""
+    category = values.get("category")
+    stamp = values.get("stamp", "" if category is None else category.stamp)
+    return str(stamp)
 
 
 def error_in(error: object, language: Language) -> str:

@@ -17,14 +17,13 @@ from clustering_pipeline_tests.web import home
 BASE = f"/c/{home.SLUG}"
 
 
-def secret_of(client):
-    return re.search(
-        r'name="secret" value="([^"]+)"', client.get(f"{BASE}/corrections").text
-    ).group(1)
+def secret_of(client, page="corrections"):
+    return re.search(r'name="secret" value="([^"]+)"', client.get(f"{BASE}/{page}").text).group(1)
 
 
 def post(client, path, **data):
-    return client.post(f"{BASE}/{path}", data={"secret": secret_of(client), **data})
+    page = re.match(r"review/\d+|", path)[0] or "corrections"
+    return client.post(f"{BASE}/{path}", data={"secret": secret_of(client, page), **data})
 
 
 def upload(client, name, content):

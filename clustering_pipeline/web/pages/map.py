@@ -24,7 +24,7 @@ from clustering_pipeline.review import (
 )
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
 from clustering_pipeline.web.pages.review import MOST_NAMES, reviewable
-from clustering_pipeline.web.rendering import Pages, Secret, error_in, language_of
+from clustering_pipeline.web.rendering import Pages, Secret, check_seen, error_in, language_of
 
 # Chosen at once, as many as statements may be.
 MOST_CHOSEN = 1000
@@ -45,6 +45,7 @@ def map_router(library: Library, pages: Pages) -> APIRouter:
             request,
             "map.html",
             category=category,
+            stamp=category.grouping_stamp,
             pending=len(library.pending(category)),
             names=[one for one in reviewable(category) if one.name][:MOST_NAMES],
         )
@@ -69,6 +70,7 @@ def map_router(library: Library, pages: Pages) -> APIRouter:
         category = library.category(slug)
         by = Signature(pages.author(request), slug)
         try:
+            check_seen(secret, category.grouping_stamp)
             stated = stated_by(act, category, chosen_parts(category, listings), text.strip(), by)
         except (InputError, UnknownError) as error:
             status = 404 if isinstance(error, UnknownError) else 400

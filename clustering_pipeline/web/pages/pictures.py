@@ -13,7 +13,13 @@ from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.outputs.report import Box, thumbnail_jpeg
 from clustering_pipeline.review import Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library, UnknownError
-from clustering_pipeline.web.rendering import NumberedForm, PageNumber, Pages, page_of
+from clustering_pipeline.web.rendering import (
+    NumberedForm,
+    PageNumber,
+    Pages,
+    check_seen,
+    page_of,
+)
 from clustering_pipeline.web.security import Turns
 
 PAGE_SIZE = 60
@@ -47,7 +53,9 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
         page: PageNumber = 1,
     ) -> Response:
         pages.check_form(form.secret)
-        listing = library.category(form.slug).listing(form.number)
+        category = library.category(form.slug)
+        check_seen(form.secret, category.stamp)
+        listing = category.listing(form.number)
         author = Signature(pages.author(form.request), form.slug)
         library.corrections.add_new(actions.keep(listing, author))
         return RedirectResponse(f"/c/{form.slug}/rejected?page={page}", 303)
@@ -59,6 +67,7 @@ def rejected_router(library: Library, pages: Pages) -> APIRouter:
     ) -> Response:
         pages.check_form(form.secret)
         category = library.category(form.slug)
+        check_seen(form.secret, category.stamp)
         stated = _keep_statements(library, category).get(category.listing(form.number).listing)
         if stated is not None:
             library.corrections.undo(stated, author=pages.author(form.request))

@@ -14,7 +14,7 @@ from clustering_pipeline.outputs.report import Listing, PairView
 from clustering_pipeline.review import Question, Signature, actions
 from clustering_pipeline.web.category_cache import Category, Library
 from clustering_pipeline.web.pages.review import draw_pair
-from clustering_pipeline.web.rendering import Pages, Secret, statement_numbers
+from clustering_pipeline.web.rendering import Pages, Secret, check_seen, statement_numbers
 
 MOST_AHEAD = 8
 STATE = {"same": actions.same, "different": actions.different, "unsure": actions.unsure}
@@ -75,6 +75,7 @@ def _add_answers(router: APIRouter, library: Library, pages: Pages) -> None:
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
+        check_seen(secret, category.stamp)
         by = Signature(pages.author(request), slug)
         said = STATE[kind](category.listing(a), category.listing(b), by)
         return _answered(request, slug, library.corrections.add(said))
@@ -164,6 +165,7 @@ def unmatched_router(library: Library, pages: Pages) -> APIRouter:
     ) -> Response:
         pages.check_form(secret)
         category = library.category(slug)
+        check_seen(secret, category.stamp)
         by = Signature(pages.author(request), slug)
         own, others = category.listing(listing), [category.listing(number) for number in near]
         if isinstance(kind, int):

@@ -27,6 +27,7 @@ from clustering_pipeline.web.rendering import (
     NumberedForm,
     PageNumber,
     Pages,
+    check_seen,
     page_of,
     statement_numbers,
 )
@@ -96,6 +97,7 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         cluster = category.cluster(form.number)
         author = pages.author(form.request)
         try:
+            check_seen(form.secret, category.cluster_stamp(cluster))
             numbers = library.corrections.add(make(category, cluster, Signature(author, form.slug)))
         except (InputError, UnknownError) as error:
             # What was typed is answered where it was typed.
@@ -179,7 +181,9 @@ def _add_statements(router: APIRouter, library: Library, pages: Pages) -> None:
         following: Annotated[int | None, Form()] = None,
     ) -> Response:
         pages.check_form(form.secret)
-        cluster = library.category(form.slug).cluster(form.number)
+        category = library.category(form.slug)
+        cluster = category.cluster(form.number)
+        check_seen(form.secret, category.cluster_stamp(cluster))
         library.progress.mark(form.slug, cluster, author=pages.author(form.request))
         return _back_to(form.slug, form.number if following is None else following, [])
 
@@ -221,6 +225,7 @@ def _cluster_values(library: Library, category: Category, number: int) -> dict[s
     return {
         "category": category,
         "cluster": cluster,
+        "stamp": category.cluster_stamp(cluster),
         "place": place,
         "total": len(order),
         "previous": order[place - 1] if place > 0 else None,
