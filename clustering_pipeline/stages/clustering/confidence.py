@@ -154,7 +154,8 @@ def _mean(
 
 # Fewer answers about pairs that the grouping puts together change nothing.
 FEWEST_ANSWERS = 20
-_SHIFTS = np.linspace(-4.0, 4.0, 161)
+# So wide that answers which contradict the surest confidences are not cut off.
+_SHIFTS = np.linspace(-12.0, 12.0, 481)
 # No confidence is taken to be surer than this.
 LEAST = 1e-4
 

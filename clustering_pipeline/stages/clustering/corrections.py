@@ -166,6 +166,8 @@ def _move_single(labels: NDArray[np.int64], statements: ResolvedCorrections) -> 
 
 def _join_clusters(labels: NDArray[np.int64], statements: ResolvedCorrections) -> NDArray[np.int64]:
     for a, b in statements.same:
+        if labels[a] == labels[b] != NOISE:
+            continue
         targets = [int(labels[item]) for item in (a, b) if labels[item] != NOISE]
         target = min(targets, default=int(labels.max()) + 1)
         for label in targets:

@@ -164,6 +164,13 @@ def test_pictures_that_are_split_off_answer_no_question():
     assert len(answered_pairs(apart, listings_of, table)) == 2
 
 
+@pytest.mark.parametrize(("certain", "same"), [(0.99, False), (0.01, True)])
+def test_answers_that_all_contradict_are_believed(certain, same):
+    shift = confidence_shift([certain] * 2000, [same] * 2000)
+    [confidence] = shifted(pd.Series([certain]), shift)
+    assert confidence > 0.95 if same else confidence < 0.05
+
+
 def test_an_answer_about_ids_on_many_rows_is_one_answer():
     rows = 30
     table = pd.DataFrame({"label": 0, "node": range(rows)})
