@@ -36,7 +36,7 @@ def test_a_row_per_product_with_its_prices_and_how_they_moved(reader, products):
     assert "Shop 0 &lt;b&gt;" in page
     assert page.count('class="spark"') == products
     assert "▼" in page
-    assert "Price far from its cluster&#39;s (1)" in page
+    assert "Price stands out (1)" in page
 
 
 def test_it_is_in_the_readers_language(reader):
@@ -75,7 +75,7 @@ def test_a_clusters_page_has_the_strip_and_marks_the_far_price(reader):
     page = reader.get(f"{BASE}/review/{with_far(reader)[0]}?lang=en").text
     assert page.count("<circle") >= home.SELLERS
     assert 'class="far"' in page
-    assert "Price far from its cluster" in page
+    assert "Price stands out" in page
 
 
 def test_far_prices_are_a_list_of_the_review(reader):
@@ -87,7 +87,7 @@ def test_the_report_tells_of_prices(reader):
     page = reader.get(f"{BASE}/alone/report").text
     assert 'id="prices"' in page
     assert "100,000 ₫" in page
-    assert "Price far from its cluster" in page
+    assert "Price stands out" in page
 
 
 def test_a_category_without_prices_has_no_such_page_in_its_bar(client, project):

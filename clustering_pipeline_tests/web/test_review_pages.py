@@ -157,6 +157,8 @@ def test_what_was_recorded_at_once_is_one_line_of_the_history_with_one_undo(clie
     page = client.get(f"{BASE}/corrections").text
     lines = re.findall(r"<tr.*?</tr>", page.split("<tbody>")[1], re.DOTALL)
     assert len(lines) == 2 and len(stated) > 3
+    # The instant, so that a script can tell it by the reader's clock.
+    assert re.search(r'<time datetime="[^"]+\+00:00">[^<]+ UTC</time>', lines[0])
     assert "Kem A" in lines[0]
     undo = re.search(r'name="numbers" value="([\d,]+)"', lines[1])[1]
     assert list(map(int, undo.split(","))) == stated[:-1]
@@ -191,7 +193,7 @@ def test_corrections_leave_and_come_back_as_a_workbook(client):
     assert client.get(f"/api/categories/{home.SLUG}/corrections").json() == []
     answer = client.post(preview.url.path, data={"secret": secret_of(client)})
     assert "1 new corrections" in answer.text
-    assert "Everything in this file is known" in upload(client, "back.xlsx", content).text
+    assert "This file brings nothing new" in upload(client, "back.xlsx", content).text
 
 
 def test_an_edited_workbook_shows_what_it_would_change_before_it_does(client, project):

@@ -38,7 +38,7 @@ def test_a_new_photograph_finds_its_product_verified(reader):
 
 def test_the_page_shows_boxes_and_results(reader):
     page = ask(reader, home.picture(4, 0, seed=5)).text
-    assert 'class="region"' in page and "same product, verified" in page and "P01" in page
+    assert 'class="region"' in page and "The print matches" in page and "P01" in page
 
 
 def test_the_picture_of_a_query_is_shown_to_who_knows_its_name(reader):

@@ -19,6 +19,12 @@
   const current = links?.querySelector("[aria-current]");
   if (current) links.scrollLeft = current.offsetLeft - links.offsetLeft - (links.clientWidth - current.offsetWidth) / 2;
 
+  // Times are those of the reader's clock.
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    const moment = new Date(time.dateTime);
+    if (!Number.isNaN(moment.getTime())) time.textContent = moment.toLocaleString(root.lang === "vi" ? "vi-VN" : "en-GB", { dateStyle: "short", timeStyle: "short" });
+  }
+
   // A name can be typed as soon as its field is shown, in the place of the one it has.
   for (const rename of document.querySelectorAll(".rename")) {
     rename.addEventListener("toggle", () => { if (rename.open) rename.querySelector("input[name=text]")?.select(); });
