@@ -1,7 +1,8 @@
 """The queue of questions on real sellers' pictures: whether its intervals cover the true precision and recall, what 100 answers gain, and how fast the pages come.
 
-A simulated reviewer answers by the truth and errs in two of a hundred answers. `--keep` keeps the
-run of the pictures, which takes longest.
+A simulated reviewer answers by the truth and errs in two of a hundred answers. The truth has all
+sizes of a product as one, and so has the run (`matches.sizes: join`). `--keep` keeps the run of the
+pictures, which takes longest.
 """
 
 import time
@@ -47,6 +48,8 @@ def _finished_home(options: Options) -> Path:
     home = (options.kept or options.scratch) / "review-sellers"
     if Project(PipelineHome(home)).manifests.read("clusters", CATEGORY) is None:
         dataset = options.dataset("sellers")
+        home.mkdir(parents=True, exist_ok=True)
+        (home / "settings.yaml").write_text("matches:\n  sizes: join\n", encoding="utf-8")
         with serve_folder(dataset) as shop:
             catalogue = served_copy(dataset, shop, options.scratch / f"{CATEGORY}.xlsx")
             arguments = ("run", str(catalogue), "--category", CATEGORY, "--allow-host", shop.host)

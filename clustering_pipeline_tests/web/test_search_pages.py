@@ -15,8 +15,8 @@ from clustering_pipeline_tests.web import home
 BASE, API = f"/c/{home.SLUG}", f"/api/categories/{home.SLUG}/search"
 
 
-def secret_of(client):
-    return re.search(r'name="secret" value="([^"]+)"', client.get(f"{BASE}/search").text).group(1)
+def secret_of(client, page="search"):
+    return re.search(r'name="secret" value="([^"]+)"', client.get(f"{BASE}/{page}").text).group(1)
 
 
 def ask(client, picture=None, **data):
@@ -71,7 +71,7 @@ def test_words_of_a_title_lead_to_listings_and_clusters(reader):
 
 
 def test_words_find_the_name_of_a_cluster_whatever_its_accents(client, project):
-    data = {"secret": secret_of(client), "text": "Kem dưỡng đặc biệt"}
+    data = {"secret": secret_of(client, "review/2"), "text": "Kem dưỡng đặc biệt"}
     client.post(f"{BASE}/review/2/name", data=data)
     home.group_again(project)
     page = ask(client, words="kem duong dac").text
