@@ -194,7 +194,8 @@ def test_a_stage_that_fails_is_not_tried_again(installation):
     installation.shop.gate.set()
     installation.sync_by_itself()
     settings = yaml.safe_load(installation.project.home.settings_file.read_text())
-    settings["embeddings"] = {"encoder": "onnx"}
+    absent = str(installation.path / "absent.onnx")
+    settings["embeddings"] = {"encoder": "onnx", "model": absent}
     installation.project.home.settings_file.write_text(yaml.safe_dump(settings))
     with installation.daemon():
         wait_for(
