@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 Indices = NDArray[np.int64]
@@ -28,6 +28,18 @@ def component_labels(count: int, first: Ends, second: Ends) -> Indices:
     graph = coo_matrix((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
     labels: Indices = connected_components(graph, directed=False)[1].astype(np.int64)
     return labels
+
+
+def symmetric_matrix(pairs: Indices, values: NDArray[np.float64], count: int) -> csr_matrix:
+    """Return the values of pairs of rows, int64 (n, 2), in both directions: a sparse float64
+    (count, count).
+
+    Example:
+        >>> symmetric_matrix(np.array([[0, 2]]), np.array([0.5]), 3).toarray()[:, 2].tolist()
+        [0.5, 0.0, 0.0]
+    """
+    half = coo_matrix((values, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
+    return (half + half.T).tocsr()
 
 
 def components(count: int, first: Indices, second: Indices) -> list[Indices]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from clustering_pipeline.core.graph import symmetric_matrix
 from clustering_pipeline.core.vectors import EXACT_UP_TO, nearest
 from clustering_pipeline.stages.matching.verification import Floats, Indices
 
@@ -100,8 +101,8 @@ def friends_of_friends(
     row proposes its `most` best.
     """
     friends = weights > 0
-    graph = _symmetric(pairs[friends], np.sqrt(weights[friends]), count)
-    paired = _symmetric(pairs, np.ones(len(pairs)), count)
+    graph = symmetric_matrix(pairs[friends], np.sqrt(weights[friends]), count)
+    paired = symmetric_matrix(pairs, np.ones(len(pairs)), count)
     proposed = [np.zeros((0, 2), np.int64)]
     for start in range(0, count, _FRIENDS_BLOCK):
         block = slice(start, start + _FRIENDS_BLOCK)
@@ -119,13 +120,6 @@ def _off_diagonal(paths: sparse.csr_matrix, start: int) -> sparse.csr_matrix:
     paths.data[paths.indices == row_of] = 0
     paths.eliminate_zeros()
     return paths
-
-
-def _symmetric(
-    pairs: NDArray[np.int64], values: NDArray[np.float64], count: int
-) -> sparse.csr_matrix:
-    half = sparse.coo_matrix((values, (pairs[:, 0], pairs[:, 1])), shape=(count, count)).tocsr()
-    return half + half.T
 
 
 def _strongest_per_row(matrix: sparse.csr_matrix, most: int) -> tuple[Indices, Indices]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from clustering_pipeline.core.evidence_model import probability_of
+from clustering_pipeline.core.graph import symmetric_matrix
 from clustering_pipeline.core.text import ProductAttributes, Values
 from clustering_pipeline.stages.matching.verification import Floats
 
@@ -341,7 +342,7 @@ def partner_features(pairs: Pairs, log_odds: Reals, count: int) -> Features:
     """
     clipped = np.clip(log_odds, -SUREST, SUREST)
     likely = probability_of(clipped)
-    yes, no = _symmetric(pairs, likely, count), _symmetric(pairs, 1 - likely, count)
+    yes, no = symmetric_matrix(pairs, likely, count), symmetric_matrix(pairs, 1 - likely, count)
     blocks = [
         _beside_thirds(yes, no, pairs[start : start + _PAIR_BLOCK])
         for start in range(0, max(len(pairs), 1), _PAIR_BLOCK)
@@ -365,11 +366,6 @@ def partner_features(pairs: Pairs, log_odds: Reals, count: int) -> Features:
         "lead": clipped - best.max(axis=1, initial=-SUREST),
         "lead_far": clipped - best.min(axis=1, initial=SUREST),
     }
-
-
-def _symmetric(pairs: Pairs, values: Reals, count: int) -> sparse.csr_matrix:
-    half = sparse.coo_matrix((values, tuple(pairs.T)), shape=(count, count)).tocsr()
-    return (half + half.T).tocsr()
 
 
 def _beside_thirds(

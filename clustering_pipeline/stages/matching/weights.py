@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from clustering_pipeline.core.evidence_model import Reals, prior_shift
+from clustering_pipeline.core.graph import symmetric_matrix
 
 _FEWEST_COMMON = 6
 
@@ -46,8 +46,10 @@ def profile_disagreement(
     """
     if len(pairs) == 0:
         return np.zeros(0)
-    against = _symmetric(pairs[compared & contradicting], count)
-    agreed = _symmetric(pairs[compared & ~contradicting], count)
+    against, agreed = (
+        symmetric_matrix(some, np.ones(len(some)), count)
+        for some in (pairs[compared & contradicting], pairs[compared & ~contradicting])
+    )
     one_sided = (against @ agreed).tocsr()
     one_sided = one_sided + one_sided.T
     both = against + agreed
@@ -56,13 +58,6 @@ def profile_disagreement(
     shared = np.asarray(common[left, right], np.float64).ravel()
     differing = np.asarray(one_sided[left, right], np.float64).ravel()
     return np.where(shared >= _FEWEST_COMMON, differing / np.maximum(shared, 1), 0.0)
-
-
-def _symmetric(pairs: NDArray[np.int64], count: int) -> sparse.csr_matrix:
-    half = sparse.coo_matrix(
-        (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count)
-    ).tocsr()
-    return half + half.T
 
 
 # Pairs that weigh less are refused; more than the largest says nothing more.
