@@ -29,7 +29,7 @@ from clustering_pipeline.web.schemas import (
     correction_out,
     found_out,
 )
-from clustering_pipeline.web.search_service import MOST_HITS, Finder
+from clustering_pipeline.web.search_service import MOST_HITS, Finder, Found
 from clustering_pipeline.web.security import ServeOptions
 
 Slug = Annotated[
@@ -43,6 +43,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         401: "The token is missing or wrong.",
         403: "Another site sent the request.",
         404: "There is no such category, cluster, listing or correction.",
+        409: "The listings or clusters are others than those of the revision.",
         413: "The upload is too large.",
         421: "The server is not known by that host name.",
         503: "A part of the installation is missing or damaged.",
@@ -55,7 +56,7 @@ def api_router(library: Library, finder: Finder, options: ServeOptions) -> APIRo
     router = APIRouter(prefix="/api", responses=_PROBLEMS)
     _add_reading(router, library)
     _add_corrections(router, library, options)
-    _add_search(router, finder)
+    _add_search(router, library, finder)
     return router
 
 
@@ -76,6 +77,7 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         shown = category.clusters[offset : offset + limit]
         reviewed = library.progress.looked_at(slug, shown)
         return ClusterPage(
+            revision=category.revision,
             total=len(category.clusters),
             clusters=[
                 cluster_out(one, one.cluster_id in reviewed, category.confirmed) for one in shown
@@ -90,7 +92,7 @@ def _add_reading(router: APIRouter, library: Library) -> None:
         category = library.category(slug)
         one = category.cluster(number)
         is_reviewed = bool(library.progress.looked_at(slug, [one]))
-        return cluster_detail(one, is_reviewed, category.confirmed)
+        return cluster_detail(one, category.revision, is_reviewed, category.confirmed)
 
 
 def _add_corrections(router: APIRouter, library: Library, options: ServeOptions) -> None:
@@ -107,8 +109,13 @@ def _add_corrections(router: APIRouter, library: Library, options: ServeOptions)
     def correct(slug: Slug, action: ActionIn) -> Recorded:
         """Say that listings are the same or different, name, merge or split clusters, or move
         listings.
+
+        Listings and clusters are spoken of by their numbers, which may be those of others after a
+        run. With the `revision` of the answer in which they were read, the request is refused (409)
+        when they are.
         """
         category = library.category(slug)
+        category.check_revision(action.revision, is_grouping_meant=not isinstance(action, PairIn))
         corrections = _corrections(category, action, Signature(options.author, slug))
         return Recorded(corrections=library.corrections.add(corrections))
 
@@ -119,7 +126,7 @@ def _add_corrections(router: APIRouter, library: Library, options: ServeOptions)
         return Recorded(corrections=[library.corrections.undo(number, author=options.author)])
 
 
-def _add_search(router: APIRouter, finder: Finder) -> None:
+def _add_search(router: APIRouter, library: Library, finder: Finder) -> None:
     @router.post("/categories/{slug}/search", tags=["search"])
     def search(
         slug: Slug,
@@ -157,13 +164,29 @@ def _add_search(router: APIRouter, finder: Finder) -> None:
         """Find the listings that show what a picture shows."""
         query = finder.query_of(slug, picture.file.read() if picture else None, words)
         edges = None if box is None else tuple(int(edge) for edge in box.split(","))
-        return found_out(finder.find(slug, query, mode, top, region, edges))  # type: ignore[arg-type]
+        found = finder.find(slug, query, mode, top, region, edges)  # type: ignore[arg-type]
+        return found_out(found, _revision_of(library.category(slug), found))
+
+
+def _revision_of(category: Category, found: Found) -> str:
+    """Return the category's revision, or one that it never has when an index of another run was
+    searched.
+    """
+    for hit in (one.hit for one in found.hits):
+        listing = category.listings.get(hit.listing)
+        if listing is None or (listing.product_base_id, listing.cluster_id) != (
+            hit.product_base_id,
+            hit.cluster_id,
+        ):
+            return "of an index that is older or newer than the clusters"
+    return category.revision
 
 
 def _category_out(library: Library, category: Category) -> CategoryOut:
     clusters = [cluster for cluster in category.clusters if cluster.size > 1]
     return CategoryOut(
         slug=category.slug,
+        revision=category.revision,
         display_name=category.display_name,
         listings=len(category.listings),
         clusters=len(clusters),

@@ -16,7 +16,7 @@ from clustering_pipeline.core.errors import InputError, PipelineError
 from clustering_pipeline.imaging import ImageError
 from clustering_pipeline.project import Project
 from clustering_pipeline.web.api import api_router
-from clustering_pipeline.web.category_cache import Library, UnknownError
+from clustering_pipeline.web.category_cache import ChangedError, Library, UnknownError
 from clustering_pipeline.web.pages.home import Home, home_router, workbook_router
 from clustering_pipeline.web.pages.map import map_router
 from clustering_pipeline.web.pages.pictures import (
@@ -204,6 +204,8 @@ def _add_problems(app: FastAPI, pages: Pages) -> None:
 def _status_of(error: PipelineError) -> int:
     if isinstance(error, UnknownError):
         return 404
+    if isinstance(error, ChangedError):
+        return 409
     return 400 if isinstance(error, InputError) else 503
 
 

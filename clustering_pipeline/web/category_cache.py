@@ -18,7 +18,7 @@ import pandas as pd
 from cachetools import LRUCache
 
 from clustering_pipeline.core.corrections import ListingReference, read_corrections
-from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.core.errors import InputError, PipelineError
 from clustering_pipeline.core.manifests import (
     CATALOGUE,
     CLEAN_IMAGES,
@@ -120,6 +120,10 @@ class UnknownError(PipelineError):
     """
 
 
+class ChangedError(InputError):
+    """A request speaks of listings or clusters that are others by now."""
+
+
 @dataclass(frozen=True)
 class Category:
     """One category after its last run."""
@@ -166,6 +170,23 @@ class Category:
     def cluster_stamp(self, cluster: Cluster) -> str:
         """What tells a cluster as it is now from what it was or will be."""
         return _digest([self.stamp, actions.content_of(cluster)])
+
+    @cached_property
+    def revision(self) -> str:
+        """What programs are given beside the listings and send back with what they say of them."""
+        return f"{self.stamp}.{self.grouping_stamp}"
+
+    def check_revision(self, revision: str | None, *, is_grouping_meant: bool) -> None:
+        """Raise ChangedError unless the listings are those that a program read, and their clusters
+        too where it speaks of clusters; None: it does not say what it read.
+        """
+        if revision is None or revision == self.revision:
+            return
+        if is_grouping_meant or revision.partition(".")[0] != self.stamp:
+            raise ChangedError(
+                f"The listings or clusters of {self.display_name} changed since they were read. "
+                f"Nothing was recorded: read them again, and send their revision."
+            )
 
     @property
     def prices(self) -> Mapping[int, ProductPrices]:

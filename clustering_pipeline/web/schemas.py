@@ -14,6 +14,11 @@ Name = Annotated[str, Field(min_length=1, max_length=300)]
 Identifier = Annotated[str, Field(min_length=1, max_length=500)]
 
 
+Revision = Annotated[
+    str, Field(description="Of the listings and clusters; sent back with what is said of them.")
+]
+
+
 class Problem(BaseModel):
     """Why a request was not answered."""
 
@@ -24,6 +29,7 @@ class CategoryOut(BaseModel):
     """A category that has clusters."""
 
     slug: str
+    revision: Revision
     display_name: str
     listings: int
     clusters: int = Field(description="Clusters of two listings or more.")
@@ -81,6 +87,7 @@ class ClusterOut(BaseModel):
 class ClusterDetail(ClusterOut):
     """A cluster with its listings and evidence."""
 
+    revision: Revision
     listings: list[ListingOut]
     weakest_link: LinkOut | None
     neighbours: list[int] = Field(description="Clusters that a match leads to, the heaviest first.")
@@ -89,11 +96,21 @@ class ClusterDetail(ClusterOut):
 class ClusterPage(BaseModel):
     """Some of a category's clusters, the most doubtful first."""
 
+    revision: Revision
     total: int
     clusters: list[ClusterOut]
 
 
-class PairIn(BaseModel):
+class _StatedIn(BaseModel):
+    revision: str | None = Field(
+        None,
+        max_length=200,
+        description="Of the answer in which the numbers were read: where listings or clusters "
+        "changed since, nothing is recorded (409). Without it they are taken as they are now.",
+    )
+
+
+class PairIn(_StatedIn):
     """Two listings show the same product, or different ones."""
 
     kind: Literal["same", "different"]
@@ -101,7 +118,7 @@ class PairIn(BaseModel):
     listing_b: int = Field(ge=0, le=2**31)
 
 
-class NameIn(BaseModel):
+class NameIn(_StatedIn):
     """What people call a cluster."""
 
     kind: Literal["name"]
@@ -109,7 +126,7 @@ class NameIn(BaseModel):
     name: Name
 
 
-class MergeIn(BaseModel):
+class MergeIn(_StatedIn):
     """Two clusters show one product."""
 
     kind: Literal["merge"]
@@ -117,7 +134,7 @@ class MergeIn(BaseModel):
     target: int = Field(ge=0, le=2**62)
 
 
-class SplitIn(BaseModel):
+class SplitIn(_StatedIn):
     """Some listings of a cluster show another product."""
 
     kind: Literal["split"]
@@ -128,7 +145,7 @@ class SplitIn(BaseModel):
     )
 
 
-class MoveIn(BaseModel):
+class MoveIn(_StatedIn):
     """Some listings of a cluster belong to another one."""
 
     kind: Literal["move"]
@@ -192,6 +209,7 @@ class HitOut(BaseModel):
 class FoundOut(BaseModel):
     """The answer to a search, the nearest listings first."""
 
+    revision: Revision
     width: int
     height: int
     regions: list[RegionOut]
@@ -223,17 +241,20 @@ def cluster_out(cluster: Cluster, looked_at: bool, confirmed: Collection[int]) -
     )
 
 
-def cluster_detail(cluster: Cluster, looked_at: bool, confirmed: Collection[int]) -> ClusterDetail:
+def cluster_detail(
+    cluster: Cluster, revision: str, looked_at: bool, confirmed: Collection[int]
+) -> ClusterDetail:
     """Return a cluster with its listings as JSON."""
     return ClusterDetail(
         **cluster_out(cluster, looked_at, confirmed).model_dump(),
+        revision=revision,
         listings=[listing_out(listing, confirmed) for listing in cluster.listings],
         weakest_link=_link_out(cluster.weakest.link if cluster.weakest else None),
         neighbours=[number for number, _ in cluster.neighbours],
     )
 
 
-def found_out(search: Found) -> FoundOut:
+def found_out(search: Found, revision: str) -> FoundOut:
     """Return the answer to a search as JSON."""
     picture = search.picture
     regions = [
@@ -244,6 +265,7 @@ def found_out(search: Found) -> FoundOut:
     ]
     hits = [hit_out(hit) for hit in search.hits]
     return FoundOut(
+        revision=revision,
         width=picture.width,
         height=picture.height,
         regions=regions,

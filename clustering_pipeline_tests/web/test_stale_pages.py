@@ -1,5 +1,5 @@
-"""Pages that were opened before the listings or the clusters changed: nothing that is answered on
-them is taken for an answer about others.
+"""Pages that were opened, and answers that programs read, before the listings or the clusters
+changed: nothing that is said of them is taken for a statement about others.
 """
 
 import re
@@ -14,6 +14,7 @@ from clustering_pipeline_tests.web import home
 
 BASE = f"/c/{home.SLUG}"
 LAST = home.PRODUCTS * home.SELLERS - 1
+API = f"/api/categories/{home.SLUG}"
 CHANGED = "changed since the page was opened"
 
 
@@ -102,3 +103,62 @@ def test_an_answer_stands_although_the_clusters_changed_meanwhile(browser, proje
     said = len(project.corrections.history())
     assert browser.post(f"{BASE}/{path}", data={"secret": seen, **data}).status_code == 200
     assert len(project.corrections.history()) == said + 1
+
+
+def acts_of_a_program(project):
+    """A statement of each kind."""
+    cluster = a_cluster(project)
+    number, (first, second) = cluster.cluster_id, (one.listing for one in cluster.pictures[:2])
+    target = next(
+        one.cluster_id for one in Library(project).category(home.SLUG).clusters if one != cluster
+    )
+    pair = {"listing_a": first, "listing_b": second}
+    return [
+        {"kind": "same", **pair},
+        {"kind": "different", **pair},
+        {"kind": "name", "cluster_id": number, "name": "Blue"},
+        {"kind": "merge", "cluster_id": number, "target": target},
+        {"kind": "split", "cluster_id": number, "listings": [second]},
+        {"kind": "move", "cluster_id": number, "listings": [second], "target": target},
+    ]
+
+
+def revisions(client):
+    """What the answers with listings say that they are of."""
+    found = client.post(f"{API}/search", data={"words": "P006"})
+    of_clusters = [client.get(f"{API}/clusters"), client.get(f"{API}/clusters/1")]
+    return [one.json()["revision"] for one in [*of_clusters, found]] + [
+        client.get("/api/categories").json()[0]["revision"]
+    ]
+
+
+def test_what_a_program_says_of_listings_that_moved_is_refused(client, project):
+    (read,) = set(revisions(client))
+    sort_workbook(project)
+    for act in acts_of_a_program(project):
+        answer = client.post(f"{API}/corrections", json={**act, "revision": read})
+        assert (
+            answer.status_code == 409 and "changed since they were read" in answer.json()["error"]
+        )
+    assert project.corrections.history() == []
+    now, _, of_older_index, _ = revisions(client)
+    for act in acts_of_a_program(project):
+        older = client.post(f"{API}/corrections", json={**act, "revision": of_older_index})
+        assert older.status_code == 409
+        for revision in ({"revision": now}, {}):
+            assert client.post(f"{API}/corrections", json={**act, **revision}).status_code == 201
+
+
+def test_a_program_that_read_other_clusters_may_still_speak_of_pairs(client, project):
+    read, *_ = revisions(client)
+    acts = acts_of_a_program(project)
+    cluster = a_cluster(project)
+    project.corrections.add(
+        actions.split(cluster, [cluster.pictures[-1]], Signature("minh", home.SLUG))
+    )
+    home.group_again(project)
+    answers = [
+        client.post(f"{API}/corrections", json={**act, "revision": read}).status_code
+        for act in acts
+    ]
+    assert answers == [201, 201, 409, 409, 409, 409]
