@@ -73,19 +73,21 @@ def _read(image: str, project: "Project", slug: str) -> bytes:
 
 def _show(terminal: Terminal, hits: "list[VerifiedHit]") -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for column in ("score", "cluster", "verified", "product_base_id", "title"):
+    for column in ("score", "cluster", "print", "product_base_id", "title"):
         table.add_column(column, overflow="fold")
     for result in hits:
         cluster = "–" if result.hit.cluster_id in (None, -1) else str(result.hit.cluster_id)
-        verified = f"yes, {result.matched_points} points" if result.verified else ""
+        points = "1 point" if result.matched_points == 1 else f"{result.matched_points} points"
         table.add_row(
             f"{result.hit.score:.3f}",
             cluster,
-            verified,
+            f"matches, {points}" if result.verified else "",
             result.hit.product_base_id,
             result.hit.title,
         )
     terminal.output.print(table)
+    if any(result.verified for result in hits):
+        terminal.note("Where the print matches, check size and variant: a search reads no packs.")
 
 
 def _as_json(result: "VerifiedHit") -> dict[str, object]:

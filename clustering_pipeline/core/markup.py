@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from html import escape
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from clustering_pipeline.core.titles import split_by_measures
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,10 @@ def open_templates(*packages: str) -> Environment:
     """Return the templates in the folders `templates` of packages and of this one, the first that
     has one; values are escaped.
 
-    A name that a template uses and was not given is an error.
+    A name that a template uses and was not given is an error. The filter `unbroken` is that of
+    this module.
     """
-    return Environment(
+    environment = Environment(
         loader=ChoiceLoader(
             [PackageLoader(package) for package in (*packages, "clustering_pipeline.core")]
         ),
@@ -109,4 +113,19 @@ def open_templates(*packages: str) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+    )
+    environment.filters["unbroken"] = unbroken
+    return environment
+
+
+def unbroken(text: str) -> Markup:
+    """Return a name or a title for a page on which no line ends between a number and its unit.
+
+    >>> print(unbroken("Toner <A> 50 ml"))
+    Toner &lt;A&gt; <span class="whole">50 ml</span>
+    """
+    parts = split_by_measures(text)
+    return Markup("").join(
+        Markup('<span class="whole">{}</span>').format(part) if place % 2 else part
+        for place, part in enumerate(parts)
     )

@@ -65,6 +65,10 @@ def _measures_in(units: Iterable[str]) -> re.Pattern[str]:
 
 _MEASURE = _measures_in(_UNITS)
 _SIZE = _measures_in(unit for unit, (kind, _) in _UNITS.items() if kind in SIZES)
+_WRITTEN_APART = re.compile(
+    rf"(?<![\w.,])(\d+(?:[.,]\d+)* (?:{'|'.join(map(re.escape, _UNITS))})|spf \d+)(?!\w)",
+    re.IGNORECASE,
+)
 # What a price is reduced by, and how genuine a shop says that it is.
 _OFFER = re.compile(
     r"(?:giam|sale|off|voucher|hoan)(?:\s+(?:gia|toi|den|ngay|len|xu))*\s*[:-]?\s*\d+\s*%"
@@ -130,6 +134,17 @@ def read_quantities(text: str) -> frozenset[Quantity]:
     """
     plain = _OFFER.sub(" ", _plain(text))
     return frozenset([*_measures(plain), *_protection(plain), *_bundles(plain)])
+
+
+def split_by_measures(text: str) -> list[str]:
+    """Return the parts of a text whose numbers stand apart from their units: what is around them
+    at even places, number and unit together at odd ones.
+
+    Example:
+        >>> split_by_measures("Nước tẩy trang 500 ml")
+        ['Nước tẩy trang ', '500 ml', '']
+    """
+    return _WRITTEN_APART.split(text)
 
 
 def without_quantities(text: str) -> str:

@@ -1,4 +1,8 @@
-from clustering_pipeline.core.markup import canvas, circle, draw, element, polyline
+import re
+
+import pytest
+
+from clustering_pipeline.core.markup import canvas, circle, draw, element, polyline, unbroken
 
 
 def test_text_and_attributes_are_escaped_once():
@@ -21,3 +25,18 @@ def test_a_drawing_stands_on_white():
     first, second, *_ = draw(10, 20, [], font_size=9).split("\n")
     assert first == canvas(10, 20, font_size=9).opening
     assert second == '<rect width="100%" height="100%" fill="white"/>'
+
+
+@pytest.mark.parametrize(
+    ("name", "together"),
+    [
+        ("Nước tẩy trang 1,5 L", ["1,5 L"]),
+        ("Kem SPF 50 lọ 30 g <b>", ["SPF 50", "30 g"]),
+        ("Dove 298g, 2 gift sets", []),
+        ("", []),
+    ],
+)
+def test_no_line_ends_between_a_number_and_its_unit(name, together):
+    page = unbroken(name)
+    assert re.findall('<span class="whole">(.*?)</span>', page) == together
+    assert page.striptags() == name.replace("<b>", "").strip() or "&lt;b&gt;" in page

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -50,6 +51,13 @@ def test_search_prints_one_json_object(finished_home, query):
         "P018",
         "P019",
     }
+
+
+def test_search_says_that_print_matches_and_what_is_left_to_check(finished_home, query):
+    words = ["search", str(query), "--category", home.NAME, "--top", "3"]
+    done = CliRunner().invoke(app, words, env=environment(finished_home))
+    assert re.search(r"matches, \d+ points\s+P01[6-9]", done.output)
+    assert "check size and variant" in done.output
 
 
 @pytest.mark.parametrize(

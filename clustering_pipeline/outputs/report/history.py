@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,23 +78,27 @@ class ResultHistory:
             before = next((row for row in rows if row[0] != content), None)
         if before is None:
             return None
-        changes = compare(json.loads(before[2]), placement, before[1][:10])
+        day = datetime.fromisoformat(before[1]).astimezone().date().isoformat()
+        changes = compare(json.loads(before[2]), placement, day)
         return replace(
             changes,
-            splits=self._events(category, "split", before[1]),
-            merges=self._events(category, "merge", before[1]),
+            splits=self._events(category, "split", before[1], changes.new_clusters),
+            merges=self._events(category, "merge", before[1], changes.gone_clusters),
         )
 
-    def _events(self, category: str, kind: str, since: str) -> tuple[tuple[int, int], ...]:
+    def _events(
+        self, category: str, kind: str, since: str, numbers: Collection[int]
+    ) -> tuple[tuple[int, int], ...]:
+        """Return what happened to clusters of these numbers, each once, the last if it happened
+        several times: several runs may part and join the same ones.
+        """
         place = self._place
         if isinstance(place, Path):
             place = place.with_name(layout.CLUSTER_NUMBERS)
         events = NumberRegister(place).events(category)
         chosen = events[(events["kind"] == kind) & (events["time"] > since)]
-        return tuple(
-            (int(number), int(other))
-            for number, other in zip(chosen["number"], chosen["other"], strict=True)
-        )
+        last = dict(zip(chosen["number"].astype(int), chosen["other"].astype(int), strict=True))
+        return tuple((number, last[number]) for number in sorted(last.keys() & set(numbers)))
 
     def _keep(self, connection: Any, category: str, content: str, text: str) -> None:
         row = (category, content, datetime.now(UTC).isoformat(timespec="seconds"), text)

@@ -4,6 +4,7 @@ Vietnamese.
 
 import re
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from importlib.resources import files
 from typing import Literal
@@ -64,6 +65,13 @@ class Texts:
         """Return a share of 1 as a percentage."""
         text = f"{100 * value:.0f}" if value >= 0.1 or value == 0 else f"{100 * value:.1f}"
         return f"{text.replace('.', ',')} %" if self.language == "vi" else f"{text}%"
+
+    def day(self, iso: str) -> str:
+        """Return an ISO date as readers of the language write it: "28 November 2026" or
+        "28/11/2026".
+        """
+        day = date.fromisoformat(iso)
+        return f"{day:%d/%m/%Y}" if self.language == "vi" else f"{day.day} {day:%B %Y}"
 
 
 def reason_in(reason: str, language: Language) -> str:

@@ -3,6 +3,7 @@
 import base64
 import colorsys
 import re
+import sqlite3
 
 import numpy as np
 import pandas as pd
@@ -12,9 +13,12 @@ from clustering_pipeline.core.manifests import EMBEDDINGS, conform
 from clustering_pipeline.outputs.report import write_report
 from clustering_pipeline.outputs.report.charts import draw_map
 from clustering_pipeline.outputs.report.history import ResultHistory, compare
+from clustering_pipeline.outputs.report.i18n import Texts
 from clustering_pipeline.outputs.report.listings import read_listings
 from clustering_pipeline.outputs.report.pairs import main_colours
 from clustering_pipeline.settings import ReportSettings
+from clustering_pipeline.stages.clustering import NumberRegister
+from clustering_pipeline.storage import layout
 from clustering_pipeline_tests.outputs.report import samples
 
 
@@ -62,6 +66,26 @@ def test_listings_that_came_and_went_are_counted():
     changes = compare({"a#0": 1, "b#0": 1, "c#0": -1}, {"a#0": 1, "d#0": 2, "c#0": 2}, "2026-01-02")
     assert (changes.new_listings, changes.gone_listings, changes.moved_listings) == (1, 1, 1)
     assert changes.new_clusters == (2,)
+
+
+def test_what_clusters_became_is_told_once_and_only_where_it_holds(context, tables):
+    history = ResultHistory(context.state / "history.sqlite")
+    numbers = NumberRegister(context.state / layout.CLUSTER_NUMBERS)
+    whole, parted = ("ab", "c", "d", "e"), ("a", "b", "c", "d", "e")
+    for clusters in (whole, parted, whole, parted):
+        numbers.number("c", [frozenset(members) for members in clusters])
+    kinds = numbers.events("c")["kind"].tolist()
+    assert kinds.count("split") == 2 and kinds.count("merge") == 1
+    history.changes("c", read_listings(moved(tables, 0, 9)))
+    with sqlite3.connect(context.state / "history.sqlite") as connection:
+        connection.execute("UPDATE results SET time = '2026-01-02T12:00:00+00:00'")
+    changes = history.changes("c", read_listings(moved(tables, 0, 5)))
+    assert (changes.since, changes.splits, changes.merges) == ("2026-01-02", ((5, 1),), ())
+
+
+def test_days_are_written_as_the_reader_writes_them():
+    assert Texts("en").day("2026-11-08") == "8 November 2026"
+    assert Texts("vi").day("2026-11-08") == "08/11/2026"
 
 
 def test_the_page_says_what_changed(context, tables):

@@ -34,7 +34,9 @@ def test_boxes_are_drawn_where_they_are_and_pictures_without_any_come_first(cont
         ("0", "0", "100", "120"),
         ("38", "58", "64", "94"),
     ]
-    assert "nothing found" in page and "contour 1.00" in page and "2 of 2 pictures" in page
+    assert (
+        "nothing found" in page and "found by its outline<br>" in page and "2 of 2 pictures" in page
+    )
 
 
 def test_a_long_category_is_sampled(context):
