@@ -30,6 +30,8 @@ Result = TypeVar("Result")
 Model = TypeVar("Model")
 Prepared = TypeVar("Prepared")
 Answer = TypeVar("Answer")
+# More only take each other's turns and memory.
+WORKERS_PER_CORE = 4
 BatchFunction = Callable[[list[Item]], list[Result]]
 # How many threads the libraries of linear algebra take.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -114,6 +116,14 @@ def one_at_a_time() -> AbstractContextManager[object]:
 def available_cores() -> int:
     """Cores this process may use, which on a shared machine can be fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers_here(asked: int | None) -> int:
+    """Return how many processes are started on this machine: all available cores by default, and
+    never more than four for each.
+    """
+    cores = available_cores()
+    return min(asked or cores, WORKERS_PER_CORE * cores)
 
 
 def batched(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
@@ -250,7 +260,7 @@ def _end_with_parent() -> None:
 
 
 def _local_engine(workers: int | None, _storage: str | None) -> Engine:
-    return LocalEngine(workers)
+    return LocalEngine(workers_here(workers))
 
 
 def _ray_engine(workers: int | None, storage: str | None) -> Engine:

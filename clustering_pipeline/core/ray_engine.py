@@ -201,7 +201,7 @@ def _connect(ray: Any, workers: int | None) -> None:
     place = (
         {
             "address": "local",
-            "num_cpus": workers or local.available_cores(),
+            "num_cpus": local.workers_here(workers),
             "object_store_memory": _STORE_BYTES,
             "include_dashboard": False,
         }

@@ -17,7 +17,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from clustering_pipeline.core.engine import available_cores
+from clustering_pipeline.core.engine import available_cores, workers_here
 from clustering_pipeline.core.errors import InputError, StageError
 from clustering_pipeline.core.hardware import (
     Device,
@@ -134,7 +134,9 @@ def make_resources(project: Project) -> dict[str, dg.ConfigurableResource[Any]]:
         "engine": EngineResource(
             engine=compute.engine,
             address=os.environ.get(ADDRESS, "") if compute.engine == "ray" else "",
-            workers=compute.workers or available_cores(),
+            workers=workers_here(compute.workers)
+            if compute.engine == "local"
+            else compute.workers or available_cores(),
             source=source,
         ),
     }

@@ -220,7 +220,9 @@ class ComputeSettings(SettingsModel):
     workers: int | None = Field(
         None,
         ge=1,
-        description="Processes; all available cores, of all machines of a Ray cluster, when unset.",
+        le=1024,
+        description="Processes; all available cores, of all machines of a Ray cluster, when unset. "
+        "Of one machine at most four for each core.",
     )
     device: Literal["auto", "cuda", "mps", "cpu"] = Field(
         "auto", description="Device of neural models; the best one present when auto."

@@ -5,6 +5,7 @@ second or more to import, and turns dates and hexadecimal numbers into what they
 """
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -18,6 +19,8 @@ from clustering_pipeline.core.errors import InputError
 Keys = tuple[str, ...]
 # A file of settings has some kilobytes; what is far larger is another file by mistake.
 MOST_BYTES = 2**20
+# For how long a file that is being saved may be empty, or not there.
+SAVING_SECONDS = 0.3
 # Of a value in a message.
 LONGEST_SHOWN = 120
 
@@ -105,8 +108,21 @@ for _tag, _pattern, _first in (
 
 def read_layer(path: Path) -> SettingsLayer:
     """Return the settings that the file at `path` holds; raises InputError with the line that
-    cannot be read.
+    cannot be read, and for a file that says nothing at all.
     """
+    text = _text(path)
+    if not text.strip():
+        time.sleep(SAVING_SECONDS)
+        text = _text(path)
+    if not text.strip():
+        raise InputError(
+            f"The settings file {path} is empty, as one is that was lost to a full disk or a power "
+            f"cut. Write its settings again; for the defaults, remove it or write `{{}}` into it."
+        )
+    return parse_layer(text, str(path))
+
+
+def _text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -120,7 +136,7 @@ def read_layer(path: Path) -> SettingsLayer:
             f"The settings file {path} is larger than {MOST_BYTES // 1024:,} KB, the most that is "
             f"read. A YAML file of settings is expected."
         )
-    return parse_layer(text, str(path))
+    return text
 
 
 # A run asks for its settings a thousand times; the file is read each time, and parsed when it says

@@ -6,6 +6,7 @@ shows what a settings file looks like.
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -19,7 +20,14 @@ from clustering_pipeline.core.errors import InputError
 from clustering_pipeline.settings.base import COMBINATION, StageSettings
 from clustering_pipeline.settings.images import ImageSections
 from clustering_pipeline.settings.installation import InstallationSections
-from clustering_pipeline.settings.layers import Keys, SettingsLayer, parse_value, read_layer, shown
+from clustering_pipeline.settings.layers import (
+    SAVING_SECONDS,
+    Keys,
+    SettingsLayer,
+    parse_value,
+    read_layer,
+    shown,
+)
 from clustering_pipeline.settings.products import ProductSections
 
 SETTINGS_FILE = "settings.yaml"
@@ -43,6 +51,8 @@ STAGES: dict[str, type[StageSettings]] = {
     for name, field in PipelineSettings.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, StageSettings)
 }
+# The settings files that this process has read.
+_seen: set[Path] = set()
 INSTALLATION_SECTIONS = ("storage", "automation")
 
 
@@ -127,7 +137,13 @@ class SettingsSource:
     def _file(self) -> SettingsLayer:
         # A link that leads nowhere, to a disk that is not there say, is no file that is missing.
         if not os.path.lexists(self.path):
-            return SettingsLayer(str(self.path))
+            if self.path not in _seen:
+                return SettingsLayer(str(self.path))
+            # Some editors put the file away for a moment while they save it.
+            time.sleep(SAVING_SECONDS)
+            _seen.discard(self.path)
+            return self._file()
+        _seen.add(self.path)
         if self.path.exists() and not self.path.is_file():
             raise InputError(
                 f"The settings file {self.path} is no file. Take away what stands in its place."

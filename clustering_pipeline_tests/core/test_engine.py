@@ -9,7 +9,14 @@ from concurrent.futures.process import BrokenProcessPool
 
 import pytest
 
-from clustering_pipeline.core.engine import LocalEngine, _shared_pool, ahead, one_at_a_time
+from clustering_pipeline.core.engine import (
+    LocalEngine,
+    _shared_pool,
+    ahead,
+    available_cores,
+    make_engine,
+    one_at_a_time,
+)
 from clustering_pipeline.core.errors import StageError
 
 
@@ -146,3 +153,8 @@ def test_what_fails_ahead_fails_at_its_place():
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
+
+
+def test_more_processes_than_a_machine_has_use_for_are_not_started():
+    assert make_engine("local", 1000).workers == 4 * available_cores()
+    assert [make_engine("local", asked).workers for asked in (1, None)] == [1, available_cores()]

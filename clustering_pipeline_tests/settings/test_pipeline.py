@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clustering_pipeline.core.errors import InputError
+from clustering_pipeline.settings import layers, pipeline
 from clustering_pipeline.settings.layers import parse_layer, parse_value
 from clustering_pipeline.settings.pipeline import (
     STAGES,
@@ -302,3 +303,44 @@ def test_what_stands_in_the_place_of_the_settings_is_never_taken_for_no_settings
             path.write_bytes("# Ghi chú".encode("latin-1"))
     with pytest.raises(InputError, match=r"settings file .*settings\.yaml"):
         SettingsSource(path).installation()
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", b"\xef\xbb\xbf"])
+def test_an_empty_settings_file_is_not_taken_for_the_wish_for_defaults(
+    tmp_path, monkeypatch, content
+):
+    monkeypatch.setattr(layers, "SAVING_SECONDS", 0)
+    path = tmp_path / "settings.yaml"
+    path.write_bytes(content)
+    for read in (SettingsSource(path).installation, lambda: RunOverrides.read(file=path)):
+        with pytest.raises(InputError, match=r"settings\.yaml is empty.*remove it or write"):
+            read()
+    for said in ("{}", "# clusters:"):
+        path.write_text(said)
+        assert SettingsSource(path).installation() == PipelineSettings()
+
+
+@pytest.mark.parametrize("module", [layers, pipeline])
+def test_a_file_that_is_being_saved_is_waited_for(source, monkeypatch, module):
+    def save(_seconds):
+        source.path.write_text(FILE)
+
+    source.installation()
+    monkeypatch.setattr(module.time, "sleep", save)
+    if module is layers:
+        source.path.write_text("")
+    else:
+        source.path.unlink()
+    assert source.installation().clusters.method == "dbscan"
+
+
+def test_a_file_that_was_taken_away_leaves_the_defaults(source, monkeypatch):
+    monkeypatch.setattr(pipeline, "SAVING_SECONDS", 0)
+    source.installation()
+    source.path.unlink()
+    assert source.installation() == PipelineSettings()
+
+
+def test_a_typing_error_does_not_start_ten_thousand_processes(tmp_path):
+    with pytest.raises(InputError, match=r"compute\.workers. cannot be 10000: .*1024"):
+        resolve([parse_layer("compute: {workers: 10000}", "f")])
