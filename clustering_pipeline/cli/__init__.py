@@ -23,7 +23,7 @@ from clustering_pipeline.cli.sync import status, sync
 from clustering_pipeline.cli.terminal import SHARED_OPTIONS, Terminal, share_options
 from clustering_pipeline.cli.train import train_app
 from clustering_pipeline.cli.ui import ui
-from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.core.errors import PipelineError, disk_errors
 
 INTERRUPTED = 130
 # Who types the name alone gets the pages.
@@ -75,7 +75,8 @@ def main() -> None:
     # Whoever ends the command, such as a service manager, means what Ctrl-C does.
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app(obj=terminal)
+        with disk_errors():
+            app(obj=terminal)
     except PipelineError as error:
         _explain(terminal, str(error))
         sys.exit(error.exit_code)

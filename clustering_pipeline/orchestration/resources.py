@@ -18,7 +18,7 @@ import pandas as pd
 from pydantic import Field
 
 from clustering_pipeline.core.engine import available_cores, workers_here
-from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.errors import InputError, StageError, disk_errors
 from clustering_pipeline.core.hardware import (
     Device,
     Hardware,
@@ -187,7 +187,8 @@ class ManifestIOManager(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> pd.DataFrame:
         """Return the manifest of the asset; raises StageError when it was never made."""
         asset, category = context.asset_key.to_user_string(), _partition(context)
-        frame = self.project.manifests.read(asset, category)
+        with disk_errors():
+            frame = self.project.manifests.read(asset, category)
         if frame is None:
             raise StageError(
                 f"`{asset}` of the category `{category}` is not there yet, and this asset is made "

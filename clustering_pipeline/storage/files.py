@@ -20,7 +20,7 @@ from threading import Lock
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from clustering_pipeline.core.errors import InputError, StageError
+from clustering_pipeline.core.errors import NO_SPACE, InputError, StageError
 
 # A group is brought to the disk once it is so large, or its first file is so old, in seconds.
 _GROUP, _OLDEST = 256, 5.0
@@ -78,9 +78,8 @@ PENDING = PendingFiles()
 
 
 _log = logging.getLogger(__name__)
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _REMEDY = "see that the folder is there and that this account may write to it"
-_REMEDIES = dict.fromkeys(_FULL, "free some space, or set storage.root to a larger disk")
+_REMEDIES = dict.fromkeys(NO_SPACE, "free some space, or set storage.root to a larger disk")
 _REMEDIES[errno.EROFS] = "mount the file system for writing, or set storage.root to another one"
 # What is put there appears as a whole or not at all, and renaming it would copy it.
 _OBJECT_STORES = frozenset(
@@ -237,7 +236,7 @@ class FileTree:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
-        return "no space is left" if error.errno in _FULL else str(error.strerror or error)
+        return "no space is left" if error.errno in NO_SPACE else str(error.strerror or error)
     return str(error).rstrip(".")
 
 

@@ -151,3 +151,11 @@ def test_nothing_is_pruned_while_somebody_uses_the_storage(home: Path, call: Cal
     assert "under way" in refused.error
     assert project.blobs.has(unreferenced)
     assert call("storage", "prune", "--yes", "--json").json["files"] == 1
+
+
+def test_a_file_of_another_account_is_named(home: Path, call: Call, rights_hold: None):
+    file = home / "storage/sources/serum.json"
+    file.parent.mkdir(parents=True)
+    file.touch(mode=0)
+    answer = call("status")
+    assert answer.code == 3 and f"{file} cannot be read or written (Permission" in answer.error

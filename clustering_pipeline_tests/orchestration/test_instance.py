@@ -64,3 +64,11 @@ def test_a_full_disk_is_said_in_words(home):
 def test_other_errors_stay_what_they_are(home):
     with pytest.raises(KeyError), open_instance(home):
         raise KeyError("category")
+
+
+def test_another_database_that_cannot_be_used_is_not_taken_for_dagsters(home):
+    with pytest.raises(StageError, match=r"^The numbers cannot be read\.$"), open_instance(home):
+        try:
+            raise sqlite3.OperationalError("unable to open database file")
+        except sqlite3.Error as error:
+            raise StageError("The numbers cannot be read.") from error

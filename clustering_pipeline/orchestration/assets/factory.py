@@ -12,7 +12,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.errors import StageError, disk_errors
 from clustering_pipeline.core.manifests import MANIFESTS, Manifest, column_meanings, content_version
 from clustering_pipeline.core.progress import Fact, Facts, measured_facts
 from clustering_pipeline.orchestration.checks import SCHEMA, UNIQUE_KEYS, Check, Evidence
@@ -213,7 +213,7 @@ def _as_dagster_asset(declared: _Declared, **options: Unpack[AssetOptions]) -> d
             }
         started = time.monotonic()
         name = asset_key.to_user_string()
-        with project.home.using_storage(), project.listener.working_on(name):
+        with disk_errors(), project.home.using_storage(), project.listener.working_on(name):
             project.home.confirm_turns()
             made = declared.compute(run, arguments)
             project.home.confirm_turns()

@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 
-from clustering_pipeline.core.errors import StageError
+from clustering_pipeline.core.errors import PipelineError, StageError
 from clustering_pipeline.orchestration.jobs import CATEGORIES
 from clustering_pipeline.orchestration.runtime.dagster_internals import kept_connections
 from clustering_pipeline.project import PipelineHome, Project
@@ -51,6 +51,9 @@ def database_errors(home: PipelineHome) -> Iterator[None]:
     """Say in words what Dagster's databases raise while the block runs."""
     try:
         yield
+    except PipelineError:
+        # Of another database: it has been said which.
+        raise
     # Which of SQLAlchemy's errors it is says less than what its driver said.
     except Exception as error:
         cause = _database_error(error)

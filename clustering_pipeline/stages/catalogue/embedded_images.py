@@ -8,6 +8,7 @@ and everywhere a picture may float over the cell that its corner lies in.
 
 import hashlib
 import json
+import logging
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -43,18 +44,22 @@ PICTURE_SUFFIXES = {
 MAX_PICTURES = 500_000
 MAX_PICTURE_BYTES = 64 * 2**20
 DIGEST_MARK = "#sha256="
+_log = logging.getLogger(__name__)
 DIGEST_DIGITS = hashlib.sha256().digest_size * 2
 
 
 def store_folder(folder: Path, blobs: BlobStore) -> bytes:
     """Store every picture below `folder` and return the listing: JSON of relative path to sha256.
 
-    Links that lead out of the folder are left out, as are hidden files and files over 64 MB.
-    Raises InputError when the folder cannot be read or holds no picture.
+    Links that lead out of the folder are left out, as are hidden files and files over 64 MB; what
+    may not be read is left out and named in the log. Raises InputError when the folder cannot be
+    read or holds no picture.
     """
     root = folder.resolve()
     pictures = {
-        path: blobs.put((root / path).read_bytes()) for path in sorted(_picture_paths(root))
+        path: blobs.put(content)
+        for path in sorted(_picture_paths(root))
+        if (content := _readable(root / path)) is not None
     }
     if not pictures:
         raise InputError(
@@ -64,9 +69,21 @@ def store_folder(folder: Path, blobs: BlobStore) -> bytes:
     return json.dumps(pictures, ensure_ascii=False, sort_keys=True).encode()
 
 
+def _readable(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        _say_left_out(error)
+        return None
+
+
+def _say_left_out(error: OSError) -> None:
+    _log.warning("%s is left out: it cannot be read (%s).", error.filename, error.strerror)
+
+
 def _picture_paths(root: Path) -> Iterator[str]:
     count = 0
-    for folder, folders, names in os.walk(root):
+    for folder, folders, names in os.walk(root, onerror=_say_left_out):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = Path(folder, name)
@@ -83,8 +100,13 @@ def _picture_paths(root: Path) -> Iterator[str]:
 def _is_picture(path: Path, root: Path) -> bool:
     if path.name.startswith(".") or path.suffix.lower() not in PICTURE_SUFFIXES:
         return False
-    real = path.resolve()
-    return real.is_file() and real.is_relative_to(root) and real.stat().st_size <= MAX_PICTURE_BYTES
+    try:
+        real = path.resolve()
+        size = real.stat().st_size if real.is_file() else None
+    except OSError as error:
+        _say_left_out(error)
+        return False
+    return size is not None and real.is_relative_to(root) and size <= MAX_PICTURE_BYTES
 
 
 class PictureListing:

@@ -299,8 +299,8 @@ class ListingReader:
             return self._without_value(number, self._columns.url, shown)
         if self._pictures is not None and shown:
             return (
-                f"the cell {header!r} names {shown!r}, which is not in the folder of pictures "
-                f"and is not a web address"
+                f"the cell {header!r} names {shown!r}, which is no picture in the folder of "
+                f"pictures that can be read, and no web address"
             )
         return cell.problems[0]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clustering_pipeline.core.errors import PipelineError
+from clustering_pipeline.core.errors import PipelineError, disk_errors
 from clustering_pipeline.core.progress import ProgressListener
 from clustering_pipeline.project import PipelineHome, Project
 from clustering_pipeline.storage import hold
@@ -48,7 +48,7 @@ def main(folder: Path, lock: int) -> None:
         (folder / PROCESS).write_text(str(os.getpid()))
         if (folder / CANCEL).exists():
             raise KeyboardInterrupt
-        with _turn(folder):
+        with disk_errors(), _turn(folder):
             outcome = bring_up_to_date(folder)
         state = "done"
     except KeyboardInterrupt:

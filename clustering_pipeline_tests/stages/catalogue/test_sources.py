@@ -143,6 +143,27 @@ def test_cells_name_files_of_the_given_folder_only(records, tmp_path):
     assert list(plain["usable"]) == [False] * 4 + [True, False]
 
 
+def test_pictures_that_may_not_be_read_cost_their_rows_alone(
+    records, tmp_path, caplog, rights_hold
+):
+    pictures = tmp_path / "pictures"
+    for name in ("1.jpg", "2.jpg", "closed/3.jpg", "listed/4.jpg"):
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        (pictures / name).write_bytes(name.encode())
+    (tmp_path / "c.csv").write_text("id,image\n1,1.jpg\n2,2.jpg\n3,closed/3.jpg\n4,listed/4.jpg\n")
+    (pictures / "2.jpg").chmod(0)
+    (pictures / "closed").chmod(0)
+    (pictures / "listed").chmod(0o400)
+    source = records.record(tmp_path / "c.csv", images_from=pictures)
+    for folder in ("closed", "listed"):
+        (pictures / folder).chmod(0o700)
+    manifest = catalogue.run(
+        source=source, settings=CatalogueSettings(), context=context(records, tmp_path)
+    ).manifest
+    assert list(manifest["usable"]) == [True, False, False, False]
+    assert all(name in caplog.text for name in ("2.jpg", "closed", "listed"))
+
+
 def test_a_changed_folder_of_pictures_changes_the_record(records, tmp_path):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "1.jpg").write_bytes(b"one")
