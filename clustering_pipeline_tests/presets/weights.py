@@ -2,8 +2,12 @@
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clustering_pipeline_tests.stages.detection.test_neural import tiny_faster_rcnn
+
+if TYPE_CHECKING:
+    import torch
 
 
 def tiny_autoencoder(folder: Path) -> Path:
@@ -39,6 +43,9 @@ def tiny_resnet_ibn(path: Path) -> Path:
 
 
 def tiny_vgg(path: Path) -> Path:
+    """Random tensors of the full shapes, each row the one before moved on by a number, which the
+    format keeps small.
+    """
     import torch
     from torchvision.models import vgg16
 
@@ -46,13 +53,19 @@ def tiny_vgg(path: Path) -> Path:
         shapes = vgg16(weights=None).state_dict()
     torch.manual_seed(0)
     torch.save(
-        {
-            name: torch.randn(value.shape) / math.sqrt(value[0].numel())
-            for name, value in shapes.items()
-        },
+        {name: _moving(value.shape) for name, value in shapes.items()},
         path,
     )
     return path
+
+
+def _moving(shape: "torch.Size") -> "torch.Tensor":
+    import torch
+
+    rows, columns = shape[0], math.prod(shape[1:])
+    numbers = torch.randn(rows + columns - 1) / math.sqrt(columns)
+    within_row = torch.empty(shape[1:], device="meta").stride()
+    return numbers.as_strided(shape, (1, *within_row))
 
 
 def certain_faster_rcnn(folder: Path) -> Path:
