@@ -52,8 +52,8 @@ class SettingsModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    # Once a model, not once a field: pydantic looks at the signature of each field's validator, which
-    # is a tenth of what importing the definitions takes.
+    # Once a model, not once a field: pydantic looks at the signature of each field's validator,
+    # which takes time whenever the definitions are imported.
     @model_validator(mode="before")
     @classmethod
     def _no_switches_for_numbers(cls, values: Any) -> Any:
