@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-_REMEDIES = {
+# What to do about what the system says of files, by errno.
+DISK_REMEDIES = {
     errno.ENOSPC: "free some space on its disk, or set storage.root to a larger one",
     errno.EDQUOT: "free some space in this account's share of the disk",
     errno.EROFS: "mount the file system for writing, or set storage.root to another one",
@@ -49,7 +50,7 @@ def disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0)
+        remedy = DISK_REMEDIES.get(error.errno or 0)
         if remedy is None:
             raise
         file = "A file" if error.filename is None else str(error.filename)

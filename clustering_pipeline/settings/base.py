@@ -4,16 +4,15 @@ import hashlib
 import json
 from typing import Any, ClassVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 NOT_IN_FINGERPRINT: JsonDict = {"fingerprint": False}
 # The same for one that came later: settings that hold these settings do not see its default either.
 LATER_NOT_IN_FINGERPRINT: JsonDict = {"fingerprint": False, "later": True}
 IN_FINGERPRINT_UNLESS_DEFAULT: JsonDict = {"fingerprint": "unless default"}
 COMBINATION = "combination"
-NO_SWITCH = PydanticCustomError("switch", "true and false are no values of this setting")
 
 
 def performance_field(
@@ -52,22 +51,13 @@ class SettingsModel(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    # Once a model, not once a field: pydantic looks at the signature of each field's validator,
-    # which takes time whenever the definitions are imported.
-    @model_validator(mode="before")
+    @field_validator("*", mode="before")
     @classmethod
-    def _no_switches_for_numbers(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            switches = [
-                InitErrorDetails(type=NO_SWITCH, loc=(name,), input=value)
-                for name, value in values.items()
-                if isinstance(value, bool)
-                and name in cls.model_fields
-                and not _takes_bool(cls.model_fields[name].annotation)
-            ]
-            if switches:
-                raise ValidationError.from_exception_data(cls.__name__, switches)
-        return values
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        name = str(info.field_name)
+        if isinstance(value, bool) and not _takes_bool(cls.model_fields[name].annotation):
+            raise ValueError("true and false are no values of this setting")
+        return value
 
 
 def _takes_bool(annotation: Any) -> bool:

@@ -20,7 +20,7 @@ from threading import Lock
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from clustering_pipeline.core.errors import NO_SPACE, InputError, StageError
+from clustering_pipeline.core.errors import DISK_REMEDIES, NO_SPACE, InputError, StageError
 
 # A group is brought to the disk once it is so large, or its first file is so old, in seconds.
 _GROUP, _OLDEST = 256, 5.0
@@ -79,8 +79,7 @@ PENDING = PendingFiles()
 
 _log = logging.getLogger(__name__)
 _REMEDY = "see that the folder is there and that this account may write to it"
-_REMEDIES = dict.fromkeys(NO_SPACE, "free some space, or set storage.root to a larger disk")
-_REMEDIES[errno.EROFS] = "mount the file system for writing, or set storage.root to another one"
+_REMEDIES = {number: DISK_REMEDIES[number] for number in (*NO_SPACE, errno.EROFS)}
 # What is put there appears as a whole or not at all, and renaming it would copy it.
 _OBJECT_STORES = frozenset(
     {"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "memory"}

@@ -44,8 +44,8 @@ PICTURE_SUFFIXES = {
 MAX_PICTURES = 500_000
 MAX_PICTURE_BYTES = 64 * 2**20
 DIGEST_MARK = "#sha256="
-_log = logging.getLogger(__name__)
 DIGEST_DIGITS = hashlib.sha256().digest_size * 2
+_log = logging.getLogger(__name__)
 
 
 def store_folder(folder: Path, blobs: BlobStore) -> bytes:

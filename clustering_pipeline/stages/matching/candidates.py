@@ -85,7 +85,7 @@ def text_neighbours(
 def without_known(
     pairs: NDArray[np.int64], excluded: NDArray[np.int64], count: int
 ) -> NDArray[np.int64]:
-    """Return those of `pairs` that are not in `known`, in their order."""
+    """Return those of `pairs` that are not in `excluded`, in their order."""
     return pairs[
         ~np.isin(pairs[:, 0] * count + pairs[:, 1], excluded[:, 0] * count + excluded[:, 1])
     ]
